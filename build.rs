@@ -1,0 +1,118 @@
+//! Makes what the crate is built from besides Rust: the system-call table, out of the system's
+//! `unistd_64.h`, and (feature `kernel`) the BPF objects with their skeletons, out of `bpf/`.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::exit;
+
+fn main() {
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    syscall_table(&out);
+    #[cfg(feature = "kernel")]
+    skeletons(&out);
+}
+
+/// Ends the build with a message that names what is missing and what to install.
+fn fail(what: &str, hint: &str) -> ! {
+    eprintln!("error: {what}\nhint: {hint}");
+    exit(1);
+}
+
+/// Where distributions keep the header: Debian's multiarch folder, then the common one.
+const UNISTD: [&str; 3] = [
+    "/usr/include/x86_64-linux-gnu/asm/unistd_64.h",
+    "/usr/include/asm/unistd_64.h",
+    "/usr/x86_64-linux-gnu/include/asm/unistd_64.h",
+];
+
+fn syscall_table(out: &Path) {
+    println!("cargo::rerun-if-env-changed=SYSFSM_UNISTD");
+    let path = env::var("SYSFSM_UNISTD").map_or_else(
+        |_| {
+            UNISTD.iter().find(|p| Path::new(p).exists()).map_or_else(
+                || {
+                    fail(
+                        "no unistd_64.h under /usr/include",
+                        "install linux-libc-dev (Debian) or kernel-headers (Fedora), or set SYSFSM_UNISTD to the file",
+                    )
+                },
+                ToString::to_string,
+            )
+        },
+        |p| p,
+    );
+    println!("cargo::rerun-if-changed={path}");
+    let text = fs::read_to_string(&path).unwrap_or_else(|e| {
+        fail(
+            &format!("cannot read the system-call header `{path}`: {e}"),
+            "install linux-libc-dev (Debian), or set SYSFSM_UNISTD to an existing unistd_64.h",
+        )
+    });
+    let calls = parse_unistd(&text);
+    if calls.get(&59).map(String::as_str) != Some("execve") {
+        fail(
+            &format!("`{path}` is no x86-64 unistd_64.h: it does not define __NR_execve as 59"),
+            "set SYSFSM_UNISTD to the x86-64 header (asm/unistd_64.h)",
+        );
+    }
+
+    let mut rust = String::from("/// Number and name of every system call, by number.\nstatic CALLS: &[(u32, &str)] = &[\n");
+    for (number, name) in &calls {
+        let _ = writeln!(rust, "    ({number}, {name:?}),");
+    }
+    rust.push_str("];\n\n/// Indices into `CALLS`, by name.\nstatic BY_NAME: &[u16] = &[");
+    let mut by_name: Vec<(usize, &String)> = calls.values().enumerate().collect();
+    by_name.sort_by_key(|&(_, name)| name);
+    for (index, _) in by_name {
+        let _ = write!(rust, "{index},");
+    }
+    rust.push_str("];\n");
+    if let Err(e) = fs::write(out.join("syscall_table.rs"), rust) {
+        fail(&format!("cannot write the system-call table: {e}"), "check the space and the rights of the target folder");
+    }
+}
+
+/// Reads the `#define __NR_name number` lines.
+fn parse_unistd(text: &str) -> BTreeMap<u32, String> {
+    text.lines()
+        .filter_map(|line| {
+            let rest = line.trim().strip_prefix("#define")?.trim_start().strip_prefix("__NR_")?;
+            let (name, number) = rest.split_once(char::is_whitespace)?;
+            Some((number.trim().parse().ok()?, name.to_string()))
+        })
+        .collect()
+}
+
+/// The BPF objects: what `enforce` loads, and the one through which the tests drive the same step.
+#[cfg(feature = "kernel")]
+const OBJECTS: [&str; 2] = ["enforce", "step_test"];
+
+#[cfg(feature = "kernel")]
+fn skeletons(out: &Path) {
+    println!("cargo::rerun-if-changed=bpf");
+    let clang = env::var("CLANG").unwrap_or_else(|_| "clang".into());
+    if let Err(e) = std::process::Command::new(&clang).arg("--version").output() {
+        fail(
+            &format!("cannot run `{clang}`, which compiles bpf/: {e}"),
+            "install clang, set CLANG to it, or build without the kernel side: cargo build --no-default-features",
+        );
+    }
+    for object in OBJECTS {
+        let source = format!("bpf/{object}.bpf.c");
+        let made = libbpf_cargo::SkeletonBuilder::new()
+            .source(&source)
+            .obj(out.join(format!("{object}.bpf.o")))
+            .clang(&clang)
+            .clang_args(["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Wno-missing-declarations"])
+            .build_and_generate(out.join(format!("{object}.skel.rs")));
+        if let Err(e) = made {
+            fail(
+                &format!("cannot build `{source}`: {e:#}"),
+                "clang 14 or newer is needed; build without the kernel side with cargo build --no-default-features",
+            );
+        }
+    }
+}

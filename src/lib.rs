@@ -1,0 +1,24 @@
+//! sysfsm learns which system call may follow which in a program, and has the Linux kernel hold the
+//! program to it.
+//!
+//! The layers, lowest first; a lower one never knows a higher one:
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`syscall`] | the table: name ↔ number, and the symbols |
+//! | [`trace`] | strace lines → events |
+//! | [`machine`] | frames, step, learn, merge |
+//! | [`policy`] | the JSON format |
+//! | [`table`] | machine → dense tables |
+//! | `kernel` | load, fill, attach, poll |
+//! | [`cli`] | one file a subcommand |
+
+pub mod cli;
+#[cfg(feature = "kernel")]
+#[allow(unsafe_code)] // The only layer that may: it talks to the kernel.
+pub mod kernel;
+pub mod machine;
+pub mod policy;
+pub mod syscall;
+pub mod table;
+pub mod trace;

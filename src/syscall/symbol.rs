@@ -1,0 +1,124 @@
+//! A symbol: what a machine reads.
+
+use super::{number, signal_name, signal_number, table, CallName};
+use std::fmt;
+use std::str::FromStr;
+
+/// A letter of the machine's alphabet: a system call, or the pseudo-symbol with which a signal
+/// handler's frame begins (DESIGN, section 2, rule 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Symbol {
+    /// A system call of the 64-bit table, by number.
+    Call(u32),
+    /// `@SIGNAME`: a handler of this signal begins.
+    Signal(u8),
+}
+
+impl fmt::Display for Symbol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Symbol::Call(number) => CallName(number).fmt(f),
+            Symbol::Signal(number) => match signal_name(number) {
+                Some(name) => write!(f, "@{name}"),
+                None => write!(f, "@SIG_{number}"),
+            },
+        }
+    }
+}
+
+/// A text that is no symbol.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown symbol `{text}`")]
+pub struct ParseSymbolError {
+    /// What was read.
+    pub text: String,
+    /// The nearest symbol's name, where one is near enough to be meant.
+    pub nearest: Option<String>,
+}
+
+impl ParseSymbolError {
+    /// What to try instead.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match &self.nearest {
+            Some(name) => format!("did you mean `{name}`?"),
+            None if self.text.starts_with('@') => {
+                "a pseudo-symbol is `@` and a signal's name, as in `@SIGUSR1` or `@SIGRT_2`".into()
+            }
+            None => "a symbol is a system call's name; a number that the table does not know is written `syscall_462`".into(),
+        }
+    }
+}
+
+impl FromStr for Symbol {
+    type Err = ParseSymbolError;
+
+    fn from_str(text: &str) -> Result<Self, ParseSymbolError> {
+        let found = match text.strip_prefix('@') {
+            Some(signal) => signal_number(signal).map(Symbol::Signal),
+            None => number(text).map(Symbol::Call),
+        };
+        found.ok_or_else(|| ParseSymbolError { text: text.to_string(), nearest: nearest(text) })
+    }
+}
+
+/// The name with the smallest edit distance, if that is small against the name's length.
+fn nearest(text: &str) -> Option<String> {
+    if text.len() > 40 {
+        return None;
+    }
+    let (candidates, prefix): (Vec<String>, &str) = if text.starts_with('@') {
+        ((1..=super::SIGNAL_MAX).filter_map(signal_name).collect(), "@")
+    } else {
+        (table::names().map(ToString::to_string).collect(), "")
+    };
+    candidates
+        .into_iter()
+        .map(|name| format!("{prefix}{name}"))
+        .map(|name| (distance(text, &name), name))
+        .min()
+        .filter(|&(d, _)| d <= 2 && d * 3 <= text.len())
+        .map(|(_, name)| name)
+}
+
+/// Levenshtein distance, in bytes.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        if let Some(first) = row.first_mut() {
+            *first = left;
+        }
+        for (y, cell) in b.bytes().zip(row.iter_mut().skip(1)) {
+            let here = (diagonal + usize::from(x != y)).min(*cell + 1).min(left + 1);
+            diagonal = *cell;
+            *cell = here;
+            left = here;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_symbol_is_written_as_it_is_read() {
+        for text in ["read", "openat", "@SIGUSR1", "@SIGRT_2", "syscall_4000"] {
+            let symbol: Symbol = text.parse().unwrap_or(Symbol::Call(0));
+            assert_eq!(symbol.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_near_miss_is_suggested_and_a_far_one_is_not() {
+        let hint = |t: &str| t.parse::<Symbol>().err().map(|e| e.hint()).unwrap_or_default();
+        assert_eq!(hint("opnat"), "did you mean `openat`?");
+        assert_eq!(hint("@SIGUSR3"), "did you mean `@SIGUSR1`?");
+        assert!(hint("frobnicate").contains("syscall_462"));
+        assert!(hint("@what").contains("@SIGUSR1"));
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+}

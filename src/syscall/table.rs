@@ -1,0 +1,85 @@
+//! Name ↔ number.
+
+use std::fmt;
+
+include!(concat!(env!("OUT_DIR"), "/syscall_table.rs"));
+
+/// The header's name of a call, or `None` for a number that it does not define.
+#[must_use]
+pub fn name(number: u32) -> Option<&'static str> {
+    let index = CALLS.binary_search_by_key(&number, |&(n, _)| n).ok()?;
+    CALLS.get(index).map(|&(_, name)| name)
+}
+
+/// The number of a call by the header's name, or by the form `syscall_N` for any number.
+#[must_use]
+pub fn number(name: &str) -> Option<u32> {
+    let found = BY_NAME.binary_search_by(|&i| CALLS.get(usize::from(i)).map_or("", |c| c.1).cmp(name));
+    if let Ok(at) = found {
+        return BY_NAME.get(at).and_then(|&i| CALLS.get(usize::from(i))).map(|c| c.0);
+    }
+    let digits = name.strip_prefix("syscall_")?;
+    // One spelling a number: no sign, no leading zero, so that two keys never name the same call.
+    let canonical = digits == "0" || !(digits.starts_with('0') || digits.starts_with('+'));
+    canonical.then(|| digits.parse().ok()).flatten()
+}
+
+/// Every name of the header, for suggestions.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    CALLS.iter().map(|&(_, name)| name)
+}
+
+/// Displays a call's number as its name, or as `syscall_N`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallName(pub u32);
+
+impl fmt::Display for CallName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match name(self.0) {
+            Some(name) => f.write_str(name),
+            None => write!(f, "syscall_{}", self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_numbers_are_inverse_over_the_whole_table() {
+        assert!(CALLS.len() > 300);
+        for &(n, text) in CALLS {
+            assert_eq!(name(n), Some(text));
+            assert_eq!(number(text), Some(n));
+        }
+    }
+
+    #[test]
+    fn an_unknown_number_has_one_spelling() {
+        assert_eq!(CallName(100_000).to_string(), "syscall_100000");
+        assert_eq!(number("syscall_100000"), Some(100_000));
+        for odd in ["syscall_", "syscall_+5", "syscall_007", "syscall_-1", "syscall_0x10", "syscall_99999999999", "nope"] {
+            assert_eq!(number(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn the_numbers_that_the_semantics_know_are_the_headers() {
+        use crate::syscall::nr;
+        for (n, text) in [
+            (nr::RT_SIGRETURN, "rt_sigreturn"),
+            (nr::CLONE, "clone"),
+            (nr::FORK, "fork"),
+            (nr::VFORK, "vfork"),
+            (nr::EXECVE, "execve"),
+            (nr::EXIT, "exit"),
+            (nr::RESTART_SYSCALL, "restart_syscall"),
+            (nr::EXIT_GROUP, "exit_group"),
+            (nr::EXECVEAT, "execveat"),
+            (nr::CLONE3, "clone3"),
+        ] {
+            assert_eq!(number(text), Some(n));
+        }
+    }
+}
