@@ -1,0 +1,110 @@
+//! Policies from files and directories: all of them, or everything that is wrong with any of them.
+
+use super::{parse, Policy};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+/// A policy, and the file that it came from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The file; `-` for standard input.
+    pub file: PathBuf,
+    /// What it says.
+    pub policy: Policy,
+}
+
+/// Everything that is wrong with the files, a message each, with its hint.
+#[derive(Debug)]
+pub struct LoadError(pub Vec<(String, String)>);
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, (what, hint)) in self.0.iter().enumerate() {
+            if i > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{what}\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+/// Loads policies: a file as it is, of a directory the files that end in `.json`, in the order of their names.
+///
+/// # Errors
+/// A file that cannot be read or parsed, a directory without policies, two policies for one binary: all that
+/// is wrong with all of them, so that one run tells everything.
+pub fn load(paths: &[PathBuf]) -> Result<Vec<Loaded>, LoadError> {
+    let mut errors = Vec::new();
+    let mut loaded: Vec<Loaded> = Vec::new();
+    for path in paths {
+        for file in files(path, &mut errors) {
+            match read(&file) {
+                Err(e) => errors.push((
+                    format!("cannot read the policy `{}`: {e}", file.display()),
+                    "give a policy file, or a directory of policies (*.json)".into(),
+                )),
+                Ok(text) => match parse(&text) {
+                    Ok(policy) => loaded.push(Loaded { file, policy }),
+                    Err(problems) => errors
+                        .extend(problems.into_iter().map(|p| (format!("{}: {p}", file.display()), p.hint))),
+                },
+            }
+        }
+    }
+    let mut by_binary: BTreeMap<&str, &Path> = BTreeMap::new();
+    for Loaded { file, policy } in &loaded {
+        if let Some(first) = by_binary.insert(&policy.binary, file) {
+            errors.push((
+                format!("two policies for `{}`: {} and {}", policy.binary, first.display(), file.display()),
+                "leave one of them, or merge them: sysfsm merge A B -o C".into(),
+            ));
+        }
+    }
+    if errors.is_empty() {
+        Ok(loaded)
+    } else {
+        Err(LoadError(errors))
+    }
+}
+
+fn files(path: &Path, errors: &mut Vec<(String, String)>) -> Vec<PathBuf> {
+    if !path.is_dir() {
+        return vec![path.to_path_buf()];
+    }
+    let entries: Result<Vec<PathBuf>, std::io::Error> =
+        std::fs::read_dir(path).and_then(|dir| dir.map(|e| e.map(|e| e.path())).collect());
+    match entries {
+        Err(e) => {
+            errors.push((
+                format!("cannot list the policy directory `{}`: {e}", path.display()),
+                "check its permissions".into(),
+            ));
+            Vec::new()
+        }
+        Ok(mut found) => {
+            found.retain(|f| f.extension().is_some_and(|e| e == "json"));
+            found.sort();
+            if found.is_empty() {
+                errors.push((
+                    format!("no policy in the directory `{}`", path.display()),
+                    "policies are files that end in .json".into(),
+                ));
+            }
+            found
+        }
+    }
+}
+
+fn read(file: &Path) -> std::io::Result<Vec<u8>> {
+    if file == Path::new("-") {
+        let mut text = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut text)?;
+        return Ok(text);
+    }
+    std::fs::read(file)
+}

@@ -1,0 +1,87 @@
+//! The policy: a machine, the binary that it binds, and what to do on a violation; and its JSON format
+//! (docs/policy-format.md).
+
+mod json;
+mod load;
+mod parse;
+mod write;
+
+pub use load::{load, LoadError, Loaded};
+pub use parse::{parse, Problem};
+
+use crate::machine::Machine;
+use std::fmt;
+
+/// What to do on a violation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Action {
+    /// The thread group dies by SIGKILL.
+    #[default]
+    Kill,
+    /// The call fails with EPERM, and the program lives.
+    Deny,
+    /// The call goes on, and is reported.
+    Log,
+}
+
+impl Action {
+    /// As it stands in a policy.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::Kill => "kill",
+            Action::Deny => "deny",
+            Action::Log => "log",
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What becomes of the policy when a watched thread execs a binary that has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Children {
+    /// The thread is not watched any more.
+    #[default]
+    Release,
+    /// It keeps the policy.
+    Inherit,
+}
+
+impl Children {
+    /// As it stands in a policy.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Children::Release => "release",
+            Children::Inherit => "inherit",
+        }
+    }
+}
+
+/// A policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// The executable: an absolute path, or a file name without a slash, which any executable of that name has.
+    pub binary: String,
+    /// What to do on a violation.
+    pub action: Action,
+    /// What becomes of it over an exec.
+    pub children: Children,
+    /// How many runs it was learned from; 0 where that is not known.
+    pub runs: u64,
+    /// The automaton.
+    pub machine: Machine,
+}
+
+impl Policy {
+    /// Whether an exec of `path` is an exec of this policy's binary, judged by the names alone.
+    #[must_use]
+    pub fn names(&self, path: &str) -> bool {
+        self.binary == path || (!self.binary.contains('/') && path.rsplit('/').next() == Some(&self.binary))
+    }
+}

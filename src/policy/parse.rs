@@ -1,0 +1,473 @@
+//! The reader of policy files. It reports everything that is wrong with a file, and takes nothing from a
+//! file with something wrong.
+
+use super::json::Json;
+use super::{Action, Children, Policy};
+use crate::machine::{Context, Count, Depth, Machine, MAX_DEPTH};
+use crate::syscall::{ParseSymbolError, Symbol};
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// One thing that is wrong with a policy file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where: a path of keys (`transitions."execve"."opnat"`), or line and column where it is not even JSON.
+    pub place: String,
+    /// What, with the value.
+    pub what: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.place.is_empty() {
+            return f.write_str(&self.what);
+        }
+        write!(f, "{}: {}", self.place, self.what)
+    }
+}
+
+/// At most so many problems of one file are told: enough to mend it, not a flood.
+const MAX_PROBLEMS: usize = 20;
+
+/// Reads a policy: version 1, or the thesis's `{"binary": …, "data": …}`.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn parse(text: &[u8]) -> Result<Policy, Vec<Problem>> {
+    let json: Json = serde_json::from_slice(text).map_err(|e| vec![syntax(&e)])?;
+    let mut reader = Reader { problems: Vec::new() };
+    let policy = reader.document(json);
+    match policy {
+        Some(policy) if reader.problems.is_empty() => Ok(policy),
+        _ => Err(reader.problems),
+    }
+}
+
+fn syntax(error: &serde_json::Error) -> Problem {
+    let text = error.to_string();
+    let what = text.split(" at line ").next().unwrap_or(&text).to_lowercase();
+    Problem {
+        place: format!("line {}, column {}", error.line(), error.column()),
+        what: format!("not JSON: {what}"),
+        hint: if error.is_eof() {
+            "the file ends too early: was it cut while it was copied or written?".into()
+        } else {
+            "see docs/policy-format.md for the format".into()
+        },
+    }
+}
+
+struct Reader {
+    problems: Vec<Problem>,
+}
+
+const KEYS: [&str; 8] = ["sysfsm", "binary", "arch", "depth", "action", "children", "runs", "transitions"];
+const THESIS_KEYS: [&str; 2] = ["binary", "data"];
+
+impl Reader {
+    fn problem(&mut self, place: impl Into<String>, what: impl Into<String>, hint: impl Into<String>) {
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push(Problem { place: place.into(), what: what.into(), hint: hint.into() });
+        }
+    }
+
+    /// A value of the wrong kind.
+    fn wrong(&mut self, place: &str, value: &Json, want: &str) {
+        self.problem(place, format!("`{value}` is not {want}"), format!("write {want}"));
+    }
+
+    fn document(&mut self, json: Json) -> Option<Policy> {
+        let Json::Object(entries) = json else {
+            self.problem("", format!("a policy is an object, not {}", json.kind()), "see docs/policy-format.md");
+            return None;
+        };
+        self.duplicates("", &entries);
+        let has = |key: &str| entries.iter().any(|(k, _)| k == key);
+        let thesis = has("data") && !has("sysfsm");
+        let allowed: &[&str] = if thesis { &THESIS_KEYS } else { &KEYS };
+        let mut fields = Fields::default();
+        for (key, value) in entries {
+            if !allowed.contains(&key.as_str()) {
+                let hint = self.key_hint(&key, allowed);
+                self.problem(key.clone(), format!("unknown key `{key}`"), hint);
+                continue;
+            }
+            match key.as_str() {
+                "sysfsm" => fields.version = Some(value),
+                "binary" => fields.binary = Some(value),
+                "arch" => fields.arch = Some(value),
+                "depth" => fields.depth = Some(value),
+                "action" => fields.action = Some(value),
+                "children" => fields.children = Some(value),
+                "runs" => fields.runs = Some(value),
+                _ => fields.transitions = Some((key, value)),
+            }
+        }
+        self.fields(fields, thesis)
+    }
+
+    fn fields(&mut self, fields: Fields, thesis: bool) -> Option<Policy> {
+        match &fields.version {
+            Some(Json::Integer(1)) => {}
+            None if thesis => {}
+            None => self.problem(
+                "sysfsm",
+                "the version is missing",
+                "add \"sysfsm\": 1, the only version there is so far",
+            ),
+            Some(other) => self.problem(
+                "sysfsm",
+                format!("unknown version `{other}`"),
+                "this sysfsm reads version 1; a newer file needs a newer sysfsm",
+            ),
+        }
+        if let Some(arch) = fields.arch {
+            if arch != Json::String("x86_64".into()) {
+                self.problem(
+                    "arch",
+                    format!("unknown architecture `{arch}`"),
+                    "only `x86_64` is known; learn the policy on the machine that runs the program",
+                );
+            }
+        }
+        let binary = self.binary(fields.binary);
+        let depth = match fields.depth {
+            None => Depth::default(),
+            Some(Json::Integer(n)) if Depth::try_from(n).is_ok() => Depth::try_from(n).unwrap_or_default(),
+            Some(other) => {
+                self.problem(
+                    "depth",
+                    format!("`{other}` is no depth"),
+                    format!("write a whole number from 1 to {MAX_DEPTH}; 2 are pairs"),
+                );
+                // The widest window, so that the contexts are not blamed for it as well.
+                Depth::try_from(u64::from(MAX_DEPTH)).unwrap_or_default()
+            }
+        };
+        let action = self.choice("action", fields.action.as_ref(), &[Action::Kill, Action::Deny, Action::Log], Action::as_str);
+        let children =
+            self.choice("children", fields.children.as_ref(), &[Children::Release, Children::Inherit], Children::as_str);
+        let runs = match fields.runs {
+            None => 0,
+            Some(Json::Integer(n)) => n,
+            Some(other) => {
+                self.wrong("runs", &other, "a whole number");
+                0
+            }
+        };
+        let machine = if let Some((key, value)) = fields.transitions {
+            self.transitions(&key, value, depth)
+        } else {
+            self.problem("transitions", "the transitions are missing", "add \"transitions\": {}");
+            Machine::new(depth)
+        };
+        Some(Policy { binary: binary?, action, children, runs, machine })
+    }
+
+    fn binary(&mut self, value: Option<Json>) -> Option<String> {
+        const HINT: &str = "write the executable's absolute path, as in \"/usr/bin/cat\"";
+        match value {
+            None => self.problem("binary", "the binary is missing", HINT),
+            Some(Json::String(path)) if path.is_empty() || path.contains('\0') || path.ends_with('/') => {
+                self.problem("binary", format!("`{}` names no file", path.escape_default()), HINT);
+            }
+            Some(Json::String(path)) => return Some(path),
+            Some(other) => self.wrong("binary", &other, "a string"),
+        }
+        None
+    }
+
+    fn choice<T: Copy + Default>(
+        &mut self,
+        key: &str,
+        value: Option<&Json>,
+        choices: &[T],
+        name: fn(T) -> &'static str,
+    ) -> T {
+        let Some(value) = value else {
+            return T::default();
+        };
+        let found = choices.iter().find(|&&c| *value == Json::String(name(c).into()));
+        if let Some(&choice) = found {
+            return choice;
+        }
+        let names: Vec<String> = choices.iter().map(|&c| format!("`{}`", name(c))).collect();
+        self.problem(key, format!("unknown {key} `{value}`"), format!("one of {}", names.join(", ")));
+        T::default()
+    }
+
+    fn transitions(&mut self, key: &str, value: Json, depth: Depth) -> Machine {
+        let mut machine = Machine::new(depth);
+        let Json::Object(rows) = value else {
+            self.wrong(key, &value, "an object");
+            return machine;
+        };
+        self.duplicates(key, &rows);
+        for (text, row) in rows {
+            let place = format!("{key}.\"{}\"", text.escape_debug());
+            let context = self.context(&place, &text, depth);
+            for (symbol, count) in self.row(&place, row) {
+                if let (Some(context), Some(symbol)) = (context, symbol) {
+                    machine.insert(context, symbol, count);
+                }
+            }
+        }
+        machine
+    }
+
+    fn context(&mut self, place: &str, text: &str, depth: Depth) -> Option<Context> {
+        let mut good = true;
+        let mut symbols = Vec::new();
+        if !text.is_empty() {
+            for (i, part) in text.split(' ').enumerate() {
+                if part.is_empty() {
+                    self.problem(
+                        place,
+                        format!("a blank too many in the context `{}`", text.escape_debug()),
+                        "a context's symbols are separated by one blank",
+                    );
+                    return None;
+                }
+                match part.parse() {
+                    Ok(Symbol::Signal(_)) if i > 0 => {
+                        self.problem(
+                            place,
+                            format!("`{part}` in the midst of a context"),
+                            "a pseudo-symbol begins a frame, so it can only be a context's first",
+                        );
+                        good = false;
+                    }
+                    Ok(symbol) => symbols.push(symbol),
+                    Err(e) => {
+                        self.unknown_symbol(place, &e);
+                        good = false;
+                    }
+                }
+            }
+        }
+        if !good {
+            return None;
+        }
+        if symbols.len() > depth.context_len() {
+            self.problem(
+                place,
+                format!("a context of {} symbols at depth {depth}", symbols.len()),
+                format!("at depth {depth} a context has at most {}; deepen \"depth\" or shorten it", depth.context_len()),
+            );
+            return None;
+        }
+        if symbols.is_empty() && depth.get() > 1 {
+            self.problem(
+                place,
+                format!("an empty context at depth {depth}"),
+                "only an allow-list (\"depth\": 1) has the empty context",
+            );
+            return None;
+        }
+        Some(Context::of(symbols, depth))
+    }
+
+    fn row(&mut self, place: &str, row: Json) -> Vec<(Option<Symbol>, Count)> {
+        match row {
+            Json::Array(symbols) => {
+                let mut seen = BTreeSet::new();
+                symbols
+                    .into_iter()
+                    .map(|symbol| {
+                        let Json::String(text) = symbol else {
+                            self.wrong(place, &symbol, "a symbol's name");
+                            return (None, Count::default());
+                        };
+                        if !seen.insert(text.clone()) {
+                            self.problem(place, format!("`{text}` stands twice in the list"), "leave one of them");
+                        }
+                        (self.target(place, &text), Count::default())
+                    })
+                    .collect()
+            }
+            Json::Object(symbols) => {
+                self.duplicates(place, &symbols);
+                symbols
+                    .into_iter()
+                    .map(|(text, count)| {
+                        let place = format!("{place}.\"{}\"", text.escape_debug());
+                        (self.target(&place, &text), self.count(&place, count))
+                    })
+                    .collect()
+            }
+            other => {
+                self.wrong(place, &other, "an object or a list of symbols");
+                Vec::new()
+            }
+        }
+    }
+
+    fn target(&mut self, place: &str, text: &str) -> Option<Symbol> {
+        match text.parse() {
+            Ok(Symbol::Signal(_)) => {
+                self.problem(
+                    place,
+                    format!("`{text}` as the end of a transition"),
+                    "a pseudo-symbol begins a frame; a handler may begin anywhere, no transition allows it",
+                );
+                None
+            }
+            Ok(symbol) => Some(symbol),
+            Err(e) => {
+                self.unknown_symbol(place, &e);
+                None
+            }
+        }
+    }
+
+    fn count(&mut self, place: &str, value: Json) -> Count {
+        let mut count = Count::default();
+        let Json::Object(entries) = value else {
+            self.wrong(place, &value, "an object with `calls` and `runs`");
+            return count;
+        };
+        self.duplicates(place, &entries);
+        for (key, value) in entries {
+            let slot = match key.as_str() {
+                "calls" => &mut count.calls,
+                "runs" => &mut count.runs,
+                _ => {
+                    let hint = self.key_hint(&key, &["calls", "runs"]);
+                    self.problem(place, format!("unknown key `{key}`"), hint);
+                    continue;
+                }
+            };
+            match value {
+                Json::Integer(n) => *slot = n,
+                other => self.wrong(&format!("{place}.{key}"), &other, "a whole number"),
+            }
+        }
+        count
+    }
+
+    fn duplicates(&mut self, place: &str, entries: &[(String, Json)]) {
+        let mut seen = BTreeSet::new();
+        for (key, _) in entries {
+            if !seen.insert(key) {
+                self.problem(
+                    place,
+                    format!("the key `{}` stands twice", key.escape_debug()),
+                    "leave one of them; which of the two counts would be a guess",
+                );
+            }
+        }
+    }
+
+    fn unknown_symbol(&mut self, place: &str, error: &ParseSymbolError) {
+        self.problem(place, error.to_string(), error.hint());
+    }
+
+    fn key_hint(&self, key: &str, allowed: &[&str]) -> String {
+        let similar = allowed.iter().find(|a| a.eq_ignore_ascii_case(key) || a.starts_with(key) || key.starts_with(**a));
+        match similar {
+            Some(name) if !key.is_empty() => format!("did you mean `{name}`?"),
+            _ => format!("the keys are {}", allowed.join(", ")),
+        }
+    }
+}
+
+/// The fields of a document, unread.
+#[derive(Default)]
+struct Fields {
+    version: Option<Json>,
+    binary: Option<Json>,
+    arch: Option<Json>,
+    depth: Option<Json>,
+    action: Option<Json>,
+    children: Option<Json>,
+    runs: Option<Json>,
+    /// With the key that it came under.
+    transitions: Option<(String, Json)>,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> Vec<Problem> {
+        parse(text.as_bytes()).unwrap_err()
+    }
+
+    /// A version 1 policy with these further members.
+    fn v1(rest: &str) -> String {
+        format!(r#"{{"sysfsm": 1, "binary": "/bin/x", {rest}}}"#)
+    }
+
+    #[test]
+    fn counts_lists_and_the_thesis_format_load() {
+        let counted = parse(v1(r#""depth": 2, "runs": 3, "transitions": {"execve": {"brk": {"calls": 2, "runs": 1}}}"#).as_bytes()).unwrap();
+        let row = counted.machine.row(&"execve".parse().unwrap()).unwrap();
+        assert_eq!(row.get(&"brk".parse().unwrap()), Some(&Count { calls: 2, runs: 1 }));
+        let listed = parse(v1(r#""transitions": {"execve": ["brk", "mmap"]}"#).as_bytes()).unwrap();
+        assert_eq!((listed.machine.transitions(), listed.machine.depth()), (2, Depth::PAIRS));
+        let thesis = parse(br#"{"binary": "cat", "data": {"execve": ["brk"]}}"#).unwrap();
+        assert_eq!((thesis.binary.as_str(), thesis.machine.transitions()), ("cat", 1));
+        assert!(thesis.names("/usr/bin/cat") && !thesis.names("/usr/bin/tac"));
+    }
+
+    #[test]
+    fn a_self_loop_is_dropped() {
+        let policy = parse(v1(r#""transitions": {"brk": ["brk", "mmap"], "execve": ["restart_syscall"]}"#).as_bytes()).unwrap();
+        assert_eq!(policy.machine.transitions(), 1);
+    }
+
+    #[test]
+    fn each_mistake_names_its_place_its_value_and_a_hint() {
+        for (text, place, what, hint) in [
+            (v1(r#""transitions": {"execve": ["opnat"]}"#), "transitions.\"execve\"", "opnat", "did you mean `openat`?"),
+            (v1(r#""transitions": {"execv": ["brk"]}"#), "transitions.\"execv\"", "execv", "did you mean `execve`?"),
+            (v1(r#""transitions": {"a": [], "a": []}"#), "transitions", "twice", "leave one"),
+            (v1(r#""transitions": {}, "runs": 1, "runs": 2"#), "", "twice", "leave one"),
+            (v1(r#""transitions": {}, "actoin": "kill""#), "actoin", "unknown key", "the keys are"),
+            (v1(r#""transitions": {}, "action": "maim""#), "action", "maim", "`kill`"),
+            (v1(r#""transitions": {}, "depth": 9"#), "depth", "`9`", "1 to 8"),
+            (v1(r#""transitions": {}, "depth": 0"#), "depth", "`0`", "1 to 8"),
+            (v1(r#""transitions": {}, "arch": "arm64""#), "arch", "arm64", "x86_64"),
+            (v1(r#""transitions": {"brk mmap": ["read"]}"#), "brk mmap", "2 symbols at depth 2", "at most 1"),
+            (v1(r#""transitions": {"": ["read"]}"#), "transitions.\"\"", "empty context", "depth\": 1"),
+            (v1(r#""transitions": {"brk": ["@SIGUSR1"]}"#), "brk", "@SIGUSR1", "begins a frame"),
+            (v1(r#""depth": 3, "transitions": {"brk @SIGUSR1": ["read"]}"#), "brk", "@SIGUSR1", "first"),
+            (v1(r#""depth": 3, "transitions": {"brk  mmap": ["read"]}"#), "brk", "blank", "one blank"),
+            (v1(r#""transitions": {"brk": {"read": {"call": 1}}}"#), "read", "`call`", "did you mean `calls`?"),
+            (v1(r#""transitions": {"brk": {"read": {"calls": -1}}}"#), "calls", "-1", "whole number"),
+            (v1(r#""transitions": {"brk": 3}"#), "brk", "3", "list"),
+            (v1(r#""transitions": {"brk": ["read", "read"]}"#), "brk", "read", "leave one"),
+            (r#"{"sysfsm": 2, "binary": "/x", "transitions": {}}"#.into(), "sysfsm", "`2`", "version 1"),
+            (r#"{"binary": "/x", "transitions": {}}"#.into(), "sysfsm", "missing", "\"sysfsm\": 1"),
+            (r#"{"sysfsm": 1, "transitions": {}}"#.into(), "binary", "missing", "absolute path"),
+            (r#"{"sysfsm": 1, "binary": "", "transitions": {}}"#.into(), "binary", "no file", "absolute path"),
+            (r#"{"sysfsm": 1, "binary": "/x"}"#.into(), "transitions", "missing", "add"),
+            (r#"{"binary": "x", "data": {}, "depth": 2}"#.into(), "depth", "unknown key", "binary, data"),
+            (r#"{"sysfsm": 1, "#.into(), "line 1", "not JSON", "too early"),
+            ("[]".into(), "", "not a list", "format"),
+            ("nonsense".into(), "line 1", "not JSON", "format"),
+        ] {
+            let found = problems(&text);
+            assert!(
+                found.iter().any(|p| p.place.contains(place) && p.what.contains(what) && p.hint.contains(hint)),
+                "{text}\n{found:#?}"
+            );
+        }
+    }
+
+    #[test]
+    fn all_mistakes_of_a_file_are_told_at_once_but_not_thousands() {
+        assert_eq!(problems(&v1(r#""depth": 12, "action": "x", "transitions": {"execv": ["opnat"], "brk": [1]}"#)).len(), 5);
+        let many: Vec<String> = (0..500).map(|i| format!("\"no{i}\"")).collect();
+        assert_eq!(problems(&v1(&format!(r#""transitions": {{"brk": [{}]}}"#, many.join(",")))).len(), MAX_PROBLEMS);
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error_and_no_crash() {
+        let text = "[".repeat(100_000);
+        assert!(problems(&text)[0].what.contains("not JSON"));
+    }
+}
