@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The maps of the step. Their sizes are set before loading, from the policies. */
+#ifndef SYSFSM_MAPS_H
+#define SYSFSM_MAPS_H
+
+/* The table. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sysfsm_cell);
+} cells SEC(".maps");
+
+/* Cells of calls without a column: state and call → next state. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct sysfsm_far);
+	__type(value, __u32);
+} far_cells SEC(".maps");
+
+/* Policies, from 1; 0 is none. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sysfsm_policy);
+} policies SEC(".maps");
+
+/* Context of two symbols or more → state. Only read where a thread has left the machine. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct sysfsm_context);
+	__type(value, __u32);
+} contexts SEC(".maps");
+
+/* State → its context, for the same. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sysfsm_history);
+} histories SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sysfsm_counters);
+} counters SEC(".maps");
+
+#endif /* SYSFSM_MAPS_H */

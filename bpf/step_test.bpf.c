@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Drives the step with events from user space, for the test that it equals the Rust step. Nothing of
+ * it is part of what `enforce` loads.
+ */
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "sysfsm.h"
+#include "maps.h"
+#include "step.h"
+
+#define SYSFSM_TEST_THREADS 64
+#define SYSFSM_TEST_EVENTS 1024
+
+char LICENSE[] SEC("license") = "GPL";
+
+enum sysfsm_test_kind {
+	SYSFSM_TEST_EXEC = 0,
+	SYSFSM_TEST_ADOPT = 1,
+	SYSFSM_TEST_FORK = 2,
+	SYSFSM_TEST_SIGNAL = 3,
+	SYSFSM_TEST_CALL = 4,
+	SYSFSM_TEST_FOREIGN = 5,
+};
+
+struct sysfsm_test_event {
+	__u32 kind;
+	__u32 thread;
+	__u32 value;   /* policy, child, signal or call */
+	__u32 verdict; /* out */
+	__u32 state;   /* out: of the thread, before a call */
+	__u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SYSFSM_TEST_THREADS);
+	__type(key, __u32);
+	__type(value, struct sysfsm_thread);
+} test_threads SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SYSFSM_TEST_EVENTS);
+	__type(key, __u32);
+	__type(value, struct sysfsm_test_event);
+} test_events SEC(".maps");
+
+/* How many of the events are to be taken, and how many were. */
+__u32 wanted = 0;
+__u32 taken = 0;
+
+/* A global function: the verifier looks at it once, and not once for each event. */
+__noinline int sysfsm_take(__u32 index)
+{
+	struct sysfsm_thread *thread, *child;
+	const struct sysfsm_policy *policy;
+	struct sysfsm_test_event *event;
+	__u32 value, at;
+
+	event = bpf_map_lookup_elem(&test_events, &index);
+	if (!event)
+		return -1;
+	value = event->value;
+	at = event->thread;
+	thread = bpf_map_lookup_elem(&test_threads, &at);
+	if (!thread)
+		return -1;
+	event->state = thread->top.state;
+	switch (event->kind) {
+	case SYSFSM_TEST_EXEC:
+	case SYSFSM_TEST_ADOPT:
+		policy = bpf_map_lookup_elem(&policies, &value);
+		if (!policy)
+			return -1;
+		sysfsm_bind(thread, value, policy, event->kind == SYSFSM_TEST_ADOPT);
+		return 0;
+	case SYSFSM_TEST_FORK:
+		child = bpf_map_lookup_elem(&test_threads, &value);
+		if (!child)
+			return -1;
+		__builtin_memcpy(child, thread, sizeof(*child));
+		return 0;
+	case SYSFSM_TEST_SIGNAL:
+		sysfsm_signal(thread, value);
+		return 0;
+	case SYSFSM_TEST_CALL:
+		event->verdict = sysfsm_call(thread, value);
+		return 0;
+	case SYSFSM_TEST_FOREIGN:
+		event->verdict = sysfsm_foreign(thread);
+		return 0;
+	default:
+		return -1;
+	}
+}
+
+SEC("syscall")
+int drive(void *ctx)
+{
+	taken = 0;
+	for (__u32 i = 0; i < SYSFSM_TEST_EVENTS; i++) {
+		if (i >= wanted)
+			break;
+		if (sysfsm_take(i))
+			return -1;
+		taken++;
+	}
+	return 0;
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What crosses between user space and the kernel. This header is the source of these layouts;
+ * src/kernel uses the types that the skeleton derives from it.
+ */
+#ifndef SYSFSM_H
+#define SYSFSM_H
+
+/* Frames of a thread, the program's own among them (MAX_FRAMES in src/machine/frames.rs). */
+#define SYSFSM_FRAMES 16
+/* Symbols of a context at the largest depth, rounded up so that an index can be masked. */
+#define SYSFSM_HISTORY 8
+/* Calls below this number have a column in the table; others are in the map far_cells. */
+#define SYSFSM_CALLS 1024
+/* In a history a signal is this plus its number: no 64-bit call has a number with bit 30 set. */
+#define SYSFSM_SIGNAL_BASE 0x40000000u
+#define SYSFSM_SIGNALS 65
+/* "No last symbol": restart_syscall is no symbol and its repetition changes nothing anyway. */
+#define SYSFSM_NONE 219
+/* Bytes of a file name with its zero (NAME_MAX is 255), and of a script's path. */
+#define SYSFSM_NAME 256
+#define SYSFSM_PATH 256
+#define SYSFSM_COMM 16
+
+enum sysfsm_verdict {
+	SYSFSM_ALLOWED = 0,
+	SYSFSM_TRANSITION = 1,
+	SYSFSM_ABI = 2,
+	SYSFSM_SIGRETURN = 3,
+};
+
+enum sysfsm_action {
+	SYSFSM_KILL = 0,
+	SYSFSM_LOG = 1,
+};
+
+enum sysfsm_abi {
+	SYSFSM_X86_64 = 0,
+	SYSFSM_I386 = 1,
+	SYSFSM_X32 = 2,
+};
+
+/*
+ * One cell of the table. All rows of all policies lie displaced over each other in one array: the cell
+ * of (state, call) is at index state + call, and belongs to the state only if it says so.
+ */
+struct sysfsm_cell {
+	__u32 owner;
+	__u32 next;
+};
+_Static_assert(sizeof(struct sysfsm_cell) == 8, "wire layout");
+
+/* What a policy is besides its cells. States are indices into the table. */
+struct sysfsm_policy {
+	__u32 exec;    /* the state after an exec */
+	__u32 lost;    /* the state of a thread whose past is unknown; at depth 1 the only state */
+	__u32 members; /* a row that owns the cells of the alphabet */
+	__u32 singles; /* a row that leads to the contexts of one symbol */
+	__u32 depth;
+	__u32 action;
+	__u32 inherit; /* stays over the exec of a binary without a policy */
+	__u32 signals[SYSFSM_SIGNALS]; /* the state in which a handler begins, by signal */
+};
+_Static_assert(sizeof(struct sysfsm_policy) == 28 + 4 * SYSFSM_SIGNALS, "wire layout");
+
+/* Symbols, oldest first; zero past len. */
+struct sysfsm_history {
+	__u32 len;
+	__u32 symbols[SYSFSM_HISTORY];
+};
+_Static_assert(sizeof(struct sysfsm_history) == 36, "wire layout");
+
+/* A context of a policy, of two symbols or more: the key that finds its state. */
+struct sysfsm_context {
+	__u32 policy;
+	struct sysfsm_history history;
+};
+_Static_assert(sizeof(struct sysfsm_context) == 40, "wire layout");
+
+/* A cell for a call that has no column. */
+struct sysfsm_far {
+	__u32 state;
+	__u32 nr;
+};
+_Static_assert(sizeof(struct sysfsm_far) == 8, "wire layout");
+
+struct sysfsm_frame {
+	__u32 state;
+	__u32 last;                 /* the frame's last symbol, or SYSFSM_NONE */
+	struct sysfsm_history seen; /* symbols seen while the state is lost */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct sysfsm_frame) == 48, "wire layout");
+
+/* A watched thread. The frame in use is at a fixed place; the interrupted ones are a ring. */
+struct sysfsm_thread {
+	__u32 policy; /* 0: not watched */
+	__u32 follow; /* after a violation the state follows the call (action log) */
+	struct sysfsm_frame top;
+	__u32 head;            /* the ring's next free slot */
+	__u32 below;           /* frames in the ring */
+	__u32 unknown_returns; /* returns to frames that are not known */
+	__u32 pad;
+	struct sysfsm_frame saved[SYSFSM_FRAMES];
+};
+_Static_assert(sizeof(struct sysfsm_thread) == 72 + 48 * SYSFSM_FRAMES, "wire layout");
+
+/* A file: the kernel's device number (not stat's) and inode. */
+struct sysfsm_file {
+	__u64 inode;
+	__u32 device;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct sysfsm_file) == 16, "wire layout");
+
+/* A file name, zero padded. */
+struct sysfsm_name {
+	char text[SYSFSM_NAME];
+};
+
+/* A script: a path as an exec can give it, from a root or a working directory. Zero padded. */
+struct sysfsm_script {
+	struct sysfsm_file from;
+	char path[SYSFSM_PATH];
+};
+_Static_assert(sizeof(struct sysfsm_script) == 16 + SYSFSM_PATH, "wire layout");
+
+/* A running process that is to be adopted, if it still runs this file. */
+struct sysfsm_adoptee {
+	struct sysfsm_file exe;
+	__u32 policy;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct sysfsm_adoptee) == 24, "wire layout");
+
+/* A violation. */
+struct sysfsm_event {
+	__u64 time; /* CLOCK_MONOTONIC, ns */
+	__u64 args[6];
+	__u64 ip;
+	__u32 policy;
+	__u32 state; /* before the call */
+	__u32 pid;
+	__u32 tid;
+	__u32 nr;
+	__u8 verdict;
+	__u8 abi;
+	__u8 action;
+	__u8 kill_failed;
+	char comm[SYSFSM_COMM];
+};
+_Static_assert(sizeof(struct sysfsm_event) == 104, "wire layout");
+
+/* Totals of one CPU. */
+struct sysfsm_counters {
+	__u64 judged;
+	__u64 violations;
+	__u64 kills;
+	__u64 kills_failed;
+	__u64 events_lost;
+	__u64 frames_dropped;
+	__u64 threads_refused; /* no memory for a thread's state: its process was killed */
+	__u64 adopted;
+};
+_Static_assert(sizeof(struct sysfsm_counters) == 64, "wire layout");
+
+#endif /* SYSFSM_H */
