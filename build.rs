@@ -10,9 +10,10 @@ use std::process::exit;
 
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
-    syscall_table(&out);
+    let unistd = unistd_path();
+    syscall_table(&out, &unistd);
     #[cfg(feature = "kernel")]
-    skeletons(&out);
+    skeletons(&out, &unistd);
 }
 
 /// Ends the build with a message that names what is missing and what to install.
@@ -28,24 +29,23 @@ const UNISTD: [&str; 3] = [
     "/usr/x86_64-linux-gnu/include/asm/unistd_64.h",
 ];
 
-fn syscall_table(out: &Path) {
+fn unistd_path() -> String {
     println!("cargo::rerun-if-env-changed=SYSFSM_UNISTD");
-    let path = env::var("SYSFSM_UNISTD").map_or_else(
-        |_| {
-            UNISTD.iter().find(|p| Path::new(p).exists()).map_or_else(
-                || {
-                    fail(
-                        "no unistd_64.h under /usr/include",
-                        "install linux-libc-dev (Debian) or kernel-headers (Fedora), or set SYSFSM_UNISTD to the file",
-                    )
-                },
-                ToString::to_string,
-            )
-        },
-        |p| p,
-    );
+    if let Ok(path) = env::var("SYSFSM_UNISTD") {
+        return path;
+    }
+    match UNISTD.iter().find(|p| Path::new(p).exists()) {
+        Some(path) => path.to_string(),
+        None => fail(
+            "no unistd_64.h under /usr/include",
+            "install linux-libc-dev (Debian) or kernel-headers (Fedora), or set SYSFSM_UNISTD to the file",
+        ),
+    }
+}
+
+fn syscall_table(out: &Path, path: &str) {
     println!("cargo::rerun-if-changed={path}");
-    let text = fs::read_to_string(&path).unwrap_or_else(|e| {
+    let text = fs::read_to_string(path).unwrap_or_else(|e| {
         fail(
             &format!("cannot read the system-call header `{path}`: {e}"),
             "install linux-libc-dev (Debian), or set SYSFSM_UNISTD to an existing unistd_64.h",
@@ -91,8 +91,11 @@ fn parse_unistd(text: &str) -> BTreeMap<u32, String> {
 const OBJECTS: [&str; 2] = ["enforce", "step_test"];
 
 #[cfg(feature = "kernel")]
-fn skeletons(out: &Path) {
+fn skeletons(out: &Path, unistd: &str) {
     println!("cargo::rerun-if-changed=bpf");
+    println!("cargo::rerun-if-env-changed=CLANG");
+    // For the BPF target clang does not look where Debian keeps asm/types.h.
+    let headers = Path::new(unistd).ancestors().nth(2).unwrap_or(Path::new("/usr/include")).display();
     let clang = env::var("CLANG").unwrap_or_else(|_| "clang".into());
     if let Err(e) = std::process::Command::new(&clang).arg("--version").output() {
         fail(
@@ -106,7 +109,14 @@ fn skeletons(out: &Path) {
             .source(&source)
             .obj(out.join(format!("{object}.bpf.o")))
             .clang(&clang)
-            .clang_args(["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Wno-missing-declarations"])
+            .clang_args([
+                "-Wall".to_string(),
+                "-Wextra".to_string(),
+                "-Werror".to_string(),
+                // The arguments of a tracepoint are what they are.
+                "-Wno-unused-parameter".to_string(),
+                format!("-I{headers}"),
+            ])
             .build_and_generate(out.join(format!("{object}.skel.rs")));
         if let Err(e) = made {
             fail(

@@ -83,6 +83,9 @@ struct {
 	__uint(max_entries, 4096);
 } events SEC(".maps");
 
+/* Puts the event's type into the BTF, from which the skeleton makes the Rust type. */
+const struct sysfsm_event *event_type = NULL;
+
 static __always_inline struct sysfsm_thread *sysfsm_thread(struct task_struct *task)
 {
 	struct sysfsm_thread *thread;

@@ -1,2 +1,9 @@
-//! The command-line tool: parse, run, map the error to an exit status.
-fn main() {}
+//! The command-line tool: parse, run, map the outcome to an exit status.
+
+use clap::Parser as _;
+use std::process::ExitCode;
+use sysfsm::cli::{self, Cli};
+
+fn main() -> ExitCode {
+    cli::main(Cli::parse())
+}

@@ -1,1 +1,80 @@
-//! One file a subcommand.
+//! The command line (DESIGN, section 4): one file a subcommand.
+
+// This is the layer that prints.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod check;
+#[cfg(feature = "kernel")]
+mod doctor;
+#[cfg(feature = "kernel")]
+mod enforce;
+mod extract;
+mod failure;
+mod input;
+mod output;
+mod report;
+mod show;
+mod violation;
+
+use clap::{Parser, Subcommand};
+pub use failure::Failure;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// Learns which system call may follow which in a program, and has the Linux kernel hold the program to it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sysfsm",
+    version,
+    max_term_width = 100,
+    after_help = "Exit status: 0 fine; 1 a finding (check found a violation); 2 an error.\n\
+                  Data goes to stdout, diagnostics to stderr; `-` is stdin or stdout.\n\n\
+                  Example:\n  \
+                  strace -f -o trace.syscall prog args...\n  \
+                  sysfsm extract trace.syscall -o policy.json\n  \
+                  sudo sysfsm enforce --policy policy.json -- prog args..."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Learn policies from strace logs
+    Extract(extract::Args),
+    /// Replay strace logs against policies: what would have been a violation, and where
+    Check(check::Args),
+    /// Print a policy so that a person can read it
+    Show(show::Args),
+    /// Have the kernel hold programs to their policies, until Ctrl-C or CMD's end
+    #[cfg(feature = "kernel")]
+    Enforce(enforce::Args),
+    /// Say what this kernel offers, and the level that enforce reaches here
+    #[cfg(feature = "kernel")]
+    Doctor(doctor::Args),
+}
+
+/// Runs what the command line asks for; the process's exit status.
+#[must_use]
+pub fn main(cli: Cli) -> ExitCode {
+    let filter = EnvFilter::try_from_env("SYSFSM_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    let outcome = match cli.command {
+        Command::Extract(args) => extract::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Show(args) => show::run(&args),
+        #[cfg(feature = "kernel")]
+        Command::Enforce(args) => enforce::run(&args),
+        #[cfg(feature = "kernel")]
+        Command::Doctor(args) => doctor::run(&args),
+    };
+    match outcome {
+        Ok(status) => status,
+        Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::from(2)
+        }
+    }
+}

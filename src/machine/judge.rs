@@ -56,6 +56,17 @@ pub enum State {
     Lost(Context),
 }
 
+impl Frames<State> {
+    /// The context of the innermost frame; none where it is not known.
+    #[must_use]
+    pub fn context(&self) -> Option<Context> {
+        match self.top.state {
+            State::In(context) => Some(context),
+            State::Lost(_) => None,
+        }
+    }
+}
+
 /// A machine, ready to judge calls.
 #[derive(Debug)]
 pub struct Judge {

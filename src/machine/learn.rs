@@ -40,6 +40,9 @@ pub struct Learner {
 struct Thread {
     run: Option<usize>,
     frames: Frames<Option<Node>>,
+    /// Of unknown past, and nothing is known of it yet but maybe an exec under way: the one with which strace
+    /// itself starts a program belongs to no binary.
+    fresh: bool,
 }
 
 type Node = u32;
@@ -121,13 +124,13 @@ impl Learner {
         match &event.kind {
             &EventKind::Call(number) => self.call(event.tid, number),
             EventKind::Foreign(..) | EventKind::Unknown(_) => {
-                let thread = self.thread(event.tid);
+                let thread = self.known_thread(event.tid);
                 thread.frames.top.state = None;
                 thread.frames.top.last = None;
             }
             EventKind::Exec(path) => self.exec(event.tid, path),
             &EventKind::Spawn { child, .. } => {
-                let thread = self.thread(event.tid).clone();
+                let thread = self.known_thread(event.tid).clone();
                 if let Some(run) = thread.run.and_then(|r| self.runs.get_mut(r)) {
                     run.threads += 1;
                 }
@@ -156,7 +159,12 @@ impl Learner {
             return;
         }
         let symbol = Symbol::Call(number);
-        self.thread(tid);
+        let thread = self.thread(tid);
+        if thread.fresh && matches!(number, nr::EXECVE | nr::EXECVEAT) {
+            thread.frames.top.last = Some(symbol);
+            return;
+        }
+        self.known_thread(tid);
         let Some(thread) = self.threads.get_mut(&tid) else { return };
         let run = thread.run.and_then(|r| self.runs.get_mut(r));
         let builder = run.as_ref().and_then(|r| self.builders.get_mut(r.builder));
@@ -184,7 +192,7 @@ impl Learner {
 
     fn signal(&mut self, tid: Tid, signal: u8) {
         let depth = self.depth;
-        self.thread(tid);
+        self.known_thread(tid);
         let Some(thread) = self.threads.get_mut(&tid) else { return };
         let builder = thread.run.and_then(|r| self.runs.get(r)).and_then(|r| self.builders.get_mut(r.builder));
         let node = builder.map(|b| b.node(Context::start(Symbol::Signal(signal), depth)));
@@ -203,7 +211,7 @@ impl Learner {
             .get(run)
             .and_then(|r| self.builders.get_mut(r.builder))
             .map(|b| b.node(Context::start(first, depth)));
-        self.threads.insert(tid, Thread { run: Some(run), frames: Frames::exec(node, first) });
+        self.threads.insert(tid, Thread { run: Some(run), frames: Frames::exec(node, first), fresh: false });
     }
 
     fn end(&mut self, tid: Tid) {
@@ -221,11 +229,27 @@ impl Learner {
 
     /// The thread, taken as one of unknown past where it has not been seen before.
     fn thread(&mut self, tid: Tid) -> &mut Thread {
-        if !self.threads.contains_key(&tid) {
+        self.threads.entry(tid).or_insert_with(|| Thread {
+            run: None,
+            frames: Frames::adopted(None),
+            fresh: true,
+        })
+    }
+
+    /// The same; one that is not about to exec belongs to the binary that the user has named.
+    fn known_thread(&mut self, tid: Tid) -> &mut Thread {
+        if self.thread(tid).fresh {
             let run = self.run_of_unknown();
-            self.threads.insert(tid, Thread { run, frames: Frames::adopted(None) });
+            let depth = self.depth;
+            let failed_exec = self.thread(tid).frames.top.last;
+            let builder = run.and_then(|r| self.runs.get(r)).and_then(|r| self.builders.get_mut(r.builder));
+            let state = failed_exec.and_then(|exec| builder.map(|b| b.node(Context::start(exec, depth))));
+            let thread = self.thread(tid);
+            thread.fresh = false;
+            thread.run = run;
+            thread.frames.top.state = state;
         }
-        self.threads.entry(tid).or_insert_with(|| Thread { run: None, frames: Frames::adopted(None) })
+        self.thread(tid)
     }
 
     fn run_of_unknown(&mut self) -> Option<usize> {

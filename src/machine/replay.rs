@@ -1,7 +1,7 @@
 //! Replay: events, held against machines as the kernel would have held the programs.
 
 use super::{Context, Frames, Judge, Reaction, Reason, State, Verdict};
-use crate::syscall::CallName;
+use crate::syscall::{nr, CallName};
 use crate::trace::{Abi, Event, EventKind, Place, Tid};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -46,6 +46,8 @@ struct Thread {
 enum Watch {
     /// No policy.
     Free,
+    /// Of unknown past, and not seen to call anything but exec: strace itself starts a program so.
+    Fresh(usize),
     /// Judged by this machine.
     By(usize, Frames<State>),
 }
@@ -106,7 +108,7 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
                 None
             }
             &EventKind::Spawn { child, same_group } => {
-                let mut thread = self.thread(event.tid).clone();
+                let mut thread = self.known_thread(event.tid).clone();
                 if !same_group {
                     thread.pid = child;
                 }
@@ -114,7 +116,7 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
                 None
             }
             &EventKind::Signal(signal) => {
-                self.thread(event.tid);
+                self.known_thread(event.tid);
                 if let Some(Thread { watch: Watch::By(index, frames), .. }) = self.threads.get_mut(&event.tid) {
                     if let Some(bound) = self.bounds.get(*index) {
                         bound.judge.signal(frames, signal);
@@ -142,7 +144,11 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
         step: impl FnOnce(&Judge, &mut Frames<State>) -> Verdict,
         name: impl FnOnce() -> (String, Option<Arc<str>>),
     ) -> Option<Finding> {
-        self.thread(event.tid);
+        let exec = matches!(event.kind, EventKind::Call(nr::EXECVE | nr::EXECVEAT));
+        if exec && matches!(self.thread(event.tid).watch, Watch::Fresh(_)) {
+            return None;
+        }
+        self.known_thread(event.tid);
         let thread = self.threads.get_mut(&event.tid)?;
         let Watch::By(bound, frames) = &mut thread.watch else {
             return None;
@@ -169,7 +175,7 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
         let found = (self.bind)(path);
         let kept = match self.thread(tid).watch {
             Watch::By(index, _) => self.bounds.get(index).filter(|b| b.inherit).map(|_| index),
-            Watch::Free => None,
+            Watch::Free | Watch::Fresh(_) => None,
         };
         let watch = match found.or(kept).and_then(|i| Some((i, self.bounds.get(i)?))) {
             Some((index, bound)) => Watch::By(index, bound.judge.exec()),
@@ -183,19 +189,22 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
 
     /// The thread, taken as one of unknown past where it has not been seen before.
     fn thread(&mut self, tid: Tid) -> &mut Thread {
-        let Replay { bounds, unknown, threads, runs, .. } = self;
-        threads.entry(tid).or_insert_with(|| {
-            let watch = match unknown.and_then(|i| Some((i, bounds.get(i)?))) {
-                Some((index, bound)) => {
-                    if let Some(runs) = runs.get_mut(index) {
-                        *runs += 1;
-                    }
-                    Watch::By(index, bound.judge.adopt())
-                }
-                None => Watch::Free,
-            };
-            Thread { pid: tid, watch }
-        })
+        let unknown = self.unknown;
+        self.threads
+            .entry(tid)
+            .or_insert_with(|| Thread { pid: tid, watch: unknown.map_or(Watch::Free, Watch::Fresh) })
+    }
+
+    /// The same; one that is not about to exec is judged from now on.
+    fn known_thread(&mut self, tid: Tid) -> &mut Thread {
+        if let Watch::Fresh(index) = self.thread(tid).watch {
+            let frames = self.bounds.get(index).map(|b| b.judge.adopt());
+            if let Some(runs) = self.runs.get_mut(index) {
+                *runs += 1;
+            }
+            self.thread(tid).watch = frames.map_or(Watch::Free, |frames| Watch::By(index, frames));
+        }
+        self.thread(tid)
     }
 }
 

@@ -10,6 +10,7 @@ pub use load::{load, LoadError, Loaded};
 pub use parse::{parse, Problem};
 
 use crate::machine::Machine;
+use crate::syscall::Symbol;
 use std::fmt;
 
 /// What to do on a violation.
@@ -79,6 +80,20 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// What a reader of this policy should know, whatever it is read for.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        const IO_URING_SETUP: Symbol = Symbol::Call(425);
+        let mut warnings = Vec::new();
+        if self.machine.alphabet().contains(&IO_URING_SETUP) {
+            warnings.push(format!(
+                "the policy for `{}` allows io_uring_setup: what io_uring does for the program is invisible to it",
+                self.binary
+            ));
+        }
+        warnings
+    }
+
     /// Whether an exec of `path` is an exec of this policy's binary, judged by the names alone.
     #[must_use]
     pub fn names(&self, path: &str) -> bool {

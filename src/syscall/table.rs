@@ -59,7 +59,15 @@ mod tests {
     fn an_unknown_number_has_one_spelling() {
         assert_eq!(CallName(100_000).to_string(), "syscall_100000");
         assert_eq!(number("syscall_100000"), Some(100_000));
-        for odd in ["syscall_", "syscall_+5", "syscall_007", "syscall_-1", "syscall_0x10", "syscall_99999999999", "nope"] {
+        for odd in [
+            "syscall_",
+            "syscall_+5",
+            "syscall_007",
+            "syscall_-1",
+            "syscall_0x10",
+            "syscall_99999999999",
+            "nope",
+        ] {
             assert_eq!(number(odd), None, "{odd}");
         }
     }

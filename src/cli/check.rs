@@ -1,0 +1,132 @@
+//! `sysfsm check`: replay of logs against policies.
+
+use super::input::Inputs;
+use super::report::{self, counted};
+use super::violation::Violation;
+use super::{output, Failure};
+use crate::machine::{Bound, Judge, Replay};
+use crate::policy::{self, Children, Loaded};
+use crate::trace::{EventKind, Reader};
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What `check` is given.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A policy, or a directory of policies; may be given several times
+    #[arg(short, long = "policy", value_name = "FILE|DIR", required = true)]
+    policies: Vec<PathBuf>,
+    /// Logs of strace: files, the files of one `strace -ff`, or `-`
+    #[arg(value_name = "TRACE", required = true)]
+    traces: Vec<PathBuf>,
+    /// A line that fits nothing is an error
+    #[arg(long)]
+    strict: bool,
+    /// Print violations as JSON, one a line
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let loaded = policy::load(&args.policies)?;
+    let inputs = Inputs::new(&args.traces)?;
+    let mut reader = Reader::new();
+    let bounds = loaded
+        .iter()
+        .map(|l| Bound {
+            judge: Judge::new(&l.policy.machine),
+            inherit: l.policy.children == Children::Inherit,
+        })
+        .collect();
+    // A process that was already running can only be judged if there is no choice.
+    let unknown = (loaded.len() == 1).then_some(0);
+    let mut replay = Replay::new(bounds, |path: &str| bind(&loaded, path), unknown);
+    let mut violations = 0_u64;
+    let mut execs = BTreeSet::new();
+    let mut failure = None;
+    inputs.read(&mut reader, |event| {
+        if let EventKind::Exec(path) = &event.kind {
+            if execs.len() < 1000 {
+                execs.insert(path.clone());
+            }
+        }
+        let Some(finding) = replay.event(&event) else { return };
+        violations += 1;
+        let Some(Loaded { policy, .. }) = loaded.get(finding.bound) else { return };
+        let mut violation =
+            Violation::new(&policy.binary, policy.action, finding.reason, finding.context, &finding.symbol);
+        violation.call = finding.foreign.as_deref();
+        violation.file = Some(inputs.file(finding.place));
+        violation.line = Some(finding.place.line);
+        // A log without a column of ids says nothing of them.
+        if finding.tid != 0 {
+            violation.pid = Some(finding.pid);
+            violation.tid = Some(finding.tid);
+        }
+        if failure.is_none() {
+            failure = output::line(&if args.json {
+                violation.to_json()
+            } else {
+                format!("{}: {}: {}", inputs.place(finding.place), policy.binary, violation.sentence())
+            })
+            .err();
+        }
+    })?;
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    let report = reader.report();
+    if args.strict {
+        report::strict(report, &inputs)?;
+    }
+    report::require_calls(report)?;
+    let runs: u64 = replay.runs().iter().sum();
+    if runs == 0 {
+        let names: Vec<&str> = execs.iter().take(8).map(|p| &**p).collect();
+        return Err(Failure::new(
+            format!(
+                "nothing was checked: the logs show no run of {}",
+                loaded.iter().take(8).map(|l| format!("`{}`", l.policy.binary)).collect::<Vec<_>>().join(", ")
+            ),
+            if names.is_empty() {
+                "the logs exec nothing; a log of a running process is checked against one policy".into()
+            } else {
+                format!("the logs exec {}", names.join(", "))
+            },
+        ));
+    }
+    if args.json {
+        let mut object = report::json(report, &inputs);
+        for (key, value) in [
+            ("event", json!("check")),
+            ("judged", json!(replay.judged())),
+            ("runs", json!(runs)),
+            ("violations", json!(violations)),
+        ] {
+            object[key] = value;
+        }
+        eprintln!("{object}");
+    } else {
+        report::print(report, &inputs);
+        for loaded in &loaded {
+            super::show::warn_of(&loaded.policy);
+        }
+        eprintln!(
+            "{} in {} of {}",
+            counted(violations, "violation"),
+            counted(replay.judged(), "judged call"),
+            counted(runs, "run"),
+        );
+    }
+    Ok(if violations > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// The policy of a path: the one that names it whole before one that names its file only.
+fn bind(loaded: &[Loaded], path: &str) -> Option<usize> {
+    loaded
+        .iter()
+        .position(|l| l.policy.binary == path)
+        .or_else(|| loaded.iter().position(|l| l.policy.names(path)))
+}

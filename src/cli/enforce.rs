@@ -1,0 +1,246 @@
+//! `sysfsm enforce`: policies in the kernel.
+
+use super::report::{self, counted};
+use super::violation::Violation;
+use super::{output, Failure};
+use crate::kernel::{self, Enforcer, Level, Options, Totals};
+use crate::policy::{self, Policy};
+use jiff::Timestamp;
+use serde_json::json;
+use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// What `enforce` is given.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Policies, or directories of policies
+    #[arg(short, long = "policy", value_name = "FILE|DIR", required = true, num_args = 1..)]
+    policies: Vec<PathBuf>,
+    /// Only report violations, whatever the policies' actions are
+    #[arg(long)]
+    log_only: bool,
+    /// Refuse to start below this level: prevent, contain or kill
+    #[arg(long, value_name = "LEVEL", default_value_t = Level::Kill)]
+    require: Level,
+    /// Print events as JSON, one a line
+    #[arg(long)]
+    json: bool,
+    /// Run CMD, and end with it and its exit status
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<String>,
+}
+
+/// How long a wait for events lasts at the most: signals end it sooner.
+const WAIT: Duration = Duration::from_millis(100);
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let policies: Vec<Policy> = policy::load(&args.policies)?.into_iter().map(|l| l.policy).collect();
+    let signals = Signals::register()?;
+    let options = Options { log_only: args.log_only, require: args.require, ..Options::default() };
+    let mut enforcer = Enforcer::start(&policies, options)?;
+    let mut printer = Printer { json: args.json, policies: &policies, closed: false };
+    printer.start(&enforcer, args.log_only)?;
+
+    let mut child = spawn(&args.command)?;
+    let status = loop {
+        enforcer.poll(WAIT, |violation| printer.violation(&violation))?;
+        if let Some(child) = &mut child {
+            let ended = child.try_wait().map_err(|e| cannot_run(&args.command, &e))?;
+            if let Some(status) = ended {
+                let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+                break u8::try_from(code).unwrap_or(u8::MAX);
+            }
+        }
+        if let Some(signal) = signals.taken() {
+            match &child {
+                // The terminal has sent its Ctrl-C to CMD as well; either way we end when it does.
+                Some(child) => forward(signal, child),
+                None => break 0,
+            }
+        }
+    };
+    enforcer.detach();
+    // What was under way when the last wait ended.
+    enforcer.poll(Duration::ZERO, |violation| printer.violation(&violation))?;
+    printer.stop(&enforcer.totals()?);
+    Ok(ExitCode::from(status))
+}
+
+fn spawn(command: &[String]) -> Result<Option<Child>, Failure> {
+    let Some((program, arguments)) = command.split_first() else {
+        return Ok(None);
+    };
+    // The programs are attached: CMD's exec is seen, and its first call is judged.
+    Command::new(program).args(arguments).spawn().map(Some).map_err(|e| cannot_run(command, &e))
+}
+
+fn cannot_run(command: &[String], error: &std::io::Error) -> Failure {
+    Failure::new(
+        format!("cannot run `{}`: {error}", command.first().map_or("", String::as_str)),
+        "is it installed, executable, and spelled right?",
+    )
+}
+
+fn forward(signal: i32, child: &Child) {
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap_or(0));
+    if let Ok(signal) = nix::sys::signal::Signal::try_from(signal) {
+        if let Err(e) = nix::sys::signal::kill(pid, signal) {
+            tracing::debug!("cannot forward {signal} to {pid}: {e}");
+        }
+    }
+}
+
+/// The signals that end an enforcement; SIGCHLD only ends a wait.
+struct Signals {
+    interrupt: Arc<AtomicBool>,
+    terminate: Arc<AtomicBool>,
+}
+
+impl Signals {
+    fn register() -> Result<Self, Failure> {
+        let signals = Signals { interrupt: Arc::default(), terminate: Arc::default() };
+        for (signal, flag) in
+            [(SIGINT, &signals.interrupt), (SIGTERM, &signals.terminate), (SIGCHLD, &Arc::default())]
+        {
+            signal_hook::flag::register(signal, flag.clone())
+                .map_err(|e| Failure::new(format!("cannot handle signal {signal}: {e}"), ""))?;
+        }
+        Ok(signals)
+    }
+
+    /// The signal that came since the last call.
+    fn taken(&self) -> Option<i32> {
+        if self.interrupt.swap(false, Ordering::Relaxed) {
+            return Some(SIGINT);
+        }
+        self.terminate.swap(false, Ordering::Relaxed).then_some(SIGTERM)
+    }
+}
+
+struct Printer<'a> {
+    json: bool,
+    policies: &'a [Policy],
+    /// Nobody reads our events any more. Protection goes on.
+    closed: bool,
+}
+
+impl Printer<'_> {
+    fn start(&mut self, enforcer: &Enforcer, log_only: bool) -> Result<(), Failure> {
+        let transitions: usize = self.policies.iter().map(|p| p.machine.transitions()).sum();
+        let totals = enforcer.totals()?;
+        let level = enforcer.level();
+        if self.json {
+            let event = json!({
+                "event": "start",
+                "time": stamp(SystemTime::now()),
+                "version": env!("CARGO_PKG_VERSION"),
+                "level": level.as_str(),
+                "log_only": log_only,
+                "policies": self.policies.len(),
+                "transitions": transitions,
+                "adopted": totals.adopted,
+            });
+            self.line(&event.to_string());
+        } else {
+            let what = if log_only { "watching (log only)".into() } else { format!("enforcing at level {level}") };
+            eprintln!(
+                "{what}: {}, {}; {} adopted",
+                if self.policies.len() == 1 { "1 policy".into() } else { format!("{} policies", self.policies.len()) },
+                counted(transitions as u64, "transition"),
+                counted(totals.adopted, "running thread"),
+            );
+        }
+        for policy in self.policies {
+            super::show::warn_of(policy);
+        }
+        Ok(())
+    }
+
+    fn violation(&mut self, found: &kernel::Violation) {
+        let Some(policy) = self.policies.get(found.policy) else { return };
+        let mut violation =
+            Violation::new(&policy.binary, found.action, found.reason, found.context, &found.symbol);
+        violation.time = Some(stamp(found.time));
+        violation.pid = Some(found.pid);
+        violation.tid = Some(found.tid);
+        violation.comm = Some(&found.comm);
+        violation.number = found.number;
+        violation.args = Some(found.args.iter().map(|a| format!("{a:#x}")).collect());
+        violation.ip = Some(format!("{:#x}", found.ip));
+        violation.kill_failed = found.kill_failed;
+        if self.json {
+            self.line(&violation.to_json());
+            return;
+        }
+        let done = match (violation.action, found.kill_failed) {
+            ("kill", false) => "killed",
+            ("kill", true) => "NOT KILLED: the kernel refused",
+            _ => "logged",
+        };
+        self.line(&format!(
+            "{} {} pid {} tid {} ({}): {}: {done}",
+            stamp(found.time),
+            policy.binary,
+            found.pid,
+            found.tid,
+            found.comm,
+            violation.sentence(),
+        ));
+    }
+
+    fn stop(&mut self, totals: &Totals) {
+        if self.json {
+            let event = json!({
+                "event": "stop",
+                "time": stamp(SystemTime::now()),
+                "judged": totals.judged,
+                "violations": totals.violations,
+                "kills": totals.kills,
+                "kills_failed": totals.kills_failed,
+                "events_lost": totals.events_lost,
+                "frames_dropped": totals.frames_dropped,
+                "threads_refused": totals.threads_refused,
+                "adopted": totals.adopted,
+            });
+            self.line(&event.to_string());
+            return;
+        }
+        eprintln!(
+            "judged {}: {}, {}, {} lost",
+            counted(totals.judged, "call"),
+            counted(totals.violations, "violation"),
+            counted(totals.kills, "kill"),
+            counted(totals.events_lost, "event"),
+        );
+        for (count, what) in [
+            (totals.kills_failed, "kill that the kernel refused"),
+            (totals.threads_refused, "process killed because a thread's state found no memory"),
+            (totals.frames_dropped, "signal frame dropped past the limit"),
+        ] {
+            if count > 0 {
+                report::warn(&format!("{count} × {what}"), "");
+            }
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        if self.closed {
+            return;
+        }
+        if let Err(failure) = output::line(text) {
+            self.closed = true;
+            report::warn("stdout is closed: events are not printed any more, enforcement goes on", "");
+            tracing::debug!("{failure}");
+        }
+    }
+}
+
+/// RFC 3339 in UTC, to the nanosecond.
+fn stamp(time: SystemTime) -> String {
+    Timestamp::try_from(time).map_or_else(|_| String::new(), |t| format!("{t:.9}"))
+}

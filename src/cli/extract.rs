@@ -1,0 +1,244 @@
+//! `sysfsm extract`: strace logs → policies.
+
+use super::input::Inputs;
+use super::report::{self, counted};
+use super::{output, Failure};
+use crate::machine::{Depth, Learned, Learner};
+use crate::policy::{Action, Children, Policy};
+use crate::trace::Reader;
+use serde_json::{json, Value};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// What `extract` is given.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Logs of strace: files, the files of one `strace -ff`, or `-`
+    #[arg(value_name = "TRACE", required = true)]
+    traces: Vec<PathBuf>,
+    /// Where to: a file (the first binary's policy, or --binary's), a directory DIR/ (one policy for
+    /// each binary that the logs exec), or `-`
+    #[arg(short, long, value_name = "FILE|DIR/", default_value = "-")]
+    output: PathBuf,
+    /// Length of the window: 1 is an allow-list, 2 are pairs, up to 8
+    #[arg(long, value_name = "K", default_value_t)]
+    depth: Depth,
+    /// The binary whose policy is wanted; also whose calls they are that a log of a running process
+    /// (strace -p) begins with
+    #[arg(long, value_name = "PATH")]
+    binary: Option<String>,
+    /// A line that fits nothing is an error
+    #[arg(long)]
+    strict: bool,
+    /// Report what was read as one JSON object (on stderr)
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let inputs = Inputs::new(&args.traces)?;
+    let mut reader = Reader::new();
+    let mut learner = Learner::new(args.depth);
+    if let Some(binary) = &args.binary {
+        learner = learner.assuming(binary);
+    }
+    inputs.read(&mut reader, |event| learner.event(&event))?;
+    let report = reader.report();
+    if args.strict {
+        report::strict(report, &inputs)?;
+    }
+    report::require_calls(report)?;
+    let notes = Notes { stray_returns: learner.stray_returns(), dropped_frames: learner.dropped_frames() };
+    let learned = learner.finish();
+    let runs: u64 = learned.iter().map(|l| l.runs).sum();
+    let binaries = learned.len();
+
+    let directory = is_directory(&args.output);
+    let chosen = if directory && args.binary.is_none() {
+        if learned.is_empty() {
+            return Err(no_binary(&learned, None));
+        }
+        learned
+    } else {
+        vec![choose(learned, args.binary.as_deref())?]
+    };
+    let mut written = Vec::new();
+    let files = if directory { file_names(&chosen, &args.output) } else { vec![args.output.clone()] };
+    if directory {
+        std::fs::create_dir_all(&args.output)
+            .map_err(|e| Failure::writing(&args.output.display().to_string(), &e))?;
+    }
+    for (learned, file) in chosen.into_iter().zip(files) {
+        let policy = Policy {
+            binary: learned.binary.to_string(),
+            action: Action::default(),
+            children: Children::default(),
+            runs: learned.runs,
+            machine: learned.machine,
+        };
+        output::write(&file, &policy.to_json())?;
+        written.push((policy, file));
+    }
+
+    if args.json {
+        let mut object = report::json(report, &inputs);
+        let policies: Vec<Value> = written.iter().map(|(policy, file)| policy_json(policy, file)).collect();
+        for (key, value) in [
+            ("event", json!("extract")),
+            ("runs", json!(runs)),
+            ("binaries", json!(binaries)),
+            ("stray_returns", json!(notes.stray_returns)),
+            ("frames_dropped", json!(notes.dropped_frames)),
+            ("policies", json!(policies)),
+        ] {
+            object[key] = value;
+        }
+        eprintln!("{object}");
+    } else {
+        eprintln!(
+            "read {}: {}, {}, {} of {}",
+            counted(report.lines, "line"),
+            counted(report.calls, "call"),
+            counted(report.threads, "thread"),
+            counted(runs, "run"),
+            if binaries == 1 { "1 binary".into() } else { format!("{binaries} binaries") },
+        );
+        for (policy, file) in &written {
+            eprintln!(
+                "{}: {}, {}, {} → {}",
+                policy.binary,
+                counted(policy.runs, "run"),
+                counted(policy.machine.rows().len() as u64, "state"),
+                counted(policy.machine.transitions() as u64, "transition"),
+                if file == Path::new("-") { "stdout".into() } else { file.display().to_string() },
+            );
+        }
+        report::print(report, &inputs);
+        notes.print();
+        for (policy, _) in &written {
+            warn_of(policy);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What learning noticed.
+struct Notes {
+    stray_returns: u64,
+    dropped_frames: u64,
+}
+
+impl Notes {
+    fn print(&self) {
+        if self.stray_returns > 0 {
+            report::warn(
+                &format!("{} with no handler active", counted(self.stray_returns, "rt_sigreturn")),
+                "was the log made with a filter that hides rt_sigaction?",
+            );
+        }
+        if self.dropped_frames > 0 {
+            report::warn(
+                &format!("{} dropped: handlers were nested too deep", counted(self.dropped_frames, "frame")),
+                "a program that leaves its handlers by siglongjmp nests them so",
+            );
+        }
+    }
+}
+
+fn warn_of(policy: &Policy) {
+    super::show::warn_of(policy);
+    if policy.binary.contains('/') && !policy.binary.starts_with('/') {
+        report::warn(
+            &format!("the log knows `{}` by a relative path only", policy.binary),
+            "`enforce` needs the absolute one: give it with --binary PATH",
+        );
+    }
+}
+
+fn policy_json(policy: &Policy, file: &Path) -> Value {
+    json!({
+        "binary": policy.binary,
+        "file": file.display().to_string(),
+        "depth": policy.machine.depth().get(),
+        "runs": policy.runs,
+        "states": policy.machine.rows().len(),
+        "transitions": policy.machine.transitions(),
+        "warnings": policy.warnings(),
+    })
+}
+
+fn is_directory(output: &Path) -> bool {
+    output.is_dir() || output.as_os_str().as_encoded_bytes().ends_with(b"/")
+}
+
+/// The first binary, or the one that the user named. A relative path of the log is the absolute one that the
+/// user named, if that ends in it.
+fn choose(learned: Vec<Learned>, binary: Option<&str>) -> Result<Learned, Failure> {
+    let Some(wanted) = binary else {
+        let failure = no_binary(&learned, None);
+        return learned.into_iter().next().ok_or(failure);
+    };
+    let exact = learned.iter().position(|l| &*l.binary == wanted && l.machine.transitions() > 0);
+    let relative = |l: &Learned| {
+        let tail = l.binary.trim_start_matches("./");
+        !l.binary.starts_with('/')
+            && !tail.starts_with("../")
+            && wanted.strip_suffix(tail).is_some_and(|head| head.ends_with('/'))
+    };
+    let named = |l: &Learned| !wanted.contains('/') && l.binary.rsplit('/').next() == Some(wanted);
+    let found = exact
+        .or_else(|| learned.iter().position(relative))
+        .or_else(|| learned.iter().position(named))
+        .or_else(|| learned.iter().position(|l| &*l.binary == wanted));
+    let failure = no_binary(&learned, Some(wanted));
+    let mut found = found.and_then(|at| learned.into_iter().nth(at)).ok_or(failure)?;
+    if wanted.starts_with('/') {
+        found.binary = wanted.into();
+    }
+    Ok(found)
+}
+
+fn no_binary(learned: &[Learned], wanted: Option<&str>) -> Failure {
+    const SHOWN: usize = 8;
+    match wanted {
+        Some(wanted) => {
+            let names: Vec<&str> = learned.iter().take(SHOWN).map(|l| &*l.binary).collect();
+            let more = if learned.len() > SHOWN { ", …" } else { "" };
+            Failure::new(
+                format!("no run of `{wanted}` in the logs"),
+                if names.is_empty() {
+                    "the logs exec nothing".to_string()
+                } else {
+                    format!("the logs exec {}{more}", names.join(", "))
+                },
+            )
+        }
+        None => Failure::new(
+            "no successful exec in the logs: whose calls these are is not known",
+            "let strace start the program, or name the binary with --binary PATH",
+        ),
+    }
+}
+
+/// One name for each policy: the binary's file name, or its whole path where two have the same.
+fn file_names(learned: &[Learned], directory: &Path) -> Vec<PathBuf> {
+    let base = |l: &Learned| l.binary.rsplit('/').next().unwrap_or_default().to_string();
+    let mut taken = BTreeSet::new();
+    learned
+        .iter()
+        .map(|l| {
+            let name = base(l);
+            let twins = learned.iter().filter(|o| base(o) == name).count();
+            let mut stem = if twins > 1 || name.is_empty() {
+                l.binary.trim_matches('/').replace('/', "-")
+            } else {
+                name
+            };
+            while !taken.insert(stem.clone()) {
+                stem.push('_');
+            }
+            directory.join(format!("{stem}.json"))
+        })
+        .collect()
+}

@@ -1,0 +1,71 @@
+//! An error as the user sees it: what, then a hint.
+
+#[cfg(feature = "kernel")]
+use crate::kernel::KernelError;
+use crate::policy::LoadError;
+use std::fmt;
+use std::io;
+
+/// Why a command ends with exit status 2.
+#[derive(Debug)]
+pub struct Failure {
+    what: String,
+    hint: String,
+    broken_pipe: bool,
+}
+
+impl Failure {
+    /// An error that names the object and the value, and what to do about it.
+    pub(super) fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Failure { what: what.into(), hint: hint.into(), broken_pipe: false }
+    }
+
+    /// An error of writing to `to`. That a reader has gone away is none.
+    pub(super) fn writing(to: &str, error: &io::Error) -> Self {
+        let broken_pipe = error.kind() == io::ErrorKind::BrokenPipe;
+        let what = format!("cannot write `{to}`: {error}");
+        Failure { what, hint: "check the directory, its permissions and the space".into(), broken_pipe }
+    }
+
+    pub(super) fn is_broken_pipe(&self) -> bool {
+        self.broken_pipe
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.what)?;
+        if !self.hint.is_empty() {
+            write!(f, "\nhint: {}", self.hint)?;
+        }
+        Ok(())
+    }
+}
+
+/// The last problem's hint stays apart from the list of the others.
+fn listed(mut problems: Vec<(String, String)>) -> Failure {
+    let Some((what, hint)) = problems.pop() else {
+        return Failure::new("nothing to do", "");
+    };
+    let mut text = String::new();
+    for (earlier, hint) in problems {
+        text.push_str(&format!("{earlier}\nhint: {hint}\nerror: "));
+    }
+    Failure::new(text + &what, hint)
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        listed(error.0)
+    }
+}
+
+#[cfg(feature = "kernel")]
+impl From<KernelError> for Failure {
+    fn from(error: KernelError) -> Self {
+        match error {
+            KernelError::Bind(problems) => listed(problems),
+            other => Failure::new(other.to_string(), other.hint()),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What a reading of logs found out besides, for people and as JSON.
+
+use super::input::Inputs;
+use super::Failure;
+use crate::trace::{Place, Report};
+use serde_json::{json, Value};
+
+/// Prints what was set aside and what is to be warned of to stderr.
+pub(super) fn print(report: &Report, inputs: &Inputs) {
+    let count = report.set_aside_count();
+    if count > 0 {
+        eprintln!("set aside {}:", counted(count, "line"));
+        for (kind, tally) in &report.set_aside {
+            eprintln!("  {} × {kind} ({})", tally.count, places(&tally.first, tally.count, inputs));
+            eprintln!("  hint: {}", kind.hint());
+        }
+    }
+    for warning in &report.warnings {
+        warn(&warning.to_string(), &warning.hint());
+    }
+}
+
+/// The same as JSON.
+pub(super) fn json(report: &Report, inputs: &Inputs) -> Value {
+    let set_aside: Vec<Value> = report
+        .set_aside
+        .iter()
+        .map(|(kind, tally)| {
+            let first: Vec<String> = tally.first.iter().map(|&p| inputs.place(p)).collect();
+            json!({"kind": kind.to_string(), "count": tally.count, "first": first})
+        })
+        .collect();
+    let warnings: Vec<Value> =
+        report.warnings.iter().map(|w| json!({"warning": w.to_string(), "hint": w.hint()})).collect();
+    json!({
+        "lines": report.lines,
+        "calls": report.calls,
+        "threads": report.threads,
+        "set_aside": set_aside,
+        "warnings": warnings,
+    })
+}
+
+/// Prints a warning to stderr.
+pub(super) fn warn(what: &str, hint: &str) {
+    eprintln!("warning: {what}");
+    if !hint.is_empty() {
+        eprintln!("hint: {hint}");
+    }
+}
+
+/// Under `--strict` a line that was set aside is an error.
+pub(super) fn strict(report: &Report, inputs: &Inputs) -> Result<(), Failure> {
+    let Some((kind, tally)) = report.set_aside.first() else {
+        return Ok(());
+    };
+    Err(Failure::new(
+        format!(
+            "{} set aside, the first: {kind} at {} (--strict)",
+            counted(report.set_aside_count(), "line"),
+            tally.first.first().map_or_else(String::new, |&p| inputs.place(p)),
+        ),
+        kind.hint(),
+    ))
+}
+
+/// A log without a single call is no log.
+pub(super) fn require_calls(report: &Report) -> Result<(), Failure> {
+    if report.calls > 0 {
+        return Ok(());
+    }
+    let first = report.warnings.first();
+    Err(Failure::new(
+        first.map_or_else(|| "no system call found in the logs".into(), ToString::to_string),
+        first.map_or_else(|| "give a log that strace wrote: strace -f -o FILE CMD".into(), |w| w.hint()),
+    ))
+}
+
+/// `1 run`, `2 runs`.
+pub(super) fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+fn places(first: &[Place], count: u64, inputs: &Inputs) -> String {
+    let mut text = first.iter().map(|&p| inputs.place(p)).collect::<Vec<_>>().join(", ");
+    if count > first.len() as u64 {
+        text.push_str(", …");
+    }
+    text
+}

@@ -1,0 +1,82 @@
+//! Finding the running processes that a new policy is about.
+
+use super::identity::{FileId, Identities};
+use super::KernelError;
+use std::fs;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// A running process, and the policy that it belongs under.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Candidate {
+    pub pid: u32,
+    pub exe: FileId,
+    pub policy: usize,
+}
+
+/// Every process whose program has a policy. Processes come and go meanwhile: one that cannot be read any
+/// more is left out, and the kernel side compares the executable once more.
+pub(super) fn candidates(identities: &Identities) -> Result<Vec<Candidate>, KernelError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").map_err(KernelError::Proc)? {
+        let Ok(entry) = entry else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse().ok()) else { continue };
+        if pid == std::process::id() {
+            continue;
+        }
+        if let Some((exe, policy)) = policy_of(&entry.path(), identities) {
+            found.push(Candidate { pid, exe, policy });
+        }
+    }
+    Ok(found)
+}
+
+fn policy_of(process: &Path, identities: &Identities) -> Option<(FileId, usize)> {
+    let link = process.join("exe");
+    let exe = FileId::of(&fs::metadata(&link).ok()?);
+    let direct = identities.binaries.get(&exe).copied().or_else(|| {
+        let target = fs::read_link(&link).ok()?;
+        let name = target.file_name()?.to_str()?;
+        identities.names.get(name.strip_suffix(" (deleted)").unwrap_or(name)).copied()
+    });
+    if direct.is_none() && !identities.interpreters.contains(&exe) && identities.names.is_empty() {
+        return None;
+    }
+    // What was exec'd: the program itself, or a script that the program interprets.
+    let given = exec_path(process);
+    let file = given.as_deref().and_then(|path| {
+        let path = path.strip_prefix("/").map_or_else(|_| process.join("cwd").join(path), |p| process.join("root").join(p));
+        let mut head = [0; 2];
+        let script = fs::File::open(&path).and_then(|mut f| f.read_exact(&mut head)).is_ok() && head == *b"#!";
+        script.then(|| fs::metadata(&path).map(|m| FileId::of(&m)).ok()).flatten()
+    });
+    let Some(script) = file else {
+        return direct.map(|policy| (exe, policy));
+    };
+    let by_name = || {
+        let name = given.as_deref()?.file_name()?.to_str()?;
+        identities.names.get(name).copied()
+    };
+    identities.script_files.get(&script).copied().or_else(by_name).map(|policy| (exe, policy))
+}
+
+/// The path that the process was exec'd by: the kernel leaves it on the new stack (AT_EXECFN, fs/binfmt_elf.c).
+fn exec_path(process: &Path) -> Option<PathBuf> {
+    const AT_EXECFN: u64 = 31;
+    let auxv = fs::read(process.join("auxv")).ok()?;
+    let mut words = auxv.chunks_exact(8).filter_map(|w| Some(u64::from_ne_bytes(w.try_into().ok()?)));
+    let address = loop {
+        let (key, value) = (words.next()?, words.next()?);
+        if key == AT_EXECFN {
+            break value;
+        }
+    };
+    let mut memory = fs::File::open(process.join("mem")).ok()?;
+    memory.seek(SeekFrom::Start(address)).ok()?;
+    let mut text = Vec::new();
+    // The string may end at the end of the stack, where reading on fails.
+    drop(memory.take(4096).read_to_end(&mut text));
+    let end = text.iter().position(|&b| b == 0)?;
+    let text = String::from_utf8(text.get(..end)?.to_vec()).ok()?;
+    Some(PathBuf::from(text))
+}

@@ -1,0 +1,280 @@
+//! Enforcement, from the policies to the attached programs and back.
+
+use super::event::Reader;
+use super::fill::{self, index_of, StepMaps, Terms};
+use super::identity::{identify, Identities};
+use super::skeleton::{types, EnforceSkel, EnforceSkelBuilder};
+use super::{adopt, log, probe, KernelError, Level, Totals, Violation};
+use crate::policy::{Action, Policy};
+use crate::table::{compile, State};
+use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
+use libbpf_rs::{Link, MapCore as _, MapFlags, RingBufferBuilder};
+use std::cell::RefCell;
+use std::mem::MaybeUninit;
+use std::time::Duration;
+
+/// How policies are enforced.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Only report, whatever the policies' actions are.
+    pub log_only: bool,
+    /// Refuse to start below this level.
+    pub require: Level,
+    /// Bytes of the ring buffer for events; a power of two, and a multiple of the page size.
+    pub ring_bytes: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        // 8 MiB hold about 70,000 events that nobody has read yet.
+        Options { log_only: false, require: Level::Kill, ring_bytes: 8 << 20 }
+    }
+}
+
+/// Policies in the kernel. Dropping it detaches everything.
+pub struct Enforcer {
+    skel: EnforceSkel<'static>,
+    links: Vec<Link>,
+    reader: Reader,
+    states: Vec<State>,
+}
+
+impl Enforcer {
+    /// Loads policies into the kernel and attaches the programs: from then on every exec of a bound binary is
+    /// watched. All of them, or an error and none.
+    ///
+    /// # Errors
+    /// What is missing, on this machine or in a policy.
+    pub fn start(policies: &[Policy], options: Options) -> Result<Self, KernelError> {
+        probe::require_privilege()?;
+        probe::require_btf()?;
+        let reached = Level::Kill;
+        if options.require > reached {
+            return Err(KernelError::Level { reached, required: options.require });
+        }
+        let terms = terms(policies, options)?;
+        let identities = identify(policies).map_err(KernelError::Bind)?;
+        let tables = compile(policies.iter().map(|p| &p.machine));
+
+        log::capture();
+        let refused = |cause| KernelError::Load { cause, log: log::take() };
+        // The skeleton borrows its object; there is one a process, so that leaking it costs nothing.
+        let object = Box::leak(Box::new(MaybeUninit::uninit()));
+        let mut open = EnforceSkelBuilder::default().open(object).map_err(refused)?;
+        if let Some(rodata) = open.maps.rodata_data.as_mut() {
+            rodata.names_used = !identities.names.is_empty();
+            rodata.scripts_used = !identities.scripts.is_empty();
+        }
+        let maps = &mut open.maps;
+        fill::resize(
+            &mut StepMaps {
+                cells: &mut maps.cells,
+                far_cells: &mut maps.far_cells,
+                policies: &mut maps.policies,
+                contexts: &mut maps.contexts,
+                histories: &mut maps.histories,
+            },
+            &tables,
+        )?;
+        let size = |n: usize| u32::try_from(n.max(1)).unwrap_or(u32::MAX);
+        maps.binaries.set_max_entries(size(identities.binaries.len())).map_err(refused)?;
+        maps.names.set_max_entries(size(identities.names.len())).map_err(refused)?;
+        maps.scripts.set_max_entries(size(identities.scripts.len())).map_err(refused)?;
+        maps.events.set_max_entries(options.ring_bytes).map_err(refused)?;
+        let skel = open.load().map_err(refused)?;
+        fill::fill(
+            &StepMaps {
+                cells: &skel.maps.cells,
+                far_cells: &skel.maps.far_cells,
+                policies: &skel.maps.policies,
+                contexts: &skel.maps.contexts,
+                histories: &skel.maps.histories,
+            },
+            &tables,
+            &terms,
+        )?;
+        bind(&skel, &identities)?;
+        let states = tables.rows.iter().map(|r| r.state).collect();
+        let mut enforcer = Enforcer { skel, links: Vec::new(), reader: Reader::new(tables)?, states };
+        enforcer.attach()?;
+        enforcer.adopt(&identities)?;
+        Ok(enforcer)
+    }
+
+    /// How many states the kernel's tables hold.
+    #[must_use]
+    pub fn states(&self) -> usize {
+        self.states.len()
+    }
+
+    /// What it promises.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        Level::Kill
+    }
+
+    /// Waits for violations, `timeout` at the most, and hands over all that there are.
+    ///
+    /// # Errors
+    /// The ring buffer cannot be read. A signal that interrupts the wait is none.
+    pub fn poll(&self, timeout: Duration, mut each: impl FnMut(Violation)) -> Result<(), KernelError> {
+        let failed = |cause| KernelError::Read { map: "events", cause };
+        let read = RefCell::new(Vec::new());
+        let mut builder = RingBufferBuilder::new();
+        builder
+            .add(&self.skel.maps.events, |bytes| {
+                read.borrow_mut().extend(self.reader.read(bytes));
+                0
+            })
+            .map_err(failed)?;
+        let ring = builder.build().map_err(failed)?;
+        let outcome = ring.poll(timeout);
+        drop(ring);
+        read.into_inner().into_iter().for_each(&mut each);
+        match outcome {
+            Err(e) if e.kind() == libbpf_rs::ErrorKind::Interrupted => Ok(()),
+            other => other.map_err(failed),
+        }
+    }
+
+    /// The totals so far.
+    ///
+    /// # Errors
+    /// The counters cannot be read.
+    pub fn totals(&self) -> Result<Totals, KernelError> {
+        let cpus = self
+            .skel
+            .maps
+            .counters
+            .lookup_percpu(&0_u32.to_ne_bytes(), MapFlags::ANY)
+            .map_err(|cause| KernelError::Read { map: "counters", cause })?
+            .unwrap_or_default();
+        let mut totals = Totals::default();
+        for cpu in cpus {
+            let mut counters = types::sysfsm_counters::default();
+            if plain::copy_from_bytes(&mut counters, &cpu).is_ok() {
+                totals.add(&counters);
+            }
+        }
+        Ok(totals)
+    }
+
+    /// Takes the programs off. Threads are not watched any more.
+    pub fn detach(&mut self) {
+        self.links.clear();
+    }
+
+    /// Births and signals before calls and execs, so that no thread is watched whose children or handlers are
+    /// not.
+    fn attach(&mut self) -> Result<(), KernelError> {
+        let programs = &mut self.skel.progs;
+        for (program, name) in [
+            (&mut programs.handle_newtask, "handle_newtask"),
+            (&mut programs.handle_signal, "handle_signal"),
+            (&mut programs.handle_sys_enter, "handle_sys_enter"),
+            (&mut programs.handle_exec, "handle_exec"),
+        ] {
+            let link = program
+                .attach()
+                .map_err(|cause| KernelError::Attach { program: name, cause, log: log::take() })?;
+            self.links.push(link);
+        }
+        Ok(())
+    }
+
+    /// Takes running threads under their policies, again and again until a look finds no new one: a thread may
+    /// be born of one that was not adopted yet.
+    fn adopt(&mut self, identities: &Identities) -> Result<(), KernelError> {
+        const PASSES: usize = 20;
+        let failed = |cause| KernelError::Attach { program: "handle_adopt", cause, log: log::take() };
+        let mut before = 0;
+        for _ in 0..PASSES {
+            let found = adopt::candidates(identities)?;
+            if found.is_empty() {
+                return Ok(());
+            }
+            // As many at a time as the map takes.
+            for some in found.chunks(32_768) {
+                for candidate in some {
+                    let value = types::sysfsm_adoptee {
+                        exe: candidate.exe.wire(),
+                        policy: index_of(candidate.policy),
+                        pad: 0,
+                    };
+                    put(&self.skel.maps.adoptees, "adoptees", &candidate.pid, &value)?;
+                }
+                let link = self.skel.progs.handle_adopt.attach().map_err(failed)?;
+                let mut iterator = libbpf_rs::Iter::new(&link).map_err(failed)?;
+                std::io::copy(&mut iterator, &mut std::io::sink()).map_err(KernelError::Proc)?;
+                for candidate in some {
+                    let removed = self.skel.maps.adoptees.delete(&candidate.pid.to_ne_bytes());
+                    removed.map_err(|cause| KernelError::Fill { map: "adoptees", entries: some.len(), cause })?;
+                }
+            }
+            let adopted = self.totals()?.adopted;
+            if adopted == before {
+                return Ok(());
+            }
+            before = adopted;
+        }
+        Ok(())
+    }
+}
+
+/// The policies' terms, if this level can keep them.
+fn terms(policies: &[Policy], options: Options) -> Result<Vec<Terms>, KernelError> {
+    let mut problems = Vec::new();
+    let terms = policies
+        .iter()
+        .map(|policy| {
+            let action = if options.log_only { Action::Log } else { policy.action };
+            if action == Action::Deny {
+                problems.push((
+                    format!("the policy for `{}` says `deny`, which needs a veto: level `kill` has none", policy.binary),
+                    "say \"action\": \"kill\", or only watch with --log-only".into(),
+                ));
+            }
+            Terms { action, children: policy.children }
+        })
+        .collect();
+    if problems.is_empty() {
+        Ok(terms)
+    } else {
+        Err(KernelError::Bind(problems))
+    }
+}
+
+fn bind(skel: &EnforceSkel<'_>, identities: &Identities) -> Result<(), KernelError> {
+    for (file, &policy) in &identities.binaries {
+        put(&skel.maps.binaries, "binaries", &file.wire(), &index_of(policy))?;
+    }
+    for (name, &policy) in &identities.names {
+        let mut key = types::sysfsm_name { text: [0; 256] };
+        write_text(&mut key.text, name.as_bytes());
+        put(&skel.maps.names, "names", &key, &index_of(policy))?;
+    }
+    for ((from, path), &policy) in &identities.scripts {
+        let mut key = types::sysfsm_script { from: from.wire(), path: [0; 256] };
+        write_text(&mut key.path, path);
+        put(&skel.maps.scripts, "scripts", &key, &index_of(policy))?;
+    }
+    Ok(())
+}
+
+/// Copies bytes into a C string, leaving its last zero.
+fn write_text(to: &mut [i8; 256], from: &[u8]) {
+    for (slot, &byte) in to.iter_mut().take(255).zip(from) {
+        *slot = i8::from_ne_bytes([byte]);
+    }
+}
+
+fn put<K: plain::Plain, V: plain::Plain>(
+    map: &libbpf_rs::MapMut<'_>,
+    name: &'static str,
+    key: &K,
+    value: &V,
+) -> Result<(), KernelError> {
+    // SAFETY: `Plain` promises that both are plain bytes without hidden padding.
+    let (key, value) = unsafe { (plain::as_bytes(key), plain::as_bytes(value)) };
+    map.update(key, value, MapFlags::ANY).map_err(|cause| KernelError::Fill { map: name, entries: 1, cause })
+}

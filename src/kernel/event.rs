@@ -1,0 +1,126 @@
+//! What the kernel reports, turned into the words of the upper layers.
+
+use super::skeleton::types;
+use super::KernelError;
+use crate::machine::{foreign_symbol, Context, Reason};
+use crate::policy::Action;
+use crate::syscall::CallName;
+use crate::table::Tables;
+use crate::trace::Abi;
+use std::time::{Duration, SystemTime};
+
+/// A violation that the kernel has judged.
+#[derive(Debug, Clone)]
+pub struct Violation {
+    /// When.
+    pub time: SystemTime,
+    /// Which policy, by its place among those that were loaded.
+    pub policy: usize,
+    /// The thread group.
+    pub pid: u32,
+    /// The thread.
+    pub tid: u32,
+    /// The thread's name.
+    pub comm: String,
+    /// Why.
+    pub reason: Reason,
+    /// The context of the thread's state.
+    pub context: Context,
+    /// The call; of a foreign ABI as `@i386` or `@x32`.
+    pub symbol: String,
+    /// A foreign call's number in its own table.
+    pub number: Option<u32>,
+    /// The call's six argument registers.
+    pub args: [u64; 6],
+    /// Where the program called from.
+    pub ip: u64,
+    /// What was done.
+    pub action: Action,
+    /// It was to be killed, and the kernel refused to.
+    pub kill_failed: bool,
+}
+
+/// Totals of an enforcement.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Calls of watched threads.
+    pub judged: u64,
+    /// Violations among them.
+    pub violations: u64,
+    /// Violations that were answered with SIGKILL.
+    pub kills: u64,
+    /// Violations where the kernel refused to send it.
+    pub kills_failed: u64,
+    /// Violations whose event found no room in the ring buffer.
+    pub events_lost: u64,
+    /// Frames dropped, handlers being nested past the limit.
+    pub frames_dropped: u64,
+    /// Processes killed because there was no memory for a thread's state.
+    pub threads_refused: u64,
+    /// Running threads that were taken under their policy.
+    pub adopted: u64,
+}
+
+impl Totals {
+    /// Adds one CPU's.
+    pub(super) fn add(&mut self, cpu: &types::sysfsm_counters) {
+        self.judged += cpu.judged;
+        self.violations += cpu.violations;
+        self.kills += cpu.kills;
+        self.kills_failed += cpu.kills_failed;
+        self.events_lost += cpu.events_lost;
+        self.frames_dropped += cpu.frames_dropped;
+        self.threads_refused += cpu.threads_refused;
+        self.adopted += cpu.adopted;
+    }
+}
+
+/// Turns wire events into violations.
+pub(super) struct Reader {
+    /// Wall clock time when the kernel's monotonic clock was 0.
+    epoch: SystemTime,
+    rows: Tables,
+}
+
+impl Reader {
+    /// A reader of events about these tables. Of them only the states' contexts are kept.
+    pub(super) fn new(mut tables: Tables) -> Result<Self, KernelError> {
+        tables.cells = Vec::new();
+        tables.far = Vec::new();
+        let up = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
+            .map(Duration::from)
+            .map_err(|e| KernelError::Proc(e.into()))?;
+        Ok(Reader { epoch: SystemTime::now() - up, rows: tables })
+    }
+
+    pub(super) fn read(&self, bytes: &[u8]) -> Option<Violation> {
+        let mut event = types::sysfsm_event::default();
+        plain::copy_from_bytes(&mut event, bytes).ok()?;
+        let abi = match event.abi {
+            1 => Some(Abi::I386),
+            2 => Some(Abi::X32),
+            _ => None,
+        };
+        let reason = match event.verdict {
+            2 => Reason::Abi,
+            3 => Reason::Sigreturn,
+            _ => Reason::Transition,
+        };
+        let comm: Vec<u8> = event.comm.iter().map(|&c| c.to_ne_bytes()[0]).take_while(|&c| c != 0).collect();
+        Some(Violation {
+            time: self.epoch + Duration::from_nanos(event.time),
+            policy: (event.policy as usize).checked_sub(1)?,
+            pid: event.pid,
+            tid: event.tid,
+            comm: String::from_utf8_lossy(&comm).into_owned(),
+            reason,
+            context: self.rows.row(event.state).map_or(Context::EMPTY, |r| r.context),
+            symbol: abi.map_or_else(|| CallName(event.nr).to_string(), |abi| foreign_symbol(abi).into()),
+            number: abi.map(|_| event.nr & !0x4000_0000),
+            args: event.args,
+            ip: event.ip,
+            action: if event.action == 1 { Action::Log } else { Action::Kill },
+            kill_failed: event.kill_failed != 0,
+        })
+    }
+}

@@ -1,0 +1,296 @@
+//! The kernel's step equals the Rust step: random machines, random events (calls, foreign calls, signals,
+//! returns, forks, execs, adoptions), violations included, judged by both.
+//!
+//! Needs root and a kernel that runs BPF; fails where it cannot run.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stderr, unsafe_code)]
+
+use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
+use libbpf_rs::{MapCore as _, MapFlags, ProgramInput};
+use std::mem::MaybeUninit;
+use sysfsm::kernel::fill::{fill, resize, StepMaps, Terms};
+use sysfsm::machine::{Context, Count, Depth, Frames, Judge, Machine, Reaction, Reason, State, Verdict};
+use sysfsm::policy::{Action, Children};
+use sysfsm::syscall::{nr, Symbol};
+use sysfsm::table::{compile, Tables};
+
+#[allow(clippy::all, clippy::pedantic, clippy::restriction, missing_docs)]
+mod skeleton {
+    include!(concat!(env!("OUT_DIR"), "/step_test.skel.rs"));
+}
+
+/// Machines at once, threads, and how many events one load of the object judges.
+const MACHINES: usize = 16;
+const THREADS: u32 = 24;
+/// The first of them nest handlers past the limit of frames; nobody forks over them.
+const NESTERS: u32 = 6;
+const BATCH: usize = 1024;
+const BATCHES: usize = 24;
+const ROUNDS: u64 = 8;
+
+/// splitmix64: small, and the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        usize::try_from(self.next() % n as u64).unwrap()
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
+}
+
+/// Calls that events draw from: ordinary ones, those that the semantics know, numbers without a column.
+const CALLS: [u32; 16] = [
+    0, 1, 2, 3, 9, 12,
+    nr::CLONE, nr::EXECVE, nr::EXIT, nr::EXIT_GROUP, nr::RESTART_SYSCALL, nr::RT_SIGRETURN,
+    447, 1023, 5000, u32::MAX,
+];
+const SIGNALS: [u8; 4] = [1, 10, 34, 64];
+
+/// A machine that random walks have left behind, so that its contexts hang together as learned ones do.
+fn machine(random: &mut Random) -> Machine {
+    let depth = Depth::try_from(1 + random.next() % 8).unwrap();
+    let mut machine = Machine::new(depth);
+    for _ in 0..1 + random.below(12) {
+        let first = match random.below(4) {
+            0 => Symbol::Signal(random.pick(&SIGNALS)),
+            1 => Symbol::Call(random.pick(&CALLS)),
+            _ => Symbol::Call(nr::EXECVE),
+        };
+        let mut context = Context::start(first, depth);
+        for _ in 0..random.below(30) {
+            // A few calls only, so that walks meet.
+            let few = 3 + random.below(13);
+            let symbol = Symbol::Call(random.pick(&CALLS[..few]));
+            machine.insert(context, symbol, Count { calls: 1, runs: 1 });
+            context = context.then(symbol, depth);
+        }
+    }
+    machine
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Exec(usize),
+    Adopt(usize),
+    Fork(u32),
+    Signal(u8),
+    Call(u32),
+    Foreign,
+}
+
+/// A thread of the Rust side: its machine, and its frames.
+type Thread = Option<(usize, Frames<State>)>;
+
+/// An event for a thread. Mostly calls, and of those mostly ones that the machine has, so that walks go deep.
+fn event(random: &mut Random, machines: &[Machine], at: u32, thread: &Thread) -> Event {
+    let Some((machine, frames)) = thread else {
+        return Event::Exec(random.below(machines.len()));
+    };
+    if at < NESTERS {
+        match random.below(100) {
+            0..55 => return Event::Signal(random.pick(&SIGNALS)),
+            55..90 => return Event::Call(nr::RT_SIGRETURN),
+            _ => {}
+        }
+    }
+    match random.below(100) {
+        0 => Event::Exec(random.below(machines.len())),
+        1 => Event::Adopt(random.below(machines.len())),
+        2 | 3 => {
+            let others = usize::try_from(THREADS - NESTERS).unwrap();
+            Event::Fork(NESTERS + u32::try_from(random.below(others)).unwrap())
+        },
+        4..12 => Event::Signal(random.pick(&SIGNALS)),
+        12..18 => Event::Call(nr::RT_SIGRETURN),
+        18 => Event::Foreign,
+        19..30 => Event::Call(random.pick(&CALLS)),
+        _ => {
+            let known = frames.context().and_then(|c| machines[*machine].row(&c)).map(|row| {
+                let symbols: Vec<Symbol> = row.keys().copied().collect();
+                random.pick(&symbols)
+            });
+            match known {
+                Some(Symbol::Call(number)) => Event::Call(number),
+                _ => Event::Call(random.pick(&CALLS)),
+            }
+        }
+    }
+}
+
+/// A verdict as the kernel writes it, and the context of the state that it was made in.
+type Outcome = Option<(u32, Context)>;
+
+fn outcome(verdict: Verdict) -> Outcome {
+    Some(match verdict {
+        Verdict::Allowed => (0, Context::EMPTY),
+        Verdict::Violation(Reason::Transition, context) => (1, context),
+        Verdict::Violation(Reason::Abi, context) => (2, context),
+        Verdict::Violation(Reason::Sigreturn, context) => (3, context),
+    })
+}
+
+fn apply(judges: &[Judge], logs: &[bool], threads: &mut [Thread], at: u32, event: Event) -> Outcome {
+    let index = at as usize;
+    match event {
+        Event::Exec(m) => threads[index] = Some((m, judges[m].exec())),
+        Event::Adopt(m) => threads[index] = Some((m, judges[m].adopt())),
+        Event::Fork(child) => threads[child as usize] = threads[index].clone(),
+        Event::Signal(signal) => {
+            let (m, frames) = threads[index].as_mut().unwrap();
+            judges[*m].signal(frames, signal);
+        }
+        Event::Call(number) => {
+            let (m, frames) = threads[index].as_mut().unwrap();
+            return outcome(judges[*m].call(frames, number, reaction(logs[*m])));
+        }
+        Event::Foreign => {
+            let (m, frames) = threads[index].as_mut().unwrap();
+            return outcome(judges[*m].foreign(frames, reaction(logs[*m])));
+        }
+    }
+    None
+}
+
+fn reaction(log: bool) -> Reaction {
+    if log {
+        Reaction::Follow
+    } else {
+        Reaction::Stay
+    }
+}
+
+/// As `struct sysfsm_test_event` has it.
+fn wire(at: u32, event: Event) -> [u32; 6] {
+    let (kind, value) = match event {
+        Event::Exec(m) => (0, u32::try_from(m + 1).unwrap()),
+        Event::Adopt(m) => (1, u32::try_from(m + 1).unwrap()),
+        Event::Fork(child) => (2, child),
+        Event::Signal(signal) => (3, u32::from(signal)),
+        Event::Call(number) => (4, number),
+        Event::Foreign => (5, 0),
+    };
+    [kind, at, value, 99, 99, 0]
+}
+
+fn bytes(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|w| w.to_ne_bytes()).collect()
+}
+
+/// One set of machines, loaded once, and many events; how many were judged violations.
+fn round(seed: u64) -> usize {
+    let mut random = Random(seed);
+    let machines: Vec<Machine> = (0..MACHINES).map(|_| machine(&mut random)).collect();
+    let logs: Vec<bool> = (0..MACHINES).map(|_| random.below(4) > 0).collect();
+    let judges: Vec<Judge> = machines.iter().map(Judge::new).collect();
+    let tables = compile(&machines);
+    let terms: Vec<Terms> = logs
+        .iter()
+        .map(|&log| Terms {
+            action: if log { Action::Log } else { Action::Kill },
+            children: Children::Release,
+        })
+        .collect();
+
+    let mut object = MaybeUninit::uninit();
+    let mut open = skeleton::StepTestSkelBuilder::default().open(&mut object).unwrap();
+    let maps = &mut open.maps;
+    resize(
+        &mut StepMaps {
+            cells: &mut maps.cells,
+            far_cells: &mut maps.far_cells,
+            policies: &mut maps.policies,
+            contexts: &mut maps.contexts,
+            histories: &mut maps.histories,
+        },
+        &tables,
+    )
+    .unwrap();
+    let mut skel = open.load().expect("the test object loads (root, Linux 5.15 or newer)");
+    fill(
+        &StepMaps {
+            cells: &skel.maps.cells,
+            far_cells: &skel.maps.far_cells,
+            policies: &skel.maps.policies,
+            contexts: &skel.maps.contexts,
+            histories: &skel.maps.histories,
+        },
+        &tables,
+        &terms,
+    )
+    .unwrap();
+
+    let mut threads: Vec<Thread> = vec![None; THREADS as usize];
+    let mut violations = 0;
+    let mut trail: Vec<(u32, Event)> = Vec::new();
+    for _ in 0..BATCHES {
+        let mut batch = Vec::new();
+        for _ in 0..BATCH {
+            let at = u32::try_from(random.below(THREADS as usize)).unwrap();
+            let thread = &threads[at as usize];
+            let event = event(&mut random, &machines, at, thread);
+            let expected = apply(&judges, &logs, &mut threads, at, event);
+            batch.push((at, event, expected));
+        }
+        compare(&mut skel, &tables, &batch, &mut trail, seed);
+        violations += batch.iter().filter(|e| e.2.is_some_and(|o| o.0 != 0)).count();
+    }
+    violations
+}
+
+fn compare(
+    skel: &mut skeleton::StepTestSkel<'_>,
+    tables: &Tables,
+    batch: &[(u32, Event, Outcome)],
+    trail: &mut Vec<(u32, Event)>,
+    seed: u64,
+) {
+    let keys: Vec<u8> = bytes(&(0..u32::try_from(batch.len()).unwrap()).collect::<Vec<_>>());
+    let values: Vec<u8> = batch.iter().flat_map(|&(at, event, _)| bytes(&wire(at, event))).collect();
+    let count = u32::try_from(batch.len()).unwrap();
+    skel.maps.test_events.update_batch(&keys, &values, count, MapFlags::ANY, MapFlags::ANY).unwrap();
+    skel.maps.bss_data.as_mut().unwrap().wanted = count;
+    let output = skel.progs.drive.test_run(ProgramInput::default()).unwrap();
+    assert_eq!(output.return_value, 0, "seed {seed}");
+    assert_eq!(skel.maps.bss_data.as_ref().unwrap().taken, count);
+    for (index, &(at, event, expected)) in (0_u32..).zip(batch) {
+        trail.push((at, event));
+        let Some((verdict, context)) = expected else { continue };
+        let found = skel.maps.test_events.lookup(&index.to_ne_bytes(), MapFlags::ANY).unwrap().unwrap();
+        let word = |i: usize| u32::from_ne_bytes(found[4 * i..4 * i + 4].try_into().unwrap());
+        let (got, state) = (word(3), word(4));
+        let got_context = if got == 0 { Context::EMPTY } else { tables.row(state).unwrap().context };
+        if (got, got_context) != (verdict, context) {
+            let own: Vec<String> = trail.iter().filter(|(t, _)| *t == at).map(|(_, e)| format!("{e:?}")).collect();
+            let tail = own.len().saturating_sub(30);
+            panic!(
+                "seed {seed}: thread {at}, {event:?}: the kernel says {got} in {got_context:?}, Rust {verdict} in {context:?}\n{}",
+                own[tail..].join("\n")
+            );
+        }
+    }
+}
+
+#[test]
+fn the_bpf_step_equals_the_rust_step() {
+    let base = std::env::var("SYSFSM_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| {
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+    });
+    let mut violations = 0;
+    for round_number in 0..ROUNDS {
+        violations += round(base + round_number);
+    }
+    let events = usize::try_from(ROUNDS).unwrap() * BATCHES * BATCH;
+    eprintln!("{events} events from seed {base}, {violations} violations: no difference");
+    assert!(events >= 100_000 && violations > events / 50 && violations < events);
+}
