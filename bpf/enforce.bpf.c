@@ -16,10 +16,10 @@
 #include "step.h"
 
 #define SYSFSM_SIGKILL 9
-#define SYSFSM_TS_COMPAT 0x0002	       /* arch/x86/include/asm/thread_info.h */
-#define SYSFSM_X32_BIT 0x40000000u     /* __X32_SYSCALL_BIT */
-#define SYSFSM_SIGN_BIT 0x80000000u    /* a number below zero is of no ABI, just unknown */
-#define SYSFSM_HANDLER_MIN 2	       /* 0 is SIG_DFL, 1 is SIG_IGN */
+#define SYSFSM_TS_COMPAT 0x0002 /* arch/x86/include/asm/thread_info.h */
+#define SYSFSM_X32_BIT 0x40000000u /* __X32_SYSCALL_BIT */
+#define SYSFSM_SIGN_BIT 0x80000000u /* a number below zero is of no ABI, just unknown */
+#define SYSFSM_HANDLER_MIN 2 /* 0 is SIG_DFL, 1 is SIG_IGN */
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -201,8 +201,8 @@ int BPF_PROG(handle_sys_enter, struct pt_regs *regs, long id)
 }
 
 /*
- * A script's policy, by the path of the exec: the interpreter's file is all that the kernel still has
- * of it here (fs/exec.c, exec_binprm). The path counts from the root or the working directory.
+ * A script's policy, by the path of the exec: the interpreter's file is all that the kernel still
+ * has of it here (fs/exec.c, exec_binprm). The path counts from the root or the working directory.
  */
 static __noinline __u32 sysfsm_find_script(struct linux_binprm *bprm, union sysfsm_scratch *scratch)
 {
@@ -214,8 +214,8 @@ static __noinline __u32 sysfsm_find_script(struct linux_binprm *bprm, union sysf
 	if (bpf_probe_read_kernel(head, sizeof(head), path))
 		return 0;
 	__builtin_memset(&scratch->script, 0, sizeof(scratch->script));
-	sysfsm_file(&scratch->script.from,
-		    head[0] == '/' ? task->fs->root.dentry->d_inode : task->fs->pwd.dentry->d_inode);
+	sysfsm_file(&scratch->script.from, head[0] == '/' ? task->fs->root.dentry->d_inode
+							  : task->fs->pwd.dentry->d_inode);
 	for (int i = 0; i < 4; i++) {
 		if (head[0] == '/')
 			path += 1;
@@ -262,7 +262,7 @@ static __always_inline const unsigned char *sysfsm_basename(const char *path,
 /* The policy of the binary that was just exec'd, or 0. */
 static __always_inline __u32 sysfsm_find(struct linux_binprm *bprm)
 {
-	/* An interpreter came in between: a script is bound by its own path, never by the interpreter's. */
+	/* An interpreter came in between: a script has the policy of its own path. */
 	bool script = bprm->interp != bprm->filename;
 	union sysfsm_scratch *scratch;
 	struct sysfsm_file key = {};
@@ -282,8 +282,8 @@ static __always_inline __u32 sysfsm_find(struct linux_binprm *bprm)
 	}
 	if (found || !names_used)
 		return found;
-	return sysfsm_find_name(script ? sysfsm_basename(bprm->filename, scratch) :
-					 bprm->file->f_path.dentry->d_name.name,
+	return sysfsm_find_name(script ? sysfsm_basename(bprm->filename, scratch)
+				       : bprm->file->f_path.dentry->d_name.name,
 				scratch);
 }
 

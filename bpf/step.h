@@ -109,8 +109,8 @@ static __always_inline void sysfsm_shift(struct sysfsm_history *seen)
 }
 
 /*
- * Puts the thread where (what it was seen to call · nr) leads: the longest suffix that is a context of
- * the machine, or lost.
+ * Puts the thread where (what it was seen to call · nr) leads: the longest suffix that is a context
+ * of the machine, or lost.
  */
 static __noinline int sysfsm_resync(struct sysfsm_thread *thread,
 				    const struct sysfsm_policy *policy,
@@ -194,8 +194,8 @@ static __noinline int sysfsm_call_slow(struct sysfsm_thread *thread, __u32 nr)
 }
 
 /*
- * One call of the 64-bit ABI. A repetition of the last symbol is no step, and a call that the state's
- * row has costs one cell; rt_sigreturn, the exits and restart_syscall have no cells.
+ * One call of the 64-bit ABI. A repetition of the last symbol is no step, and a call that the
+ * state's row has costs one cell; rt_sigreturn, the exits and restart_syscall have no cells.
  */
 static __always_inline int sysfsm_call(struct sysfsm_thread *thread, __u32 nr)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Drives the step with events from user space, for the test that it equals the Rust step. Nothing of
- * it is part of what `enforce` loads.
+ * Drives the step with events from user space, for the test that it equals the Rust step. Nothing
+ * of it is part of what `enforce` loads.
  */
 #include <stdbool.h>
 #include <linux/bpf.h>
@@ -28,9 +28,9 @@ enum sysfsm_test_kind {
 struct sysfsm_test_event {
 	__u32 kind;
 	__u32 thread;
-	__u32 value;   /* policy, child, signal or call */
+	__u32 value; /* policy, child, signal or call */
 	__u32 verdict; /* out */
-	__u32 state;   /* out: of the thread, before a call */
+	__u32 state; /* out: of the thread, before a call */
 	__u32 pad;
 };
 

@@ -41,8 +41,8 @@ enum sysfsm_abi {
 };
 
 /*
- * One cell of the table. All rows of all policies lie displaced over each other in one array: the cell
- * of (state, call) is at index state + call, and belongs to the state only if it says so.
+ * One cell of the table. All rows of all policies lie displaced over each other in one array: the
+ * cell of (state, call) is at index state + call, and belongs to the state only if it says so.
  */
 struct sysfsm_cell {
 	__u32 owner;
@@ -52,8 +52,8 @@ _Static_assert(sizeof(struct sysfsm_cell) == 8, "wire layout");
 
 /* What a policy is besides its cells. States are indices into the table. */
 struct sysfsm_policy {
-	__u32 exec;    /* the state after an exec */
-	__u32 lost;    /* the state of a thread whose past is unknown; at depth 1 the only state */
+	__u32 exec; /* the state after an exec */
+	__u32 lost; /* the state of a thread whose past is unknown; at depth 1 the only state */
 	__u32 members; /* a row that owns the cells of the alphabet */
 	__u32 singles; /* a row that leads to the contexts of one symbol */
 	__u32 depth;
@@ -86,7 +86,7 @@ _Static_assert(sizeof(struct sysfsm_far) == 8, "wire layout");
 
 struct sysfsm_frame {
 	__u32 state;
-	__u32 last;                 /* the frame's last symbol, or SYSFSM_NONE */
+	__u32 last; /* the frame's last symbol, or SYSFSM_NONE */
 	struct sysfsm_history seen; /* symbols seen while the state is lost */
 	__u32 pad;
 };
@@ -97,8 +97,8 @@ struct sysfsm_thread {
 	__u32 policy; /* 0: not watched */
 	__u32 follow; /* after a violation the state follows the call (action log) */
 	struct sysfsm_frame top;
-	__u32 head;            /* the ring's next free slot */
-	__u32 below;           /* frames in the ring */
+	__u32 head; /* the ring's next free slot */
+	__u32 below; /* frames in the ring */
 	__u32 unknown_returns; /* returns to frames that are not known */
 	__u32 pad;
 	struct sysfsm_frame saved[SYSFSM_FRAMES];

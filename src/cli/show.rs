@@ -78,7 +78,7 @@ fn text(policy: &Policy) -> String {
             (context.to_string(), row)
         })
         .collect();
-    rows.sort();
+    rows.sort_by(|a, b| a.0.cmp(&b.0));
     for (context, row) in rows {
         let context = if context.is_empty() { "(anything)" } else { &context };
         let _ = writeln!(text, "\n{context}");

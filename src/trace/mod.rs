@@ -1,5 +1,36 @@
 //! strace lines → events. Reads a `BufRead`; opens nothing, prints nothing.
+//!
+//! A line is cut ([`lines`]), its columns told from its body ([`columns`], [`body`]), the body's call
+//! from its result ([`ending`]). Then the threads' lives say what it means: who made whom
+//! ([`children`]), which signals run a handler ([`signals`]), which events must wait ([`hold`]).
 
+mod args;
+mod body;
+mod children;
+mod colour;
+mod columns;
+mod dispositions;
+mod ending;
 mod event;
+mod exec;
+mod family;
+mod hold;
+mod life;
+mod lines;
+mod names;
+mod notes;
+mod pool;
+mod reader;
+mod report;
+mod scan;
+mod signals;
+mod speaker;
+mod state;
 
 pub use event::{Abi, Event, EventKind, Place, Tid};
+pub use family::Member;
+pub use reader::Reader;
+pub use report::{Report, SetAside, Tally, Warning};
+
+/// Where events go.
+type Sink<'a> = &'a mut dyn FnMut(Event);

@@ -1,0 +1,53 @@
+# sysfsm: learn which system call may follow which, and hold programs to it.
+# `make help` lists the targets.
+
+SHELL := /bin/bash
+CARGO ?= cargo
+PREFIX ?= /usr/local
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+# Root is needed to install packages and to load BPF programs.
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo -E env PATH=$$PATH")
+
+# What the build needs, and what the tests and the demo run, as Debian's packages.
+BUILD_PACKAGES := gcc make pkg-config clang libelf-dev zlib1g-dev linux-libc-dev
+TEST_PACKAGES := strace clang-format binutils coreutils tar gzip xz-utils findutils grep perl python3-minimal \
+	sqlite3 nginx-light redis-server redis-tools apache2-utils curl procps util-linux
+INSTALL := $(SUDO) bash tests/install-packages.sh
+
+.DEFAULT_GOAL := help
+.PHONY: help deps deps-build build demo test check policies install clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+deps: ## install what is missing of the packages that the build and the tests need
+	@$(INSTALL) $(BUILD_PACKAGES) $(TEST_PACKAGES)
+
+deps-build: ## install what is missing of the packages that the build and the demo need
+	@$(INSTALL) $(BUILD_PACKAGES) strace
+
+build: deps-build ## build the tool and the programs of the tests
+	$(CARGO) build --release
+	$(CARGO) build --release --examples
+
+demo: build ## trace a program, learn its policy, enforce it, attack it (as root)
+	$(SUDO) env SYSFSM=$(TARGET)/release/sysfsm EXAMPLES=$(TARGET)/release/examples bash tests/demo.sh
+
+test: deps ## run every test (those of the kernel as root)
+	$(CARGO) build --release --examples
+	$(SUDO) $(CARGO) test --release --no-fail-fast
+
+check: deps ## formatting and lints
+	$(CARGO) fmt --check
+	$(CARGO) clippy --release --all-targets -- -D warnings
+	$(CARGO) clippy --release --no-default-features --lib --bins -- -D warnings
+	clang-format --dry-run --Werror bpf/*.h bpf/*.c
+
+policies: deps build ## learn policies/*.json anew from this machine's programs (as root)
+	$(SUDO) env SYSFSM=$(TARGET)/release/sysfsm bash policies/learn.sh
+
+install: ## install the binary under PREFIX
+	install -D -m 755 $(TARGET)/release/sysfsm $(DESTDIR)$(PREFIX)/bin/sysfsm
+
+clean: ## remove what was built
+	$(CARGO) clean

@@ -1,0 +1,239 @@
+//! Which signals run a handler: the table that `rt_sigaction` changes.
+
+use super::args::Args;
+use super::scan::{after, from, in_name, number, run, until};
+use crate::syscall::{signal_number, SIGNAL_MAX};
+
+/// What a signal does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Action {
+    /// The thread was running before the log began, and the log never set it.
+    #[default]
+    Unknown,
+    /// No handler runs: the default action, or ignored.
+    None,
+    /// As `None`, but only because no `rt_sigreturn` was seen: a later one may overturn it.
+    GuessedNone,
+    /// A handler runs.
+    Handler,
+    /// A handler runs once (`SA_RESETHAND`).
+    HandlerOnce,
+}
+
+impl Action {
+    /// Whether a handler runs, as far as it is known.
+    pub(super) fn runs(self) -> Option<bool> {
+        match self {
+            Action::Unknown => None,
+            Action::None | Action::GuessedNone => Some(false),
+            Action::Handler | Action::HandlerOnce => Some(true),
+        }
+    }
+}
+
+/// The actions of one process's signals.
+#[derive(Debug, Clone)]
+pub(super) struct Dispositions([Action; SIGNAL_MAX as usize + 1]);
+
+impl Dispositions {
+    /// Of a process that was running before.
+    pub(super) fn unknown() -> Self {
+        let mut table = Dispositions([Action::Unknown; SIGNAL_MAX as usize + 1]);
+        // SIGKILL and SIGSTOP cannot be handled.
+        table.set(9, Action::None);
+        table.set(19, Action::None);
+        table
+    }
+
+    /// After an exec: what was handled is reset, what was ignored stays. No handler runs either way.
+    pub(super) fn exec() -> Self {
+        Dispositions([Action::None; SIGNAL_MAX as usize + 1])
+    }
+
+    pub(super) fn get(&self, signal: u8) -> Action {
+        self.0.get(usize::from(signal)).copied().unwrap_or_default()
+    }
+
+    pub(super) fn set(&mut self, signal: u8, action: Action) {
+        if let Some(slot) = self.0.get_mut(usize::from(signal)) {
+            *slot = action;
+        }
+    }
+
+    /// `CLONE_CLEAR_SIGHAND`.
+    pub(super) fn clear_handlers(&mut self) {
+        *self = Dispositions::exec();
+    }
+
+    /// Takes from `other` what is unknown here.
+    pub(super) fn fill_from(&mut self, other: &Dispositions) {
+        for (own, theirs) in self.0.iter_mut().zip(other.0) {
+            if *own == Action::Unknown {
+                *own = theirs;
+            }
+        }
+    }
+}
+
+/// What the arguments of `rt_sigaction` ask for. `None`: nothing is changed, or the signal is not known.
+pub(super) fn sigaction(args: &[u8]) -> Option<(u8, Action)> {
+    let mut args = Args::new(args);
+    let first = args.next()?;
+    let token = until(first, run(first, in_name));
+    let signal = match number(token) {
+        // -e raw=rt_sigaction, -X raw: `0xa`.
+        Some(number) => u8::try_from(number).ok().filter(|n| (1..=SIGNAL_MAX).contains(n))?,
+        None => signal_number(std::str::from_utf8(token).ok()?)?,
+    };
+    let act = args.next()?;
+    let action = if act.starts_with(b"NULL") || act == b"0" {
+        return None;
+    } else if let Some(inner) = act.strip_prefix(b"{") {
+        structure(inner)
+    } else {
+        // An address that strace could not or should not follow.
+        Action::Unknown
+    };
+    Some((signal, action))
+}
+
+/// `{sa_handler=X, sa_mask=[…], sa_flags=F, …}`, before strace 4.13 `{X, [MASK], F, …}`.
+fn structure(inner: &[u8]) -> Action {
+    let handler = Args::new(inner).next().unwrap_or_default();
+    // -X raw prints SIG_DFL as 0 (or NULL) and SIG_IGN as 1.
+    let value = until(handler, run(handler, in_name));
+    match value {
+        b"SIG_DFL" | b"SIG_IGN" | b"NULL" => return Action::None,
+        _ if number(value).is_some_and(|n| n <= 1) => return Action::None,
+        _ => {}
+    }
+    let flags = match after(inner, b"sa_flags=") {
+        Some(flags) => until(flags, run(flags, |b| !matches!(b, b',' | b'}'))),
+        None => Args::new(inner).nth(2).unwrap_or_default(),
+    };
+    let once = flags.split(|&b| matches!(b, b'|' | b' ' | b'}')).any(|flag| {
+        matches!(flag, b"SA_RESETHAND" | b"SA_ONESHOT")
+            || (flag.starts_with(b"0x") && number(flag).is_some_and(|n| n & 0x8000_0000 != 0))
+    });
+    if once {
+        Action::HandlerOnce
+    } else {
+        Action::Handler
+    }
+}
+
+/// For each signal what a whole file sets it to: bit 0 no handler, bit 1 a handler.
+#[derive(Debug, Clone)]
+pub(super) struct Seen([u8; SIGNAL_MAX as usize + 1]);
+
+impl Default for Seen {
+    fn default() -> Self {
+        Seen([0; SIGNAL_MAX as usize + 1])
+    }
+}
+
+impl Seen {
+    pub(super) fn add(&mut self, signal: u8, action: Action) {
+        if let Some(slot) = self.0.get_mut(usize::from(signal)) {
+            *slot |= match action.runs() {
+                Some(false) => 1,
+                Some(true) => 2,
+                None => 3,
+            };
+        }
+    }
+
+    pub(super) fn unite(&mut self, other: &Seen) {
+        for (own, theirs) in self.0.iter_mut().zip(other.0) {
+            *own |= theirs;
+        }
+    }
+
+    /// Whether everything that was set agrees with `action`.
+    pub(super) fn agrees(&self, signal: u8, action: Action) -> bool {
+        let allowed = match action.runs() {
+            Some(false) => 1,
+            Some(true) => 2,
+            None => return true,
+        };
+        from(&self.0, usize::from(signal)).first().is_none_or(|&set| set & !allowed == 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actions_in_every_shape() {
+        let s = |t: &str| sigaction(t.as_bytes());
+        let named =
+            "{sa_handler=0x55d, sa_mask=[INT CHLD], sa_flags=SA_RESTORER|SA_RESTART, sa_restorer=0x7f}";
+        assert_eq!(s(&format!("SIGINT, {named}, NULL, 8")), Some((2, Action::Handler)));
+        assert_eq!(s(&format!("SIGINT, {named},  ")), Some((2, Action::Handler)));
+        assert_eq!(
+            s("SIGUSR1, {sa_sigaction=0x55d, sa_mask=~[], sa_flags=SA_SIGINFO}, NULL, 8"),
+            Some((10, Action::Handler))
+        );
+        assert_eq!(
+            s("SIGINT, {sa_handler=SIG_DFL, sa_mask=[], sa_flags=0}, NULL, 8"),
+            Some((2, Action::None))
+        );
+        assert_eq!(
+            s("SIGPIPE, {SIG_IGN, [PIPE], SA_RESTORER|SA_RESTART, 0x7f}, {SIG_DFL, [], 0}, 8"),
+            Some((13, Action::None))
+        );
+        assert_eq!(
+            s("SIGRT_1, {0x7f0a, [], SA_RESTORER|SA_SIGINFO, 0x7f}, NULL, 8"),
+            Some((33, Action::Handler))
+        );
+        assert_eq!(
+            s("SIGINT, {0x7f0a, [], SA_RESTORER|SA_ONESHOT, 0x7f}, NULL, 8"),
+            Some((2, Action::HandlerOnce))
+        );
+        assert_eq!(
+            s("SIGINT, {sa_handler=0x7f0a, sa_mask=[], sa_flags=SA_RESETHAND|0x1}, NULL, 8"),
+            Some((2, Action::HandlerOnce))
+        );
+        assert_eq!(
+            s("0x2, {sa_handler=0x1, sa_mask=0, sa_flags=0x4000000}, NULL, 8"),
+            Some((2, Action::None))
+        );
+        assert_eq!(
+            s("0x2 /* SIGINT */, {sa_handler=0x1 /* SIG_IGN */, sa_mask=0}, NULL, 8"),
+            Some((2, Action::None))
+        );
+        assert_eq!(
+            s("2, {sa_handler=0x5555, sa_mask=0, sa_flags=0x84000000}, NULL, 8"),
+            Some((2, Action::HandlerOnce))
+        );
+        assert_eq!(s("sig=SIGINT, act={sa_handler=0x55, sa_flags=0}, oact=NULL"), Some((2, Action::Handler)));
+        assert_eq!(s("SIGINT, 0x7ffd0, NULL, 8"), Some((2, Action::Unknown)));
+        assert_eq!(
+            s("SIGINT, {sa_handler=SIG_ERR, sa_mask=[], sa_flags=0}, NULL, 8"),
+            Some((2, Action::Handler))
+        );
+        for nothing in [
+            "SIGINT, NULL, {sa_handler=SIG_DFL}, 8",
+            "SIGINT, 0, 0x7f, 8",
+            "",
+            "SIGINT",
+            "65, {0x5}",
+            "x, {0x5}",
+        ] {
+            assert_eq!(s(nothing), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn seen_actions_agree_or_not() {
+        let mut seen = Seen::default();
+        assert!(seen.agrees(2, Action::None));
+        seen.add(2, Action::Handler);
+        assert!(seen.agrees(2, Action::Handler) && !seen.agrees(2, Action::None));
+        let mut other = Seen::default();
+        other.add(2, Action::None);
+        seen.unite(&other);
+        assert!(!seen.agrees(2, Action::Handler));
+    }
+}

@@ -1,0 +1,150 @@
+//! One thread's life, from its first line or its creation to its end.
+
+use super::args::Sharing;
+use super::dispositions::{Action, Dispositions};
+use super::event::{Abi, Event, Place, Tid};
+use super::names::Named;
+use super::pool::Key;
+use std::collections::VecDeque;
+
+/// What is known of one thread.
+#[derive(Debug)]
+pub(super) struct Life {
+    /// The id under which its events go out.
+    pub tid: Tid,
+    /// The number that the log gave later to a thread that it had shown without one.
+    pub alias: Option<Tid>,
+    /// Its thread group.
+    pub group: Key,
+    /// Its signal actions.
+    pub table: Key,
+    /// The foreign ABI in which its calls are made, by strace's notes.
+    pub abi: Option<Abi>,
+    /// The call that it is in.
+    pub open: Option<Open>,
+    /// The handlers that it is in, as far as seen.
+    pub handlers: VecDeque<Handler>,
+    /// Returns from handlers that it was in before anything of it was seen.
+    pub returns: u32,
+    /// The last signal of which it was guessed that no handler runs.
+    pub last_guess: Option<u8>,
+    /// Events that wait.
+    pub queue: VecDeque<Item>,
+    /// Why they wait, besides an undecided signal at the queue's front.
+    pub wait: Wait,
+    /// Its creator, while it waits for it.
+    pub parent: Option<Key>,
+    /// A line of its own was seen.
+    pub spoke: bool,
+    /// It was there before its first line: nobody made it.
+    pub attached: bool,
+    /// It has ended; only its queue remains.
+    pub ended: bool,
+    /// Its first line, or that of its creation.
+    pub first: Place,
+    /// Its last line …
+    pub line: u64,
+    /// … and the one before.
+    pub before: u64,
+    /// The id as which it will go on after its exec.
+    pub becomes: Option<Tid>,
+}
+
+/// Why a thread's events wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// They do not.
+    No,
+    /// Its creation is in its creator's queue.
+    Creation,
+    /// Several could be its creator.
+    Creator,
+}
+
+/// Something that waits.
+#[derive(Debug)]
+pub(super) enum Item {
+    /// An event; of a `Spawn`, the child that it lets go.
+    Event(Event, Option<Key>),
+    /// A signal of which it is not known yet whether a handler runs.
+    Undecided(u64, u8, Place),
+}
+
+/// A handler that a thread is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Handler {
+    /// It runs.
+    Known,
+    /// Perhaps: the signal waits in the queue of the thread `origin`.
+    Undecided {
+        /// Its number in the log.
+        id: u64,
+        /// The signal.
+        signal: u8,
+        /// Where it waits.
+        origin: Key,
+    },
+}
+
+/// A call that was entered and has not returned.
+#[derive(Debug)]
+pub(super) struct Open {
+    /// Which one.
+    pub named: Named,
+    /// What its return will do.
+    pub kind: Kind,
+    /// Where it was entered.
+    pub place: Place,
+    /// The line has no end: no `<unfinished ...>` came, and no result.
+    pub cut: bool,
+}
+
+/// The calls whose return matters.
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// None of the others.
+    Plain,
+    /// `execve`, `execveat`.
+    Exec(Vec<u8>),
+    /// `clone`, `clone3`, `fork`, `vfork`.
+    Clone {
+        /// What child and creator share; `None`: the return will tell.
+        sharing: Option<Sharing>,
+        /// The child, if it spoke before the return.
+        child: Option<Tid>,
+    },
+    /// `rt_sigaction`, and what it sets.
+    Sigaction(Option<(u8, Action)>),
+}
+
+/// A thread group.
+#[derive(Debug)]
+pub(super) struct Group {
+    /// The id of its first thread.
+    pub leader: Tid,
+    /// `exit_group` was entered, or another thread exec'd: its threads end without a call of their own.
+    pub dying: bool,
+}
+
+/// A process's signal actions.
+#[derive(Debug, Clone)]
+pub(super) struct Table {
+    /// Them.
+    pub actions: Dispositions,
+    /// In a family of files: the set of threads that share it, whose order among files is not known.
+    pub set: Option<usize>,
+}
+
+impl Group {
+    /// A group of one thread.
+    pub(super) fn of(leader: Tid) -> Self {
+        Group { leader, dying: false }
+    }
+}
+
+impl Life {
+    /// It is in an exec.
+    pub(super) fn in_exec(&self) -> bool {
+        matches!(self.open, Some(Open { kind: Kind::Exec(_), .. }))
+    }
+}

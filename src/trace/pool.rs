@@ -1,0 +1,112 @@
+//! A store whose places are reused, with keys that never name a later tenant, and counted references.
+
+/// Names a value of a [`Pool`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Key {
+    at: u32,
+    age: u32,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    age: u32,
+    users: u32,
+    value: Option<T>,
+}
+
+/// Values by key. A value goes when as many [`Pool::release`] as [`Pool::add`] and [`Pool::share`] came.
+#[derive(Debug)]
+pub(super) struct Pool<T> {
+    slots: Vec<Slot<T>>,
+    free: Vec<u32>,
+}
+
+impl<T> Pool<T> {
+    pub(super) fn new() -> Self {
+        Pool { slots: Vec::new(), free: Vec::new() }
+    }
+
+    fn slot(&self, key: Key) -> Option<&Slot<T>> {
+        self.slots.get(usize::try_from(key.at).ok()?).filter(|s| s.age == key.age)
+    }
+
+    fn slot_mut(&mut self, key: Key) -> Option<&mut Slot<T>> {
+        self.slots.get_mut(usize::try_from(key.at).ok()?).filter(|s| s.age == key.age)
+    }
+
+    pub(super) fn add(&mut self, value: T) -> Key {
+        if let Some(at) = self.free.pop() {
+            if let Some(slot) = usize::try_from(at).ok().and_then(|i| self.slots.get_mut(i)) {
+                slot.users = 1;
+                slot.value = Some(value);
+                return Key { at, age: slot.age };
+            }
+        }
+        let at = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        self.slots.push(Slot { age: 0, users: 1, value: Some(value) });
+        Key { at, age: 0 }
+    }
+
+    pub(super) fn get(&self, key: Key) -> Option<&T> {
+        self.slot(key)?.value.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        self.slot_mut(key)?.value.as_mut()
+    }
+
+    /// One more user.
+    pub(super) fn share(&mut self, key: Key) -> Key {
+        if let Some(slot) = self.slot_mut(key) {
+            slot.users += 1;
+        }
+        key
+    }
+
+    pub(super) fn users(&self, key: Key) -> u32 {
+        self.slot(key).map_or(0, |s| s.users)
+    }
+
+    /// One user less.
+    pub(super) fn release(&mut self, key: Key) {
+        let Some(slot) = self.slot_mut(key) else { return };
+        slot.users = slot.users.saturating_sub(1);
+        if slot.users == 0 {
+            slot.value = None;
+            slot.age = slot.age.wrapping_add(1);
+            self.free.push(key.at);
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
+        (0_u32..).zip(&self.slots).filter_map(|(at, s)| Some((Key { at, age: s.age }, s.value.as_ref()?)))
+    }
+
+    /// How many places there are, used or not.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(super) fn keys(&self) -> Vec<Key> {
+        self.iter().map(|(key, _)| key).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_never_names_a_later_tenant() {
+        let mut pool = Pool::new();
+        let a = pool.add('a');
+        pool.share(a);
+        pool.release(a);
+        assert_eq!((pool.get(a), pool.users(a)), (Some(&'a'), 1));
+        pool.release(a);
+        let b = pool.add('b');
+        assert_eq!((pool.get(a), pool.get(b)), (None, Some(&'b')));
+        pool.release(a);
+        assert_eq!(pool.keys(), [b]);
+    }
+}

@@ -1,0 +1,550 @@
+//! Reads logs: one line after another, each to the thread that it speaks of.
+
+use super::args::{exec_path, sharing, Sharing};
+use super::body::{self, Body};
+use super::columns::{self, Columns};
+use super::dispositions::sigaction;
+use super::ending::{child, failed, value, Ending};
+use super::event::{Abi, Event, EventKind, Place, Tid};
+use super::life::{Kind, Open};
+use super::lines::{Lines, RawLine};
+use super::names::{Named, Names};
+use super::notes::{self, Notes};
+use super::pool::Key;
+use super::report::{Case, Report, SetAside, Warning};
+use super::speaker::{after_output, Speaker, NAMELESS};
+use super::state::State;
+use super::{colour, Sink};
+use crate::syscall::nr;
+use std::io::{self, BufRead};
+use std::sync::Arc;
+
+/// `rt_sigaction` (x86-64 ABI).
+const RT_SIGACTION: u32 = 13;
+/// A log of so many calls without one that failed is suspicious.
+const MANY_CALLS: u64 = 200;
+
+/// Reads logs of strace, of any version and with any options, and tells what happened in them.
+///
+/// What is kept grows with the number of threads that live, not with the log.
+pub struct Reader {
+    pub(super) state: State,
+    pub(super) speaker: Speaker,
+    pub(super) log: Log,
+    names: Names,
+    notes: Notes,
+    scratch: Vec<u8>,
+    /// The thread whose line broke off last.
+    broken: Option<Key>,
+    /// In a family: the leader's file goes on after that thread's file.
+    pub(super) superseded_by: Option<Tid>,
+}
+
+/// What is counted of one log, for its warnings.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    calls: u64,
+    failures: u64,
+    execs: u64,
+    /// The last line.
+    pub place: Place,
+}
+
+/// A line, for those who have to go back to it.
+#[derive(Clone, Copy)]
+struct Line<'a> {
+    text: &'a [u8],
+    place: Place,
+    shortened: bool,
+    ended: bool,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Reader::new()
+    }
+}
+
+impl Reader {
+    /// A reader that has read nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Reader {
+            state: State::new(),
+            speaker: Speaker::default(),
+            log: Log::default(),
+            names: Names::new(),
+            notes: Notes::default(),
+            scratch: Vec::new(),
+            broken: None,
+            superseded_by: None,
+        }
+    }
+
+    /// What was found out so far, besides the events.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        &self.state.report
+    }
+
+    /// Reads one log, with a pid space of its own. `file` is its index for [`Place`]s. All its threads end
+    /// with it.
+    ///
+    /// # Errors
+    ///
+    /// Those of `input`. The events so far have gone out, and the threads are ended.
+    pub fn read(
+        &mut self,
+        file: u32,
+        mut input: impl BufRead,
+        sink: &mut impl FnMut(Event),
+    ) -> io::Result<()> {
+        self.read_log(file, &mut input, sink)
+    }
+
+    pub(super) fn read_log(&mut self, file: u32, input: &mut dyn BufRead, sink: Sink) -> io::Result<()> {
+        let mut lines = Lines::new(input);
+        let result = lines.each(|raw| {
+            self.line(file, raw, sink);
+            true
+        });
+        self.finish(Place { file, line: lines.count() }, sink);
+        result.map(|_| ())
+    }
+
+    /// The log, or the family, is over.
+    pub(super) fn finish(&mut self, end: Place, sink: Sink) {
+        self.give_up_broken();
+        self.state.finish(end, sink);
+        let log = std::mem::take(&mut self.log);
+        let report = &mut self.state.report;
+        let file = end.file;
+        if log.calls == 0 {
+            report.warnings.push(if self.notes.summary {
+                Warning::SummaryOnly { file }
+            } else {
+                Warning::NoCalls { file }
+            });
+        } else if log.execs == 0 {
+            report.warnings.push(Warning::NoExec { file });
+        } else if log.calls > MANY_CALLS && log.failures == 0 {
+            report.warnings.push(Warning::NoFailures { file, calls: log.calls });
+        }
+        self.notes = Notes::default();
+        self.speaker.reset();
+        self.broken = None;
+        self.superseded_by = None;
+    }
+
+    /// Takes one line.
+    pub(super) fn line(&mut self, file: u32, raw: RawLine<'_>, sink: Sink) {
+        self.state.report.lines += 1;
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let text = colour::plain(raw.text, &mut scratch);
+        let place = Place { file, line: raw.number };
+        self.log.place = place;
+        let line = Line { text, place, shortened: raw.shortened, ended: raw.ended };
+        if !self.understand(line, sink) {
+            self.other(line, sink);
+        }
+        self.scratch = scratch;
+    }
+
+    /// Takes a line that begins as strace's lines do. Otherwise nothing happens, and it returns false.
+    fn understand(&mut self, line: Line<'_>, sink: Sink) -> bool {
+        let Columns { tid, body } = columns::split(line.text);
+        let place = line.place;
+        match body::parse(body) {
+            Body::Call { name, x32, rest } => {
+                if !self.call(line, tid, name, x32, rest, sink) {
+                    return false;
+                }
+            }
+            Body::Resumed { name, rest } => self.resumed(tid, name, rest, place, sink),
+            Body::Signal(signal) => {
+                let key = self.speaker.who(&mut self.state, tid, None, place, sink);
+                self.state.deliver(key, signal, place, sink);
+            }
+            Body::Stopped => {}
+            Body::Exited => self.gone(tid, true, place, sink),
+            Body::Killed => self.gone(tid, false, place, sink),
+            Body::Superseded(by) => self.superseded(tid, by, place, sink),
+            Body::Mode(abi) => {
+                let key = self.speaker.who(&mut self.state, tid, None, place, sink);
+                self.mode(key, abi);
+            }
+            Body::Mark => self.mend_broken(),
+            Body::Other => return false,
+        }
+        if tid.is_some() {
+            self.state.named = true;
+            self.speaker.column |= line.text.first().is_some_and(u8::is_ascii_digit);
+        }
+        true
+    }
+
+    /// A call's line. Returns false if it is none after all.
+    fn call(
+        &mut self,
+        line: Line<'_>,
+        tid: Option<Tid>,
+        name: &[u8],
+        x32: bool,
+        rest: &[u8],
+        sink: Sink,
+    ) -> bool {
+        let place = line.place;
+        let named = self.names.look_up(name);
+        let ending = Ending::of(rest);
+        if ending == Ending::None {
+            // The program's own output may look alike: `time(s): 3`.
+            let stray = self.speaker.column && tid.is_none() && self.speaker.only.is_none();
+            if named == Named::Unknown || stray {
+                return false;
+            }
+        } else if named == Named::Unknown && name.iter().any(u8::is_ascii_uppercase) {
+            return false;
+        }
+        let key = self.speaker.who(&mut self.state, tid, None, place, sink);
+        self.leave_open(key, sink);
+        let abi = if x32 { Some(Abi::X32) } else { self.state.life(key).and_then(|l| l.abi) };
+        if named == Named::Number(nr::RT_SIGRETURN) || name == b"sigreturn" {
+            self.state.return_from_handler(key, sink);
+        }
+        let event = self.event(named, name, abi, place);
+        self.log.calls += 1;
+        self.state.emit(key, event, place, sink);
+        let args = match ending {
+            Ending::Result { args, .. } | Ending::Open { args, .. } => args,
+            Ending::None => rest,
+        };
+        let kind = match named {
+            Named::Number(nr::EXIT) => {
+                self.state.exit(key, false, place, sink);
+                return true;
+            }
+            Named::Number(nr::EXIT_GROUP) => {
+                self.state.exit(key, true, place, sink);
+                return true;
+            }
+            _ => kind(named, name, args),
+        };
+        if let (Kind::Plain, Ending::Result { result, .. }) = (&kind, ending) {
+            self.log.failures += u64::from(failed(result));
+            return true;
+        }
+        let makes_child = matches!(kind, Kind::Clone { .. });
+        if let Some(life) = self.state.life_mut(key) {
+            life.open = Some(Open { named, kind, place, cut: ending == Ending::None });
+            if let Ending::Open { pid, .. } = ending {
+                life.becomes = pid;
+            }
+        }
+        if makes_child {
+            self.state.opens_clone(key);
+        }
+        match ending {
+            Ending::Result { result, .. } => self.complete(key, None, result, place, sink),
+            Ending::Open { .. } => {}
+            Ending::None => {
+                self.broken = Some(key);
+                if let Some(tid) = notes::attached(rest) {
+                    self.attached(tid, place, sink);
+                }
+            }
+        }
+        true
+    }
+
+    /// The event of a call, and what is to be reported of it.
+    fn event(&mut self, named: Named, name: &[u8], abi: Option<Abi>, place: Place) -> EventKind {
+        let text = || -> Arc<str> { String::from_utf8_lossy(name).as_ref().into() };
+        let report = &mut self.state.report;
+        match (abi, named) {
+            (None, Named::Number(number)) => {
+                report.calls += 1;
+                EventKind::Call(number)
+            }
+            (None, Named::Unknown) => {
+                report.set_aside(SetAside::UnknownCall, place);
+                EventKind::Unknown(text())
+            }
+            (Some(Abi::X32), _) => EventKind::Foreign(Abi::X32, text()),
+            (None, Named::Only32) | (Some(Abi::I386), _) => {
+                report.tally(Case::ThirtyTwoBit, place);
+                EventKind::Foreign(Abi::I386, text())
+            }
+        }
+    }
+
+    /// A new call begins: the one before has no result.
+    fn leave_open(&mut self, key: Key, sink: Sink) {
+        let Some(open) = self.state.life(key).and_then(|l| l.open.as_ref()) else { return };
+        if open.cut {
+            let place = open.place;
+            self.state.report.set_aside(SetAside::Cut, place);
+        }
+        self.state.close(key, sink);
+    }
+
+    /// A call has returned. `late`: arguments that strace printed only now.
+    fn complete(&mut self, key: Key, late: Option<&[u8]>, result: &[u8], place: Place, sink: Sink) {
+        self.log.failures += u64::from(failed(result));
+        let Some(open) = self.state.life_mut(key).and_then(|l| l.open.as_mut()) else { return };
+        match &mut open.kind {
+            Kind::Exec(path) if value(result) == Some(0) => {
+                let path = std::mem::take(path);
+                self.state.close(key, sink);
+                self.exec(key, &path, place, sink);
+                return;
+            }
+            Kind::Clone { .. } => {
+                if let Some(tid) = child(result) {
+                    self.state.returns_child(key, tid, late.and_then(sharing), place, sink);
+                    return;
+                }
+            }
+            Kind::Sigaction(Some((signal, action))) if value(result) == Some(0) => {
+                let (signal, action) = (*signal, *action);
+                self.state.set_action(key, signal, action);
+            }
+            Kind::Plain | Kind::Exec(_) | Kind::Sigaction(_) => {}
+        }
+        self.state.close(key, sink);
+    }
+
+    pub(super) fn exec(&mut self, key: Key, path: &[u8], place: Place, sink: Sink) {
+        self.log.execs += 1;
+        self.state.exec(key, path, place, sink);
+    }
+
+    /// `<... name resumed>…`
+    fn resumed(&mut self, tid: Option<Tid>, name: &[u8], rest: &[u8], place: Place, sink: Sink) {
+        let named = self.names.look_up(name);
+        // Whoever exits has ended at the call's entry.
+        if matches!(named, Named::Number(nr::EXIT | nr::EXIT_GROUP)) {
+            return;
+        }
+        let execs = matches!(named, Named::Number(nr::EXECVE | nr::EXECVEAT));
+        let mut key = self.speaker.who(&mut self.state, tid, Some(named), place, sink);
+        let ending = Ending::of(rest);
+        let same = |o: &Open| o.named == named || name == b"???";
+        if !self.state.life(key).and_then(|l| l.open.as_ref()).is_some_and(same) {
+            // The exec of a thread that is not the leader returns under the leader's id; with -q nothing
+            // says so before.
+            let sibling = self.state.life(key).map(|l| l.group).and_then(|group| {
+                let mut lives = self.state.lives.iter();
+                lives.find(|(_, l)| execs && l.group == group && l.in_exec() && !l.ended).map(|(k, _)| k)
+            });
+            let leader = self.state.life(key).map_or(0, |l| l.tid);
+            let Some(sibling) = sibling else {
+                self.no_beginning(key, name, execs, ending, place, sink);
+                return;
+            };
+            self.state.rename(sibling, leader, place, sink);
+            key = sibling;
+        }
+        match ending {
+            Ending::Result { args, result } => self.complete(key, Some(args), result, place, sink),
+            Ending::Open { .. } => {}
+            Ending::None => {
+                if let Some(open) = self.state.life_mut(key).and_then(|l| l.open.as_mut()) {
+                    open.cut = true;
+                    self.broken = Some(key);
+                }
+                if let Some(tid) = notes::attached(rest) {
+                    self.attached(tid, place, sink);
+                }
+            }
+        }
+    }
+
+    /// A second half without the first: what the thread did before it, nobody knows.
+    fn no_beginning(
+        &mut self,
+        key: Key,
+        name: &[u8],
+        execs: bool,
+        ending: Ending<'_>,
+        place: Place,
+        sink: Sink,
+    ) {
+        self.state.report.set_aside(SetAside::NoBeginning, place);
+        self.state.report.tally(Case::NoBeginning, place);
+        self.state.close(key, sink);
+        let known = self.state.life(key).is_some_and(|l| l.first != place);
+        if known {
+            self.state.emit(
+                key,
+                EventKind::Unknown(String::from_utf8_lossy(name).as_ref().into()),
+                place,
+                sink,
+            );
+        }
+        if let Ending::Result { result, .. } = ending {
+            if execs && value(result) == Some(0) {
+                self.exec(key, b"", place, sink);
+            }
+        }
+    }
+
+    /// `+++ exited` and `+++ killed`. A thread that made its exit call has ended already.
+    fn gone(&mut self, tid: Option<Tid>, exited: bool, place: Place, sink: Sink) {
+        let key = match self.speaker.only.or(tid) {
+            Some(tid) => {
+                self.state.exited.retain(|&t| t != tid);
+                self.state.find(tid)
+            }
+            None if self.state.exited.pop_back().is_some() => None,
+            None => Speaker::alone(&self.state, None),
+        };
+        let Some(key) = key else { return };
+        if exited {
+            self.state.suspect(key, place);
+        }
+        if let Some(life) = self.state.life_mut(key) {
+            if let Some(open) = life.open.as_mut() {
+                open.cut = false;
+            }
+        }
+        self.state.end(key, place, sink);
+    }
+
+    /// `+++ superseded by execve in pid T +++`: the leader is gone, T goes on under its id.
+    fn superseded(&mut self, tid: Option<Tid>, by: Tid, place: Place, sink: Sink) {
+        let thread = self.state.find(by);
+        if let Some(only) = self.speaker.only {
+            self.superseded_by = Some(by);
+            if let Some(leader) = self.state.find(only) {
+                self.state.end(leader, place, sink);
+            }
+            return;
+        }
+        let Some(key) = thread else { return };
+        // On stderr the leader may have no name any more: it is the last thread.
+        let leader = tid.or_else(|| {
+            let life = self.state.life(key)?;
+            life.becomes.or_else(|| self.state.groups.get(life.group).map(|g| g.leader))
+        });
+        self.state.rename(key, leader.unwrap_or(NAMELESS), place, sink);
+        if let Some(open) = self.state.life_mut(key).and_then(|l| l.open.as_mut()) {
+            open.cut = false;
+        }
+    }
+
+    fn mode(&mut self, key: Key, abi: Option<Abi>) {
+        if let Some(life) = self.state.life_mut(key) {
+            life.abi = abi;
+        }
+    }
+
+    /// strace says that it traces a thread from now on.
+    fn attached(&mut self, tid: Tid, place: Place, sink: Sink) {
+        if self.speaker.only.is_some() {
+            return;
+        }
+        let key = match self.state.find(tid) {
+            Some(key) => key,
+            None if self.state.clones.len() == 1 => self.state.newcomer(tid, place, sink),
+            None => return,
+        };
+        if let Some(life) = self.state.life_mut(key) {
+            life.spoke = true;
+        }
+    }
+
+    /// The broken line goes on elsewhere, as strace now says.
+    fn mend_broken(&mut self) {
+        if let Some(key) = self.broken.take() {
+            if let Some(open) = self.state.life_mut(key).and_then(|l| l.open.as_mut()) {
+                open.cut = false;
+            }
+        }
+    }
+
+    /// At the log's end: lines that broke off and never went on.
+    pub(super) fn give_up_broken(&mut self) {
+        let lives = self.state.lives.iter();
+        let cut = lives.filter_map(|(_, l)| l.open.as_ref()).filter(|o| o.cut).map(|o| o.place);
+        let mut places: Vec<Place> = cut.collect();
+        places.sort_unstable();
+        for place in places {
+            self.state.report.set_aside(SetAside::Cut, place);
+        }
+    }
+
+    /// Takes a line that does not begin as strace's lines of events do.
+    fn other(&mut self, line: Line<'_>, sink: Sink) {
+        let Line { text, place, .. } = line;
+        if self.continues_broken(text, place, sink) {
+            return;
+        }
+        // strace up to 4.26 says so on stderr, as a message.
+        if let Some(note) = text.strip_prefix(b"strace: ") {
+            if let Body::Mode(abi) = body::parse(note) {
+                let pid = super::scan::after(note, b"PID=").and_then(super::scan::decimal);
+                let tid = pid
+                    .and_then(|(pid, _)| Tid::try_from(pid).ok())
+                    .filter(|&t| self.state.find(t).is_some());
+                let key = self.speaker.who(&mut self.state, tid, None, place, sink);
+                self.mode(key, abi);
+                return;
+            }
+        }
+        if self.notes.is_note(text) || notes::bare_message(text) || text.iter().all(u8::is_ascii_whitespace) {
+            if let Some(tid) = notes::attached(text) {
+                self.attached(tid, place, sink);
+            }
+            return;
+        }
+        if let Some(at) = after_output(text, &self.names) {
+            if self.understand(Line { text: super::scan::from(text, at), ..line }, sink) {
+                return;
+            }
+        }
+        let kind = match line {
+            Line { shortened: true, .. } => SetAside::TooLong,
+            Line { ended: false, .. } => SetAside::Cut,
+            _ => SetAside::Junk,
+        };
+        self.state.report.set_aside(kind, place);
+    }
+
+    /// The rest of a line that a message or the program's own output broke: `) = 3`,
+    /// `, child_tidptr=0x7f) = 12`, ` <unfinished ...>`.
+    fn continues_broken(&mut self, text: &[u8], place: Place, sink: Sink) -> bool {
+        let Some(key) = self.broken else { return false };
+        if !self.state.life(key).and_then(|l| l.open.as_ref()).is_some_and(|o| o.cut) {
+            self.broken = None;
+            return false;
+        }
+        match Ending::of(text) {
+            Ending::Result { result, .. } => {
+                self.broken = None;
+                self.complete(key, None, result, place, sink);
+                true
+            }
+            Ending::Open { pid, .. } => {
+                if let Some(life) = self.state.life_mut(key) {
+                    life.becomes = pid.or(life.becomes);
+                }
+                self.mend_broken();
+                true
+            }
+            Ending::None => false,
+        }
+    }
+}
+
+/// What the return of a call will do.
+fn kind(named: Named, name: &[u8], args: &[u8]) -> Kind {
+    match named {
+        Named::Number(nr::EXECVE) => Kind::Exec(exec_path(false, args)),
+        Named::Number(nr::EXECVEAT) => Kind::Exec(exec_path(true, args)),
+        Named::Number(nr::CLONE | nr::CLONE3) => Kind::Clone { sharing: sharing(args), child: None },
+        Named::Number(nr::FORK | nr::VFORK) => Kind::Clone { sharing: Some(Sharing::default()), child: None },
+        Named::Number(RT_SIGACTION) => Kind::Sigaction(sigaction(args)),
+        Named::Only32 if name == b"sigaction" => Kind::Sigaction(sigaction(args)),
+        _ => Kind::Plain,
+    }
+}

@@ -1,0 +1,152 @@
+//! Whose line it is. On stderr strace names the thread only while it traces more than one.
+
+use super::ending::Ending;
+use super::event::{Place, Tid};
+use super::names::Named;
+use super::pool::Key;
+use super::state::State;
+use super::Sink;
+
+/// The id of a thread that the log does not name.
+pub(super) const NAMELESS: Tid = 0;
+
+/// Remembers who spoke.
+#[derive(Debug, Default)]
+pub(super) struct Speaker {
+    /// In a file of `-ff` all lines are this thread's.
+    pub only: Option<Tid>,
+    /// The last one to speak by name.
+    last: Option<(Tid, Key)>,
+    /// The last one to speak without a name, while no other has spoken by name since.
+    nameless: Option<Key>,
+    /// Lines begin with a bare pid (-o and -f): none is without.
+    pub column: bool,
+}
+
+impl Speaker {
+    /// The thread whose line this is; it is made if it was never seen. `resumed`: the line resumes that call.
+    pub(super) fn who(
+        &mut self,
+        state: &mut State,
+        tid: Option<Tid>,
+        resumed: Option<Named>,
+        place: Place,
+        sink: Sink,
+    ) -> Key {
+        let key = match self.only.or(tid) {
+            Some(tid) => self.named(state, tid, resumed, place, sink),
+            None => self.unnamed(state, resumed, place, sink),
+        };
+        if let Some(life) = state.life_mut(key) {
+            life.spoke = true;
+            if life.line != place.line {
+                life.before = life.line;
+                life.line = place.line;
+            }
+        }
+        key
+    }
+
+    fn named(
+        &mut self,
+        state: &mut State,
+        tid: Tid,
+        resumed: Option<Named>,
+        place: Place,
+        sink: Sink,
+    ) -> Key {
+        if let Some((_, key)) = self.last.filter(|&(last, _)| last == tid) {
+            if state.life(key).is_some_and(|l| !l.ended && (l.tid == tid || l.alias == Some(tid))) {
+                return key;
+            }
+        }
+        let key = state
+            .find(tid)
+            .unwrap_or_else(|| Self::unknown(state, self.only.is_some(), tid, resumed, place, sink));
+        self.last = Some((tid, key));
+        self.nameless = None;
+        key
+    }
+
+    /// A number that was never seen.
+    fn unknown(
+        state: &mut State,
+        family: bool,
+        tid: Tid,
+        resumed: Option<Named>,
+        place: Place,
+        sink: Sink,
+    ) -> Key {
+        if family {
+            return state.attach(tid, place, sink);
+        }
+        // The thread that had no name so far is named as soon as it has a child. It is not the child if
+        // the line resumes the call that the nameless one is in, or if nobody is making a child.
+        let nameless = state.find(NAMELESS).filter(|&k| state.life(k).is_some_and(|l| l.alias.is_none()));
+        if let Some(key) = nameless {
+            let same = resumed.is_some()
+                && state.life(key).and_then(|l| l.open.as_ref()).map(|o| o.named) == resumed;
+            if same || state.clones.is_empty() {
+                if let Some(life) = state.life_mut(key) {
+                    life.alias = Some(tid);
+                }
+                state.by_tid.insert(tid, key);
+                return key;
+            }
+        }
+        if resumed.is_some() {
+            // No child begins with the second half of a call.
+            return state.attach(tid, place, sink);
+        }
+        if state.clones.is_empty() {
+            // Within a pid namespace a call returns another number than the log's.
+            if let Some(child) = state.only_unspoken() {
+                state.rename(child, tid, place, sink);
+                return child;
+            }
+        }
+        state.newcomer(tid, place, sink)
+    }
+
+    /// The thread of a line without a name: the only one that is left.
+    fn unnamed(&mut self, state: &mut State, resumed: Option<Named>, place: Place, sink: Sink) -> Key {
+        if let Some(key) = self.nameless.filter(|&k| state.life(k).is_some_and(|l| !l.ended)) {
+            return key;
+        }
+        let key = Self::alone(state, resumed).unwrap_or_else(|| state.attach(NAMELESS, place, sink));
+        self.nameless = Some(key);
+        key
+    }
+
+    /// The thread that must be meant when none is named: the one that lives; if there seem to be several
+    /// (some versions do not report every end), the one whose call is resumed, then the one that spoke
+    /// last.
+    pub(super) fn alone(state: &State, resumed: Option<Named>) -> Option<Key> {
+        let alive = || state.lives.iter().filter(|(_, l)| l.spoke && !l.ended);
+        let same = alive().filter(|(_, l)| resumed.is_some() && l.open.as_ref().map(|o| o.named) == resumed);
+        same.max_by_key(|(_, l)| l.line).or_else(|| alive().max_by_key(|(_, l)| l.line)).map(|(key, _)| key)
+    }
+
+    /// Forgets a log.
+    pub(super) fn reset(&mut self) {
+        *self = Speaker::default();
+    }
+}
+
+/// Where in a line that fits nothing a line of strace's begins: the program's own output, without a
+/// newline, stands before it. Only what is well-formed to its end counts.
+pub(super) fn after_output(line: &[u8], names: &super::names::Names) -> Option<usize> {
+    for start in [b"[pid ".as_slice(), b"<... ", b"+++ exited with ", b"+++ killed by ", b"--- SIG"] {
+        if let Some(at) = memchr::memmem::find(line, start) {
+            return (at > 0).then_some(at);
+        }
+    }
+    for at in memchr::memchr_iter(b'(', line).take(16) {
+        let word = line.get(..at)?;
+        let well_formed = || !matches!(Ending::of(super::scan::from(line, at)), Ending::None);
+        if let Some(start) = names.suffix(word).filter(|&start| start > 0 && well_formed()) {
+            return Some(start);
+        }
+    }
+    None
+}
