@@ -98,10 +98,14 @@ impl Machine {
         self.rows.values().map(BTreeMap::len).sum()
     }
 
-    /// The symbols that some transition reads. Symbols that only begin a frame are not among them: a thread
-    /// of unknown past may not call `execve` only because every program begins with it.
+    /// The symbols that a thread of unknown past may make: those of the transitions and of their contexts. But
+    /// `execve` only if some transition reads it: that every program begins with it lets none begin another.
     #[must_use]
     pub fn alphabet(&self) -> BTreeSet<Symbol> {
-        self.rows.values().flat_map(BTreeMap::keys).copied().collect()
+        let read = self.rows.values().flat_map(BTreeMap::keys);
+        let made = self.rows.keys().flat_map(Context::symbols).filter(|s| {
+            !matches!(s, Symbol::Signal(_) | Symbol::Call(nr::EXECVE | nr::EXECVEAT))
+        });
+        read.chain(made).copied().collect()
     }
 }
