@@ -105,17 +105,18 @@ static __always_inline void sysfsm_file(struct sysfsm_file *key, struct inode *i
 }
 
 /*
- * A thread that has to be watched and cannot be, for want of memory: it must not go on unwatched.
+ * A thread that has to be watched and cannot be, for want of memory: it must not go on unwatched
+ * (unless watching is all that there is).
  * Seen for tasks that are born or exec while another task of this CPU is inside the same helper
  * (bpf_task_storage_trylock, kernel/bpf/bpf_task_storage.c).
  */
-static __noinline int sysfsm_refuse(void)
+static __noinline int sysfsm_refuse(bool only_log)
 {
 	struct sysfsm_counters *counts = sysfsm_counters();
 
 	if (counts)
 		counts->threads_refused++;
-	return bpf_send_signal(SYSFSM_SIGKILL);
+	return only_log ? 0 : bpf_send_signal(SYSFSM_SIGKILL);
 }
 
 /* A call that was judged to be a violation. */
@@ -312,7 +313,7 @@ int BPF_PROG(handle_exec, struct task_struct *task, int old_pid, struct linux_bi
 	if (!thread)
 		thread = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!thread) {
-		sysfsm_refuse();
+		sysfsm_refuse(policy->action == SYSFSM_LOG);
 		return 0;
 	}
 	sysfsm_bind(thread, index, policy, false);
@@ -326,7 +327,7 @@ int BPF_PROG(handle_newtask, struct task_struct *task, unsigned long clone_flags
 
 	/* The copy is taken inside the creator's call, so its last symbol is that call. */
 	if (parent && !bpf_task_storage_get(&threads, task, parent, BPF_LOCAL_STORAGE_GET_F_CREATE))
-		sysfsm_refuse();
+		sysfsm_refuse(parent->follow);
 	return 0;
 }
 

@@ -219,7 +219,7 @@ impl Printer<'_> {
         );
         for (count, what) in [
             (totals.kills_failed, "kill that the kernel refused"),
-            (totals.threads_refused, "process killed because a thread's state found no memory"),
+            (totals.threads_refused, "thread whose state found no memory (its process was killed, or, only logging, went on unwatched)"),
             (totals.frames_dropped, "signal frame dropped past the limit"),
         ] {
             if count > 0 {

@@ -231,7 +231,8 @@ fn file_names(learned: &[Learned], directory: &Path) -> Vec<PathBuf> {
             let name = base(l);
             let twins = learned.iter().filter(|o| base(o) == name).count();
             let mut stem = if twins > 1 || name.is_empty() {
-                l.binary.trim_matches('/').replace('/', "-")
+                // No dot in front: the file would be hidden.
+                l.binary.trim_start_matches(['.', '/']).trim_end_matches('/').replace('/', "-")
             } else {
                 name
             };

@@ -55,7 +55,7 @@ pub struct Totals {
     pub events_lost: u64,
     /// Frames dropped, handlers being nested past the limit.
     pub frames_dropped: u64,
-    /// Processes killed because there was no memory for a thread's state.
+    /// Threads whose state found no memory: their process was killed, or, under `log`, went on unwatched.
     pub threads_refused: u64,
     /// Running threads that were taken under their policy.
     pub adopted: u64,

@@ -98,7 +98,7 @@ impl State {
 
     /// The `Spawn` goes out, or waits with its creator; then the child waits too.
     fn announce(&mut self, parent: Key, child: Key, sharing: Sharing, place: Place, sink: Sink) {
-        let Some(tid) = self.life(child).map(|l| l.tid) else { return };
+        let Some(tid) = self.life(child).map(|l| l.born) else { return };
         if let Some(life) = self.life_mut(child) {
             life.wait = Wait::Creation;
             life.parent = Some(parent);
@@ -117,7 +117,7 @@ impl State {
     fn adopt(&mut self, parent: Key, orphan: Key, place: Place, sink: Sink) {
         self.orphans.retain(|&k| k != orphan);
         let Some((tid, old_group, old_table, ended)) =
-            self.life(orphan).map(|l| (l.tid, l.group, l.table, l.ended))
+            self.life(orphan).map(|l| (l.born, l.group, l.table, l.ended))
         else {
             return;
         };
@@ -197,6 +197,11 @@ impl State {
         let Kind::Clone { sharing, child } = &mut open.kind else { return };
         *sharing = sharing.or(late);
         let child = *child;
+        // No call returns its own thread.
+        if self.find(tid) == Some(key) {
+            self.close(key, sink);
+            return;
+        }
         let before = self.life(key).map_or(0, |l| l.before);
         match child {
             Some(known) if known == tid => {}
@@ -204,7 +209,7 @@ impl State {
                 // In a pid namespace the call returns another number than the log's, and the child spoke
                 // first: it is known. If the number is that of a thread that waits for its creator, the
                 // child was another's.
-                if let Some(orphan) = self.orphan(tid) {
+                if let Some(orphan) = self.orphan(tid, key) {
                     self.report.tally(Case::GuessedParent, place);
                     self.adopt(key, orphan, place, sink);
                 }
@@ -215,7 +220,7 @@ impl State {
                     .find(tid)
                     .and_then(|k| self.life(k))
                     .is_some_and(|l| l.attached && l.first.line > before);
-                if let Some(orphan) = self.orphan(tid) {
+                if let Some(orphan) = self.orphan(tid, key) {
                     self.adopt(key, orphan, place, sink);
                 } else if early && self.kin.is_none() {
                     self.resolve(key, tid);
@@ -260,9 +265,12 @@ impl State {
         true
     }
 
-    /// The thread of this id that waits for its creator; it may have ended.
-    fn orphan(&self, tid: Tid) -> Option<Key> {
-        self.orphans.iter().copied().find(|&k| self.life(k).is_some_and(|l| l.tid == tid))
+    /// The thread of this id that waits for its creator, which `parent` may be; it may have ended.
+    fn orphan(&self, tid: Tid, parent: Key) -> Option<Key> {
+        self.orphans
+            .iter()
+            .copied()
+            .find(|&k| self.life(k).is_some_and(|l| l.born == tid) && !self.waits_for(parent, k))
     }
 
     /// Nobody can have made it: its past is unknown.

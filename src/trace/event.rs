@@ -51,7 +51,7 @@ pub enum EventKind {
     Spawn {
         /// The new thread's id.
         child: Tid,
-        /// It belongs to the same thread group (CLONE_THREAD).
+        /// It belongs to the same thread group (`CLONE_THREAD`).
         same_group: bool,
     },
     /// A handler for this signal begins.

@@ -3,7 +3,7 @@
 //! runs; whether an `rt_sigreturn` follows does).
 
 use super::dispositions::Action;
-use super::event::{Event, EventKind, Place};
+use super::event::{Event, EventKind, Place, Tid};
 use super::life::{Handler, Item, Wait};
 use super::pool::Key;
 use super::state::State;
@@ -73,6 +73,10 @@ impl State {
             }
             let gone = life.ended && life.queue.is_empty();
             if gone {
+                let tid = life.tid;
+                if self.ghosts.get(&tid) == Some(&key) {
+                    self.ghosts.remove(&tid);
+                }
                 self.lives.release(key);
             }
             for &child in &ready {
@@ -88,13 +92,11 @@ impl State {
     /// meanwhile.
     pub(super) fn decide(&mut self, origin: Key, id: u64, runs: bool, sink: Sink) {
         if let Some(life) = self.lives.get_mut(origin) {
-            let tid = life.tid;
             let at = life.queue.iter().position(|i| matches!(i, Item::Undecided(n, ..) if *n == id));
             if let Some(at) = at {
                 if let (true, Some(item)) = (runs, life.queue.get_mut(at)) {
-                    if let Item::Undecided(_, signal, place) = *item {
-                        let event = Event { tid, place, kind: EventKind::Signal(signal) };
-                        *item = Item::Event(event, None);
+                    if let Item::Undecided(_, _, event) = item {
+                        *item = Item::Event(event.clone(), None);
                     }
                 } else {
                     life.queue.remove(at);
@@ -176,9 +178,16 @@ impl State {
         }
     }
 
-    /// Empties an ended thread's queue, whatever it waits for: its id comes again.
+    /// An id comes again: what waits under it goes out first.
+    pub(super) fn lay(&mut self, tid: Tid, sink: Sink) {
+        if let Some(ghost) = self.ghosts.remove(&tid) {
+            self.flush(ghost, sink);
+        }
+    }
+
+    /// Empties a thread's queue, whatever it waits for.
     pub(super) fn flush(&mut self, key: Key, sink: Sink) {
-        while self.life(key).is_some_and(|l| l.ended) {
+        while self.life(key).is_some_and(|l| l.ended || l.wait != Wait::No || !l.queue.is_empty()) {
             self.force(key, sink);
         }
     }

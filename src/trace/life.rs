@@ -12,6 +12,8 @@ use std::collections::VecDeque;
 pub(super) struct Life {
     /// The id under which its events go out.
     pub tid: Tid,
+    /// The id that its creation gave it.
+    pub born: Tid,
     /// The number that the log gave later to a thread that it had shown without one.
     pub alias: Option<Tid>,
     /// Its thread group.
@@ -66,8 +68,9 @@ pub(super) enum Wait {
 pub(super) enum Item {
     /// An event; of a `Spawn`, the child that it lets go.
     Event(Event, Option<Key>),
-    /// A signal of which it is not known yet whether a handler runs.
-    Undecided(u64, u8, Place),
+    /// A signal, by its number in the log, of which it is not known yet whether a handler runs: the event
+    /// if one does.
+    Undecided(u64, u8, Event),
 }
 
 /// A handler that a thread is in.

@@ -1,7 +1,7 @@
 //! Signals: which delivery begins a handler, and which handler an `rt_sigreturn` ends.
 
 use super::dispositions::Action;
-use super::event::{EventKind, Place};
+use super::event::{Event, EventKind, Place};
 use super::life::{Handler, Item};
 use super::pool::Key;
 use super::state::State;
@@ -42,7 +42,9 @@ impl State {
             life.handlers.push_back(handler);
         }
         if let Handler::Undecided { id, .. } = handler {
-            self.enqueue(key, Item::Undecided(id, signal, place), sink);
+            let tid = self.life(key).map_or(0, |l| l.tid);
+            let event = Event { tid, place, kind: EventKind::Signal(signal) };
+            self.enqueue(key, Item::Undecided(id, signal, event), sink);
         }
     }
 

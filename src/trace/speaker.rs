@@ -98,7 +98,7 @@ impl Speaker {
             // No child begins with the second half of a call.
             return state.attach(tid, place, sink);
         }
-        if state.clones.is_empty() {
+        if state.clones.is_empty() && state.from_start {
             // Within a pid namespace a call returns another number than the log's.
             if let Some(child) = state.only_unspoken() {
                 state.rename(child, tid, place, sink);

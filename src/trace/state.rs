@@ -57,6 +57,8 @@ pub(super) struct State {
     pub groups: Pool<Group>,
     pub tables: Pool<Table>,
     pub by_tid: ByTid<Key>,
+    /// Threads that no longer have this id, but of which events under it still wait.
+    pub ghosts: ByTid<Key>,
     /// Threads in a clone-like call whose child is not known, in the order of their calls.
     pub clones: Vec<Key>,
     /// Threads that wait for their creator.
@@ -77,6 +79,8 @@ pub(super) struct State {
     pub suspects: Vec<(Key, Place)>,
     /// Some line names its thread.
     pub named: bool,
+    /// The log begins with an exec: every thread in it has a creator in it.
+    pub from_start: bool,
 }
 
 impl State {
@@ -87,6 +91,7 @@ impl State {
             groups: Pool::new(),
             tables: Pool::new(),
             by_tid: ByTid::default(),
+            ghosts: ByTid::default(),
             clones: Vec::new(),
             orphans: Vec::new(),
             next_signal: 0,
@@ -97,6 +102,7 @@ impl State {
             kin: None,
             suspects: Vec::new(),
             named: false,
+            from_start: false,
         }
     }
 
@@ -129,11 +135,12 @@ impl State {
     pub(super) fn add(&mut self, tid: Tid, group: Key, table: Key, place: Place, sink: Sink) -> Key {
         if let Some(old) = self.find(tid) {
             self.end(old, place, sink);
-            self.flush(old, sink);
         }
+        self.lay(tid, sink);
         self.report.threads += 1;
         let key = self.lives.add(Life {
             tid,
+            born: tid,
             alias: None,
             group,
             table,
@@ -220,6 +227,9 @@ impl State {
             life.ended = true;
         }
         self.pump(key, sink);
+        if self.life(key).is_some() {
+            self.ghosts.insert(tid, key);
+        }
     }
 
     /// The thread made its exit call. Its `+++ exited` may follow, or not (strace up to 4.6, -qq).
@@ -254,14 +264,18 @@ impl State {
     pub(super) fn rename(&mut self, key: Key, tid: Tid, place: Place, sink: Sink) {
         if let Some(leader) = self.find(tid).filter(|&k| k != key) {
             self.end(leader, place, sink);
-            self.flush(leader, sink);
         }
+        self.lay(tid, sink);
         self.emit(key, EventKind::Renamed(tid), place, sink);
         let Some(life) = self.life_mut(key) else { return };
         let old = life.tid;
         life.tid = tid;
+        let waits = !life.queue.is_empty();
         if self.by_tid.get(&old) == Some(&key) {
             self.by_tid.remove(&old);
+        }
+        if waits {
+            self.ghosts.insert(old, key);
         }
         self.by_tid.insert(tid, key);
     }

@@ -1,2 +1,12 @@
-//! .
-fn main(){}
+//! Enforcement, on this machine's kernel: real programs live, attacks die, and nothing else is touched.
+//!
+//! Needs root, strace and the programs of `make deps`; fails where it cannot run.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stderr)]
+
+mod attacks;
+mod binding;
+mod lab;
+mod load;
+mod processes;
+mod programs;

@@ -1,0 +1,35 @@
+# Sourced by the workloads. Each is called as
+#
+#   [RUN=LAUNCHER] NAME.sh PROGRAM DIR
+#
+# and uses PROGRAM lawfully in several ways, in the empty directory DIR; LAUNCHER goes before every start of it.
+# It prints nothing, and ends with 0 if every use ended as it should.
+set -euo pipefail
+# A language of its own would load files that others' machines do not have.
+export LC_ALL=C TZ=UTC
+# By the name that it was given: some programs go by theirs.
+BIN=$(realpath -s "$1")
+cd "$2"
+
+# run ARGUMENT...: PROGRAM must end well
+run() { ${RUN:-} "$BIN" "$@"; }
+
+# fails STATUS ARGUMENT...: PROGRAM must end with this status; what it complains of is not shown
+fails() {
+	local want=$1 got=0
+	shift
+	# The shell says it when a signal ended a program.
+	{ ${RUN:-} "$BIN" "$@" >/dev/null 2>&1 || got=$?; } 2>/dev/null
+	[ "$got" = "$want" ] || wrong "$* ended with status $got, not $want"
+}
+
+wrong() {
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+	exit 1
+}
+
+# same WHAT WANT GOT
+same() { [ "$2" = "$3" ] || wrong "$1: got \`$3\`, not \`$2\`"; }
+
+# numbers COUNT: so many lines, the same every time
+numbers() { seq -f 'line %.0f of a text that compresses well' "$1"; }

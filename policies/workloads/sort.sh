@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+. "$(dirname "$0")/common.sh" || exit
+
+seq 140000 >many
+numbers 1000 >few
+run few >/dev/null
+run -r -u few -o sorted
+run -c sorted -r
+run -n -k2 few >/dev/null
+run -R few >/dev/null
+run <few >/dev/null
+# Threads: it takes a second one from 131,072 lines on.
+run --parallel=2 -S 100M many >/dev/null
+run --parallel=2 -n -r -S 100M many >/dev/null
+# Temporary files.
+run --parallel=1 -S 1M -T . many -o many.sorted
+run -m sorted sorted >/dev/null
+fails 1 -c -n many.sorted
+fails 2 missing
+fails 2 --nonsense

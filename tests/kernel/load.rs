@@ -1,0 +1,52 @@
+//! Much at once: no violation, no child and no call is lost.
+
+use crate::lab::Lab;
+use std::collections::{BTreeMap, BTreeSet};
+
+#[test]
+fn sixty_four_threads_at_once_lose_no_violation() {
+    const CALLS: usize = 300;
+    let lab = Lab::new();
+    let threads = lab.example("threads");
+    let policy = lab.learn(&threads, &[(&["8"], "work")]);
+    let enforcement = lab.enforce(&[&policy], &["--log-only"]);
+    lab.run(&threads, &["64"], &format!("storm {CALLS}")).well("the storm");
+    let report = enforcement.stop();
+    assert_eq!(report.stop["violations"].as_u64().unwrap(), report.violations.len() as u64, "each has its event");
+    let mut by_thread = BTreeMap::new();
+    for violation in &report.violations {
+        // Futexes that learning did not see may be among them.
+        if matches!(violation["symbol"].as_str(), Some("syscall_4000" | "syscall_4001")) {
+            *by_thread.entry(violation["tid"].as_u64()).or_insert(0) += 1;
+        }
+    }
+    assert_eq!(by_thread.len(), 64);
+    assert!(by_thread.values().all(|&calls| calls == CALLS), "{by_thread:?}");
+}
+
+#[test]
+fn a_thousand_quick_children_are_all_watched() {
+    let lab = Lab::new();
+    let forks = lab.example("forks");
+    let policy = lab.learn(&forks, &[(&["burst", "60"], ""), (&["violating", "0"], "")]);
+
+    let enforcement = lab.enforce(&[&policy], &["--log-only"]);
+    lab.run(&forks, &["violating", "1000"], "").well("violating children");
+    let report = enforcement.stop();
+    let pids: BTreeSet<_> = report.violations.iter().map(|v| v["pid"].as_u64()).collect();
+    let symbols: BTreeSet<_> = report.violations.iter().map(|v| v["symbol"].as_str()).collect();
+    assert_eq!((report.violations.len(), pids.len()), (1000, 1000), "each child's call, and only that");
+    assert_eq!(symbols, BTreeSet::from([Some("syscall_4000")]));
+
+    let judged = |count: &str| {
+        let enforcement = lab.enforce(&[&policy], &[]);
+        lab.run(&forks, &["burst", count], "").well("lawful children");
+        let report = enforcement.stop();
+        report.lawful("lawful children");
+        report.judged()
+    };
+    // clone and wait4 of the parent, set_robust_list and exit_group of the child; a fork that is interrupted is
+    // begun again by the kernel.
+    let more = judged("1000") - judged("0");
+    assert!((4000..4050).contains(&more), "judged {more} calls of a thousand children");
+}

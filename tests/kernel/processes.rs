@@ -1,0 +1,88 @@
+//! Threads, children, signals, and the command that `enforce` runs itself.
+
+use crate::lab::{Lab, Report, SYSFSM};
+use serde_json::json;
+use std::path::Path;
+use std::process::Command;
+
+const TIMES: usize = 20;
+
+#[test]
+fn nested_signal_handlers_live() {
+    let lab = Lab::new();
+    let signals = lab.example("signals");
+    let policy = lab.learn(&signals, &[(&[], ""), (&[], "")]);
+    let enforcement = lab.enforce(&[&policy], &[]);
+    for _ in 0..50 {
+        lab.run(&signals, &[], "").well("signals");
+    }
+    enforcement.stop().lawful("signals");
+}
+
+#[test]
+fn children_of_every_kind_live() {
+    let lab = Lab::new();
+    let forks = lab.example("forks");
+    let policy = lab.learn(&forks, &[(&[], ""), (&[], "")]);
+    let enforcement = lab.enforce(&[&policy], &[]);
+    for _ in 0..50 {
+        lab.run(&forks, &[], "").well("forks");
+    }
+    enforcement.stop().lawful("forks");
+}
+
+#[test]
+fn one_threads_violation_ends_the_whole_process() {
+    let lab = Lab::new();
+    let threads = lab.example("threads");
+    // Threads differ in scheduling: futexes come where they come.
+    let policy = lab.learn(&threads, &[(&["8"] as &[&str], "work"); 8]);
+    let enforcement = lab.enforce(&[&policy], &[]);
+    for _ in 0..TIMES {
+        let ended = lab.run(&threads, &["8"], "offend");
+        assert!(ended.killed() && !ended.stdout.contains("done"), "{}", ended.status);
+    }
+    assert!(enforcement.stop().violations.len() >= TIMES);
+}
+
+#[test]
+fn a_child_that_execs_is_released_or_inherits() {
+    let lab = Lab::new();
+    let shell = lab.copy(Path::new("/bin/dash"), "shell");
+    let released = lab.learn(&shell, &[(&["-c", "/bin/true; exit 0"], "")]);
+    let inherited = lab.with(&released, "children", json!("inherit"));
+    for (policy, lives) in [(&released, true), (&inherited, false)] {
+        let enforcement = lab.enforce(&[policy], &[]);
+        for _ in 0..5 {
+            // What cat does, no shell does.
+            let ended = lab.run(&shell, &["-c", "/bin/cat /proc/self/comm; exit 0"], "").well("the shell");
+            assert_eq!(ended.stdout.trim() == "cat", lives, "{}", ended.stdout);
+        }
+        let report = enforcement.stop();
+        assert_eq!(report.violations.len(), if lives { 0 } else { 5 });
+        assert!(report.violations.iter().all(|v| v["comm"] == "cat"), "the child violates, not the shell");
+    }
+}
+
+#[test]
+fn enforce_ends_with_its_commands_status() {
+    let lab = Lab::new();
+    let victim = lab.example("victim");
+    let policy = lab.learn(&victim, &[(&[], "work")]);
+    for (line, options, status) in [
+        ("work", &[] as &[&str], 0),
+        ("neither", &[], 2),
+        ("attack unknown-call", &[], 137),
+        ("attack unknown-call", &["--log-only"], 42),
+    ] {
+        let mut command = Command::new(SYSFSM);
+        command.args(["enforce", "--json", "--policy"]).arg(&policy).args(options).arg("--").arg(&victim);
+        let mut running = lab.start(&mut command);
+        running.say(line);
+        let ended = running.end();
+        assert_eq!(ended.status.code(), Some(status), "{line}: {}", ended.stderr);
+        let report = Report::of(&ended.stdout);
+        assert_eq!(report.violations.is_empty(), !line.starts_with("attack"), "{line}");
+        assert!(report.judged() > 0);
+    }
+}

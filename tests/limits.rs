@@ -1,0 +1,144 @@
+//! The limits are those of memory: 4,096 policies, 1,000,000 transitions and 100,000 threads at once. As root.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+fn enforce(policies: &Path, command: &[&str]) -> (Output, serde_json::Value) {
+    let output = Command::new(env!("CARGO_BIN_EXE_sysfsm"))
+        .args(["enforce", "--json", "--policy"])
+        .arg(policies)
+        .arg("--")
+        .args(command)
+        .output()
+        .expect("sysfsm runs");
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let stop = stdout
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .find(|event| event["event"] == "stop")
+        .unwrap_or_else(|| panic!("no stop event: {stdout}{}", String::from_utf8_lossy(&output.stderr)));
+    (output, stop)
+}
+
+/// Traces a command and writes its program's policy.
+fn learn(dir: &Path, command: &[&str], policy: &Path) {
+    let log = dir.join("log");
+    let traced = Command::new("strace").arg("-f").arg("-o").arg(&log).args(command).output().expect("strace runs");
+    assert!(traced.status.success(), "{traced:?}");
+    let output = Command::new(env!("CARGO_BIN_EXE_sysfsm"))
+        .arg("extract")
+        .arg(&log)
+        .args(["--binary", command[0], "-o"])
+        .arg(policy)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn copy(from: &str, to: PathBuf) -> String {
+    fs::copy(from, &to).unwrap();
+    to.display().to_string()
+}
+
+#[test]
+fn four_thousand_policies() {
+    let dir = TempDir::new().unwrap();
+    let policies = dir.path().join("policies");
+    fs::create_dir(&policies).unwrap();
+    let last = copy("/bin/true", dir.path().join("last"));
+    learn(dir.path(), &[&last], &policies.join("last.json"));
+    let text = fs::read_to_string(policies.join("last.json")).unwrap();
+    for i in 0..4095 {
+        let binary = dir.path().join(format!("program-{i}"));
+        fs::write(&binary, [0x7f]).unwrap();
+        let policy = text.replace(&last, &binary.display().to_string());
+        fs::write(policies.join(format!("{i}.json")), policy).unwrap();
+    }
+    let (output, stop) = enforce(&policies, &[&last]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(stop["judged"].as_u64() > Some(10) && stop["violations"] == 0, "{stop}");
+    let (output, stop) = enforce(&policies, &[&last, "--help"]);
+    assert_eq!((output.status.code(), &stop["kills"]), (Some(137), &1.into()), "{stop}");
+}
+
+#[test]
+fn a_million_transitions() {
+    let dir = TempDir::new().unwrap();
+    let program = copy("/bin/true", dir.path().join("program"));
+    let policy = dir.path().join("policy.json");
+    learn(dir.path(), &[&program], &policy);
+    // The learned ones, and a million more from contexts that do not occur.
+    let names: Vec<String> = (500..1000).map(|n| format!("syscall_{n}")).collect();
+    let mut more = String::new();
+    let row = (0..50).map(|i| format!("\"{}\"", names[i * 10])).collect::<Vec<_>>().join(",");
+    for i in 0..20_000 {
+        let _ = write!(more, "\"{} {} {}\": [{row}],", names[i % 500], names[i / 500 % 500], names[(i * 7 + 3) % 500]);
+    }
+    let text = fs::read_to_string(&policy).unwrap();
+    let text = text.replace("\"depth\": 2", "\"depth\": 8").replace("\"transitions\": {", &format!("\"transitions\": {{{more}"));
+    // At depth 8 the contexts are longer: learn them so, and keep the million.
+    fs::write(&policy, &text).unwrap();
+    let deep = dir.path().join("deep.json");
+    let output = Command::new(env!("CARGO_BIN_EXE_sysfsm"))
+        .args(["extract", "--depth", "8", "-o"])
+        .arg(&deep)
+        .arg(dir.path().join("log"))
+        .args(["--binary", &program])
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let deep_text = fs::read_to_string(&deep).unwrap();
+    let text = deep_text.replace("\"transitions\": {", &format!("\"transitions\": {{{more}"));
+    fs::write(&policy, text).unwrap();
+    let (output, stop) = enforce(&policy, &[&program]);
+    let start: serde_json::Value =
+        serde_json::from_str(String::from_utf8_lossy(&output.stdout).lines().next().unwrap()).unwrap();
+    assert!(start["transitions"].as_u64() >= Some(900_000), "{start}");
+    assert!(output.status.success() && stop["violations"] == 0 && stop["judged"].as_u64() > Some(10), "{stop}");
+    let (output, stop) = enforce(&policy, &[&program, "--help"]);
+    assert_eq!((output.status.code(), &stop["kills"]), (Some(137), &1.into()), "{stop}");
+}
+
+/// The kernel's limit on ids, raised for as long as this lives.
+struct MoreIds(String);
+
+const PID_MAX: &str = "/proc/sys/kernel/pid_max";
+
+impl MoreIds {
+    fn at_least(wanted: u64) -> Self {
+        let before = fs::read_to_string(PID_MAX).expect("a pid_max");
+        if before.trim().parse::<u64>().unwrap() < wanted {
+            fs::write(PID_MAX, wanted.to_string()).expect("this test runs as root");
+        }
+        MoreIds(before)
+    }
+}
+
+impl Drop for MoreIds {
+    fn drop(&mut self) {
+        drop(fs::write(PID_MAX, self.0.trim()));
+    }
+}
+
+#[test]
+fn a_hundred_thousand_threads_at_once() {
+    let _more = MoreIds::at_least(200_000);
+    let dir = TempDir::new().unwrap();
+    let crowd = Path::new(env!("CARGO_BIN_EXE_sysfsm")).with_file_name("examples").join("crowd");
+    let crowd = copy(crowd.to_str().unwrap(), dir.path().join("crowd"));
+    let policy = dir.path().join("policy.json");
+    learn(dir.path(), &[&crowd, "3", "20"], &policy);
+    // Whether a thread or its creator comes first is chance: log, and require that all were judged.
+    let (output, stop) = enforce(&policy, &[&crowd, "10", "10000"]);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let threads = stdout.contains("100000 threads");
+    // Each thread's own calls, and the calls that made it.
+    assert!(stop["judged"].as_u64() > Some(600_000), "{stop}");
+    assert_eq!(stop["threads_refused"], 0, "{stop}");
+    assert!(threads && output.status.success() && stop["violations"] == 0, "{stop}\n{stdout}");
+}
