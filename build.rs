@@ -17,6 +17,7 @@ fn main() {
 }
 
 /// Ends the build with a message that names what is missing and what to install.
+#[allow(clippy::print_stderr)]
 fn fail(what: &str, hint: &str) -> ! {
     eprintln!("error: {what}\nhint: {hint}");
     exit(1);
@@ -59,7 +60,9 @@ fn syscall_table(out: &Path, path: &str) {
         );
     }
 
-    let mut rust = String::from("/// Number and name of every system call, by number.\nstatic CALLS: &[(u32, &str)] = &[\n");
+    let mut rust = String::from(
+        "/// Number and name of every system call, by number.\nstatic CALLS: &[(u32, &str)] = &[\n",
+    );
     for (number, name) in &calls {
         let _ = writeln!(rust, "    ({number}, {name:?}),");
     }
@@ -71,7 +74,10 @@ fn syscall_table(out: &Path, path: &str) {
     }
     rust.push_str("];\n");
     if let Err(e) = fs::write(out.join("syscall_table.rs"), rust) {
-        fail(&format!("cannot write the system-call table: {e}"), "check the space and the rights of the target folder");
+        fail(
+            &format!("cannot write the system-call table: {e}"),
+            "check the space and the rights of the target folder",
+        );
     }
 }
 

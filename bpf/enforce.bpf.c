@@ -248,14 +248,18 @@ static __noinline __u32 sysfsm_find_name(const unsigned char *name, union sysfsm
 static __always_inline const unsigned char *sysfsm_basename(const char *path,
 							    union sysfsm_scratch *scratch)
 {
-	long len = bpf_probe_read_kernel_str(scratch->script.path, SYSFSM_PATH, path);
-	long last = 0;
+	__u64 last = 0;
+	__u64 slash;
 
-	for (int i = 0; i < SYSFSM_PATH; i++) {
-		if (i >= len)
-			break;
-		if (scratch->script.path[i] == '/')
-			last = i + 1;
+	__builtin_memset(&scratch->script, 0, sizeof(scratch->script));
+	if (bpf_probe_read_kernel_str(scratch->script.path, SYSFSM_PATH, path) < 0)
+		return (const unsigned char *)path;
+	for (__u64 i = 0; i < SYSFSM_PATH; i++) {
+		/* All ones at a slash. Without a branch: the verifier would follow 2^256 ways. */
+		slash = ((__u64)(__u8)(scratch->script.path[i] ^ '/') - 1) >> 63;
+		slash = -slash;
+		barrier_var(slash);
+		last = (last & ~slash) | ((i + 1) & slash);
 	}
 	return (const unsigned char *)path + last;
 }

@@ -65,7 +65,9 @@ fn extract_writes_the_policy_and_says_what_it_read() {
     let output = sysfsm(dir.path(), &["extract", "good.log", "-o", "policy.json"]);
     assert!(output.status.success() && output.stdout.is_empty());
     let stderr = text(&output.stderr);
-    for part in ["6 lines", "5 calls", "1 thread", "1 run", "1 binary", "/usr/bin/prog", "4 states", "4 transitions"] {
+    for part in
+        ["6 lines", "5 calls", "1 thread", "1 run", "1 binary", "/usr/bin/prog", "4 states", "4 transitions"]
+    {
         assert!(stderr.contains(part), "{part:?} in {stderr}");
     }
     let written = fs::read_to_string(dir.path().join("policy.json")).unwrap();
@@ -133,7 +135,10 @@ fn bad_logs_are_errors() {
     fails(&sysfsm(dir.path(), &["extract", "prose", "-o", "x"]), &["no system call"]);
     fails(&sysfsm(dir.path(), &["extract", "binary", "-o", "x"]), &["no system call"]);
     fails(&sysfsm(dir.path(), &["extract", "attached", "-o", "x"]), &["no successful exec", "--binary"]);
-    fails(&sysfsm(dir.path(), &["extract", "good.log", "--binary", "/bin/none", "-o", "x"]), &["/bin/none", "/usr/bin/prog"]);
+    fails(
+        &sysfsm(dir.path(), &["extract", "good.log", "--binary", "/bin/none", "-o", "x"]),
+        &["/bin/none", "/usr/bin/prog"],
+    );
     fails(&sysfsm(dir.path(), &["extract", "good.log", "-o", "no/such/folder/x"]), &["no/such/folder/x"]);
     assert!(!dir.path().join("x").exists(), "nothing is half-written");
 }
@@ -145,7 +150,10 @@ fn strict_makes_a_line_that_fits_nothing_an_error() {
     let lax = sysfsm(dir.path(), &["extract", "noisy.log", "-o", "x.json"]);
     assert!(lax.status.success());
     assert!(text(&lax.stderr).contains("noisy.log:7"), "{}", text(&lax.stderr));
-    fails(&sysfsm(dir.path(), &["extract", "noisy.log", "--strict", "-o", "y.json"]), &["noisy.log:7", "--strict"]);
+    fails(
+        &sysfsm(dir.path(), &["extract", "noisy.log", "--strict", "-o", "y.json"]),
+        &["noisy.log:7", "--strict"],
+    );
     assert!(!dir.path().join("y.json").exists());
     assert!(sysfsm(dir.path(), &["extract", "good.log", "--strict", "-o", "y.json"]).status.success());
 }
@@ -176,7 +184,16 @@ fn all_errors_of_a_directory_come_in_one_go() {
     let output = sysfsm(dir.path(), &["check", "--policy", "policies", "good.log"]);
     fails(
         &output,
-        &["a.json", "opnat", "did you mean `openat`?", "b.json", "`2`", "c.json", "not JSON", "two policies for `/d`"],
+        &[
+            "a.json",
+            "opnat",
+            "did you mean `openat`?",
+            "b.json",
+            "`2`",
+            "c.json",
+            "not JSON",
+            "two policies for `/d`",
+        ],
     );
     fails(&sysfsm(dir.path(), &["show", "nowhere"]), &["nowhere"]);
     fs::create_dir(dir.path().join("none")).unwrap();

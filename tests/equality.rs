@@ -3,7 +3,13 @@
 //!
 //! Needs root and a kernel that runs BPF; fails where it cannot run.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stderr, unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    unsafe_code
+)]
 
 use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
 use libbpf_rs::{MapCore as _, MapFlags, ProgramInput};
@@ -51,9 +57,22 @@ impl Random {
 
 /// Calls that events draw from: ordinary ones, those that the semantics know, numbers without a column.
 const CALLS: [u32; 16] = [
-    0, 1, 2, 3, 9, 12,
-    nr::CLONE, nr::EXECVE, nr::EXIT, nr::EXIT_GROUP, nr::RESTART_SYSCALL, nr::RT_SIGRETURN,
-    447, 1023, 5000, u32::MAX,
+    0,
+    1,
+    2,
+    3,
+    9,
+    12,
+    nr::CLONE,
+    nr::EXECVE,
+    nr::EXIT,
+    nr::EXIT_GROUP,
+    nr::RESTART_SYSCALL,
+    nr::RT_SIGRETURN,
+    447,
+    1023,
+    5000,
+    u32::MAX,
 ];
 const SIGNALS: [u8; 4] = [1, 10, 34, 64];
 
@@ -110,7 +129,7 @@ fn event(random: &mut Random, machines: &[Machine], at: u32, thread: &Thread) ->
         2 | 3 => {
             let others = usize::try_from(THREADS - NESTERS).unwrap();
             Event::Fork(NESTERS + u32::try_from(random.below(others)).unwrap())
-        },
+        }
         4..12 => Event::Signal(random.pick(&SIGNALS)),
         12..18 => Event::Call(nr::RT_SIGRETURN),
         18 => Event::Foreign,
@@ -271,7 +290,8 @@ fn compare(
         let (got, state) = (word(3), word(4));
         let got_context = if got == 0 { Context::EMPTY } else { tables.row(state).unwrap().context };
         if (got, got_context) != (verdict, context) {
-            let own: Vec<String> = trail.iter().filter(|(t, _)| *t == at).map(|(_, e)| format!("{e:?}")).collect();
+            let own: Vec<String> =
+                trail.iter().filter(|(t, _)| *t == at).map(|(_, e)| format!("{e:?}")).collect();
             let tail = own.len().saturating_sub(30);
             panic!(
                 "seed {seed}: thread {at}, {event:?}: the kernel says {got} in {got_context:?}, Rust {verdict} in {context:?}\n{}",

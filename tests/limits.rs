@@ -28,7 +28,8 @@ fn enforce(policies: &Path, command: &[&str]) -> (Output, serde_json::Value) {
 /// Traces a command and writes its program's policy.
 fn learn(dir: &Path, command: &[&str], policy: &Path) {
     let log = dir.join("log");
-    let traced = Command::new("strace").arg("-f").arg("-o").arg(&log).args(command).output().expect("strace runs");
+    let traced =
+        Command::new("strace").arg("-f").arg("-o").arg(&log).args(command).output().expect("strace runs");
     assert!(traced.status.success(), "{traced:?}");
     let output = Command::new(env!("CARGO_BIN_EXE_sysfsm"))
         .arg("extract")
@@ -77,10 +78,18 @@ fn a_million_transitions() {
     let mut more = String::new();
     let row = (0..50).map(|i| format!("\"{}\"", names[i * 10])).collect::<Vec<_>>().join(",");
     for i in 0..20_000 {
-        let _ = write!(more, "\"{} {} {}\": [{row}],", names[i % 500], names[i / 500 % 500], names[(i * 7 + 3) % 500]);
+        let _ = write!(
+            more,
+            "\"{} {} {}\": [{row}],",
+            names[i % 500],
+            names[i / 500 % 500],
+            names[(i * 7 + 3) % 500]
+        );
     }
     let text = fs::read_to_string(&policy).unwrap();
-    let text = text.replace("\"depth\": 2", "\"depth\": 8").replace("\"transitions\": {", &format!("\"transitions\": {{{more}"));
+    let text = text
+        .replace("\"depth\": 2", "\"depth\": 8")
+        .replace("\"transitions\": {", &format!("\"transitions\": {{{more}"));
     // At depth 8 the contexts are longer: learn them so, and keep the million.
     fs::write(&policy, &text).unwrap();
     let deep = dir.path().join("deep.json");
@@ -99,7 +108,10 @@ fn a_million_transitions() {
     let start: serde_json::Value =
         serde_json::from_str(String::from_utf8_lossy(&output.stdout).lines().next().unwrap()).unwrap();
     assert!(start["transitions"].as_u64() >= Some(900_000), "{start}");
-    assert!(output.status.success() && stop["violations"] == 0 && stop["judged"].as_u64() > Some(10), "{stop}");
+    assert!(
+        output.status.success() && stop["violations"] == 0 && stop["judged"].as_u64() > Some(10),
+        "{stop}"
+    );
     let (output, stop) = enforce(&policy, &[&program, "--help"]);
     assert_eq!((output.status.code(), &stop["kills"]), (Some(137), &1.into()), "{stop}");
 }

@@ -20,7 +20,9 @@ fn folder() -> TempDir {
 
 fn policy(dir: &Path, name: &str, binary: &str, more: &str) -> PathBuf {
     let path = dir.join(name);
-    let text = format!("{{\"sysfsm\": 1, \"binary\": \"{binary}\", {more} \"transitions\": {{\"execve\": [\"brk\"]}}}}");
+    let text = format!(
+        "{{\"sysfsm\": 1, \"binary\": \"{binary}\", {more} \"transitions\": {{\"execve\": [\"brk\"]}}}}"
+    );
     fs::write(&path, text).unwrap();
     path
 }
@@ -90,7 +92,8 @@ fn no_privilege() {
         .output()
         .expect("this test runs as root");
     fails(&output, &["missing privilege", "root"]);
-    let doctor = Command::new(dir.path().join("sysfsm")).arg("doctor").uid(65534).gid(65534).output().unwrap();
+    let doctor =
+        Command::new(dir.path().join("sysfsm")).arg("doctor").uid(65534).gid(65534).output().unwrap();
     assert_eq!(doctor.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&doctor.stdout).contains("level: none"));
 }

@@ -5,9 +5,9 @@ use super::report::{self, counted};
 use super::violation::Violation;
 use super::{output, Failure};
 use crate::machine::{Bound, Judge, Replay};
-use crate::policy::{self, Children, Loaded};
+use crate::policy::{self, Children, Loaded, Policy};
 use crate::trace::{EventKind, Reader};
-use serde_json::json;
+use serde_json::{json, Value};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -88,7 +88,12 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         return Err(Failure::new(
             format!(
                 "nothing was checked: the logs show no run of {}",
-                loaded.iter().take(8).map(|l| format!("`{}`", l.policy.binary)).collect::<Vec<_>>().join(", ")
+                loaded
+                    .iter()
+                    .take(8)
+                    .map(|l| format!("`{}`", l.policy.binary))
+                    .collect::<Vec<_>>()
+                    .join(", ")
             ),
             if names.is_empty() {
                 "the logs exec nothing; a log of a running process is checked against one policy".into()
@@ -99,15 +104,13 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     }
     if args.json {
         let mut object = report::json(report, &inputs);
-        for (key, value) in [
-            ("event", json!("check")),
-            ("judged", json!(replay.judged())),
-            ("runs", json!(runs)),
-            ("violations", json!(violations)),
-        ] {
-            object[key] = value;
-        }
-        eprintln!("{object}");
+        object.extend([
+            ("event".into(), json!("check")),
+            ("judged".into(), json!(replay.judged())),
+            ("runs".into(), json!(runs)),
+            ("violations".into(), json!(violations)),
+        ]);
+        eprintln!("{}", Value::Object(object));
     } else {
         report::print(report, &inputs);
         for loaded in &loaded {
@@ -123,10 +126,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(if violations > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
-/// The policy of a path: the one that names it whole before one that names its file only.
+/// The policy of a path: the one that names it whole, before one that names its file only, before one whose
+/// absolute path ends in the relative one of the log.
 fn bind(loaded: &[Loaded], path: &str) -> Option<usize> {
-    loaded
-        .iter()
-        .position(|l| l.policy.binary == path)
-        .or_else(|| loaded.iter().position(|l| l.policy.names(path)))
+    let find = |test: &dyn Fn(&Policy) -> bool| loaded.iter().position(|l| test(&l.policy));
+    find(&|p| p.binary == path).or_else(|| find(&|p| p.names(path))).or_else(|| find(&|p| p.may_be(path)))
 }

@@ -7,7 +7,7 @@ use crate::kernel::{self, Enforcer, Level, Options, Totals};
 use crate::policy::{self, Policy};
 use jiff::Timestamp;
 use serde_json::json;
-use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode};
@@ -104,9 +104,13 @@ struct Signals {
 impl Signals {
     fn register() -> Result<Self, Failure> {
         let signals = Signals { interrupt: Arc::default(), terminate: Arc::default() };
-        for (signal, flag) in
-            [(SIGINT, &signals.interrupt), (SIGTERM, &signals.terminate), (SIGCHLD, &Arc::default())]
-        {
+        for (signal, flag) in [
+            (SIGINT, &signals.interrupt),
+            (SIGTERM, &signals.terminate),
+            // The terminal has gone away: no reason to end without the totals.
+            (SIGHUP, &signals.terminate),
+            (SIGCHLD, &Arc::default()),
+        ] {
             signal_hook::flag::register(signal, flag.clone())
                 .map_err(|e| Failure::new(format!("cannot handle signal {signal}: {e}"), ""))?;
         }
@@ -147,10 +151,15 @@ impl Printer<'_> {
             });
             self.line(&event.to_string());
         } else {
-            let what = if log_only { "watching (log only)".into() } else { format!("enforcing at level {level}") };
+            let what =
+                if log_only { "watching (log only)".into() } else { format!("enforcing at level {level}") };
             eprintln!(
                 "{what}: {}, {}; {} adopted",
-                if self.policies.len() == 1 { "1 policy".into() } else { format!("{} policies", self.policies.len()) },
+                if self.policies.len() == 1 {
+                    "1 policy".into()
+                } else {
+                    format!("{} policies", self.policies.len())
+                },
                 counted(transitions as u64, "transition"),
                 counted(totals.adopted, "running thread"),
             );

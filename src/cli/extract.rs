@@ -4,7 +4,7 @@ use super::input::Inputs;
 use super::report::{self, counted};
 use super::{output, Failure};
 use crate::machine::{Depth, Learned, Learner};
-use crate::policy::{Action, Children, Policy};
+use crate::policy::{ends_in, relative_tail, Action, Children, Policy};
 use crate::trace::Reader;
 use serde_json::{json, Value};
 use std::collections::BTreeSet;
@@ -50,18 +50,18 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     }
     report::require_calls(report)?;
     let notes = Notes { stray_returns: learner.stray_returns(), dropped_frames: learner.dropped_frames() };
-    let learned = learner.finish();
-    let runs: u64 = learned.iter().map(|l| l.runs).sum();
-    let binaries = learned.len();
+    let found = learner.finish();
+    let runs: u64 = found.iter().map(|l| l.runs).sum();
+    let binaries = found.len();
 
     let directory = is_directory(&args.output);
     let chosen = if directory && args.binary.is_none() {
-        if learned.is_empty() {
-            return Err(no_binary(&learned, None));
+        if found.is_empty() {
+            return Err(no_binary(&found, None));
         }
-        learned
+        found
     } else {
-        vec![choose(learned, args.binary.as_deref())?]
+        vec![choose(found, args.binary.as_deref())?]
     };
     let mut written = Vec::new();
     let files = if directory { file_names(&chosen, &args.output) } else { vec![args.output.clone()] };
@@ -84,17 +84,15 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     if args.json {
         let mut object = report::json(report, &inputs);
         let policies: Vec<Value> = written.iter().map(|(policy, file)| policy_json(policy, file)).collect();
-        for (key, value) in [
-            ("event", json!("extract")),
-            ("runs", json!(runs)),
-            ("binaries", json!(binaries)),
-            ("stray_returns", json!(notes.stray_returns)),
-            ("frames_dropped", json!(notes.dropped_frames)),
-            ("policies", json!(policies)),
-        ] {
-            object[key] = value;
-        }
-        eprintln!("{object}");
+        object.extend([
+            ("event".into(), json!("extract")),
+            ("runs".into(), json!(runs)),
+            ("binaries".into(), json!(binaries)),
+            ("stray_returns".into(), json!(notes.stray_returns)),
+            ("frames_dropped".into(), json!(notes.dropped_frames)),
+            ("policies".into(), json!(policies)),
+        ]);
+        eprintln!("{}", Value::Object(object));
     } else {
         eprintln!(
             "read {}: {}, {}, {} of {}",
@@ -180,12 +178,7 @@ fn choose(learned: Vec<Learned>, binary: Option<&str>) -> Result<Learned, Failur
         return learned.into_iter().next().ok_or(failure);
     };
     let exact = learned.iter().position(|l| &*l.binary == wanted && l.machine.transitions() > 0);
-    let relative = |l: &Learned| {
-        let tail = l.binary.trim_start_matches("./");
-        !l.binary.starts_with('/')
-            && !tail.starts_with("../")
-            && wanted.strip_suffix(tail).is_some_and(|head| head.ends_with('/'))
-    };
+    let relative = |l: &Learned| relative_tail(&l.binary).is_some_and(|tail| ends_in(wanted, tail));
     let named = |l: &Learned| !wanted.contains('/') && l.binary.rsplit('/').next() == Some(wanted);
     let found = exact
         .or_else(|| learned.iter().position(relative))

@@ -49,7 +49,9 @@ fn listed(mut problems: Vec<(String, String)>) -> Failure {
     };
     let mut text = String::new();
     for (earlier, hint) in problems {
-        text.push_str(&format!("{earlier}\nhint: {hint}\nerror: "));
+        for part in [&earlier, "\nhint: ", &hint, "\nerror: "] {
+            text.push_str(part);
+        }
     }
     Failure::new(text + &what, hint)
 }

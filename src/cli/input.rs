@@ -68,20 +68,18 @@ impl Inputs {
             match group {
                 Group::One(index) => {
                     let input = self.open(*index, &progress).map_err(|e| self.unreadable(*index, &e))?;
-                    reader
-                        .read(number(*index), input, &mut sink)
-                        .map_err(|e| self.unreadable(*index, &e))?;
+                    reader.read(number(*index), input, &mut sink).map_err(|e| self.unreadable(*index, &e))?;
                 }
                 Group::Family(members) => {
                     let list: Vec<Member> =
                         members.iter().map(|&(index, pid)| Member { file: number(index), pid }).collect();
-                    let mut last = members.first().map_or(0, |m| m.0);
+                    let mut opened = members.first().map_or(0, |m| m.0);
                     let mut open = |at: usize| {
-                        last = members.get(at).map_or(0, |m| m.0);
-                        self.open(last, &progress)
+                        opened = members.get(at).map_or(0, |m| m.0);
+                        self.open(opened, &progress)
                     };
                     let outcome = reader.read_family(&list, &mut open, &mut sink);
-                    outcome.map_err(|e| self.unreadable(last, &e))?;
+                    outcome.map_err(|e| self.unreadable(opened, &e))?;
                 }
             }
         }

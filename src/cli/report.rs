@@ -2,8 +2,8 @@
 
 use super::input::Inputs;
 use super::Failure;
-use crate::trace::{Place, Report};
-use serde_json::{json, Value};
+use crate::trace::{Place, Report, Warning};
+use serde_json::{json, Map, Value};
 
 /// Prints what was set aside and what is to be warned of to stderr.
 pub(super) fn print(report: &Report, inputs: &Inputs) {
@@ -21,7 +21,7 @@ pub(super) fn print(report: &Report, inputs: &Inputs) {
 }
 
 /// The same as JSON.
-pub(super) fn json(report: &Report, inputs: &Inputs) -> Value {
+pub(super) fn json(report: &Report, inputs: &Inputs) -> Map<String, Value> {
     let set_aside: Vec<Value> = report
         .set_aside
         .iter()
@@ -32,13 +32,13 @@ pub(super) fn json(report: &Report, inputs: &Inputs) -> Value {
         .collect();
     let warnings: Vec<Value> =
         report.warnings.iter().map(|w| json!({"warning": w.to_string(), "hint": w.hint()})).collect();
-    json!({
-        "lines": report.lines,
-        "calls": report.calls,
-        "threads": report.threads,
-        "set_aside": set_aside,
-        "warnings": warnings,
-    })
+    Map::from_iter([
+        ("lines".into(), json!(report.lines)),
+        ("calls".into(), json!(report.calls)),
+        ("threads".into(), json!(report.threads)),
+        ("set_aside".into(), json!(set_aside)),
+        ("warnings".into(), json!(warnings)),
+    ])
 }
 
 /// Prints a warning to stderr.
@@ -72,7 +72,7 @@ pub(super) fn require_calls(report: &Report) -> Result<(), Failure> {
     let first = report.warnings.first();
     Err(Failure::new(
         first.map_or_else(|| "no system call found in the logs".into(), ToString::to_string),
-        first.map_or_else(|| "give a log that strace wrote: strace -f -o FILE CMD".into(), |w| w.hint()),
+        first.map_or_else(|| "give a log that strace wrote: strace -f -o FILE CMD".into(), Warning::hint),
     ))
 }
 

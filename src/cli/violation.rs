@@ -41,7 +41,13 @@ pub(super) struct Violation<'a> {
 }
 
 impl<'a> Violation<'a> {
-    pub(super) fn new(policy: &'a str, action: Action, reason: Reason, context: Context, symbol: &'a str) -> Self {
+    pub(super) fn new(
+        policy: &'a str,
+        action: Action,
+        reason: Reason,
+        context: Context,
+        symbol: &'a str,
+    ) -> Self {
         Violation {
             event: "violation",
             time: None,

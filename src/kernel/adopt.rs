@@ -45,9 +45,12 @@ fn policy_of(process: &Path, identities: &Identities) -> Option<(FileId, usize)>
     // What was exec'd: the program itself, or a script that the program interprets.
     let given = exec_path(process);
     let file = given.as_deref().and_then(|path| {
-        let path = path.strip_prefix("/").map_or_else(|_| process.join("cwd").join(path), |p| process.join("root").join(p));
+        let path = path
+            .strip_prefix("/")
+            .map_or_else(|_| process.join("cwd").join(path), |p| process.join("root").join(p));
         let mut head = [0; 2];
-        let script = fs::File::open(&path).and_then(|mut f| f.read_exact(&mut head)).is_ok() && head == *b"#!";
+        let script =
+            fs::File::open(&path).and_then(|mut f| f.read_exact(&mut head)).is_ok() && head == *b"#!";
         script.then(|| fs::metadata(&path).map(|m| FileId::of(&m)).ok()).flatten()
     });
     let Some(script) = file else {
@@ -60,7 +63,7 @@ fn policy_of(process: &Path, identities: &Identities) -> Option<(FileId, usize)>
     identities.script_files.get(&script).copied().or_else(by_name).map(|policy| (exe, policy))
 }
 
-/// The path that the process was exec'd by: the kernel leaves it on the new stack (AT_EXECFN, fs/binfmt_elf.c).
+/// The path that the process was exec'd by: the kernel leaves it on the new stack (`AT_EXECFN`, `fs/binfmt_elf.c`).
 fn exec_path(process: &Path) -> Option<PathBuf> {
     const AT_EXECFN: u64 = 31;
     let auxv = fs::read(process.join("auxv")).ok()?;

@@ -174,9 +174,11 @@ impl Enforcer {
             (&mut programs.handle_sys_enter, "handle_sys_enter"),
             (&mut programs.handle_exec, "handle_exec"),
         ] {
-            let link = program
-                .attach()
-                .map_err(|cause| KernelError::Attach { program: name, cause, log: log::take() })?;
+            let link = program.attach().map_err(|cause| KernelError::Attach {
+                program: name,
+                cause,
+                log: log::take(),
+            })?;
             self.links.push(link);
         }
         Ok(())
@@ -208,7 +210,11 @@ impl Enforcer {
                 std::io::copy(&mut iterator, &mut std::io::sink()).map_err(KernelError::Proc)?;
                 for candidate in some {
                     let removed = self.skel.maps.adoptees.delete(&candidate.pid.to_ne_bytes());
-                    removed.map_err(|cause| KernelError::Fill { map: "adoptees", entries: some.len(), cause })?;
+                    removed.map_err(|cause| KernelError::Fill {
+                        map: "adoptees",
+                        entries: some.len(),
+                        cause,
+                    })?;
                 }
             }
             let adopted = self.totals()?.adopted;
@@ -230,7 +236,10 @@ fn terms(policies: &[Policy], options: Options) -> Result<Vec<Terms>, KernelErro
             let action = if options.log_only { Action::Log } else { policy.action };
             if action == Action::Deny {
                 problems.push((
-                    format!("the policy for `{}` says `deny`, which needs a veto: level `kill` has none", policy.binary),
+                    format!(
+                        "the policy for `{}` says `deny`, which needs a veto: level `kill` has none",
+                        policy.binary
+                    ),
                     "say \"action\": \"kill\", or only watch with --log-only".into(),
                 ));
             }

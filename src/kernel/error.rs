@@ -95,5 +95,5 @@ fn indented(log: &str) -> String {
     // The verifier says at the end what it did not like.
     let lines: Vec<&str> = log.lines().collect();
     let skip = lines.len().saturating_sub(30);
-    lines.iter().skip(skip).map(|line| format!("\n    {line}")).collect()
+    lines.iter().skip(skip).flat_map(|line| ["\n    ", line]).collect()
 }

@@ -60,7 +60,8 @@ pub(super) fn identify(policies: &[Policy]) -> Result<Identities, Vec<(String, S
     }
     // A name that is also the last part of a bound path would bind the same file twice.
     for name in found.names.keys() {
-        let twin = policies.iter().find(|p| p.binary.contains('/') && p.binary.rsplit('/').next() == Some(name));
+        let twin =
+            policies.iter().find(|p| p.binary.contains('/') && p.binary.rsplit('/').next() == Some(name));
         if let Some(twin) = twin {
             problems.push((
                 format!("two policies for one binary: `{name}` matches `{}` too", twin.binary),
@@ -85,7 +86,10 @@ fn one(
     if !binary.contains('/') {
         if binary.len() > MAX_TEXT {
             return Err((
-                format!("the file name `{binary}` has {} bytes, and no file's has more than {MAX_TEXT}", binary.len()),
+                format!(
+                    "the file name `{binary}` has {} bytes, and no file's has more than {MAX_TEXT}",
+                    binary.len()
+                ),
                 "write the executable's absolute path".into(),
             ));
         }
@@ -106,21 +110,24 @@ fn one(
     };
     let metadata = fs::metadata(binary).map_err(unreadable)?;
     if !metadata.is_file() {
-        return Err((format!("the binary `{binary}` is not a regular file"), "write the path of an executable".into()));
+        return Err((
+            format!("the binary `{binary}` is not a regular file"),
+            "write the path of an executable".into(),
+        ));
     }
     let id = FileId::of(&metadata);
-    let script = interpreter(Path::new(binary)).map_err(unreadable)?;
-    let first = match script {
-        None => found.binaries.insert(id, index),
-        Some(_) => found.script_files.insert(id, index),
+    let kind = kind(Path::new(binary)).map_err(unreadable)?;
+    let first = match kind {
+        Kind::Program => found.binaries.insert(id, index),
+        Kind::Script(_) => found.script_files.insert(id, index),
     };
     if let Some(first) = first.and_then(|i| all.get(i)) {
         return Err((
             format!("two policies for one binary: `{}` and `{binary}` are the same file", first.binary),
-            "leave one of them, or merge them: sysfsm merge A B -o C".into(),
+            "leave one of them".into(),
         ));
     }
-    if let Some(interpreter) = script {
+    if let Kind::Script(interpreter) = kind {
         found.interpreters.extend(interpreter);
         script_paths(index, Path::new(binary), found).map_err(unreadable)?;
         let canonical = fs::canonicalize(binary).map_err(unreadable)?;
@@ -135,17 +142,23 @@ fn one(
     Ok(())
 }
 
-/// The file of a script's interpreter (none if it does not exist); outer none: it is no script.
-fn interpreter(path: &Path) -> std::io::Result<Option<Option<FileId>>> {
+/// What a file is to an exec.
+enum Kind {
+    Program,
+    /// A script, with its interpreter's file, if that exists.
+    Script(Option<FileId>),
+}
+
+fn kind(path: &Path) -> std::io::Result<Kind> {
     let mut head = Vec::new();
     // The kernel looks at the first 256 bytes (BINPRM_BUF_SIZE).
     File::open(path)?.take(256).read_to_end(&mut head)?;
     let Some(line) = head.strip_prefix(b"#!") else {
-        return Ok(None);
+        return Ok(Kind::Program);
     };
     let line = String::from_utf8_lossy(line);
     let name = line.lines().next().unwrap_or_default().split_whitespace().next().unwrap_or_default();
-    Ok(Some(fs::metadata(name).ok().map(|m| FileId::of(&m))))
+    Ok(Kind::Script(fs::metadata(name).ok().map(|m| FileId::of(&m))))
 }
 
 /// A script by every path that an exec can give for it without links and `..`: from the root, and from each

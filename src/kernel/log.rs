@@ -19,6 +19,7 @@ pub(super) fn take() -> String {
     MESSAGES.lock().map(|mut m| std::mem::take(&mut *m)).unwrap_or_default()
 }
 
+#[allow(clippy::needless_pass_by_value)] // libbpf-rs wants a function of this type.
 fn keep(level: PrintLevel, message: String) {
     tracing::debug!(target: "libbpf", "{}", message.trim_end());
     if level == PrintLevel::Warn {

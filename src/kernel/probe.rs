@@ -60,7 +60,7 @@ fn load_and_attach() -> Result<(), KernelError> {
     Ok(())
 }
 
-/// Whether the process may load tracing programs: CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN (capabilities(7)).
+/// Whether the process may load tracing programs: `CAP_BPF` and `CAP_PERFMON`, or `CAP_SYS_ADMIN` (capabilities(7)).
 pub(super) fn require_privilege() -> Result<(), KernelError> {
     const SYS_ADMIN: u64 = 1 << 21;
     const PERFMON_AND_BPF: u64 = 1 << 38 | 1 << 39;

@@ -232,7 +232,16 @@ mod tests {
 
     #[test]
     fn deeper_windows_tell_histories_apart() {
-        let j = judge(3, &[("execve", "brk"), ("execve brk", "mmap"), ("brk mmap", "read"), ("mmap read", "brk"), ("read brk", "close")]);
+        let j = judge(
+            3,
+            &[
+                ("execve", "brk"),
+                ("execve brk", "mmap"),
+                ("brk mmap", "read"),
+                ("mmap read", "brk"),
+                ("read brk", "close"),
+            ],
+        );
         run(&j, j.exec(), Reaction::Stay, "brk mmap read brk !mmap close");
     }
 
@@ -246,13 +255,23 @@ mod tests {
     #[test]
     fn repetition_restart_and_exit_are_always_allowed() {
         let j = judge(2, &[("execve", "brk")]);
-        run(&j, j.exec(), Reaction::Stay, "execve brk brk restart_syscall brk restart_syscall exit_group exit");
+        run(
+            &j,
+            j.exec(),
+            Reaction::Stay,
+            "execve brk brk restart_syscall brk restart_syscall exit_group exit",
+        );
     }
 
     #[test]
     fn a_handler_runs_in_a_frame_of_its_own_and_returns_to_the_interrupted_one() {
         let j = judge(2, &[("execve", "brk"), ("brk", "mmap"), ("@SIGUSR1", "write"), ("@SIGUSR2", "read")]);
-        run(&j, j.exec(), Reaction::Stay, "brk @SIGUSR1 write @SIGUSR2 !write read rt_sigreturn rt_sigreturn mmap");
+        run(
+            &j,
+            j.exec(),
+            Reaction::Stay,
+            "brk @SIGUSR1 write @SIGUSR2 !write read rt_sigreturn rt_sigreturn mmap",
+        );
         run(&j, j.exec(), Reaction::Stay, "brk !rt_sigreturn mmap");
         // A handler that the machine has never seen may do nothing but return.
         run(&j, j.exec(), Reaction::Stay, "brk @SIGHUP !write rt_sigreturn brk mmap");
@@ -268,7 +287,10 @@ mod tests {
     fn under_log_the_state_follows_to_the_longest_suffix_that_is_a_context() {
         let j = judge(2, &[("execve", "brk"), ("brk", "mmap"), ("mmap", "close")]);
         run(&j, j.exec(), Reaction::Follow, "!mmap close !read read brk mmap close");
-        let j = judge(3, &[("execve", "brk"), ("execve brk", "mmap"), ("brk mmap", "close"), ("mmap close", "brk")]);
+        let j = judge(
+            3,
+            &[("execve", "brk"), ("execve brk", "mmap"), ("brk mmap", "close"), ("mmap close", "brk")],
+        );
         // After `read` nothing is known; two symbols later the thread is back in the machine.
         run(&j, j.exec(), Reaction::Follow, "brk !read brk mmap !brk brk mmap close !mmap");
     }
@@ -285,7 +307,10 @@ mod tests {
         let j = judge(2, &[("execve", "brk"), ("brk", "mmap"), ("mmap", "close")]);
         let mut frames = j.exec();
         let before = frames.clone();
-        assert_eq!(j.foreign(&mut frames, Reaction::Stay), Verdict::Violation(Reason::Abi, "execve".parse().unwrap()));
+        assert_eq!(
+            j.foreign(&mut frames, Reaction::Stay),
+            Verdict::Violation(Reason::Abi, "execve".parse().unwrap())
+        );
         assert_eq!(frames, before);
         j.foreign(&mut frames, Reaction::Follow);
         run(&j, frames, Reaction::Stay, "mmap close");

@@ -194,7 +194,8 @@ impl Learner {
         let depth = self.depth;
         self.known_thread(tid);
         let Some(thread) = self.threads.get_mut(&tid) else { return };
-        let builder = thread.run.and_then(|r| self.runs.get(r)).and_then(|r| self.builders.get_mut(r.builder));
+        let builder =
+            thread.run.and_then(|r| self.runs.get(r)).and_then(|r| self.builders.get_mut(r.builder));
         let node = builder.map(|b| b.node(Context::start(Symbol::Signal(signal), depth)));
         let before = thread.frames.dropped();
         thread.frames.push(node);
@@ -281,18 +282,13 @@ impl Learner {
             b.runs += 1;
         }
         let run = Run { builder, threads: 1, taken: Vec::new() };
-        match self.free_runs.pop() {
-            Some(index) => {
-                if let Some(slot) = self.runs.get_mut(index) {
-                    *slot = run;
-                }
-                index
-            }
-            None => {
-                self.runs.push(run);
-                self.runs.len() - 1
-            }
+        let free = self.free_runs.pop();
+        if let Some((index, slot)) = free.and_then(|i| Some((i, self.runs.get_mut(i)?))) {
+            *slot = run;
+            return index;
         }
+        self.runs.push(run);
+        self.runs.len() - 1
     }
 }
 

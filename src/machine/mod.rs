@@ -82,6 +82,7 @@ impl Machine {
     }
 
     /// Its contexts, each with its transitions and their counts.
+    #[must_use]
     pub fn rows(&self) -> impl ExactSizeIterator<Item = (&Context, &BTreeMap<Symbol, Count>)> {
         self.rows.iter()
     }
@@ -103,9 +104,11 @@ impl Machine {
     #[must_use]
     pub fn alphabet(&self) -> BTreeSet<Symbol> {
         let read = self.rows.values().flat_map(BTreeMap::keys);
-        let made = self.rows.keys().flat_map(Context::symbols).filter(|s| {
-            !matches!(s, Symbol::Signal(_) | Symbol::Call(nr::EXECVE | nr::EXECVEAT))
-        });
+        let made = self
+            .rows
+            .keys()
+            .flat_map(Context::symbols)
+            .filter(|s| !matches!(s, Symbol::Signal(_) | Symbol::Call(nr::EXECVE | nr::EXECVEAT)));
         read.chain(made).copied().collect()
     }
 }

@@ -117,7 +117,8 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
             }
             &EventKind::Signal(signal) => {
                 self.known_thread(event.tid);
-                if let Some(Thread { watch: Watch::By(index, frames), .. }) = self.threads.get_mut(&event.tid) {
+                if let Some(Thread { watch: Watch::By(index, frames), .. }) = self.threads.get_mut(&event.tid)
+                {
                     if let Some(bound) = self.bounds.get(*index) {
                         bound.judge.signal(frames, signal);
                     }

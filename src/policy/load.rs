@@ -61,7 +61,7 @@ pub fn load(paths: &[PathBuf]) -> Result<Vec<Loaded>, LoadError> {
         if let Some(first) = by_binary.insert(&policy.binary, file) {
             errors.push((
                 format!("two policies for `{}`: {} and {}", policy.binary, first.display(), file.display()),
-                "leave one of them, or merge them: sysfsm merge A B -o C".into(),
+                "leave one of them".into(),
             ));
         }
     }

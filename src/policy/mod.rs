@@ -94,9 +94,29 @@ impl Policy {
         warnings
     }
 
+    /// Whether the relative `path` of a log can be this policy's absolute one: a log does not tell the working
+    /// directory.
+    #[must_use]
+    pub fn may_be(&self, path: &str) -> bool {
+        relative_tail(path).is_some_and(|tail| ends_in(&self.binary, tail))
+    }
+
     /// Whether an exec of `path` is an exec of this policy's binary, judged by the names alone.
     #[must_use]
     pub fn names(&self, path: &str) -> bool {
         self.binary == path || (!self.binary.contains('/') && path.rsplit('/').next() == Some(&self.binary))
     }
+}
+
+/// A relative path without its `./`; none for an absolute one, and for one that leads upwards.
+#[must_use]
+pub fn relative_tail(path: &str) -> Option<&str> {
+    let tail = path.trim_start_matches("./");
+    (!path.starts_with('/') && !path.starts_with("../")).then_some(tail)
+}
+
+/// Whether an absolute path ends in these components.
+#[must_use]
+pub fn ends_in(absolute: &str, tail: &str) -> bool {
+    absolute.starts_with('/') && absolute.strip_suffix(tail).is_some_and(|head| head.ends_with('/'))
 }

@@ -80,7 +80,11 @@ impl Reader {
 
     fn document(&mut self, json: Json) -> Option<Policy> {
         let Json::Object(entries) = json else {
-            self.problem("", format!("a policy is an object, not {}", json.kind()), "see docs/policy-format.md");
+            self.problem(
+                "",
+                format!("a policy is an object, not {}", json.kind()),
+                "see docs/policy-format.md",
+            );
             return None;
         };
         self.duplicates("", &entries);
@@ -90,7 +94,7 @@ impl Reader {
         let mut fields = Fields::default();
         for (key, value) in entries {
             if !allowed.contains(&key.as_str()) {
-                let hint = self.key_hint(&key, allowed);
+                let hint = key_hint(&key, allowed);
                 self.problem(key.clone(), format!("unknown key `{key}`"), hint);
                 continue;
             }
@@ -146,9 +150,18 @@ impl Reader {
                 Depth::try_from(u64::from(MAX_DEPTH)).unwrap_or_default()
             }
         };
-        let action = self.choice("action", fields.action.as_ref(), &[Action::Kill, Action::Deny, Action::Log], Action::as_str);
-        let children =
-            self.choice("children", fields.children.as_ref(), &[Children::Release, Children::Inherit], Children::as_str);
+        let action = self.choice(
+            "action",
+            fields.action.as_ref(),
+            &[Action::Kill, Action::Deny, Action::Log],
+            Action::as_str,
+        );
+        let children = self.choice(
+            "children",
+            fields.children.as_ref(),
+            &[Children::Release, Children::Inherit],
+            Children::as_str,
+        );
         let runs = match fields.runs {
             None => 0,
             Some(Json::Integer(n)) => n,
@@ -254,7 +267,10 @@ impl Reader {
             self.problem(
                 place,
                 format!("a context of {} symbols at depth {depth}", symbols.len()),
-                format!("at depth {depth} a context has at most {}; deepen \"depth\" or shorten it", depth.context_len()),
+                format!(
+                    "at depth {depth} a context has at most {}; deepen \"depth\" or shorten it",
+                    depth.context_len()
+                ),
             );
             return None;
         }
@@ -281,7 +297,11 @@ impl Reader {
                             return (None, Count::default());
                         };
                         if !seen.insert(text.clone()) {
-                            self.problem(place, format!("`{text}` stands twice in the list"), "leave one of them");
+                            self.problem(
+                                place,
+                                format!("`{text}` stands twice in the list"),
+                                "leave one of them",
+                            );
                         }
                         (self.target(place, &text), Count::default())
                     })
@@ -334,7 +354,7 @@ impl Reader {
                 "calls" => &mut count.calls,
                 "runs" => &mut count.runs,
                 _ => {
-                    let hint = self.key_hint(&key, &["calls", "runs"]);
+                    let hint = key_hint(&key, &["calls", "runs"]);
                     self.problem(place, format!("unknown key `{key}`"), hint);
                     continue;
                 }
@@ -363,13 +383,14 @@ impl Reader {
     fn unknown_symbol(&mut self, place: &str, error: &ParseSymbolError) {
         self.problem(place, error.to_string(), error.hint());
     }
+}
 
-    fn key_hint(&self, key: &str, allowed: &[&str]) -> String {
-        let similar = allowed.iter().find(|a| a.eq_ignore_ascii_case(key) || a.starts_with(key) || key.starts_with(**a));
-        match similar {
-            Some(name) if !key.is_empty() => format!("did you mean `{name}`?"),
-            _ => format!("the keys are {}", allowed.join(", ")),
-        }
+fn key_hint(key: &str, allowed: &[&str]) -> String {
+    let similar =
+        allowed.iter().find(|a| a.eq_ignore_ascii_case(key) || a.starts_with(key) || key.starts_with(**a));
+    match similar {
+        Some(name) if !key.is_empty() => format!("did you mean `{name}`?"),
+        _ => format!("the keys are {}", allowed.join(", ")),
     }
 }
 
@@ -403,7 +424,11 @@ mod tests {
 
     #[test]
     fn counts_lists_and_the_thesis_format_load() {
-        let counted = parse(v1(r#""depth": 2, "runs": 3, "transitions": {"execve": {"brk": {"calls": 2, "runs": 1}}}"#).as_bytes()).unwrap();
+        let counted = parse(
+            v1(r#""depth": 2, "runs": 3, "transitions": {"execve": {"brk": {"calls": 2, "runs": 1}}}"#)
+                .as_bytes(),
+        )
+        .unwrap();
         let row = counted.machine.row(&"execve".parse().unwrap()).unwrap();
         assert_eq!(row.get(&"brk".parse().unwrap()), Some(&Count { calls: 2, runs: 1 }));
         let listed = parse(v1(r#""transitions": {"execve": ["brk", "mmap"]}"#).as_bytes()).unwrap();
@@ -415,15 +440,27 @@ mod tests {
 
     #[test]
     fn a_self_loop_is_dropped() {
-        let policy = parse(v1(r#""transitions": {"brk": ["brk", "mmap"], "execve": ["restart_syscall"]}"#).as_bytes()).unwrap();
+        let policy =
+            parse(v1(r#""transitions": {"brk": ["brk", "mmap"], "execve": ["restart_syscall"]}"#).as_bytes())
+                .unwrap();
         assert_eq!(policy.machine.transitions(), 1);
     }
 
     #[test]
     fn each_mistake_names_its_place_its_value_and_a_hint() {
         for (text, place, what, hint) in [
-            (v1(r#""transitions": {"execve": ["opnat"]}"#), "transitions.\"execve\"", "opnat", "did you mean `openat`?"),
-            (v1(r#""transitions": {"execv": ["brk"]}"#), "transitions.\"execv\"", "execv", "did you mean `execve`?"),
+            (
+                v1(r#""transitions": {"execve": ["opnat"]}"#),
+                "transitions.\"execve\"",
+                "opnat",
+                "did you mean `openat`?",
+            ),
+            (
+                v1(r#""transitions": {"execv": ["brk"]}"#),
+                "transitions.\"execv\"",
+                "execv",
+                "did you mean `execve`?",
+            ),
             (v1(r#""transitions": {"a": [], "a": []}"#), "transitions", "twice", "leave one"),
             (v1(r#""transitions": {}, "runs": 1, "runs": 2"#), "", "twice", "leave one"),
             (v1(r#""transitions": {}, "actoin": "kill""#), "actoin", "unknown key", "the keys are"),
@@ -436,14 +473,24 @@ mod tests {
             (v1(r#""transitions": {"brk": ["@SIGUSR1"]}"#), "brk", "@SIGUSR1", "begins a frame"),
             (v1(r#""depth": 3, "transitions": {"brk @SIGUSR1": ["read"]}"#), "brk", "@SIGUSR1", "first"),
             (v1(r#""depth": 3, "transitions": {"brk  mmap": ["read"]}"#), "brk", "blank", "one blank"),
-            (v1(r#""transitions": {"brk": {"read": {"call": 1}}}"#), "read", "`call`", "did you mean `calls`?"),
+            (
+                v1(r#""transitions": {"brk": {"read": {"call": 1}}}"#),
+                "read",
+                "`call`",
+                "did you mean `calls`?",
+            ),
             (v1(r#""transitions": {"brk": {"read": {"calls": -1}}}"#), "calls", "-1", "whole number"),
             (v1(r#""transitions": {"brk": 3}"#), "brk", "3", "list"),
             (v1(r#""transitions": {"brk": ["read", "read"]}"#), "brk", "read", "leave one"),
             (r#"{"sysfsm": 2, "binary": "/x", "transitions": {}}"#.into(), "sysfsm", "`2`", "version 1"),
             (r#"{"binary": "/x", "transitions": {}}"#.into(), "sysfsm", "missing", "\"sysfsm\": 1"),
             (r#"{"sysfsm": 1, "transitions": {}}"#.into(), "binary", "missing", "absolute path"),
-            (r#"{"sysfsm": 1, "binary": "", "transitions": {}}"#.into(), "binary", "no file", "absolute path"),
+            (
+                r#"{"sysfsm": 1, "binary": "", "transitions": {}}"#.into(),
+                "binary",
+                "no file",
+                "absolute path",
+            ),
             (r#"{"sysfsm": 1, "binary": "/x"}"#.into(), "transitions", "missing", "add"),
             (r#"{"binary": "x", "data": {}, "depth": 2}"#.into(), "depth", "unknown key", "binary, data"),
             (r#"{"sysfsm": 1, "#.into(), "line 1", "not JSON", "too early"),
@@ -452,7 +499,9 @@ mod tests {
         ] {
             let found = problems(&text);
             assert!(
-                found.iter().any(|p| p.place.contains(place) && p.what.contains(what) && p.hint.contains(hint)),
+                found
+                    .iter()
+                    .any(|p| p.place.contains(place) && p.what.contains(what) && p.hint.contains(hint)),
                 "{text}\n{found:#?}"
             );
         }
@@ -460,9 +509,16 @@ mod tests {
 
     #[test]
     fn all_mistakes_of_a_file_are_told_at_once_but_not_thousands() {
-        assert_eq!(problems(&v1(r#""depth": 12, "action": "x", "transitions": {"execv": ["opnat"], "brk": [1]}"#)).len(), 5);
+        assert_eq!(
+            problems(&v1(r#""depth": 12, "action": "x", "transitions": {"execv": ["opnat"], "brk": [1]}"#))
+                .len(),
+            5
+        );
         let many: Vec<String> = (0..500).map(|i| format!("\"no{i}\"")).collect();
-        assert_eq!(problems(&v1(&format!(r#""transitions": {{"brk": [{}]}}"#, many.join(",")))).len(), MAX_PROBLEMS);
+        assert_eq!(
+            problems(&v1(&format!(r#""transitions": {{"brk": [{}]}}"#, many.join(",")))).len(),
+            MAX_PROBLEMS
+        );
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub fn signal_name(number: u8) -> Option<String> {
         1..REAL_TIME => NAMES.get(usize::from(number) - 1).map(ToString::to_string),
         // strace names the first of them so (seen in 4.26 and 6.1); glibc cancels threads with it.
         REAL_TIME => Some("SIGRTMIN".into()),
-        REAL_TIME..=SIGNAL_MAX => Some(format!("SIGRT_{}", number - REAL_TIME)),
+        33..=SIGNAL_MAX => Some(format!("SIGRT_{}", number - REAL_TIME)),
         _ => None,
     }
 }

@@ -67,8 +67,8 @@ impl Tables {
         if call >= CALLS {
             return self.far.iter().find(|f| (f.state, f.call) == (state, call)).map(|f| f.next);
         }
-        let cell = self.cells.get(state as usize + call as usize)?;
-        (cell.owner == state).then_some(cell.next)
+        let found = self.cells.get(state as usize + call as usize)?;
+        (found.owner == state).then_some(found.next)
     }
 
     /// What a state stands for.
@@ -111,7 +111,12 @@ fn one(index: usize, machine: &Machine, comb: &mut Comb, tables: &mut Tables) {
         let columns: Vec<u32> = row.iter().map(|e| e.0).filter(|&c| c < CALLS).collect();
         let state = comb.place(&columns);
         states.insert(*context, state);
-        tables.rows.push(Row { state, machine: index, context: *context, known: machine.row(context).is_some() });
+        tables.rows.push(Row {
+            state,
+            machine: index,
+            context: *context,
+            known: machine.row(context).is_some(),
+        });
     }
     for (context, row) in &wanted {
         let from = states.get(context).copied().unwrap_or(0);
@@ -157,10 +162,8 @@ fn edges(machine: &Machine) -> BTreeMap<Context, Vec<(u32, Context)>> {
         .map(|first| Context::start(first, depth))
         .collect();
     for (context, row) in machine.rows() {
-        let row: Vec<(u32, Context)> = row
-            .keys()
-            .filter_map(|&symbol| Some((has_cell(symbol)?, context.then(symbol, depth))))
-            .collect();
+        let row: Vec<(u32, Context)> =
+            row.keys().filter_map(|&symbol| Some((has_cell(symbol)?, context.then(symbol, depth)))).collect();
         reached.extend(row.iter().map(|e| e.1));
         all.insert(*context, row);
     }
@@ -232,16 +235,28 @@ mod tests {
     #[test]
     fn cells_are_the_machines_edges_and_no_others() {
         same(&[
-            machine(2, &[("execve", "brk exit_group"), ("brk", "mmap syscall_5000"), ("syscall_5000", "brk"), ("@SIGUSR1", "write rt_sigreturn")]),
+            machine(
+                2,
+                &[
+                    ("execve", "brk exit_group"),
+                    ("brk", "mmap syscall_5000"),
+                    ("syscall_5000", "brk"),
+                    ("@SIGUSR1", "write rt_sigreturn"),
+                ],
+            ),
             machine(1, &[("", "brk mmap read syscall_4294967295 exit")]),
-            machine(3, &[("execve", "brk"), ("execve brk", "mmap"), ("brk mmap", "read"), ("@SIGHUP", "read")]),
+            machine(
+                3,
+                &[("execve", "brk"), ("execve brk", "mmap"), ("brk mmap", "read"), ("@SIGHUP", "read")],
+            ),
             Machine::new(Depth::PAIRS),
         ]);
     }
 
     #[test]
     fn states_of_different_machines_never_meet() {
-        let machines: Vec<Machine> = (0..50).map(|_| machine(2, &[("execve", "brk"), ("brk", "mmap read")])).collect();
+        let machines: Vec<Machine> =
+            (0..50).map(|_| machine(2, &[("execve", "brk"), ("brk", "mmap read")])).collect();
         same(&machines);
         let tables = compile(&machines);
         let unique: BTreeSet<State> = tables.rows.iter().map(|r| r.state).collect();
@@ -253,7 +268,10 @@ mod tests {
         let mut large = Machine::new(Depth::try_from(8).unwrap());
         // Contexts of four transitions each, as a long-trained deep machine has.
         for i in 0..25_000_u32 {
-            let context = Context::of((0..7).map(|k| Symbol::Call((i >> (2 * k)) % 300 + 300 * (k % 2))), large.depth());
+            let context = Context::of(
+                (0..7).map(|k| Symbol::Call((i >> (2 * k)) % 300 + 300 * (k % 2))),
+                large.depth(),
+            );
             for j in 0..4 {
                 large.insert(context, Symbol::Call((i * 7 + j * 13) % 440 + 500), Count::default());
             }
@@ -261,6 +279,10 @@ mod tests {
         let transitions = large.transitions();
         let tables = compile([&large]);
         assert!(transitions > 80_000, "{transitions}");
-        assert!(tables.cells.len() < 2 * transitions + 2000, "{} cells for {transitions}", tables.cells.len());
+        assert!(
+            tables.cells.len() < 2 * transitions + 2000,
+            "{} cells for {transitions}",
+            tables.cells.len()
+        );
     }
 }

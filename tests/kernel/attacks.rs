@@ -9,17 +9,17 @@ const TIMES: usize = 50;
 
 /// An attack of tests/programs/victim, and where it is seen to begin.
 const ATTACKS: [(&str, &str); 11] = [
-    ("shell", "transition: read → execve"),
-    ("connect-back PORT", "transition: read → socket"),
-    ("write-file FILE", "transition: read → openat"),
-    ("mprotect-code", "transition: read → mprotect"),
-    ("mmap-code", "transition: read → mmap"),
-    ("ptrace", "transition: read → ptrace"),
-    ("kill-other", "transition: read → kill"),
-    ("unknown-call", "transition: read → syscall_4000"),
-    ("stray-sigreturn", "sigreturn: read → rt_sigreturn"),
-    ("int80", "abi: read → @i386"),
-    ("x32", "abi: read → @x32"),
+    ("shell", "transition: readv → execve"),
+    ("connect-back PORT", "transition: readv → socket"),
+    ("write-file FILE", "transition: readv → openat"),
+    ("mprotect-code", "transition: readv → mprotect"),
+    ("mmap-code", "transition: readv → mmap"),
+    ("ptrace", "transition: readv → ptrace"),
+    ("kill-other", "transition: readv → kill"),
+    ("unknown-call", "transition: readv → syscall_4000"),
+    ("stray-sigreturn", "sigreturn: readv → rt_sigreturn"),
+    ("int80", "abi: readv → @i386"),
+    ("x32", "abi: readv → @x32"),
 ];
 
 /// Attacks so many victims; with the first violation of each.

@@ -129,7 +129,11 @@ impl Lab {
 
     pub fn example_as(&self, name: &str, copy: &str) -> PathBuf {
         let built = Path::new(SYSFSM).with_file_name("examples").join(name);
-        assert!(built.exists(), "{} is missing: cargo build --examples, in the same profile", built.display());
+        assert!(
+            built.exists(),
+            "{} is missing: cargo build --examples, in the same profile",
+            built.display()
+        );
         self.copy(&built, copy)
     }
 
@@ -265,7 +269,8 @@ impl Report {
 
 /// A violation's reason, context and symbol: `transition: read → execve`.
 pub fn place(violation: &Value) -> String {
-    let context: Vec<&str> = violation["context"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let context: Vec<&str> =
+        violation["context"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     let text = |key: &str| violation[key].as_str().unwrap_or_default().to_string();
     format!("{}: {} → {}", text("reason"), context.join(" "), text("symbol"))
 }

@@ -12,7 +12,11 @@ fn sixty_four_threads_at_once_lose_no_violation() {
     let enforcement = lab.enforce(&[&policy], &["--log-only"]);
     lab.run(&threads, &["64"], &format!("storm {CALLS}")).well("the storm");
     let report = enforcement.stop();
-    assert_eq!(report.stop["violations"].as_u64().unwrap(), report.violations.len() as u64, "each has its event");
+    assert_eq!(
+        report.stop["violations"].as_u64().unwrap(),
+        report.violations.len() as u64,
+        "each has its event"
+    );
     let mut by_thread = BTreeMap::new();
     for violation in &report.violations {
         // Futexes that learning did not see may be among them.

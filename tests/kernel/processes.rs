@@ -49,7 +49,10 @@ fn one_threads_violation_ends_the_whole_process() {
 fn a_child_that_execs_is_released_or_inherits() {
     let lab = Lab::new();
     let shell = lab.copy(Path::new("/bin/dash"), "shell");
-    let released = lab.learn(&shell, &[(&["-c", "/bin/true; exit 0"], "")]);
+    // It also says when a child was killed.
+    let runs: [(&[&str], &str); 2] =
+        [(&["-c", "/bin/true; exit 0"], ""), (&["-c", "/bin/sh -c 'kill -KILL $$'; exit 0"], "")];
+    let released = lab.learn(&shell, &runs.repeat(3));
     let inherited = lab.with(&released, "children", json!("inherit"));
     for (policy, lives) in [(&released, true), (&inherited, false)] {
         let enforcement = lab.enforce(&[policy], &[]);

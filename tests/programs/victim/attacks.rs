@@ -88,7 +88,8 @@ fn mprotect_code() -> bool {
     unsafe {
         // Where it lies, so that the compiler keeps it.
         let at = (&raw mut (*page).0).cast::<u8>();
-        libc::mprotect(at.cast(), 4096, libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC) == 0 && run_code(at)
+        libc::mprotect(at.cast(), 4096, libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC) == 0
+            && run_code(at)
     }
 }
 
@@ -160,7 +161,7 @@ fn stray_sigreturn() -> bool {
     set(libc::REG_CSGSFS, 0x33 | 0x2b << 48);
     frame.uc_mcontext.gregs = registers;
     frame.uc_flags = 0b110; // UC_SIGCONTEXT_SS, UC_STRICT_RESTORE_SS
-    // SAFETY: never comes back; the frame is whole.
+                            // SAFETY: never comes back; the frame is whole.
     unsafe { sigreturn(&raw const frame) }
 }
 

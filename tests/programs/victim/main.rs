@@ -16,6 +16,7 @@ use std::time::Duration;
 
 /// What a program does all day: files, a pipe, memory, sleep.
 fn work() -> io::Result<()> {
+    std::thread::sleep(Duration::from_millis(1));
     let mut text = String::new();
     File::open("/proc/self/comm")?.read_to_string(&mut text)?;
     let (mut reader, mut writer) = io::pipe()?;
@@ -25,17 +26,18 @@ fn work() -> io::Result<()> {
     reader.read_to_string(&mut back)?;
     assert_eq!(text, back, "a pipe gives back what it was given");
     fs::metadata("/")?;
-    std::thread::sleep(Duration::from_millis(1));
     // Large enough that malloc maps it, and unmaps it again.
     let large = vec![1_u8; 1 << 20];
     assert_eq!(large.iter().filter(|&&byte| byte == 1).count(), 1 << 20, "memory keeps what it was given");
     Ok(())
 }
 
-/// Reads a line without allocating: nothing comes between the `read` and what the attacker does.
+/// Reads a line without allocating: nothing comes between the call and what the attacker does. It is `readv`,
+/// which no library calls behind our back: only a sleep follows it lawfully.
 fn command(line: &mut [u8; 256]) -> &str {
-    // SAFETY: the buffer is ours and as long as it is said to be.
-    let got = unsafe { libc::read(0, line.as_mut_ptr().cast(), line.len()) };
+    let part = libc::iovec { iov_base: line.as_mut_ptr().cast(), iov_len: line.len() };
+    // SAFETY: the one buffer is ours and as long as it is said to be.
+    let got = unsafe { libc::readv(0, &raw const part, 1) };
     let line = line.get(..usize::try_from(got).unwrap_or(0)).unwrap_or_default();
     std::str::from_utf8(line).unwrap_or_default().trim_end()
 }
