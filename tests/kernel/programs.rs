@@ -83,3 +83,40 @@ programs! {
     nginx_lives: "nginx", "/usr/sbin/nginx", "5";
     redis_server_lives: "redis-server", "/usr/bin/redis-server", "5";
 }
+
+/// The policies of this repository, all enforced at once, each on a copy of its program.
+#[test]
+fn the_repositorys_policies_fit_their_programs() {
+    const ROUNDS: usize = 5;
+    let lab = Lab::new();
+    let mut programs = Vec::new();
+    let mut bound = Vec::new();
+    for entry in fs::read_dir(policies()).unwrap() {
+        let file = entry.unwrap().path();
+        if file.extension().is_none_or(|e| e != "json") {
+            continue;
+        }
+        let policy: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        let binary = Path::new(policy["binary"].as_str().unwrap());
+        let copy = lab.copy(binary, binary.file_name().unwrap().to_str().unwrap());
+        bound.push(lab.with(&file, "binary", copy.to_str().unwrap().into()));
+        programs.push((file.file_stem().unwrap().to_str().unwrap().to_string(), copy));
+    }
+    assert!(programs.len() >= 8, "{programs:?}");
+    let bound: Vec<&Path> = bound.iter().map(PathBuf::as_path).collect();
+    let enforcement = lab.enforce(&bound, &["--log-only"]);
+    for _ in 0..ROUNDS {
+        for (name, copy) in &programs {
+            work(&lab, name, copy);
+        }
+    }
+    let report = enforcement.stop();
+    report.lawful("policies/");
+    let enforcement = lab.enforce(&bound, &[]);
+    for _ in 0..ROUNDS {
+        for (name, copy) in &programs {
+            work(&lab, name, copy);
+        }
+    }
+    enforcement.stop().lawful("policies/");
+}
