@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Learns policies from the workloads: traces one again and again until QUIET rounds in a row (3 if it is not set)
-# have shown no new transition.
+# Learns policies from the workloads, as root: traces one again and again until QUIET rounds in a row (3 if it is
+# not set) have shown no new transition. strace is slow, though, and speed changes the order of calls; so the
+# kernel then watches a copy at full speed (enforce --log-only), and what it reports is learned too, until it is
+# silent for so many rounds of five.
 #
 # usage: learn.sh                        every policy of this directory anew, from this machine's programs
 #        learn.sh NAME PROGRAM POLICY    one, of a program that may be a copy
@@ -9,32 +11,80 @@
 set -euo pipefail
 : "${SYSFSM:?the path of the sysfsm binary}"
 SYSFSM=$(realpath "$SYSFSM")
+# Debian's, whatever else is in the path.
+python=/usr/bin/python3
 here=$(realpath "$(dirname "$0")")
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 transitions() { "$SYSFSM" show "$1" 2>/dev/null | awk '$1 == "transitions" { print $2; exit }'; }
 
+# work NAME PROGRAM LAUNCHER: does the workload once
+work() {
+	# How long paths and the environment are decides where in its work a program's heap grows.
+	local pad dir
+	pad=$(printf "%$((RANDOM % 100 + 1))s" '' | tr ' ' p)
+	dir=$(mktemp -d -p "$scratch" "XXXXXXXX$pad")
+	PAD=$pad$pad RUN=$3 timeout 120 bash "$here/workloads/$1.sh" "$2" "$dir"
+	rm -rf "$dir"
+}
+
+# watch NAME POLICY PROGRAM: adds what the kernel sees and the policy has not; says how much that is
+watch() {
+	local bound=$scratch/bound.json events=$scratch/events watcher
+	"$python" - "$2" "$3" "$bound" <<-'PYTHON'
+		import json, sys
+		policy = json.load(open(sys.argv[1]))
+		policy["binary"] = sys.argv[2]
+		json.dump(policy, open(sys.argv[3], "w"))
+	PYTHON
+	timeout 300 "$SYSFSM" enforce --json --log-only --policy "$bound" >"$events" 2>"$scratch/errors" &
+	watcher=$!
+	until grep -q '"event":"start"' "$events"; do
+		kill -0 "$watcher" || {
+			cat "$scratch/errors" >&2
+			return 1
+		}
+		sleep 0.05
+	done
+	for _ in 1 2 3 4 5; do work "$1" "$3" ""; done
+	kill "$watcher"
+	wait "$watcher"
+	# At depth 2 a violation's context and symbol are the transition. After one the context may be unknown.
+	"$python" - "$2" "$events" <<-'PYTHON'
+		import json, sys
+		policy, new = json.load(open(sys.argv[1])), set()
+		for event in map(json.loads, open(sys.argv[2])):
+		    if event["event"] == "stop":
+		        assert event["events_lost"] == 0 and event["judged"] > 0, event
+		    elif event["event"] == "violation" and event["reason"] == "transition" and event["context"]:
+		        new.add((" ".join(event["context"]), event["symbol"]))
+		for context, symbol in new:
+		    policy["transitions"].setdefault(context, {})[symbol] = {"calls": 1, "runs": 1}
+		if new:
+		    json.dump(policy, open(sys.argv[1], "w"), indent=2, sort_keys=True)
+		    open(sys.argv[1], "a").write("\n")
+		print(len(new))
+	PYTHON
+}
+
 # learn NAME POLICY PROGRAM...: PROGRAMs are the same program, the first gives the policy its binary
 learn() {
-	local name=$1 policy=$2 quiet=0 before=0 round now program work
+	local name=$1 policy=$2 quiet=0 before=0 round now program current silent=0 seen added=0
 	shift 2
 	local logs=$scratch/$name.logs
 	mkdir "$logs"
 	for round in $(seq "${ROUNDS:-40}"); do
 		for program in "$@"; do
-			work=$(mktemp -d -p "$scratch")
-			mkdir "$work/logs"
-			mkdir "$work/dir"
-			RUN="bash $here/trace.sh $work/logs" timeout 120 bash "$here/workloads/$name.sh" "$program" "$work/dir"
+			current=$logs/$round-$RANDOM
+			mkdir "$current"
+			# The system's program is traced with the heap that it has, too.
+			HEAP=$(if [ "$program" != "${@: -1}" ]; then echo natural; fi) \
+				work "$name" "$program" "bash $here/trace.sh $current"
 			# The copy's runs are runs of the program.
-			sed -i "s|$program|$1|g" "$work"/logs/*.strace
-			for log in "$work"/logs/*.strace; do
-				mv "$log" "$logs/$round-$RANDOM-${log##*/}"
-			done
-			rm -rf "$work"
+			sed -i "s|$program|$1|g" "$current"/*.strace
 		done
-		"$SYSFSM" extract --binary "$1" -o "$policy" "$logs"/*.strace 2>"$scratch/extract" || {
+		"$SYSFSM" extract --binary "$1" -o "$policy" "$logs"/*/*.strace 2>"$scratch/extract" || {
 			cat "$scratch/extract" >&2
 			return 1
 		}
@@ -43,7 +93,15 @@ learn() {
 		before=$now
 		[ "$quiet" -lt "${QUIET:-3}" ] || break
 	done
-	printf '%s: %s transitions after %s rounds, the last %s without a new one\n' "$name" "$now" "$round" "$quiet"
+	for _ in $(seq "${ROUNDS:-40}"); do
+		seen=$(watch "$name" "$policy" "${@: -1}")
+		added=$((added + seen))
+		if [ "$seen" = 0 ]; then silent=$((silent + 1)); else silent=0; fi
+		[ "$silent" -lt "${QUIET:-3}" ] || break
+	done
+	printf '%s: %s transitions after %s traced rounds, and %s more at full speed; then %s silent rounds of 5\n' \
+		"$name" "$now" "$round" "$added" "$silent"
+	rm -rf "$logs"
 }
 
 if [ $# = 3 ]; then
@@ -51,7 +109,7 @@ if [ $# = 3 ]; then
 	exit
 fi
 [ $# = 0 ] || {
-	sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
+	sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 }
 for binary in /usr/bin/{cat,ls,tar,gzip,sqlite3,python3.11,redis-server} /usr/sbin/nginx; do

@@ -7,6 +7,13 @@
 set -euo pipefail
 # A language of its own would load files that others' machines do not have.
 export LC_ALL=C TZ=UTC
+# Where in its work a program's heap grows, that is calls brk, depends on the lengths of its paths and environment,
+# and on hashes that differ from run to run. Each place is a transition of its own that only very many runs would
+# show; so the heap is large from the start (mallopt(3): M_TOP_PAD, M_TRIM_THRESHOLD), and hashes are the same.
+# HEAP=natural leaves the heap alone.
+[ "${HEAP:-}" = natural ] ||
+	export GLIBC_TUNABLES=glibc.malloc.top_pad=67108864:glibc.malloc.trim_threshold=1073741824
+export PYTHONHASHSEED=0 PERL_HASH_SEED=0 PERL_PERTURB_KEYS=0
 # By the name that it was given: some programs go by theirs.
 BIN=$(realpath -s "$1")
 cd "$2"

@@ -1,6 +1,8 @@
 //! `crowd PROCESSES THREADS`: so many processes of so many threads each, all alive at once, each of which makes
 //! one more call before it ends. Proves that a policy holds for a hundred thousand threads.
 
+#![allow(unsafe_code, clippy::print_stderr, clippy::print_stdout, clippy::indexing_slicing)]
+
 use std::process::exit;
 use std::sync::{Arc, Barrier};
 
