@@ -165,7 +165,9 @@ pub(super) fn sharing(args: &[u8]) -> Option<Sharing> {
     };
     let mut found = Sharing::default();
     let end = run(flags, |b| !matches!(b, b',' | b'}' | b')'));
-    for flag in until(flags, end).split(|&b| matches!(b, b'|' | b' ')) {
+    for flag in until(flags, end).split(|&b| b == b'|') {
+        // Its first word only: a glued `SIGCHLDstrace: Process 2049 attached` ends in a number that is no flag.
+        let flag = flag.split(|&b| b == b' ').next().unwrap_or_default();
         match flag {
             b"CLONE_THREAD" => found.thread = true,
             b"CLONE_SIGHAND" => found.sighand = true,
