@@ -33,16 +33,16 @@ build: deps-build ## build the tool and the programs of the tests
 demo: build ## trace a program, learn its policy, enforce it, attack it (as root)
 	$(SUDO) env SYSFSM=$(TARGET)/release/sysfsm EXAMPLES=$(TARGET)/release/examples bash tests/demo.sh
 
-# Shown to pass; the kernel tests join when they are.
-TESTS := --lib --test cli --test properties --test golden --test fuzz --test equality \
+# Seen to pass; golden and the kernel tests join when they have been too.
+TESTS := --lib --test cli --test properties --test fuzz --test equality \
 	--test trace --test trace_golden --test trace_mutations
 
 test: deps ## run the tests of the readers, the machine, the policies, and the kernel's step (as root)
 	$(SUDO) $(CARGO) test --release --no-fail-fast $(TESTS)
 
-test-kernel: deps ## run the tests of enforcement on this kernel: programs, attacks, limits, refusals (as root)
+test-kernel: deps ## run the golden logs, and enforcement on this kernel: programs, attacks, limits, refusals (as root)
 	$(CARGO) build --release --examples
-	$(SUDO) $(CARGO) test --release --no-fail-fast --test kernel --test limits --test refusals
+	$(SUDO) $(CARGO) test --release --no-fail-fast --test golden --test kernel --test limits --test refusals
 
 check: deps ## formatting and lints
 	$(CARGO) fmt --check

@@ -38,6 +38,7 @@ watch() {
 		policy["binary"] = sys.argv[2]
 		json.dump(policy, open(sys.argv[3], "w"))
 	PYTHON
+	: >"$events"
 	timeout 300 "$SYSFSM" enforce --json --log-only --policy "$bound" >"$events" 2>"$scratch/errors" &
 	watcher=$!
 	until grep -q '"event":"start"' "$events"; do
