@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Learns policies from the workloads, as root: traces one again and again until QUIET rounds in a row (3 if it is
+# Learns policies from the workloads, as root: traces one again and again until QUIET rounds in a row (8 if it is
 # not set) have shown no new transition. strace is slow, though, and speed changes the order of calls; so the
 # kernel then watches a copy at full speed (enforce --log-only), and what it reports is learned too, until it is
 # silent for so many rounds of five.
@@ -92,13 +92,13 @@ learn() {
 		now=$(transitions "$policy")
 		if [ "$now" = "$before" ]; then quiet=$((quiet + 1)); else quiet=0; fi
 		before=$now
-		[ "$quiet" -lt "${QUIET:-3}" ] || break
+		[ "$quiet" -lt "${QUIET:-8}" ] || break
 	done
 	for _ in $(seq "${ROUNDS:-40}"); do
 		seen=$(watch "$name" "$policy" "${@: -1}")
 		added=$((added + seen))
 		if [ "$seen" = 0 ]; then silent=$((silent + 1)); else silent=0; fi
-		[ "$silent" -lt "${QUIET:-3}" ] || break
+		[ "$silent" -lt "${QUIET:-8}" ] || break
 	done
 	printf '%s: %s transitions after %s traced rounds, and %s more at full speed; then %s silent rounds of 5\n' \
 		"$name" "$now" "$round" "$added" "$silent"

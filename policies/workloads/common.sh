@@ -7,6 +7,8 @@
 set -euo pipefail
 # A language of its own would load files that others' machines do not have.
 export LC_ALL=C TZ=UTC
+# So would a search path of the loader (cargo sets one for what it runs): each directory is looked into.
+unset LD_LIBRARY_PATH LD_PRELOAD
 # Where in its work a program's heap grows, that is calls brk, depends on the lengths of its paths and environment,
 # and on hashes that differ from run to run. Each place is a transition of its own that only very many runs would
 # show; so the heap is large from the start (mallopt(3): M_TOP_PAD, M_TRIM_THRESHOLD), and hashes are the same.

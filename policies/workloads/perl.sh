@@ -3,7 +3,7 @@
 
 numbers 2000 >text
 cat >work.pl <<'PERL'
-use strict; use warnings; use POSIX; use Data::Dumper;
+use strict; use warnings; use POSIX; use Time::HiRes; use Data::Dumper;
 open(my $in, '<', 'text') or die; my %seen;
 while (<$in>) { $seen{$1}++ if /line (\d+)/ }
 close $in;
@@ -14,8 +14,9 @@ my $hits = 0;
 local $SIG{USR1} = sub { $hits++ };
 kill USR1 => $$; kill USR1 => $$;
 local $SIG{ALRM} = sub { $hits++ };
-Time::HiRes::ualarm(1000) if eval { require Time::HiRes };
-select(undef, undef, undef, 0.02);
+# Long before its end, and long after its begin, also where every call is traced: it always interrupts the wait.
+Time::HiRes::ualarm(50_000);
+select(undef, undef, undef, 10);
 pipe(my $reader, my $writer);
 my $child = fork // die;
 if (!$child) { print $writer "child\n"; close $writer; POSIX::_exit(0) }

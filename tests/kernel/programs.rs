@@ -80,8 +80,8 @@ programs! {
     python3_lives: "python3", "/usr/bin/python3", "2";
     bash_lives: "bash", "/usr/bin/bash", "2";
     make_lives: "make", "/usr/bin/make", "2";
-    nginx_lives: "nginx", "/usr/sbin/nginx", "2";
-    redis_server_lives: "redis-server", "/usr/bin/redis-server", "2";
+    nginx_lives: "nginx", "/usr/sbin/nginx", "6";
+    redis_server_lives: "redis-server", "/usr/bin/redis-server", "8";
 }
 
 /// The policies of this repository, all enforced at once, each on a copy of its program.

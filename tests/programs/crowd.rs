@@ -1,5 +1,6 @@
-//! `crowd PROCESSES THREADS`: so many processes of so many threads each, all alive at once, each of which makes
-//! one more call before it ends. Proves that a policy holds for a hundred thousand threads.
+//! `crowd PROCESSES THREADS [stray]`: so many processes of so many threads each, all alive at once; with `stray`
+//! each makes one call, `getppid`, that it does not make without. Proves that a policy holds for a hundred thousand
+//! threads.
 
 #![allow(unsafe_code, clippy::print_stderr, clippy::print_stdout, clippy::indexing_slicing)]
 
@@ -10,11 +11,13 @@ use std::sync::{Arc, Barrier};
 const STACK: usize = 16 * 1024;
 
 fn main() {
-    let numbers: Vec<usize> = std::env::args().skip(1).filter_map(|a| a.parse().ok()).collect();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let numbers: Vec<usize> = arguments.iter().filter_map(|a| a.parse().ok()).collect();
     let &[processes, threads] = numbers.as_slice() else {
-        eprintln!("usage: crowd PROCESSES THREADS");
+        eprintln!("usage: crowd PROCESSES THREADS [stray]");
         exit(2);
     };
+    let stray = arguments.iter().any(|a| a == "stray");
     // A pipe: its end of file says that everybody is there.
     let (mut ready, mut go) = ([0; 2], [0; 2]);
     // SAFETY: both arrays have room for two descriptors.
@@ -26,7 +29,7 @@ fn main() {
             0 => {
                 close(ready[0]);
                 close(go[1]);
-                process(threads, ready[1], go[0]);
+                process(threads, stray, ready[1], go[0]);
             }
             pid => children.push(pid),
         }
@@ -52,7 +55,7 @@ fn main() {
 }
 
 /// One process of the crowd.
-fn process(threads: usize, ready: i32, go: i32) -> ! {
+fn process(threads: usize, stray: bool, ready: i32, go: i32) -> ! {
     let everybody = Arc::new(Barrier::new(threads + 1));
     let handles: Vec<_> = (0..threads)
         .map(|_| {
@@ -64,8 +67,10 @@ fn process(threads: usize, ready: i32, go: i32) -> ! {
                     let mut byte = [0_u8; 1];
                     // SAFETY: the buffer has room for one byte; end of file comes when all are there.
                     unsafe { libc::read(go, byte.as_mut_ptr().cast(), 1) };
-                    // SAFETY: no arguments.
-                    unsafe { libc::getppid() };
+                    if stray {
+                        // SAFETY: no arguments.
+                        unsafe { libc::getppid() };
+                    }
                 })
                 .unwrap_or_else(|e| {
                     eprintln!("no thread: {e}");
