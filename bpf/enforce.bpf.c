@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * The programs: what happens to a thread (exec, birth, signal, system call) becomes a step, and a
  * violation becomes an event and a SIGKILL.
@@ -21,11 +21,13 @@
 #define SYSFSM_SIGN_BIT 0x80000000u /* a number below zero is of no ABI, just unknown */
 #define SYSFSM_HANDLER_MIN 2 /* 0 is SIG_DFL, 1 is SIG_IGN */
 
-char LICENSE[] SEC("license") = "GPL";
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 /* Whether there are policies of these kinds, so that an exec does not look for them in vain. */
 const volatile bool names_used = false;
 const volatile bool scripts_used = false;
+/* For the tests: no thread gets storage, so that every one is a spare. */
+const volatile bool spares_only = false;
 
 /* State of the watched threads. */
 struct {
@@ -34,6 +36,29 @@ struct {
 	__type(key, int);
 	__type(value, struct sysfsm_thread);
 } threads SEC(".maps");
+
+/*
+ * State of watched threads that got no storage when they were born or exec'd: creation fails while
+ * this CPU is inside the storage's code for another task, of an exiting one, say
+ * (bpf_task_storage_trylock, kernel/bpf/bpf_task_storage.c). They move there at their next call.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct sysfsm_tid);
+	__type(value, struct sysfsm_thread);
+} spares SEC(".maps");
+
+/* How many they are: nobody looks for one in vain. */
+__u64 spares_used = 0;
+
+/* A thread of zeros, to begin one with: too large for the stack. Never written. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sysfsm_thread);
+} blanks SEC(".maps");
 
 /* Which policy an executable has: by its file, by its file's name, by a script's path. */
 struct {
@@ -65,19 +90,6 @@ struct {
 	__type(value, struct sysfsm_adoptee);
 } adoptees SEC(".maps");
 
-/* Keys too large for the stack. */
-union sysfsm_scratch {
-	struct sysfsm_name name;
-	struct sysfsm_script script;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, union sysfsm_scratch);
-} scratches SEC(".maps");
-
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);
@@ -86,29 +98,44 @@ struct {
 /* Puts the event's type into the BTF, from which the skeleton makes the Rust type. */
 const struct sysfsm_event *event_type = NULL;
 
+static __always_inline struct sysfsm_tid sysfsm_tid(struct task_struct *task)
+{
+	struct sysfsm_tid tid = { .began = task->start_time, .tid = task->pid };
+
+	return tid;
+}
+
+static __noinline struct sysfsm_thread *sysfsm_spare(struct task_struct *task)
+{
+	struct sysfsm_tid tid = sysfsm_tid(task);
+
+	return bpf_map_lookup_elem(&spares, &tid);
+}
+
+static __noinline int sysfsm_spare_delete(struct task_struct *task)
+{
+	struct sysfsm_tid tid = sysfsm_tid(task);
+
+	if (!bpf_map_delete_elem(&spares, &tid))
+		__sync_fetch_and_add(&spares_used, -1);
+	return 0;
+}
+
+/* The state of a thread, NULL if it is not watched. */
 static __always_inline struct sysfsm_thread *sysfsm_thread(struct task_struct *task)
 {
-	struct sysfsm_thread *thread;
+	struct sysfsm_thread *thread = NULL;
 
-	/* No storage of any kind: not watched. */
-	if (!task->bpf_storage)
-		return NULL;
-	thread = bpf_task_storage_get(&threads, task, 0, 0);
+	if (task->bpf_storage)
+		thread = bpf_task_storage_get(&threads, task, 0, 0);
+	if (!thread && spares_used)
+		thread = sysfsm_spare(task);
 	return thread && thread->policy ? thread : NULL;
 }
 
-static __always_inline void sysfsm_file(struct sysfsm_file *key, struct inode *inode)
-{
-	key->inode = inode->i_ino;
-	key->device = inode->i_sb->s_dev;
-	key->pad = 0;
-}
-
 /*
- * A thread that has to be watched and cannot be, for want of memory: it must not go on unwatched
- * (unless watching is all that there is).
- * Seen for tasks that are born or exec while another task of this CPU is inside the same helper
- * (bpf_task_storage_trylock, kernel/bpf/bpf_task_storage.c).
+ * A thread that has to be watched and cannot be, both places having no room: it must not go on
+ * unwatched (unless watching is all that there is).
  */
 static __noinline int sysfsm_refuse(bool only_log)
 {
@@ -117,6 +144,63 @@ static __noinline int sysfsm_refuse(bool only_log)
 	if (counts)
 		counts->threads_refused++;
 	return only_log ? 0 : bpf_send_signal(SYSFSM_SIGKILL);
+}
+
+/* Begins to watch a thread, its state a copy of `from`. NULL if there is no room. */
+static __always_inline struct sysfsm_thread *sysfsm_watch(struct task_struct *task,
+							  struct sysfsm_thread *from)
+{
+	struct sysfsm_thread *thread = NULL;
+	struct sysfsm_counters *counts;
+	struct sysfsm_tid tid;
+
+	if (!spares_only)
+		thread = bpf_task_storage_get(&threads, task, from, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (thread)
+		return thread;
+	tid = sysfsm_tid(task);
+	if (bpf_map_update_elem(&spares, &tid, from, BPF_NOEXIST))
+		return NULL;
+	__sync_fetch_and_add(&spares_used, 1);
+	counts = sysfsm_counters();
+	if (counts)
+		counts->spares++;
+	return bpf_map_lookup_elem(&spares, &tid);
+}
+
+/* The same, from zero: to be bound. What a former policy has left is overwritten. */
+static __always_inline struct sysfsm_thread *sysfsm_begin(struct task_struct *task)
+{
+	struct sysfsm_thread *thread = NULL;
+	struct sysfsm_thread *blank;
+	__u32 zero = 0;
+
+	if (task->bpf_storage)
+		thread = bpf_task_storage_get(&threads, task, 0, 0);
+	if (thread)
+		return thread;
+	blank = bpf_map_lookup_elem(&blanks, &zero);
+	return blank ? sysfsm_watch(task, blank) : NULL;
+}
+
+/* Gives a spare its storage, if there is any now. */
+static __noinline int sysfsm_settle(struct task_struct *task)
+{
+	struct sysfsm_thread *spare = sysfsm_spare(task);
+
+	if (spare && bpf_task_storage_get(&threads, task, spare, BPF_LOCAL_STORAGE_GET_F_CREATE))
+		sysfsm_spare_delete(task);
+	return 0;
+}
+
+/* No more a watched thread. */
+static __always_inline void sysfsm_release(struct task_struct *task, struct sysfsm_thread *thread)
+{
+	/* The deletions may fail for a moment; this does not. */
+	thread->policy = 0;
+	bpf_task_storage_delete(&threads, task);
+	if (spares_used)
+		sysfsm_spare_delete(task);
 }
 
 /* A call that was judged to be a violation. */
@@ -184,6 +268,12 @@ int BPF_PROG(handle_sys_enter, struct pt_regs *regs, long id)
 
 	if (!thread)
 		return 0;
+	if (spares_used && !spares_only) {
+		sysfsm_settle(task);
+		thread = sysfsm_thread(task);
+		if (!thread)
+			return 0;
+	}
 	counts = sysfsm_counters();
 	if (counts)
 		counts->judged++;
@@ -205,18 +295,18 @@ int BPF_PROG(handle_sys_enter, struct pt_regs *regs, long id)
  * A script's policy, by the path of the exec: the interpreter's file is all that the kernel still
  * has of it here (fs/exec.c, exec_binprm). The path counts from the root or the working directory.
  */
-static __noinline __u32 sysfsm_find_script(struct linux_binprm *bprm, union sysfsm_scratch *scratch)
+static __noinline __u32 sysfsm_find_script(struct linux_binprm *bprm)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	const char *path = bprm->filename;
-	char head[2] = {};
+	struct sysfsm_script key = {};
 	const __u32 *index;
+	char head[2] = {};
 
 	if (bpf_probe_read_kernel(head, sizeof(head), path))
 		return 0;
-	__builtin_memset(&scratch->script, 0, sizeof(scratch->script));
-	sysfsm_file(&scratch->script.from, head[0] == '/' ? task->fs->root.dentry->d_inode
-							  : task->fs->pwd.dentry->d_inode);
+	sysfsm_file(&key.from, head[0] == '/' ? task->fs->root.dentry->d_inode
+					      : task->fs->pwd.dentry->d_inode);
 	for (int i = 0; i < 4; i++) {
 		if (head[0] == '/')
 			path += 1;
@@ -227,69 +317,63 @@ static __noinline __u32 sysfsm_find_script(struct linux_binprm *bprm, union sysf
 		if (bpf_probe_read_kernel(head, sizeof(head), path))
 			return 0;
 	}
-	if (bpf_probe_read_kernel_str(scratch->script.path, sizeof(scratch->script.path), path) < 0)
+	if (bpf_probe_read_kernel_str(key.path, sizeof(key.path), path) < 0)
 		return 0;
-	index = bpf_map_lookup_elem(&scripts, &scratch->script);
+	index = bpf_map_lookup_elem(&scripts, &key);
 	return index ? *index : 0;
 }
 
-static __noinline __u32 sysfsm_find_name(const unsigned char *name, union sysfsm_scratch *scratch)
+/* The bytes of a path up to the end of its last slash. */
+static __noinline __u32 sysfsm_directory(const char *path)
 {
-	const __u32 *index;
-
-	__builtin_memset(&scratch->name, 0, sizeof(scratch->name));
-	if (bpf_probe_read_kernel_str(scratch->name.text, sizeof(scratch->name.text), name) < 0)
-		return 0;
-	index = bpf_map_lookup_elem(&names, &scratch->name);
-	return index ? *index : 0;
-}
-
-/* The last component of the path of an exec. */
-static __always_inline const unsigned char *sysfsm_basename(const char *path,
-							    union sysfsm_scratch *scratch)
-{
+	char text[SYSFSM_PATH] = {};
 	__u64 last = 0;
 	__u64 slash;
 
-	__builtin_memset(&scratch->script, 0, sizeof(scratch->script));
-	if (bpf_probe_read_kernel_str(scratch->script.path, SYSFSM_PATH, path) < 0)
-		return (const unsigned char *)path;
-	for (__u64 i = 0; i < SYSFSM_PATH; i++) {
+	if (bpf_probe_read_kernel_str(text, sizeof(text), path) < 0)
+		return 0;
+	for (__u64 i = 0; i < sizeof(text); i++) {
 		/* All ones at a slash. Without a branch: the verifier would follow 2^256 ways. */
-		slash = ((__u64)(__u8)(scratch->script.path[i] ^ '/') - 1) >> 63;
+		slash = ((__u64)(__u8)(text[i] ^ '/') - 1) >> 63;
 		slash = -slash;
 		barrier_var(slash);
 		last = (last & ~slash) | ((i + 1) & slash);
 	}
-	return (const unsigned char *)path + last;
+	return last;
+}
+
+static __noinline __u32 sysfsm_find_name(struct linux_binprm *bprm)
+{
+	struct sysfsm_name key = {};
+	const __u32 *index;
+	const char *name;
+
+	if (bprm->interp != bprm->filename)
+		name = bprm->filename + sysfsm_directory(bprm->filename);
+	else
+		name = (const char *)bprm->file->f_path.dentry->d_name.name;
+	if (bpf_probe_read_kernel_str(key.text, sizeof(key.text), name) < 0)
+		return 0;
+	index = bpf_map_lookup_elem(&names, &key);
+	return index ? *index : 0;
 }
 
 /* The policy of the binary that was just exec'd, or 0. */
 static __always_inline __u32 sysfsm_find(struct linux_binprm *bprm)
 {
-	/* An interpreter came in between: a script has the policy of its own path. */
-	bool script = bprm->interp != bprm->filename;
-	union sysfsm_scratch *scratch;
-	struct sysfsm_file key = {};
+	struct sysfsm_file key;
 	const __u32 *index;
 	__u32 found = 0;
-	__u32 zero = 0;
 
-	scratch = bpf_map_lookup_elem(&scratches, &zero);
-	if (!scratch)
-		return 0;
-	if (!script) {
+	if (bprm->interp == bprm->filename) {
 		sysfsm_file(&key, bprm->file->f_inode);
 		index = bpf_map_lookup_elem(&binaries, &key);
 		found = index ? *index : 0;
 	} else if (scripts_used) {
-		found = sysfsm_find_script(bprm, scratch);
+		/* An interpreter came in between: a script has the policy of its own path. */
+		found = sysfsm_find_script(bprm);
 	}
-	if (found || !names_used)
-		return found;
-	return sysfsm_find_name(script ? sysfsm_basename(bprm->filename, scratch)
-				       : bprm->file->f_path.dentry->d_name.name,
-				scratch);
+	return found || !names_used ? found : sysfsm_find_name(bprm);
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -303,9 +387,7 @@ int BPF_PROG(handle_exec, struct task_struct *task, int old_pid, struct linux_bi
 		index = thread->policy;
 		policy = bpf_map_lookup_elem(&policies, &index);
 		if (!policy || !policy->inherit) {
-			/* The deletion may fail for a moment (see sysfsm_refuse); this does not. */
-			thread->policy = 0;
-			bpf_task_storage_delete(&threads, task);
+			sysfsm_release(task, thread);
 			return 0;
 		}
 	}
@@ -315,7 +397,7 @@ int BPF_PROG(handle_exec, struct task_struct *task, int old_pid, struct linux_bi
 	if (!policy)
 		return 0;
 	if (!thread)
-		thread = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		thread = sysfsm_begin(task);
 	if (!thread) {
 		sysfsm_refuse(policy->action == SYSFSM_LOG);
 		return 0;
@@ -330,8 +412,17 @@ int BPF_PROG(handle_newtask, struct task_struct *task, unsigned long clone_flags
 	struct sysfsm_thread *parent = sysfsm_thread(bpf_get_current_task_btf());
 
 	/* The copy is taken inside the creator's call, so its last symbol is that call. */
-	if (parent && !bpf_task_storage_get(&threads, task, parent, BPF_LOCAL_STORAGE_GET_F_CREATE))
+	if (parent && !sysfsm_watch(task, parent))
 		sysfsm_refuse(parent->follow);
+	return 0;
+}
+
+/* Nothing is left in the spares of one that ends before its first call. */
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(handle_exit, struct task_struct *task)
+{
+	if (spares_used)
+		sysfsm_spare_delete(task);
 	return 0;
 }
 
@@ -343,6 +434,26 @@ int BPF_PROG(handle_signal, int sig, struct kernel_siginfo *info, struct k_sigac
 	if (thread && (unsigned long)action->sa.sa_handler >= SYSFSM_HANDLER_MIN)
 		sysfsm_signal(thread, sig);
 	return 0;
+}
+
+/* The id of a task's process in the namespace of the process that reads, 0 if it has none there. */
+static __always_inline __u32 sysfsm_pid_here(struct task_struct *task)
+{
+	struct pid *reader = bpf_get_current_task_btf()->thread_pid;
+	struct pid *pid = task->group_leader->thread_pid;
+	struct upid there = {};
+	struct upid here = {};
+	__u32 level;
+
+	if (!reader || !pid)
+		return 0;
+	level = reader->level;
+	if (pid->level < level)
+		return 0;
+	if (bpf_probe_read_kernel(&here, sizeof(here), &reader->numbers[0] + level) ||
+	    bpf_probe_read_kernel(&there, sizeof(there), &pid->numbers[0] + level))
+		return 0;
+	return here.ns == there.ns ? there.nr : 0;
 }
 
 SEC("iter/task")
@@ -359,7 +470,7 @@ int handle_adopt(struct bpf_iter__task *ctx)
 
 	if (!task)
 		return 0;
-	index = task->tgid;
+	index = sysfsm_pid_here(task);
 	adoptee = bpf_map_lookup_elem(&adoptees, &index);
 	if (!adoptee || !task->mm)
 		return 0;
@@ -372,17 +483,16 @@ int handle_adopt(struct bpf_iter__task *ctx)
 		return 0;
 	index = adoptee->policy;
 	policy = bpf_map_lookup_elem(&policies, &index);
-	if (!policy)
+	if (!policy || sysfsm_thread(task))
 		return 0;
-	thread = bpf_task_storage_get(&threads, task, 0, 0);
-	if (thread)
-		return 0;
-	thread = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!thread)
-		return 0;
-	sysfsm_bind(thread, index, policy, true);
 	counts = sysfsm_counters();
-	if (counts)
+	thread = sysfsm_begin(task);
+	if (thread)
+		sysfsm_bind(thread, index, policy, true);
+	/* User space takes a refusal for an error: nobody is killed before enforcement began. */
+	if (thread && counts)
 		counts->adopted++;
+	else if (counts)
+		counts->threads_refused++;
 	return 0;
 }

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
  * The few kernel types that are read, with the few fields; CO-RE finds their places in the running
  * kernel's BTF.
@@ -46,6 +46,20 @@ struct mm_struct {
 
 struct bpf_local_storage;
 
+struct pid_namespace;
+
+/* A process's id in one namespace. */
+struct upid {
+	int nr;
+	struct pid_namespace *ns;
+};
+
+/* Its ids in all of them, the outermost first. */
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+};
+
 struct thread_info {
 	__u32 status;
 };
@@ -55,6 +69,9 @@ struct task_struct {
 	unsigned int flags;
 	int pid;
 	int tgid;
+	__u64 start_time;
+	struct pid *thread_pid;
+	struct task_struct *group_leader;
 	struct mm_struct *mm;
 	struct fs_struct *fs;
 	struct bpf_local_storage *bpf_storage;
@@ -86,13 +103,32 @@ struct pt_regs {
 	unsigned long ip;
 };
 
-struct bpf_iter_meta;
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
 
 struct bpf_iter__task {
 	struct bpf_iter_meta *meta;
 	struct task_struct *task;
 };
 
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	__u32 fd;
+	struct file *file;
+};
+
 #pragma clang attribute pop
+
+/* A file, by the inode that the kernel compares. */
+static __always_inline void sysfsm_file(struct sysfsm_file *key, struct inode *inode)
+{
+	key->inode = inode->i_ino;
+	key->device = inode->i_sb->s_dev;
+	key->pad = 0;
+}
 
 #endif /* SYSFSM_KERNEL_H */

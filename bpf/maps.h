@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /* The maps of the step. Their sizes are set before loading, from the policies. */
 #ifndef SYSFSM_MAPS_H
 #define SYSFSM_MAPS_H

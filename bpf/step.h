@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
  * The step. src/machine/judge.rs is its specification; tests/equality.rs drives both with the same
  * events.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * Drives the step with events from user space, for the test that it equals the Rust step. Nothing
  * of it is part of what `enforce` loads.
@@ -14,7 +14,7 @@
 #define SYSFSM_TEST_THREADS 64
 #define SYSFSM_TEST_EVENTS 1024
 
-char LICENSE[] SEC("license") = "GPL";
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 enum sysfsm_test_kind {
 	SYSFSM_TEST_EXEC = 0,

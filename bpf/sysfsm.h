@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
  * What crosses between user space and the kernel. This header is the source of these layouts;
  * src/kernel uses the types that the skeleton derives from it.
@@ -105,6 +105,14 @@ struct sysfsm_thread {
 };
 _Static_assert(sizeof(struct sysfsm_thread) == 72 + 48 * SYSFSM_FRAMES, "wire layout");
 
+/* A thread: its id, and when it began, since ids are used again. */
+struct sysfsm_tid {
+	__u64 began;
+	__u32 tid;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct sysfsm_tid) == 16, "wire layout");
+
 /* A file: the kernel's device number (not stat's) and inode. */
 struct sysfsm_file {
 	__u64 inode;
@@ -112,6 +120,14 @@ struct sysfsm_file {
 	__u32 pad;
 };
 _Static_assert(sizeof(struct sysfsm_file) == 16, "wire layout");
+
+/* A descriptor of the process that asked, and the file behind it. */
+struct sysfsm_open_file {
+	struct sysfsm_file file;
+	__u32 fd;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct sysfsm_open_file) == 24, "wire layout");
 
 /* A file name, zero padded. */
 struct sysfsm_name {
@@ -159,9 +175,10 @@ struct sysfsm_counters {
 	__u64 kills_failed;
 	__u64 events_lost;
 	__u64 frames_dropped;
-	__u64 threads_refused; /* no memory for a thread's state: its process was killed */
+	__u64 spares; /* threads whose state is, or was, in the map `spares` */
+	__u64 threads_refused; /* no room for a thread's state: its process was killed */
 	__u64 adopted;
 };
-_Static_assert(sizeof(struct sysfsm_counters) == 64, "wire layout");
+_Static_assert(sizeof(struct sysfsm_counters) == 72, "wire layout");
 
 #endif /* SYSFSM_H */

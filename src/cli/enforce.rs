@@ -2,12 +2,13 @@
 
 use super::report::{self, counted};
 use super::violation::Violation;
-use super::{output, Failure};
+use super::Failure;
 use crate::kernel::{self, Enforcer, Level, Options, Totals};
 use crate::policy::{self, Policy};
 use jiff::Timestamp;
 use serde_json::json;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use std::io::{self, BufWriter, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode};
@@ -43,12 +44,14 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let signals = Signals::register()?;
     let options = Options { log_only: args.log_only, require: args.require, ..Options::default() };
     let mut enforcer = Enforcer::start(&policies, options)?;
-    let mut printer = Printer { json: args.json, policies: &policies, closed: false };
+    let mut printer =
+        Printer { json: args.json, policies: &policies, out: BufWriter::new(io::stdout()), closed: false };
     printer.start(&enforcer, args.log_only)?;
 
     let mut child = spawn(&args.command)?;
     let status = loop {
         enforcer.poll(WAIT, |violation| printer.violation(&violation))?;
+        printer.flush();
         if let Some(child) = &mut child {
             let ended = child.try_wait().map_err(|e| cannot_run(&args.command, &e))?;
             if let Some(status) = ended {
@@ -66,8 +69,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     };
     enforcer.detach();
     // What was under way when the last wait ended.
-    enforcer.poll(Duration::ZERO, |violation| printer.violation(&violation))?;
+    while enforcer.poll(Duration::ZERO, |violation| printer.violation(&violation))? > 0 {}
     printer.stop(&enforcer.totals()?);
+    printer.flush();
     Ok(ExitCode::from(status))
 }
 
@@ -129,6 +133,8 @@ impl Signals {
 struct Printer<'a> {
     json: bool,
     policies: &'a [Policy],
+    /// Flushed after every look at what there is: a line at a time could not keep up with a storm.
+    out: BufWriter<io::Stdout>,
     /// Nobody reads our events any more. Protection goes on.
     closed: bool,
 }
@@ -164,6 +170,7 @@ impl Printer<'_> {
                 counted(totals.adopted, "running thread"),
             );
         }
+        self.flush();
         for policy in self.policies {
             super::show::warn_of(policy);
         }
@@ -213,6 +220,7 @@ impl Printer<'_> {
                 "kills_failed": totals.kills_failed,
                 "events_lost": totals.events_lost,
                 "frames_dropped": totals.frames_dropped,
+                "spares": totals.spares,
                 "threads_refused": totals.threads_refused,
                 "adopted": totals.adopted,
             });
@@ -228,7 +236,7 @@ impl Printer<'_> {
         );
         for (count, what) in [
             (totals.kills_failed, "kill that the kernel refused"),
-            (totals.threads_refused, "thread whose state found no memory (its process was killed, or, only logging, went on unwatched)"),
+            (totals.threads_refused, "thread whose state found no room (its process was killed, or, only logging, went on unwatched)"),
             (totals.frames_dropped, "signal frame dropped past the limit"),
         ] {
             if count > 0 {
@@ -238,13 +246,24 @@ impl Printer<'_> {
     }
 
     fn line(&mut self, text: &str) {
-        if self.closed {
-            return;
+        if !self.closed {
+            let outcome = writeln!(self.out, "{text}");
+            self.check(outcome);
         }
-        if let Err(failure) = output::line(text) {
+    }
+
+    fn flush(&mut self) {
+        if !self.closed {
+            let outcome = self.out.flush();
+            self.check(outcome);
+        }
+    }
+
+    fn check(&mut self, outcome: io::Result<()>) {
+        if let Err(e) = outcome {
             self.closed = true;
             report::warn("stdout is closed: events are not printed any more, enforcement goes on", "");
-            tracing::debug!("{failure}");
+            tracing::debug!("{e}");
         }
     }
 }

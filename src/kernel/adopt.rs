@@ -1,6 +1,7 @@
 //! Finding the running processes that a new policy is about.
 
-use super::identity::{FileId, Identities};
+use super::identity::Identities;
+use super::inode::{FileId, Inodes, Stat};
 use super::KernelError;
 use std::fs;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -16,51 +17,66 @@ pub(super) struct Candidate {
 
 /// Every process whose program has a policy. Processes come and go meanwhile: one that cannot be read any
 /// more is left out, and the kernel side compares the executable once more.
-pub(super) fn candidates(identities: &Identities) -> Result<Vec<Candidate>, KernelError> {
+pub(super) fn candidates(
+    identities: &Identities,
+    inodes: &mut Inodes<'_>,
+) -> Result<Vec<Candidate>, KernelError> {
     let mut found = Vec::new();
+    let mut unknown = Vec::new();
     for entry in fs::read_dir("/proc").map_err(KernelError::Proc)? {
         let Ok(entry) = entry else { continue };
         let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse().ok()) else { continue };
         if pid == std::process::id() {
             continue;
         }
-        if let Some((exe, policy)) = policy_of(&entry.path(), identities) {
-            found.push(Candidate { pid, exe, policy });
+        let link = entry.path().join("exe");
+        let Ok(exe) = fs::metadata(&link).map(|m| Stat::of(&m)) else { continue };
+        if let Some(policy) = policy_of(&entry.path(), exe, identities, inodes) {
+            found.push((pid, exe, policy));
+            if inodes.known(exe).is_none() {
+                unknown.push(link);
+            }
         }
     }
-    Ok(found)
+    inodes.learn(&unknown)?;
+    Ok(found
+        .into_iter()
+        .filter_map(|(pid, exe, policy)| Some(Candidate { pid, exe: inodes.known(exe)?, policy }))
+        .collect())
 }
 
-fn policy_of(process: &Path, identities: &Identities) -> Option<(FileId, usize)> {
-    let link = process.join("exe");
-    let exe = FileId::of(&fs::metadata(&link).ok()?);
-    let direct = identities.binaries.get(&exe).copied().or_else(|| {
-        let target = fs::read_link(&link).ok()?;
+fn policy_of(process: &Path, exe: Stat, identities: &Identities, inodes: &Inodes<'_>) -> Option<usize> {
+    let by_file = || inodes.known(exe).and_then(|file| identities.binaries.get(&file).copied());
+    let by_name = || {
+        let target = fs::read_link(process.join("exe")).ok()?;
         let name = target.file_name()?.to_str()?;
         identities.names.get(name.strip_suffix(" (deleted)").unwrap_or(name)).copied()
-    });
+    };
+    let direct = by_file().or_else(by_name);
     if direct.is_none() && !identities.interpreters.contains(&exe) && identities.names.is_empty() {
         return None;
     }
     // What was exec'd: the program itself, or a script that the program interprets.
     let given = exec_path(process);
-    let file = given.as_deref().and_then(|path| {
-        let path = path
-            .strip_prefix("/")
-            .map_or_else(|_| process.join("cwd").join(path), |p| process.join("root").join(p));
-        let mut head = [0; 2];
-        let script =
-            fs::File::open(&path).and_then(|mut f| f.read_exact(&mut head)).is_ok() && head == *b"#!";
-        script.then(|| fs::metadata(&path).map(|m| FileId::of(&m)).ok()).flatten()
-    });
-    let Some(script) = file else {
-        return direct.map(|policy| (exe, policy));
+    let Some(script) = given.as_deref().and_then(|path| script_of(process, path)) else {
+        return direct;
     };
     let by_name = || {
         let name = given.as_deref()?.file_name()?.to_str()?;
         identities.names.get(name).copied()
     };
-    identities.script_files.get(&script).copied().or_else(by_name).map(|policy| (exe, policy))
+    identities.script_files.get(&script).copied().or_else(by_name)
+}
+
+/// The script that a process was exec'd by, if the path leads to one.
+fn script_of(process: &Path, path: &Path) -> Option<Stat> {
+    let path = path
+        .strip_prefix("/")
+        .map_or_else(|_| process.join("cwd").join(path), |p| process.join("root").join(p));
+    let mut head = [0; 2];
+    fs::File::open(&path).and_then(|mut f| f.read_exact(&mut head)).ok()?;
+    let script = head == *b"#!";
+    script.then(|| fs::metadata(&path).map(|m| Stat::of(&m)).ok()).flatten()
 }
 
 /// The path that the process was exec'd by: the kernel leaves it on the new stack (`AT_EXECFN`, `fs/binfmt_elf.c`).

@@ -1,16 +1,21 @@
 //! Enforcement, from the policies to the attached programs and back.
 
-use super::event::Reader;
+use super::adopt::{self, Candidate};
+use super::event::{epoch, Reader};
 use super::fill::{self, index_of, StepMaps, Terms};
 use super::identity::{identify, Identities};
+use super::inode::Inodes;
 use super::skeleton::{types, EnforceSkel, EnforceSkelBuilder};
-use super::{adopt, log, probe, KernelError, Level, Totals, Violation};
+use super::{log, probe, KernelError, Level, Totals, Violation};
 use crate::policy::{Action, Policy};
 use crate::table::{compile, State};
 use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
-use libbpf_rs::{Link, MapCore as _, MapFlags, RingBufferBuilder};
-use std::cell::RefCell;
+use libbpf_rs::{Link, MapCore as _, MapFlags, ProgramMut, RingBufferBuilder};
+use nix::errno::Errno;
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 /// How policies are enforced.
@@ -22,12 +27,14 @@ pub struct Options {
     pub require: Level,
     /// Bytes of the ring buffer for events; a power of two, and a multiple of the page size.
     pub ring_bytes: u32,
+    /// For tests: as if no thread ever got storage, so that the spare places have to do.
+    pub spares_only: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
         // 8 MiB hold about 70,000 events that nobody has read yet.
-        Options { log_only: false, require: Level::Kill, ring_bytes: 8 << 20 }
+        Options { log_only: false, require: Level::Kill, ring_bytes: 8 << 20, spares_only: false }
     }
 }
 
@@ -53,10 +60,12 @@ impl Enforcer {
             return Err(KernelError::Level { reached, required: options.require });
         }
         let terms = terms(policies, options)?;
-        let identities = identify(policies).map_err(KernelError::Bind)?;
+        log::capture();
+        let mut finder = MaybeUninit::uninit();
+        let mut inodes = Inodes::load(&mut finder)?;
+        let identities = identify(policies, &mut inodes)?;
         let tables = compile(policies.iter().map(|p| &p.machine));
 
-        log::capture();
         let refused = |cause| KernelError::Load { cause, log: log::take() };
         // The skeleton borrows its object; there is one a process, so that leaking it costs nothing.
         let object = Box::leak(Box::new(MaybeUninit::uninit()));
@@ -64,6 +73,7 @@ impl Enforcer {
         if let Some(rodata) = open.maps.rodata_data.as_mut() {
             rodata.names_used = !identities.names.is_empty();
             rodata.scripts_used = !identities.scripts.is_empty();
+            rodata.spares_only = options.spares_only;
         }
         let maps = &mut open.maps;
         fill::resize(
@@ -95,9 +105,9 @@ impl Enforcer {
         )?;
         bind(&skel, &identities)?;
         let states = tables.rows.iter().map(|r| r.state).collect();
-        let mut enforcer = Enforcer { skel, links: Vec::new(), reader: Reader::new(tables)?, states };
+        let mut enforcer = Enforcer { skel, links: Vec::new(), reader: Reader::new(tables), states };
         enforcer.attach()?;
-        enforcer.adopt(&identities)?;
+        enforcer.adopt(&identities, &mut inodes)?;
         Ok(enforcer)
     }
 
@@ -113,28 +123,36 @@ impl Enforcer {
         Level::Kill
     }
 
-    /// Waits for violations, `timeout` at the most, and hands over all that there are.
+    /// Waits for violations, `timeout` at the most, and hands over those that there are: at most a few thousand
+    /// at a time, so that a storm of them does not keep the caller from anything else. How many these were.
     ///
     /// # Errors
     /// The ring buffer cannot be read. A signal that interrupts the wait is none.
-    pub fn poll(&self, timeout: Duration, mut each: impl FnMut(Violation)) -> Result<(), KernelError> {
+    pub fn poll(&self, timeout: Duration, mut each: impl FnMut(Violation)) -> Result<usize, KernelError> {
+        const AT_A_TIME: usize = 4096;
         let failed = |cause| KernelError::Read { map: "events", cause };
-        let read = RefCell::new(Vec::new());
+        let epoch = epoch();
         let mut builder = RingBufferBuilder::new();
         builder
             .add(&self.skel.maps.events, |bytes| {
-                read.borrow_mut().extend(self.reader.read(bytes));
+                self.reader.read(epoch, bytes).into_iter().for_each(&mut each);
                 0
             })
             .map_err(failed)?;
         let ring = builder.build().map_err(failed)?;
-        let outcome = ring.poll(timeout);
-        drop(ring);
-        read.into_inner().into_iter().for_each(&mut each);
-        match outcome {
-            Err(e) if e.kind() == libbpf_rs::ErrorKind::Interrupted => Ok(()),
-            other => other.map_err(failed),
+        // What is there already wakes nobody up.
+        let mut taken = ring.consume_raw_n(AT_A_TIME);
+        if taken == 0 && !timeout.is_zero() {
+            // SAFETY: the ring owns the descriptor, and outlives this borrow of it.
+            let ready = unsafe { BorrowedFd::borrow_raw(ring.epoll_fd()) };
+            let patience = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
+            match poll(&mut [PollFd::new(ready, PollFlags::POLLIN)], patience) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(e) => return Err(failed(io::Error::from(e).into())),
+            }
+            taken = ring.consume_raw_n(AT_A_TIME);
         }
+        usize::try_from(taken).map_err(|_| failed(io::Error::from_raw_os_error(-taken).into()))
     }
 
     /// The totals so far.
@@ -164,16 +182,10 @@ impl Enforcer {
         self.links.clear();
     }
 
-    /// Births and signals before calls and execs, so that no thread is watched whose children or handlers are
-    /// not.
+    /// Births, ends and signals before calls and execs, so that no thread is watched whose children or handlers
+    /// are not.
     fn attach(&mut self) -> Result<(), KernelError> {
-        let programs = &mut self.skel.progs;
-        for (program, name) in [
-            (&mut programs.handle_newtask, "handle_newtask"),
-            (&mut programs.handle_signal, "handle_signal"),
-            (&mut programs.handle_sys_enter, "handle_sys_enter"),
-            (&mut programs.handle_exec, "handle_exec"),
-        ] {
+        for (program, name) in tracepoints(&self.skel) {
             let link = program.attach().map_err(|cause| KernelError::Attach {
                 program: name,
                 cause,
@@ -186,45 +198,65 @@ impl Enforcer {
 
     /// Takes running threads under their policies, again and again until a look finds no new one: a thread may
     /// be born of one that was not adopted yet.
-    fn adopt(&mut self, identities: &Identities) -> Result<(), KernelError> {
+    fn adopt(&mut self, identities: &Identities, inodes: &mut Inodes<'_>) -> Result<(), KernelError> {
         const PASSES: usize = 20;
-        let failed = |cause| KernelError::Attach { program: "handle_adopt", cause, log: log::take() };
         let mut before = 0;
         for _ in 0..PASSES {
-            let found = adopt::candidates(identities)?;
-            if found.is_empty() {
-                return Ok(());
-            }
+            let found = adopt::candidates(identities, inodes)?;
             // As many at a time as the map takes.
             for some in found.chunks(32_768) {
-                for candidate in some {
-                    let value = types::sysfsm_adoptee {
-                        exe: candidate.exe.wire(),
-                        policy: index_of(candidate.policy),
-                        pad: 0,
-                    };
-                    put(&self.skel.maps.adoptees, "adoptees", &candidate.pid, &value)?;
-                }
-                let link = self.skel.progs.handle_adopt.attach().map_err(failed)?;
-                let mut iterator = libbpf_rs::Iter::new(&link).map_err(failed)?;
-                std::io::copy(&mut iterator, &mut std::io::sink()).map_err(KernelError::Proc)?;
-                for candidate in some {
-                    let removed = self.skel.maps.adoptees.delete(&candidate.pid.to_ne_bytes());
-                    removed.map_err(|cause| KernelError::Fill {
-                        map: "adoptees",
-                        entries: some.len(),
-                        cause,
-                    })?;
-                }
+                self.adopt_some(some)?;
             }
-            let adopted = self.totals()?.adopted;
-            if adopted == before {
+            let totals = self.totals()?;
+            if totals.threads_refused > 0 {
+                let what =
+                    format!("{} of their threads found no room for their state", totals.threads_refused);
+                return Err(KernelError::Adopt(what));
+            }
+            if totals.adopted == before {
                 return Ok(());
             }
-            before = adopted;
+            before = totals.adopted;
+        }
+        Err(KernelError::Adopt(format!("new threads of theirs are still found after {PASSES} looks")))
+    }
+
+    fn adopt_some(&self, candidates: &[Candidate]) -> Result<(), KernelError> {
+        let program = "handle_adopt";
+        let failed = |cause| KernelError::Attach { program, cause, log: log::take() };
+        let map = &self.skel.maps.adoptees;
+        for candidate in candidates {
+            let value = types::sysfsm_adoptee {
+                exe: candidate.exe.wire(),
+                policy: index_of(candidate.policy),
+                pad: 0,
+            };
+            put(map, "adoptees", &candidate.pid, &value)?;
+        }
+        let link = self.skel.progs.handle_adopt.attach().map_err(failed)?;
+        let mut iterator = libbpf_rs::Iter::new(&link).map_err(failed)?;
+        io::copy(&mut iterator, &mut io::sink()).map_err(|cause| KernelError::Iterate { program, cause })?;
+        for candidate in candidates {
+            map.delete(&candidate.pid.to_ne_bytes()).map_err(|cause| KernelError::Fill {
+                map: "adoptees",
+                entries: candidates.len(),
+                cause,
+            })?;
         }
         Ok(())
     }
+}
+
+/// The programs that are attached, in the order in which they are, with their names.
+pub(super) fn tracepoints<'a>(skel: &'a EnforceSkel<'_>) -> [(&'a ProgramMut<'a>, &'static str); 5] {
+    let programs = &skel.progs;
+    [
+        (&programs.handle_newtask, "handle_newtask"),
+        (&programs.handle_exit, "handle_exit"),
+        (&programs.handle_signal, "handle_signal"),
+        (&programs.handle_sys_enter, "handle_sys_enter"),
+        (&programs.handle_exec, "handle_exec"),
+    ]
 }
 
 /// The policies' terms, if this level can keep them.

@@ -59,6 +59,17 @@ pub enum KernelError {
         /// What was asked for.
         required: Level,
     },
+    /// A program that goes over the kernel's objects cannot be read.
+    #[error("cannot read what `{program}` finds: {cause}")]
+    Iterate {
+        /// The program.
+        program: &'static str,
+        /// The error of the read.
+        cause: io::Error,
+    },
+    /// Running threads are left that are not watched.
+    #[error("cannot adopt the running processes: {0}")]
+    Adopt(String),
     /// `/proc` cannot be read.
     #[error("cannot look for running processes in /proc: {0}")]
     Proc(io::Error),
@@ -77,7 +88,8 @@ impl KernelError {
                 "sysfsm needs Linux 5.15 or newer, without lockdown=confidentiality; `sysfsm doctor` tells what is missing".into()
             }
             KernelError::Fill { .. } => "memory, or a memory limit (cgroup, ulimit -l), may be too small for the policies".into(),
-            KernelError::Read { .. } => "this should not happen; please report it with `sysfsm doctor --json`".into(),
+            KernelError::Adopt(_) => "try again; or begin to enforce before the programs start".into(),
+            KernelError::Read { .. } | KernelError::Iterate { .. } => "this should not happen; please report it with `sysfsm doctor --json`".into(),
             KernelError::Bind(_) => String::new(),
             KernelError::Level { .. } => "`--require kill` accepts it knowingly: the violating call itself may still take effect".into(),
             KernelError::Proc(_) => "mount /proc, or run outside of a sandbox that hides it".into(),

@@ -1,7 +1,6 @@
 //! What the kernel reports, turned into the words of the upper layers.
 
 use super::skeleton::types;
-use super::KernelError;
 use crate::machine::{foreign_symbol, Context, Reason};
 use crate::policy::Action;
 use crate::syscall::CallName;
@@ -55,7 +54,9 @@ pub struct Totals {
     pub events_lost: u64,
     /// Frames dropped, handlers being nested past the limit.
     pub frames_dropped: u64,
-    /// Threads whose state found no memory: their process was killed, or, under `log`, went on unwatched.
+    /// Threads whose state had to wait in a spare place until their first call.
+    pub spares: u64,
+    /// Threads whose state found no room: their process was killed, or, under `log`, went on unwatched.
     pub threads_refused: u64,
     /// Running threads that were taken under their policy.
     pub adopted: u64,
@@ -70,6 +71,7 @@ impl Totals {
         self.kills_failed += cpu.kills_failed;
         self.events_lost += cpu.events_lost;
         self.frames_dropped += cpu.frames_dropped;
+        self.spares += cpu.spares;
         self.threads_refused += cpu.threads_refused;
         self.adopted += cpu.adopted;
     }
@@ -77,23 +79,25 @@ impl Totals {
 
 /// Turns wire events into violations.
 pub(super) struct Reader {
-    /// Wall clock time when the kernel's monotonic clock was 0.
-    epoch: SystemTime,
     rows: Tables,
+}
+
+/// Wall clock time when the kernel's monotonic clock, which events have, was 0. It moves: the wall clock is set,
+/// and the other stands still while the machine sleeps.
+pub(super) fn epoch() -> SystemTime {
+    let up = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).map(Duration::from);
+    SystemTime::now() - up.unwrap_or_default()
 }
 
 impl Reader {
     /// A reader of events about these tables. Of them only the states' contexts are kept.
-    pub(super) fn new(mut tables: Tables) -> Result<Self, KernelError> {
+    pub(super) fn new(mut tables: Tables) -> Self {
         tables.cells = Vec::new();
         tables.far = Vec::new();
-        let up = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
-            .map(Duration::from)
-            .map_err(|e| KernelError::Proc(e.into()))?;
-        Ok(Reader { epoch: SystemTime::now() - up, rows: tables })
+        Reader { rows: tables }
     }
 
-    pub(super) fn read(&self, bytes: &[u8]) -> Option<Violation> {
+    pub(super) fn read(&self, epoch: SystemTime, bytes: &[u8]) -> Option<Violation> {
         let mut event = types::sysfsm_event::default();
         plain::copy_from_bytes(&mut event, bytes).ok()?;
         let abi = match event.abi {
@@ -108,7 +112,7 @@ impl Reader {
         };
         let comm: Vec<u8> = event.comm.iter().map(|&c| c.to_ne_bytes()[0]).take_while(|&c| c != 0).collect();
         Some(Violation {
-            time: self.epoch + Duration::from_nanos(event.time),
+            time: epoch + Duration::from_nanos(event.time),
             policy: (event.policy as usize).checked_sub(1)?,
             pid: event.pid,
             tid: event.tid,

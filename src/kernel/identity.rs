@@ -1,34 +1,13 @@
 //! Which file a policy means: what the kernel compares at an exec.
 
-use super::skeleton::types;
+use super::inode::{FileId, Inodes, Stat};
+use super::KernelError;
 use crate::policy::Policy;
-use std::collections::BTreeMap;
-use std::fs::{self, File, Metadata};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::{self, File};
 use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
-
-/// A file, as the kernel numbers it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct FileId {
-    pub device: u32,
-    pub inode: u64,
-}
-
-impl FileId {
-    pub(super) fn of(metadata: &Metadata) -> Self {
-        // The kernel's dev_t has 12 bits for the major and 20 for the minor (include/linux/kdev_t.h);
-        // stat's is spread otherwise.
-        let (major, minor) = (nix::sys::stat::major(metadata.dev()), nix::sys::stat::minor(metadata.dev()));
-        let device = u32::try_from((major << 20) | (minor & 0xf_ffff)).unwrap_or(u32::MAX);
-        FileId { device, inode: metadata.ino() }
-    }
-
-    pub(super) fn wire(self) -> types::sysfsm_file {
-        types::sysfsm_file { inode: self.inode, device: self.device, pad: 0 }
-    }
-}
+use std::path::{Path, PathBuf};
 
 /// What the kernel's maps are to hold, each with the policy's place among all.
 #[derive(Debug, Default)]
@@ -38,24 +17,47 @@ pub(super) struct Identities {
     /// A directory, and the path from there.
     pub scripts: BTreeMap<(FileId, Vec<u8>), usize>,
     /// The scripts' own files, for adoption.
-    pub script_files: BTreeMap<FileId, usize>,
+    pub script_files: HashMap<Stat, usize>,
     /// The scripts' interpreters, for adoption.
-    pub interpreters: Vec<FileId>,
+    pub interpreters: HashSet<Stat>,
 }
 
 /// `SYSFSM_NAME` and `SYSFSM_PATH`, with their zero.
 const MAX_TEXT: usize = 255;
 
+/// Why a policy cannot be bound.
+enum Problem {
+    /// A message and a hint.
+    Policy(String, String),
+    /// It could not be found out.
+    Kernel(KernelError),
+}
+
+impl From<KernelError> for Problem {
+    fn from(error: KernelError) -> Self {
+        Problem::Kernel(error)
+    }
+}
+
+fn problem(what: String, hint: &str) -> Problem {
+    Problem::Policy(what, hint.into())
+}
+
 /// Finds every policy's file.
 ///
 /// # Errors
 /// Everything that cannot be bound, a message and a hint each.
-pub(super) fn identify(policies: &[Policy]) -> Result<Identities, Vec<(String, String)>> {
+pub(super) fn identify(policies: &[Policy], inodes: &mut Inodes<'_>) -> Result<Identities, KernelError> {
+    let paths: Vec<&str> =
+        policies.iter().map(|p| p.binary.as_str()).filter(|b| b.starts_with('/')).collect();
+    inodes.learn(&paths)?;
     let mut found = Identities::default();
     let mut problems = Vec::new();
     for (index, policy) in policies.iter().enumerate() {
-        if let Err(problem) = one(index, policy, policies, &mut found) {
-            problems.push(problem);
+        match one(index, policy, policies, inodes, &mut found) {
+            Ok(()) => {}
+            Err(Problem::Policy(what, hint)) => problems.push((what, hint)),
+            Err(Problem::Kernel(error)) => return Err(error),
         }
     }
     // A name that is also the last part of a bound path would bind the same file twice.
@@ -72,7 +74,7 @@ pub(super) fn identify(policies: &[Policy]) -> Result<Identities, Vec<(String, S
     if problems.is_empty() {
         Ok(found)
     } else {
-        Err(problems)
+        Err(KernelError::Bind(problems))
     }
 }
 
@@ -80,63 +82,68 @@ fn one(
     index: usize,
     policy: &Policy,
     all: &[Policy],
+    inodes: &mut Inodes<'_>,
     found: &mut Identities,
-) -> Result<(), (String, String)> {
+) -> Result<(), Problem> {
     let binary = &policy.binary;
     if !binary.contains('/') {
         if binary.len() > MAX_TEXT {
-            return Err((
+            return Err(problem(
                 format!(
                     "the file name `{binary}` has {} bytes, and no file's has more than {MAX_TEXT}",
                     binary.len()
                 ),
-                "write the executable's absolute path".into(),
+                "write the executable's absolute path",
             ));
         }
         found.names.insert(binary.clone(), index);
         return Ok(());
     }
     if !binary.starts_with('/') {
-        return Err((
+        return Err(problem(
             format!("the binary `{binary}` is a relative path"),
-            "the kernel knows no working directory of a policy: write the absolute path".into(),
+            "the kernel knows no working directory of a policy: write the absolute path",
         ));
     }
+    let path = Path::new(binary);
     let unreadable = |e: std::io::Error| {
-        (
+        problem(
             format!("cannot find the binary `{binary}`: {e}"),
-            "the policy's `binary` must be a file of this machine; is the program installed?".to_string(),
+            "the policy's `binary` must be a file of this machine; is the program installed?",
         )
     };
-    let metadata = fs::metadata(binary).map_err(unreadable)?;
+    let metadata = fs::metadata(path).map_err(unreadable)?;
     if !metadata.is_file() {
-        return Err((
+        return Err(problem(
             format!("the binary `{binary}` is not a regular file"),
-            "write the path of an executable".into(),
+            "write the path of an executable",
         ));
     }
-    let id = FileId::of(&metadata);
-    let kind = kind(Path::new(binary)).map_err(unreadable)?;
+    let kind = kind(path).map_err(unreadable)?;
     let first = match kind {
-        Kind::Program => found.binaries.insert(id, index),
-        Kind::Script(_) => found.script_files.insert(id, index),
+        Kind::Program => found.binaries.insert(inodes.of(path)?.map_err(unreadable)?, index),
+        Kind::Script(_) => found.script_files.insert(Stat::of(&metadata), index),
     };
     if let Some(first) = first.and_then(|i| all.get(i)) {
-        return Err((
+        return Err(problem(
             format!("two policies for one binary: `{}` and `{binary}` are the same file", first.binary),
-            "leave one of them".into(),
+            "leave one of them",
         ));
     }
     if let Kind::Script(interpreter) = kind {
         found.interpreters.extend(interpreter);
-        script_paths(index, Path::new(binary), found).map_err(unreadable)?;
-        let canonical = fs::canonicalize(binary).map_err(unreadable)?;
-        script_paths(index, &canonical, found).map_err(unreadable)?;
-        if binary.len() > MAX_TEXT || canonical.as_os_str().len() > MAX_TEXT {
-            return Err((
-                format!("the path of the script `{binary}` has more than {MAX_TEXT} bytes"),
-                "a script is recognised by its path: keep it at a shorter one".into(),
-            ));
+        for spelling in spellings(path).map_err(unreadable)? {
+            if spelling.as_os_str().len() > MAX_TEXT {
+                return Err(problem(
+                    format!("the path of the script `{}` has more than {MAX_TEXT} bytes", spelling.display()),
+                    "a script is recognised by its path: keep it at a shorter one",
+                ));
+            }
+            for directory in spelling.ancestors().skip(1) {
+                let Ok(rest) = spelling.strip_prefix(directory) else { continue };
+                let from = inodes.of(directory)?.map_err(unreadable)?;
+                found.scripts.insert((from, rest.as_os_str().as_bytes().to_vec()), index);
+            }
         }
     }
     Ok(())
@@ -146,7 +153,7 @@ fn one(
 enum Kind {
     Program,
     /// A script, with its interpreter's file, if that exists.
-    Script(Option<FileId>),
+    Script(Option<Stat>),
 }
 
 fn kind(path: &Path) -> std::io::Result<Kind> {
@@ -158,18 +165,24 @@ fn kind(path: &Path) -> std::io::Result<Kind> {
     };
     let line = String::from_utf8_lossy(line);
     let name = line.lines().next().unwrap_or_default().split_whitespace().next().unwrap_or_default();
-    Ok(Kind::Script(fs::metadata(name).ok().map(|m| FileId::of(&m))))
+    Ok(Kind::Script(fs::metadata(name).ok().map(|m| Stat::of(&m))))
 }
 
-/// A script by every path that an exec can give for it without links and `..`: from the root, and from each
-/// directory above it as the working directory.
-fn script_paths(index: usize, path: &Path, found: &mut Identities) -> std::io::Result<()> {
-    for directory in path.ancestors().skip(1) {
-        let Ok(rest) = path.strip_prefix(directory) else { continue };
-        let rest = rest.as_os_str().as_bytes().to_vec();
-        if rest.len() <= MAX_TEXT {
-            found.scripts.insert((FileId::of(&fs::metadata(directory)?), rest), index);
+/// The paths by which a script is exec'd, from the root or from a directory above it: the policy's own, the one
+/// without links, and that one through the links of the root directory (`/bin` for `/usr/bin`).
+fn spellings(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let canonical = fs::canonicalize(path)?;
+    let mut all = vec![path.to_path_buf()];
+    for link in fs::read_dir("/")?.flatten() {
+        let link = link.path();
+        if !link.is_symlink() {
+            continue;
+        }
+        let Ok(target) = fs::canonicalize(&link) else { continue };
+        if let Ok(rest) = canonical.strip_prefix(&target) {
+            all.push(link.join(rest));
         }
     }
-    Ok(())
+    all.push(canonical);
+    Ok(all)
 }

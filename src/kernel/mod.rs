@@ -6,6 +6,7 @@ mod error;
 mod event;
 pub mod fill;
 mod identity;
+mod inode;
 mod level;
 mod log;
 pub mod probe;

@@ -1,14 +1,23 @@
-//! The skeleton that libbpf-cargo makes of `bpf/enforce.bpf.c`.
+//! The skeletons that libbpf-cargo makes of `bpf/`.
 
 #[allow(clippy::all, clippy::pedantic, clippy::restriction, missing_docs)]
-mod made {
+mod enforce {
     include!(concat!(env!("OUT_DIR"), "/enforce.skel.rs"));
 }
 
-pub(super) use made::{EnforceSkel, EnforceSkelBuilder};
+#[allow(clippy::all, clippy::pedantic, clippy::restriction, missing_docs)]
+mod identify {
+    include!(concat!(env!("OUT_DIR"), "/identify.skel.rs"));
+}
+
+pub(super) use enforce::{EnforceSkel, EnforceSkelBuilder};
+pub(super) use identify::{IdentifySkel, IdentifySkelBuilder};
 
 /// The wire types of `bpf/sysfsm.h`.
-pub use made::types;
+pub mod types {
+    pub use super::enforce::types::*;
+    pub use super::identify::types::sysfsm_open_file;
+}
 
 macro_rules! plain {
     ($($name:ident),*) => {$(
@@ -28,6 +37,7 @@ plain!(
     sysfsm_file,
     sysfsm_history,
     sysfsm_name,
+    sysfsm_open_file,
     sysfsm_policy,
     sysfsm_script
 );

@@ -1,10 +1,11 @@
 //! Which processes a policy is about, and which not.
 
-use crate::lab::Lab;
+use crate::lab::{Lab, SYSFSM};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 #[test]
@@ -107,4 +108,77 @@ fn nothing_is_held_to_a_policy_any_more_when_enforcement_has_ended() {
     survivor.say("attack unknown-call");
     assert_eq!(survivor.end().status.code(), Some(42), "one that was watched");
     assert_eq!(lab.run(&victim, &[], "attack unknown-call").status.code(), Some(42), "a new one");
+}
+
+#[test]
+fn a_script_is_known_by_every_spelling_of_its_path() {
+    let lab = Lab::new();
+    let shell = lab.copy(Path::new("/bin/dash"), "shell");
+    let path = lab.path("bound");
+    fs::write(&path, format!("#!{}\nread -r command; [ \"$command\" = work ] || kill -0 1\n", shell.display()))
+        .unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let policy = lab.learn(&path, &[(&[], "work")]);
+    let folder = lab.path("");
+    let above = folder.parent().unwrap();
+    let within = |from: &Path| path.strip_prefix(from).unwrap().to_str().unwrap().to_string();
+    let enforcement = lab.enforce(&[&policy], &[]);
+    for (directory, spelling) in [
+        (Path::new("/"), path.display().to_string()),
+        (Path::new("/"), format!("/{}", path.display())),
+        (Path::new("/"), within(Path::new("/"))),
+        (folder.as_path(), "./bound".into()),
+        (above, within(above)),
+        (above, format!("./{}", within(above))),
+    ] {
+        let mut shell = Command::new("/bin/sh");
+        shell.arg("-c").arg(format!("cd {} && exec {spelling}", directory.display()));
+        let mut running = lab.start(&mut shell);
+        running.say("attack");
+        assert!(running.end().killed(), "{spelling} from {}", directory.display());
+    }
+    assert_eq!(enforcement.stop().violations.len(), 6);
+}
+
+/// A shell's commands, in namespaces of their own.
+#[track_caller]
+fn apart(lab: &Lab, namespaces: &[&str], commands: &str, arguments: &[&Path]) -> String {
+    let mut unshare = Command::new("unshare");
+    unshare.args(namespaces).args(["bash", "-euc", commands]).arg(SYSFSM).args(arguments);
+    lab.start(&mut unshare).end().well("the commands").stdout
+}
+
+#[test]
+fn a_file_is_known_where_stat_tells_another_device() {
+    let lab = Lab::new();
+    let victim = lab.example("victim");
+    let merged = lab.path("merged/victim");
+    let learned = lab.learn(&victim, &[(&[], "work")]);
+    let policy = lab.with(&learned, "binary", merged.to_str().unwrap().into());
+    // The lower layer and the upper one are different file systems: overlayfs makes up device numbers.
+    let commands = r#"
+        mkdir lower upper merged
+        mount -t tmpfs none lower; mount -t tmpfs none upper
+        mkdir upper/files upper/work; cp "$1" lower/victim
+        mount -t overlay -o lowerdir=lower,upperdir=upper/files,workdir=upper/work none merged
+        echo work | "$0" enforce --policy "$2" -- merged/victim >&2
+        status=0; echo attack unknown-call | "$0" enforce --policy "$2" -- merged/victim >&2 || status=$?
+        echo "$status""#;
+    assert_eq!(apart(&lab, &["--mount"], commands, &[&victim, &policy]), "137\n");
+}
+
+#[test]
+fn a_process_is_adopted_in_a_process_namespace() {
+    let lab = Lab::new();
+    let victim = lab.example("victim");
+    let policy = lab.learn(&victim, &[(&[], "work"), (&[], "work")]);
+    let commands = r#"
+        mkfifo line; exec 3<>line
+        "$1" <line & victim=$!; sleep 0.5
+        "$0" enforce --policy "$2" >&2 & enforcer=$!; sleep 1
+        echo attack unknown-call >&3
+        status=0; wait $victim || status=$?
+        kill $enforcer; wait $enforcer; echo "$status""#;
+    let namespaces = ["--pid", "--fork", "--kill-child", "--mount-proc"];
+    assert_eq!(apart(&lab, &namespaces, commands, &[&victim, &policy]), "137\n");
 }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How long any one step may take.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The binary under test.
 pub const SYSFSM: &str = env!("CARGO_BIN_EXE_sysfsm");
@@ -169,6 +169,12 @@ impl Lab {
     /// The policy of a program, learned from `runs`: arguments and a line of input each.
     #[track_caller]
     pub fn learn(&self, program: &Path, runs: &[(&[&str], &str)]) -> PathBuf {
+        self.learn_at("2", program, runs)
+    }
+
+    /// The same at another depth.
+    #[track_caller]
+    pub fn learn_at(&self, depth: &str, program: &Path, runs: &[(&[&str], &str)]) -> PathBuf {
         let logs: Vec<PathBuf> = runs
             .iter()
             .map(|(arguments, line)| {
@@ -183,7 +189,7 @@ impl Lab {
             .collect();
         let policy = self.fresh("policy");
         let mut extract = Command::new(SYSFSM);
-        extract.args(["extract", "--binary"]).arg(program).arg("-o").arg(&policy).args(logs);
+        extract.args(["extract", "--depth", depth, "--binary"]).arg(program).arg("-o").arg(&policy).args(logs);
         self.start(&mut extract).end().well("extract");
         policy
     }

@@ -10,3 +10,4 @@ mod lab;
 mod load;
 mod processes;
 mod programs;
+mod spares;

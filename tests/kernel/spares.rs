@@ -1,0 +1,64 @@
+//! Where a thread's state lives when the kernel has no storage for it at its birth: in a spare place, as if
+//! nothing had happened.
+
+use crate::lab::Lab;
+use std::path::Path;
+use std::time::Duration;
+use sysfsm::kernel::{Enforcer, Options, Totals};
+use sysfsm::policy;
+
+/// Enforces a policy from within this process while `work` runs; the totals, and how many violations were
+/// reported.
+fn enforce(policy: &Path, options: Options, work: impl FnOnce()) -> (Totals, usize) {
+    let loaded = policy::load(&[policy.to_path_buf()]).unwrap();
+    let policies: Vec<_> = loaded.into_iter().map(|l| l.policy).collect();
+    let mut enforcer = Enforcer::start(&policies, options).unwrap();
+    work();
+    enforcer.detach();
+    let mut violations = 0;
+    while enforcer.poll(Duration::ZERO, |_| violations += 1).unwrap() > 0 {}
+    (enforcer.totals().unwrap(), violations)
+}
+
+#[test]
+fn spare_places_are_as_good_as_storage() {
+    let lab = Lab::new();
+    let forks = lab.example("forks");
+    let policy =
+        lab.learn(&forks, &[(&["burst", "60"], ""), (&["violating", "0"], ""), (&[], ""), (&[], "")]);
+    let spares = Options { spares_only: true, ..Options::default() };
+    for (options, all_spares) in [(Options::default(), false), (spares, true)] {
+        let (totals, violations) = enforce(&policy, options, || {
+            // More than there are places, but never at once: each is given back.
+            lab.run(&forks, &["burst", "2000"], "").well("lawful children");
+            lab.run(&forks, &[], "").well("children of every kind");
+        });
+        assert_eq!((violations, totals.threads_refused), (0, 0), "{totals:?}");
+        assert!(totals.judged > 8000, "{totals:?}");
+        assert_eq!(totals.spares > 2000, all_spares, "{totals:?}");
+
+        let options = Options { log_only: true, ..options };
+        let (totals, violations) = enforce(&policy, options, || {
+            lab.run(&forks, &["violating", "1000"], "").well("violating children");
+        });
+        assert_eq!((violations, totals.violations, totals.threads_refused), (1000, 1000, 0), "{totals:?}");
+    }
+}
+
+#[test]
+fn without_any_place_the_creator_is_killed() {
+    let lab = Lab::new();
+    let crowd = lab.example("crowd");
+    // The order of threads is chance, which calls they make is not.
+    let policy = lab.learn_at("1", &crowd, &[(&["1", "20"], "")]);
+    let options = Options { spares_only: true, ..Options::default() };
+    // Fewer threads at once than there are places, and more.
+    for (threads, dies) in [("900", false), ("1200", true)] {
+        let (totals, violations) = enforce(&policy, options, || {
+            let ended = lab.run(&crowd, &["1", threads], "");
+            // The crowd's process dies, and the first one says so.
+            assert_eq!(ended.status.code(), Some(i32::from(dies)), "{}", ended.stderr);
+        });
+        assert_eq!((violations, totals.threads_refused > 0), (0, dies), "{totals:?}");
+    }
+}
