@@ -231,7 +231,8 @@ fn a_policy_that_allows_io_uring_is_warned_of_wherever_it_is_read() {
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
     let dir = folder();
-    let long: String = (0..20_000).map(|i| format!("syscall_{}(0) = 0\n", 1000 + i)).collect();
+    let long: Vec<String> = (0..20_000).map(|i| format!("syscall_{}(0) = 0\n", 1000 + i)).collect();
+    let long = long.concat();
     fs::write(dir.path().join("long.log"), LOG.replace("exit_group(0) = ?\n", &long)).unwrap();
     let script = format!("'{}' extract long.log -o - | head -n 1", env!("CARGO_BIN_EXE_sysfsm"));
     let output = Command::new("bash")

@@ -80,7 +80,7 @@ const SIGNALS: [u8; 4] = [1, 10, 34, 64];
 fn machine(random: &mut Random) -> Machine {
     let depth = Depth::try_from(1 + random.next() % 8).unwrap();
     let mut machine = Machine::new(depth);
-    for _ in 0..1 + random.below(12) {
+    for _ in 0..=random.below(12) {
         let first = match random.below(4) {
             0 => Symbol::Signal(random.pick(&SIGNALS)),
             1 => Symbol::Call(random.pick(&CALLS)),
@@ -148,34 +148,37 @@ fn event(random: &mut Random, machines: &[Machine], at: u32, thread: &Thread) ->
 }
 
 /// A verdict as the kernel writes it, and the context of the state that it was made in.
-type Outcome = Option<(u32, Context)>;
+type Outcome = (u32, Context);
 
 fn outcome(verdict: Verdict) -> Outcome {
-    Some(match verdict {
+    match verdict {
         Verdict::Allowed => (0, Context::EMPTY),
         Verdict::Violation(Reason::Transition, context) => (1, context),
         Verdict::Violation(Reason::Abi, context) => (2, context),
         Verdict::Violation(Reason::Sigreturn, context) => (3, context),
-    })
+    }
 }
 
-fn apply(judges: &[Judge], logs: &[bool], threads: &mut [Thread], at: u32, event: Event) -> Outcome {
+fn apply(judges: &[Judge], logs: &[bool], threads: &mut [Thread], at: u32, event: Event) -> Option<Outcome> {
     let index = at as usize;
     match event {
         Event::Exec(m) => threads[index] = Some((m, judges[m].exec())),
         Event::Adopt(m) => threads[index] = Some((m, judges[m].adopt())),
-        Event::Fork(child) => threads[child as usize] = threads[index].clone(),
+        Event::Fork(child) => {
+            let copy = threads[index].clone();
+            threads[child as usize] = copy;
+        }
         Event::Signal(signal) => {
             let (m, frames) = threads[index].as_mut().unwrap();
             judges[*m].signal(frames, signal);
         }
         Event::Call(number) => {
             let (m, frames) = threads[index].as_mut().unwrap();
-            return outcome(judges[*m].call(frames, number, reaction(logs[*m])));
+            return Some(outcome(judges[*m].call(frames, number, reaction(logs[*m]))));
         }
         Event::Foreign => {
             let (m, frames) = threads[index].as_mut().unwrap();
-            return outcome(judges[*m].foreign(frames, reaction(logs[*m])));
+            return Some(outcome(judges[*m].foreign(frames, reaction(logs[*m]))));
         }
     }
     None
@@ -270,7 +273,7 @@ fn round(seed: u64) -> usize {
 fn compare(
     skel: &mut skeleton::StepTestSkel<'_>,
     tables: &Tables,
-    batch: &[(u32, Event, Outcome)],
+    batch: &[(u32, Event, Option<Outcome>)],
     trail: &mut Vec<(u32, Event)>,
     seed: u64,
 ) {
@@ -292,10 +295,10 @@ fn compare(
         if (got, got_context) != (verdict, context) {
             let own: Vec<String> =
                 trail.iter().filter(|(t, _)| *t == at).map(|(_, e)| format!("{e:?}")).collect();
-            let tail = own.len().saturating_sub(30);
+            let begin = own.len().saturating_sub(30);
             panic!(
                 "seed {seed}: thread {at}, {event:?}: the kernel says {got} in {got_context:?}, Rust {verdict} in {context:?}\n{}",
-                own[tail..].join("\n")
+                own[begin..].join("\n")
             );
         }
     }

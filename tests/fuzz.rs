@@ -33,7 +33,7 @@ impl Random {
     /// One to eight of: a byte changed, a piece dropped, doubled or moved, a word put in, the end cut off.
     fn mutate(&mut self, text: &[u8], words: &[&str]) -> Vec<u8> {
         let mut text = text.to_vec();
-        for _ in 0..1 + self.below(8) {
+        for _ in 0..=self.below(8) {
             let at = self.below(text.len());
             let end = (at + self.below(40)).min(text.len());
             match self.below(7) {

@@ -1,7 +1,7 @@
 //! Properties that hold for whatever a program does: a machine accepts what it learned from, `parse` undoes
 //! `write`, and merging may go in any order.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -82,7 +82,9 @@ fn events(acts: &[(u8, Act)]) -> Vec<Event> {
 
 fn learn(events: &[Event], depth: Depth) -> Vec<Learned> {
     let mut learner = Learner::new(depth);
-    events.iter().for_each(|event| learner.event(event));
+    for event in events {
+        learner.event(event);
+    }
     learner.finish()
 }
 
@@ -131,7 +133,7 @@ proptest! {
         events.insert(2, Event { tid: 1, place: Place::default(), kind: EventKind::Call(321) });
         let bounds = learned.iter().map(|l| Bound { judge: Judge::new(&l.machine), inherit: false }).collect();
         let mut replay = Replay::new(bounds, |path: &str| learned.iter().position(|l| &*l.binary == path), None);
-        let found = events.iter().filter_map(|e| replay.event(e)).next();
+        let found = events.iter().find_map(|e| replay.event(e));
         prop_assert_eq!(found.map(|f| f.symbol), Some("bpf".to_string()));
     }
 

@@ -115,8 +115,11 @@ fn a_script_is_known_by_every_spelling_of_its_path() {
     let lab = Lab::new();
     let shell = lab.copy(Path::new("/bin/dash"), "shell");
     let path = lab.path("bound");
-    fs::write(&path, format!("#!{}\nread -r command; [ \"$command\" = work ] || kill -0 1\n", shell.display()))
-        .unwrap();
+    fs::write(
+        &path,
+        format!("#!{}\nread -r command; [ \"$command\" = work ] || kill -0 1\n", shell.display()),
+    )
+    .unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     let policy = lab.learn(&path, &[(&[], "work")]);
     let folder = lab.path("");

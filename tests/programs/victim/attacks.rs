@@ -128,7 +128,7 @@ fn int80() -> bool {
 /// getpid by the x32 ABI; few kernels have it, and the number is foreign to all of them.
 fn x32() -> bool {
     // SAFETY: no memory is involved.
-    let got = unsafe { libc::syscall(39 | 0x4000_0000) };
+    let got = unsafe { libc::syscall(0x4000_0000 + libc::SYS_getpid) };
     got > 0 || std::io::Error::last_os_error().raw_os_error() == Some(libc::ENOSYS)
 }
 
@@ -153,9 +153,9 @@ fn stray_sigreturn() -> bool {
     };
     let landing: extern "C" fn() -> ! = landed;
     let stack = (&raw mut STACK).cast::<u8>().wrapping_add(4096 * 16 - 8);
-    set(libc::REG_RIP, landing as usize as i64);
+    set(libc::REG_RIP, (landing as usize).cast_signed() as i64);
     // A function expects the stack as a call leaves it.
-    set(libc::REG_RSP, stack as usize as i64);
+    set(libc::REG_RSP, (stack as usize).cast_signed() as i64);
     set(libc::REG_EFL, 0x202);
     // cs, and ss at the top (arch/x86/include/asm/segment.h).
     set(libc::REG_CSGSFS, 0x33 | 0x2b << 48);
@@ -165,7 +165,7 @@ fn stray_sigreturn() -> bool {
     unsafe { sigreturn(&raw const frame) }
 }
 
-/// The kernel takes the frame from the stack pointer (arch/x86/kernel/signal_64.c).
+/// The kernel takes the frame from the stack pointer (`arch/x86/kernel/signal_64.c`).
 #[unsafe(naked)]
 unsafe extern "C" fn sigreturn(frame: *const libc::ucontext_t) -> ! {
     naked_asm!("mov rsp, rdi", "mov eax, 15", "syscall", "ud2")
