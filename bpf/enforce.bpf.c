@@ -323,17 +323,16 @@ static __noinline __u32 sysfsm_find_script(struct linux_binprm *bprm)
 	return index ? *index : 0;
 }
 
-/* The bytes of a path up to the end of its last slash. */
-static __noinline __u32 sysfsm_directory(const char *path)
+/* The bytes of a path up to the end of its last slash. Without a branch: the verifier would follow
+ * 2^256 ways.
+ */
+static __always_inline __u64 sysfsm_directory(const char *text)
 {
-	char text[SYSFSM_PATH] = {};
 	__u64 last = 0;
 	__u64 slash;
 
-	if (bpf_probe_read_kernel_str(text, sizeof(text), path) < 0)
-		return 0;
-	for (__u64 i = 0; i < sizeof(text); i++) {
-		/* All ones at a slash. Without a branch: the verifier would follow 2^256 ways. */
+	for (__u64 i = 0; i < SYSFSM_NAME; i++) {
+		/* All ones at a slash. */
 		slash = ((__u64)(__u8)(text[i] ^ '/') - 1) >> 63;
 		slash = -slash;
 		barrier_var(slash);
@@ -344,14 +343,19 @@ static __noinline __u32 sysfsm_directory(const char *path)
 
 static __noinline __u32 sysfsm_find_name(struct linux_binprm *bprm)
 {
+	const char *name = (const char *)bprm->file->f_path.dentry->d_name.name;
+	/* One text for the path and the name: the calls of a program share 512 bytes of stack. */
 	struct sysfsm_name key = {};
 	const __u32 *index;
-	const char *name;
 
-	if (bprm->interp != bprm->filename)
-		name = bprm->filename + sysfsm_directory(bprm->filename);
-	else
-		name = (const char *)bprm->file->f_path.dentry->d_name.name;
+	/* Of a script only the path of the exec is left. */
+	if (bprm->interp != bprm->filename) {
+		name = bprm->filename;
+		if (bpf_probe_read_kernel_str(key.text, sizeof(key.text), name) < 0)
+			return 0;
+		name += sysfsm_directory(key.text);
+		__builtin_memset(&key, 0, sizeof(key));
+	}
 	if (bpf_probe_read_kernel_str(key.text, sizeof(key.text), name) < 0)
 		return 0;
 	index = bpf_map_lookup_elem(&names, &key);

@@ -8,7 +8,7 @@ use sysfsm::machine::{Depth, Learner};
 use sysfsm::policy::parse;
 use sysfsm::trace::{Member, Reader};
 
-const HOW_LONG: Duration = Duration::from_secs(30);
+const HOW_LONG: Duration = Duration::from_secs(60);
 
 /// splitmix64.
 struct Random(u64);
