@@ -12,10 +12,11 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo -E env PATH=$$PATH")
 BUILD_PACKAGES := gcc libc6-dev make pkg-config clang libelf-dev zlib1g-dev linux-libc-dev
 TEST_PACKAGES := strace clang-format binutils coreutils tar gzip xz-utils findutils grep perl python3 \
 	sqlite3 nginx-light redis-server redis-tools apache2-utils curl procps util-linux
+VM_PACKAGES := qemu-system-x86 busybox-static debian-archive-keyring
 INSTALL := $(SUDO) bash tests/install-packages.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-build build demo test check policies install clean
+.PHONY: help deps deps-build build demo test test-vm check policies install clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -36,6 +37,11 @@ demo: build ## trace a program, learn its policy, enforce it, attack it (as root
 test: deps ## run every test: readers, machine, policies, and enforcement on this kernel (as root)
 	$(CARGO) build --release --all-targets
 	$(SUDO) $(CARGO) test --release --no-fail-fast
+
+test-vm: deps ## run the kernel tests on stock kernels, in virtual machines
+	@$(INSTALL) $(VM_PACKAGES)
+	$(CARGO) build --release --all-targets
+	bash tests/vm/run.sh
 
 check: deps ## formatting and lints
 	$(CARGO) fmt --check

@@ -222,6 +222,7 @@ impl Printer<'_> {
                 "frames_dropped": totals.frames_dropped,
                 "spares": totals.spares,
                 "threads_refused": totals.threads_refused,
+                "missed": totals.missed,
                 "adopted": totals.adopted,
             });
             self.line(&event.to_string());
@@ -238,6 +239,7 @@ impl Printer<'_> {
             (totals.kills_failed, "kill that the kernel refused"),
             (totals.threads_refused, "thread whose state found no room (its process was killed, or, only logging, went on unwatched)"),
             (totals.frames_dropped, "signal frame dropped past the limit"),
+            (totals.missed, "event of some process that the kernel did not show (two tasks at once in one program)"),
         ] {
             if count > 0 {
                 report::warn(&format!("{count} × {what}"), "");

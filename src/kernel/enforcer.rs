@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::time::Duration;
 
 /// How policies are enforced.
@@ -174,7 +174,22 @@ impl Enforcer {
                 totals.add(&counters);
             }
         }
+        totals.missed = self.missed()?;
         Ok(totals)
+    }
+
+    /// How often the kernel has left out one of the attached programs.
+    fn missed(&self) -> Result<u64, KernelError> {
+        let mut missed = 0;
+        for (program, _) in tracepoints(&self.skel) {
+            let path = format!("/proc/self/fdinfo/{}", program.as_fd().as_raw_fd());
+            let text = std::fs::read_to_string(path).map_err(KernelError::Proc)?;
+            missed += text
+                .lines()
+                .find_map(|line| line.strip_prefix("recursion_misses:")?.trim().parse::<u64>().ok())
+                .unwrap_or(0);
+        }
+        Ok(missed)
     }
 
     /// Takes the programs off. Threads are not watched any more.

@@ -253,7 +253,7 @@ impl Report {
         let of = |kind: &str| events.iter().filter(|e| e["event"] == kind).cloned().collect::<Vec<_>>();
         let one = |kind: &str| of(kind).pop().unwrap_or_else(|| panic!("no {kind} event in {stdout}"));
         let report = Report { start: one("start"), violations: of("violation"), stop: one("stop") };
-        for total in ["kills_failed", "events_lost", "threads_refused", "frames_dropped"] {
+        for total in ["kills_failed", "events_lost", "threads_refused", "frames_dropped", "missed"] {
             assert_eq!(report.stop[total], 0, "{total} in {}", report.stop);
         }
         report

@@ -35,7 +35,8 @@ fn spare_places_are_as_good_as_storage() {
         });
         assert_eq!((violations, totals.threads_refused), (0, 0), "{totals:?}");
         assert!(totals.judged > 8000, "{totals:?}");
-        assert_eq!(totals.spares > 2000, all_spares, "{totals:?}");
+        // Without the option some may be needed too: all of them where the kernel has no storage to give.
+        assert!(totals.spares > 2000 || !all_spares, "{totals:?}");
 
         let options = Options { log_only: true, ..options };
         let (totals, violations) = enforce(&policy, options, || {
@@ -53,7 +54,7 @@ fn without_any_place_the_creator_is_killed() {
     let policy = lab.learn_at("1", &crowd, &[(&["1", "20"], "")]);
     let options = Options { spares_only: true, ..Options::default() };
     // Fewer threads at once than there are places, and more.
-    for (threads, dies) in [("900", false), ("1200", true)] {
+    for (threads, dies) in [("4000", false), ("4200", true)] {
         let (totals, violations) = enforce(&policy, options, || {
             let ended = lab.run(&crowd, &["1", threads], "");
             // The crowd's process dies, and the first one says so.
