@@ -44,7 +44,7 @@ struct {
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
+	__uint(max_entries, 1024);
 	__type(key, struct sysfsm_tid);
 	__type(value, struct sysfsm_thread);
 } spares SEC(".maps");

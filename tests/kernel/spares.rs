@@ -54,7 +54,7 @@ fn without_any_place_the_creator_is_killed() {
     let policy = lab.learn_at("1", &crowd, &[(&["1", "20"], "")]);
     let options = Options { spares_only: true, ..Options::default() };
     // Fewer threads at once than there are places, and more.
-    for (threads, dies) in [("4000", false), ("4200", true)] {
+    for (threads, dies) in [("900", false), ("1200", true)] {
         let (totals, violations) = enforce(&policy, options, || {
             let ended = lab.run(&crowd, &["1", threads], "");
             // The crowd's process dies, and the first one says so.
