@@ -92,9 +92,9 @@ fn parse_unistd(text: &str) -> BTreeMap<u32, String> {
         .collect()
 }
 
-/// The BPF objects: what `enforce` loads, what finds a file's numbers, and the one through which the tests drive the same step.
+/// The BPF objects: what `enforce` loads, what finds a file's numbers, what is tried on a kernel, and the one through which the tests drive the same step.
 #[cfg(feature = "kernel")]
-const OBJECTS: [&str; 3] = ["enforce", "identify", "step_test"];
+const OBJECTS: [&str; 4] = ["enforce", "identify", "probe", "step_test"];
 
 #[cfg(feature = "kernel")]
 fn skeletons(out: &Path, unistd: &str) {

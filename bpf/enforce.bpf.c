@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * The programs: what happens to a thread (exec, birth, signal, system call) becomes a step, and a
- * violation becomes an event and a SIGKILL.
+ * violation becomes an event, and a sentence: SIGKILL, or the refusal of this call.
  *
- * BTF tracepoints and nothing else: tracefs and perf events are often locked down.
+ * They decide at BTF tracepoints: tracefs and perf events are often locked down.
  */
 #include <stdbool.h>
 #include <linux/bpf.h>
@@ -14,73 +14,16 @@
 #include "kernel.h"
 #include "maps.h"
 #include "step.h"
+#include "threads.h"
+#include "identity.h"
+#include "veto.h"
 
-#define SYSFSM_SIGKILL 9
 #define SYSFSM_TS_COMPAT 0x0002 /* arch/x86/include/asm/thread_info.h */
 #define SYSFSM_X32_BIT 0x40000000u /* __X32_SYSCALL_BIT */
 #define SYSFSM_SIGN_BIT 0x80000000u /* a number below zero is of no ABI, just unknown */
 #define SYSFSM_HANDLER_MIN 2 /* 0 is SIG_DFL, 1 is SIG_IGN */
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
-
-/* Whether there are policies of these kinds, so that an exec does not look for them in vain. */
-const volatile bool names_used = false;
-const volatile bool scripts_used = false;
-/* For the tests: no thread gets storage, so that every one is a spare. */
-const volatile bool spares_only = false;
-
-/* State of the watched threads. */
-struct {
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct sysfsm_thread);
-} threads SEC(".maps");
-
-/*
- * State of watched threads that got no storage when they were born or exec'd: creation fails while
- * this CPU is inside the storage's code for another task, of an exiting one, say
- * (bpf_task_storage_trylock, kernel/bpf/bpf_task_storage.c). They move there at their next call.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
-	__type(key, struct sysfsm_tid);
-	__type(value, struct sysfsm_thread);
-} spares SEC(".maps");
-
-/* How many they are: nobody looks for one in vain. */
-__u64 spares_used = 0;
-
-/* A thread of zeros, to begin one with: too large for the stack. Never written. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct sysfsm_thread);
-} blanks SEC(".maps");
-
-/* Which policy an executable has: by its file, by its file's name, by a script's path. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1);
-	__type(key, struct sysfsm_file);
-	__type(value, __u32);
-} binaries SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1);
-	__type(key, struct sysfsm_name);
-	__type(value, __u32);
-} names SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1);
-	__type(key, struct sysfsm_script);
-	__type(value, __u32);
-} scripts SEC(".maps");
 
 /* Process id → what it is taken for, while running processes are adopted. */
 struct {
@@ -98,111 +41,6 @@ struct {
 /* Puts the event's type into the BTF, from which the skeleton makes the Rust type. */
 const struct sysfsm_event *event_type = NULL;
 
-static __always_inline struct sysfsm_tid sysfsm_tid(struct task_struct *task)
-{
-	struct sysfsm_tid tid = { .began = task->start_time, .tid = task->pid };
-
-	return tid;
-}
-
-static __noinline struct sysfsm_thread *sysfsm_spare(struct task_struct *task)
-{
-	struct sysfsm_tid tid = sysfsm_tid(task);
-
-	return bpf_map_lookup_elem(&spares, &tid);
-}
-
-static __noinline int sysfsm_spare_delete(struct task_struct *task)
-{
-	struct sysfsm_tid tid = sysfsm_tid(task);
-
-	if (!bpf_map_delete_elem(&spares, &tid))
-		__sync_fetch_and_add(&spares_used, -1);
-	return 0;
-}
-
-/* The state of a thread, NULL if it is not watched. */
-static __always_inline struct sysfsm_thread *sysfsm_thread(struct task_struct *task)
-{
-	struct sysfsm_thread *thread = NULL;
-
-	if (task->bpf_storage)
-		thread = bpf_task_storage_get(&threads, task, 0, 0);
-	if (!thread && spares_used)
-		thread = sysfsm_spare(task);
-	return thread && thread->policy ? thread : NULL;
-}
-
-/*
- * A thread that has to be watched and cannot be, both places having no room: it must not go on
- * unwatched (unless watching is all that there is).
- */
-static __noinline int sysfsm_refuse(bool only_log)
-{
-	struct sysfsm_counters *counts = sysfsm_counters();
-
-	if (counts)
-		counts->threads_refused++;
-	return only_log ? 0 : bpf_send_signal(SYSFSM_SIGKILL);
-}
-
-/* Begins to watch a thread, its state a copy of `from`. NULL if there is no room. */
-static __always_inline struct sysfsm_thread *sysfsm_watch(struct task_struct *task,
-							  struct sysfsm_thread *from)
-{
-	struct sysfsm_thread *thread = NULL;
-	struct sysfsm_counters *counts;
-	struct sysfsm_tid tid;
-
-	if (!spares_only)
-		thread = bpf_task_storage_get(&threads, task, from, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (thread)
-		return thread;
-	tid = sysfsm_tid(task);
-	if (bpf_map_update_elem(&spares, &tid, from, BPF_NOEXIST))
-		return NULL;
-	__sync_fetch_and_add(&spares_used, 1);
-	counts = sysfsm_counters();
-	if (counts)
-		counts->spares++;
-	return bpf_map_lookup_elem(&spares, &tid);
-}
-
-/* The same, from zero: to be bound. What a former policy has left is overwritten. */
-static __always_inline struct sysfsm_thread *sysfsm_begin(struct task_struct *task)
-{
-	struct sysfsm_thread *thread = NULL;
-	struct sysfsm_thread *blank;
-	__u32 zero = 0;
-
-	if (task->bpf_storage)
-		thread = bpf_task_storage_get(&threads, task, 0, 0);
-	if (thread)
-		return thread;
-	blank = bpf_map_lookup_elem(&blanks, &zero);
-	return blank ? sysfsm_watch(task, blank) : NULL;
-}
-
-/* Gives a spare its storage, if there is any now. */
-static __noinline int sysfsm_settle(struct task_struct *task)
-{
-	struct sysfsm_thread *spare = sysfsm_spare(task);
-
-	if (spare && bpf_task_storage_get(&threads, task, spare, BPF_LOCAL_STORAGE_GET_F_CREATE))
-		sysfsm_spare_delete(task);
-	return 0;
-}
-
-/* No more a watched thread. */
-static __always_inline void sysfsm_release(struct task_struct *task, struct sysfsm_thread *thread)
-{
-	/* The deletions may fail for a moment; this does not. */
-	thread->policy = 0;
-	bpf_task_storage_delete(&threads, task);
-	if (spares_used)
-		sysfsm_spare_delete(task);
-}
-
 /* A call that was judged to be a violation. */
 struct sysfsm_violation {
 	__u32 nr;
@@ -211,25 +49,46 @@ struct sysfsm_violation {
 	__u8 abi;
 };
 
+/* What is done about it. A call that nothing refuses is not denied: its process is killed. */
+static __always_inline __u8 sysfsm_action(const struct sysfsm_thread *thread,
+					  const struct sysfsm_violation *violation)
+{
+	__u32 nr = violation->nr;
+
+	if (thread->action != SYSFSM_DENY || violation->abi != SYSFSM_X86_64)
+		return thread->action;
+	/* The kernel has no such call, and says so. */
+	if (nr >= SYSFSM_CALLS)
+		return SYSFSM_DENY;
+	return refusable[nr] ? SYSFSM_DENY : SYSFSM_KILL;
+}
+
 static __noinline int sysfsm_report(struct sysfsm_thread *thread, struct pt_regs *regs,
 				    const struct sysfsm_violation *violation)
 {
 	struct sysfsm_counters *counts = sysfsm_counters();
+	__u8 action = sysfsm_action(thread, violation);
 	__u64 id = bpf_get_current_pid_tgid();
 	struct sysfsm_event *event;
 	__u8 kill_failed = 0;
 
+	/* First of all: nothing that follows may fail before it. */
+	if (action == SYSFSM_KILL)
+		thread->sentence = SYSFSM_CONDEMNED;
+	else if (action == SYSFSM_DENY)
+		thread->sentence = SYSFSM_DENIED;
+	/* Fails for the machine's first process, and in an exiting one. */
+	if (action == SYSFSM_KILL)
+		kill_failed = bpf_send_signal(SYSFSM_SIGKILL) != 0;
 	if (!counts)
 		return 0;
 	counts->violations++;
-	if (!thread->follow) {
-		/* Fails for the machine's first process, and in an exiting one. */
-		kill_failed = bpf_send_signal(SYSFSM_SIGKILL) != 0;
-		if (kill_failed)
-			counts->kills_failed++;
-		else
-			counts->kills++;
-	}
+	if (action == SYSFSM_DENY)
+		counts->denials++;
+	else if (action == SYSFSM_KILL && kill_failed)
+		counts->kills_failed++;
+	else if (action == SYSFSM_KILL)
+		counts->kills++;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
 		counts->events_lost++;
@@ -250,10 +109,19 @@ static __noinline int sysfsm_report(struct sysfsm_thread *thread, struct pt_regs
 	event->nr = violation->nr;
 	event->verdict = violation->verdict;
 	event->abi = violation->abi;
-	event->action = thread->follow ? SYSFSM_LOG : SYSFSM_KILL;
+	event->action = action;
 	event->kill_failed = kill_failed;
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 	bpf_ringbuf_submit(event, 0);
+	return 0;
+}
+
+/* A thread begins a call under a sentence: a denial is over, the child of a condemned one dies. */
+static __noinline int sysfsm_serve(struct sysfsm_thread *thread)
+{
+	if (thread->sentence == SYSFSM_CONDEMNED)
+		return bpf_send_signal(SYSFSM_SIGKILL);
+	thread->sentence = SYSFSM_FREE;
 	return 0;
 }
 
@@ -277,6 +145,8 @@ int BPF_PROG(handle_sys_enter, struct pt_regs *regs, long id)
 	counts = sysfsm_counters();
 	if (counts)
 		counts->judged++;
+	if (thread->sentence)
+		sysfsm_serve(thread);
 	violation.state = thread->top.state;
 	if (task->thread_info.status & SYSFSM_TS_COMPAT)
 		violation.abi = SYSFSM_I386;
@@ -291,95 +161,6 @@ int BPF_PROG(handle_sys_enter, struct pt_regs *regs, long id)
 	return 0;
 }
 
-/*
- * A script's policy, by the path of the exec: the interpreter's file is all that the kernel still
- * has of it here (fs/exec.c, exec_binprm). The path counts from the root or the working directory.
- */
-static __noinline __u32 sysfsm_find_script(struct linux_binprm *bprm)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	const char *path = bprm->filename;
-	struct sysfsm_script key = {};
-	const __u32 *index;
-	char head[2] = {};
-
-	if (bpf_probe_read_kernel(head, sizeof(head), path))
-		return 0;
-	sysfsm_file(&key.from, head[0] == '/' ? task->fs->root.dentry->d_inode
-					      : task->fs->pwd.dentry->d_inode);
-	for (int i = 0; i < 4; i++) {
-		if (head[0] == '/')
-			path += 1;
-		else if (head[0] == '.' && head[1] == '/')
-			path += 2;
-		else
-			break;
-		if (bpf_probe_read_kernel(head, sizeof(head), path))
-			return 0;
-	}
-	if (bpf_probe_read_kernel_str(key.path, sizeof(key.path), path) < 0)
-		return 0;
-	index = bpf_map_lookup_elem(&scripts, &key);
-	return index ? *index : 0;
-}
-
-/* The bytes of a path up to the end of its last slash. Without a branch: the verifier would follow
- * 2^256 ways.
- */
-static __always_inline __u64 sysfsm_directory(const char *text)
-{
-	__u64 last = 0;
-	__u64 slash;
-
-	for (__u64 i = 0; i < SYSFSM_NAME; i++) {
-		/* All ones at a slash. */
-		slash = ((__u64)(__u8)(text[i] ^ '/') - 1) >> 63;
-		slash = -slash;
-		barrier_var(slash);
-		last = (last & ~slash) | ((i + 1) & slash);
-	}
-	return last;
-}
-
-static __noinline __u32 sysfsm_find_name(struct linux_binprm *bprm)
-{
-	const char *name = (const char *)bprm->file->f_path.dentry->d_name.name;
-	/* One text for the path and the name: the calls of a program share 512 bytes of stack. */
-	struct sysfsm_name key = {};
-	const __u32 *index;
-
-	/* Of a script only the path of the exec is left. */
-	if (bprm->interp != bprm->filename) {
-		name = bprm->filename;
-		if (bpf_probe_read_kernel_str(key.text, sizeof(key.text), name) < 0)
-			return 0;
-		name += sysfsm_directory(key.text);
-		__builtin_memset(&key, 0, sizeof(key));
-	}
-	if (bpf_probe_read_kernel_str(key.text, sizeof(key.text), name) < 0)
-		return 0;
-	index = bpf_map_lookup_elem(&names, &key);
-	return index ? *index : 0;
-}
-
-/* The policy of the binary that was just exec'd, or 0. */
-static __always_inline __u32 sysfsm_find(struct linux_binprm *bprm)
-{
-	struct sysfsm_file key;
-	const __u32 *index;
-	__u32 found = 0;
-
-	if (bprm->interp == bprm->filename) {
-		sysfsm_file(&key, bprm->file->f_inode);
-		index = bpf_map_lookup_elem(&binaries, &key);
-		found = index ? *index : 0;
-	} else if (scripts_used) {
-		/* An interpreter came in between: a script has the policy of its own path. */
-		found = sysfsm_find_script(bprm);
-	}
-	return found || !names_used ? found : sysfsm_find_name(bprm);
-}
-
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(handle_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
@@ -387,6 +168,9 @@ int BPF_PROG(handle_exec, struct task_struct *task, int old_pid, struct linux_bi
 	const struct sysfsm_policy *policy;
 	__u32 index = sysfsm_find(bprm);
 
+	/* It is dead already; no other binary saves it. */
+	if (thread && thread->sentence == SYSFSM_CONDEMNED)
+		return 0;
 	if (!index && thread) {
 		index = thread->policy;
 		policy = bpf_map_lookup_elem(&policies, &index);
@@ -417,7 +201,7 @@ int BPF_PROG(handle_newtask, struct task_struct *task, unsigned long clone_flags
 
 	/* The copy is taken inside the creator's call, so its last symbol is that call. */
 	if (parent && !sysfsm_watch(task, parent))
-		sysfsm_refuse(parent->follow);
+		sysfsm_refuse(parent->action == SYSFSM_LOG);
 	return 0;
 }
 

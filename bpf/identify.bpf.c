@@ -24,6 +24,7 @@ int handle_open_file(struct bpf_iter__task_file *ctx)
 
 	if (!task || !file || (__u32)task->tgid != bpf_get_current_pid_tgid() >> 32)
 		return 0;
+	found.tgid = task->tgid;
 	sysfsm_file(&found.file, file->f_inode);
 	bpf_seq_write(ctx->meta->seq, &found, sizeof(found));
 	return 0;

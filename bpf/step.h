@@ -33,7 +33,7 @@ static __always_inline void sysfsm_bind(struct sysfsm_thread *thread, __u32 inde
 					const struct sysfsm_policy *policy, bool adopted)
 {
 	thread->policy = index;
-	thread->follow = policy->action == SYSFSM_LOG;
+	thread->action = policy->action;
 	thread->head = 0;
 	thread->below = 0;
 	thread->unknown_returns = adopted ? SYSFSM_FRAMES - 1 : 0;
@@ -180,7 +180,7 @@ static __noinline int sysfsm_call_slow(struct sysfsm_thread *thread, __u32 nr)
 			return SYSFSM_ALLOWED;
 		}
 	}
-	if (verdict != SYSFSM_ALLOWED && !thread->follow)
+	if (verdict != SYSFSM_ALLOWED && thread->action != SYSFSM_LOG)
 		return verdict;
 	if (state == policy->lost)
 		seen = &thread->top.seen;
@@ -222,7 +222,7 @@ static __always_inline int sysfsm_foreign(struct sysfsm_thread *thread)
 	const struct sysfsm_policy *policy;
 	__u32 index = thread->policy;
 
-	if (thread->follow) {
+	if (thread->action == SYSFSM_LOG) {
 		policy = bpf_map_lookup_elem(&policies, &index);
 		if (policy)
 			sysfsm_frame_init(&thread->top, policy->lost, SYSFSM_NONE);

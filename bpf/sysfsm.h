@@ -32,6 +32,14 @@ enum sysfsm_verdict {
 enum sysfsm_action {
 	SYSFSM_KILL = 0,
 	SYSFSM_LOG = 1,
+	SYSFSM_DENY = 2,
+};
+
+/* Whether a thread is refused wherever a veto looks. */
+enum sysfsm_sentence {
+	SYSFSM_FREE = 0,
+	SYSFSM_DENIED = 1, /* for the call that it is in */
+	SYSFSM_CONDEMNED = 2, /* until it is dead */
 };
 
 enum sysfsm_abi {
@@ -95,12 +103,14 @@ _Static_assert(sizeof(struct sysfsm_frame) == 48, "wire layout");
 /* A watched thread. The frame in use is at a fixed place; the interrupted ones are a ring. */
 struct sysfsm_thread {
 	__u32 policy; /* 0: not watched */
-	__u32 follow; /* after a violation the state follows the call (action log) */
+	__u8 action; /* enum sysfsm_action */
+	__u8 sentence; /* enum sysfsm_sentence */
+	__u16 pad;
 	struct sysfsm_frame top;
 	__u32 head; /* the ring's next free slot */
 	__u32 below; /* frames in the ring */
 	__u32 unknown_returns; /* returns to frames that are not known */
-	__u32 pad;
+	__u32 pad2;
 	struct sysfsm_frame saved[SYSFSM_FRAMES];
 };
 _Static_assert(sizeof(struct sysfsm_thread) == 72 + 48 * SYSFSM_FRAMES, "wire layout");
@@ -125,7 +135,7 @@ _Static_assert(sizeof(struct sysfsm_file) == 16, "wire layout");
 struct sysfsm_open_file {
 	struct sysfsm_file file;
 	__u32 fd;
-	__u32 pad;
+	__u32 tgid; /* of that process, as the kernel counts it */
 };
 _Static_assert(sizeof(struct sysfsm_open_file) == 24, "wire layout");
 
@@ -148,6 +158,19 @@ struct sysfsm_adoptee {
 	__u32 pad;
 };
 _Static_assert(sizeof(struct sysfsm_adoptee) == 24, "wire layout");
+
+/* A BPF object of the enforcer's. */
+enum sysfsm_object_kind {
+	SYSFSM_MAP = 0,
+	SYSFSM_PROGRAM = 1,
+	SYSFSM_LINK = 2,
+};
+
+struct sysfsm_object {
+	__u32 kind;
+	__u32 id;
+};
+_Static_assert(sizeof(struct sysfsm_object) == 8, "wire layout");
 
 /* A violation. */
 struct sysfsm_event {
@@ -173,12 +196,15 @@ struct sysfsm_counters {
 	__u64 violations;
 	__u64 kills;
 	__u64 kills_failed;
+	__u64 denials;
+	__u64 vetoes; /* refusals at choke points: a call may meet several */
+	__u64 protections; /* what watched threads tried on the enforcer or its BPF objects */
 	__u64 events_lost;
 	__u64 frames_dropped;
 	__u64 spares; /* threads whose state is, or was, in the map `spares` */
 	__u64 threads_refused; /* no room for a thread's state: its process was killed */
 	__u64 adopted;
 };
-_Static_assert(sizeof(struct sysfsm_counters) == 72, "wire layout");
+_Static_assert(sizeof(struct sysfsm_counters) == 96, "wire layout");
 
 #endif /* SYSFSM_H */

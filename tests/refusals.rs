@@ -50,12 +50,14 @@ fn an_action_or_a_level_that_cannot_be_kept() {
     let dir = folder();
     let dir = dir.path();
     let prog = dir.join("prog").display().to_string();
+    let at_most_kill = ["--at-most", "kill"];
     let deny = policy(dir, "deny.json", &prog, "\"action\": \"deny\",");
-    fails(&enforce(dir, &[&deny], &[]), &["deny", "veto", &prog]);
+    fails(&enforce(dir, &[&deny], &at_most_kill), &["deny", "veto", &prog]);
     assert!(enforce(dir, &[&deny], &["--log-only"]).status.success());
     let kill = policy(dir, "kill.json", &prog, "");
     for level in ["contain", "prevent"] {
-        fails(&enforce(dir, &[&kill], &["--require", level]), &["level `kill`", level, "--require kill"]);
+        let options = ["--require", level, "--at-most", "kill"];
+        fails(&enforce(dir, &[&kill], &options), &["level `kill`", level, "--require kill"]);
     }
     assert!(enforce(dir, &[&kill], &["--require", "kill"]).status.success());
 }
@@ -135,6 +137,17 @@ fn doctor_says_what_this_kernel_offers() {
     let output = Command::new(env!("CARGO_BIN_EXE_sysfsm")).args(["doctor", "--json"]).output().unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{stdout}");
-    let last: serde_json::Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
-    assert_eq!(last, serde_json::json!({"event": "level", "level": "kill"}));
+    let lines: Vec<serde_json::Value> =
+        stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let found = |name: &str| lines.iter().any(|l| l["name"] == name && l["found"] == true);
+    let level = if (found("lsm_programs") || found("fmod_ret")) && found("fmod_ret_syscalls") {
+        "prevent"
+    } else if found("lsm_programs") || found("fmod_ret") {
+        "contain"
+    } else {
+        "kill"
+    };
+    let last = lines.last().unwrap();
+    assert_eq!((&last["event"], &last["level"]), (&"level".into(), &level.into()));
+    assert_eq!(last["next"].is_null(), level == "prevent", "what leads to the next level: {last}");
 }

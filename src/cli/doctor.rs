@@ -14,25 +14,42 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let findings = probe::probe();
-    // Each depends on the one before, and is left out where that failed.
-    let level = findings.iter().all(|f| f.found).then_some(Level::Kill);
-    for finding in &findings {
+    let report = probe::probe();
+    for finding in &report.findings {
         output::line(&if args.json {
-            json!({"event": "capability", "name": finding.name, "found": finding.found, "detail": finding.detail})
-                .to_string()
+            json!({
+                "event": "capability",
+                "name": finding.name,
+                "found": finding.found,
+                "needed": finding.needed,
+                "detail": finding.detail,
+            })
+            .to_string()
         } else {
-            let mark = if finding.found { "yes" } else { "NO " };
-            format!("{mark}  {:<10} {}", finding.name, finding.detail)
+            let mark = match (finding.found, finding.needed) {
+                (true, _) => "yes",
+                (false, true) => "NO ",
+                (false, false) => "no ",
+            };
+            format!("{mark}  {:<18} {}", finding.name, finding.detail)
         })?;
     }
     output::line(&if args.json {
-        json!({"event": "level", "level": level.map(Level::as_str)}).to_string()
+        json!({"event": "level", "level": report.level.map(Level::as_str), "next": report.next}).to_string()
     } else {
-        match level {
-            Some(level) => format!("level: {level} (a violating call's process is killed; the call itself may still take effect)"),
-            None => "level: none (enforce does not start here)".into(),
-        }
+        let level = report.level.map_or("none: enforce does not start here".into(), |level| {
+            format!("{level}: {}", promise(level))
+        });
+        let next = report.next.as_ref().map_or(String::new(), |next| format!("\nnext:  {next}"));
+        format!("level: {level}{next}")
     })?;
-    Ok(if level.is_some() { ExitCode::SUCCESS } else { ExitCode::from(2) })
+    Ok(if report.level.is_some() { ExitCode::SUCCESS } else { ExitCode::from(2) })
+}
+
+fn promise(level: Level) -> &'static str {
+    match level {
+        Level::Kill => "a violating call's process is killed; the call itself may still take effect",
+        Level::Contain => "a violating call is refused wherever it asks the LSMs, before it takes effect",
+        Level::Prevent => "a violating call is refused before it takes effect",
+    }
 }

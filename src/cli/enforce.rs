@@ -26,8 +26,14 @@ pub(super) struct Args {
     #[arg(long)]
     log_only: bool,
     /// Refuse to start below this level: prevent, contain or kill
-    #[arg(long, value_name = "LEVEL", default_value_t = Level::Kill)]
-    require: Level,
+    #[arg(long, value_name = "LEVEL")]
+    require: Option<Level>,
+    /// Use no stronger level than this: fewer hooks, a quicker start
+    #[arg(long, value_name = "LEVEL", default_value_t = Level::Prevent)]
+    at_most: Level,
+    /// Let watched programs signal, trace and change the enforcer and its BPF objects
+    #[arg(long)]
+    no_self_protect: bool,
     /// Print events as JSON, one a line
     #[arg(long)]
     json: bool,
@@ -42,7 +48,13 @@ const WAIT: Duration = Duration::from_millis(100);
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let policies: Vec<Policy> = policy::load(&args.policies)?.into_iter().map(|l| l.policy).collect();
     let signals = Signals::register()?;
-    let options = Options { log_only: args.log_only, require: args.require, ..Options::default() };
+    let options = Options {
+        log_only: args.log_only,
+        require: args.require,
+        at_most: args.at_most,
+        self_protect: !args.no_self_protect,
+        ..Options::default()
+    };
     let mut enforcer = Enforcer::start(&policies, options)?;
     let mut printer =
         Printer { json: args.json, policies: &policies, out: BufWriter::new(io::stdout()), closed: false };
@@ -144,12 +156,16 @@ impl Printer<'_> {
         let transitions: usize = self.policies.iter().map(|p| p.machine.transitions()).sum();
         let totals = enforcer.totals()?;
         let level = enforcer.level();
+        let (hooks, functions) = enforcer.chokes();
         if self.json {
             let event = json!({
                 "event": "start",
                 "time": stamp(SystemTime::now()),
                 "version": env!("CARGO_PKG_VERSION"),
                 "level": level.as_str(),
+                "hooks": hooks,
+                "functions": functions,
+                "left_out": enforcer.left_out(),
                 "log_only": log_only,
                 "policies": self.policies.len(),
                 "transitions": transitions,
@@ -157,8 +173,14 @@ impl Printer<'_> {
             });
             self.line(&event.to_string());
         } else {
-            let what =
-                if log_only { "watching (log only)".into() } else { format!("enforcing at level {level}") };
+            let what = match (log_only, level) {
+                (true, _) => "watching (log only)".into(),
+                (false, Level::Kill) => format!("enforcing at level {level}"),
+                (false, Level::Contain) => format!("enforcing at level {level} ({hooks} hooks)"),
+                (false, Level::Prevent) => {
+                    format!("enforcing at level {level} ({hooks} hooks, {functions} functions)")
+                }
+            };
             eprintln!(
                 "{what}: {}, {}; {} adopted",
                 if self.policies.len() == 1 {
@@ -196,6 +218,7 @@ impl Printer<'_> {
         let done = match (violation.action, found.kill_failed) {
             ("kill", false) => "killed",
             ("kill", true) => "NOT KILLED: the kernel refused",
+            ("deny", _) => "denied",
             _ => "logged",
         };
         self.line(&format!(
@@ -218,6 +241,9 @@ impl Printer<'_> {
                 "violations": totals.violations,
                 "kills": totals.kills,
                 "kills_failed": totals.kills_failed,
+                "denials": totals.denials,
+                "vetoes": totals.vetoes,
+                "protections": totals.protections,
                 "events_lost": totals.events_lost,
                 "frames_dropped": totals.frames_dropped,
                 "spares": totals.spares,
@@ -228,8 +254,12 @@ impl Printer<'_> {
             self.line(&event.to_string());
             return;
         }
+        let denials = match totals.denials {
+            0 => String::new(),
+            some => format!("{}, ", counted(some, "denial")),
+        };
         eprintln!(
-            "judged {}: {}, {}, {} lost",
+            "judged {}: {}, {}, {denials}{} lost",
             counted(totals.judged, "call"),
             counted(totals.violations, "violation"),
             counted(totals.kills, "kill"),
@@ -237,6 +267,7 @@ impl Printer<'_> {
         );
         for (count, what) in [
             (totals.kills_failed, "kill that the kernel refused"),
+            (totals.protections, "attempt of a watched program on the enforcer or its BPF objects, refused"),
             (totals.threads_refused, "thread whose state found no room (its process was killed, or, only logging, went on unwatched)"),
             (totals.frames_dropped, "signal frame dropped past the limit"),
             (totals.missed, "event of some process that the kernel did not show (two tasks at once in one program)"),

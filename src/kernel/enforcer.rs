@@ -2,20 +2,23 @@
 
 use super::adopt::{self, Candidate};
 use super::event::{epoch, Reader};
-use super::fill::{self, index_of, StepMaps, Terms};
+use super::fill::{self, index_of, StepMaps};
 use super::identity::{identify, Identities};
 use super::inode::Inodes;
 use super::skeleton::{types, EnforceSkel, EnforceSkelBuilder};
-use super::{log, probe, KernelError, Level, Totals, Violation};
-use crate::policy::{Action, Policy};
+use super::terms::{require, terms};
+use super::veto::Vetoes;
+use super::ways::Ways;
+use super::{log, objects, probe, KernelError, Level, Totals, Violation};
+use crate::policy::Policy;
 use crate::table::{compile, State};
-use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
+use libbpf_rs::skel::{OpenSkel as _, Skel as _, SkelBuilder as _};
 use libbpf_rs::{Link, MapCore as _, MapFlags, ProgramMut, RingBufferBuilder};
 use nix::errno::Errno;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::time::Duration;
 
 /// How policies are enforced.
@@ -23,8 +26,13 @@ use std::time::Duration;
 pub struct Options {
     /// Only report, whatever the policies' actions are.
     pub log_only: bool,
-    /// Refuse to start below this level.
-    pub require: Level,
+    /// Refuse to start below this level. Without one `kill` will do, but for policies that say `deny` nothing less
+    /// than `prevent`.
+    pub require: Option<Level>,
+    /// Use no stronger level than this: fewer hooks, which other processes pass too, and a quicker start.
+    pub at_most: Level,
+    /// Keep watched threads from the enforcer and its BPF objects, where the level allows it.
+    pub self_protect: bool,
     /// Bytes of the ring buffer for events; a power of two, and a multiple of the page size.
     pub ring_bytes: u32,
     /// For tests: as if no thread ever got storage, so that the spare places have to do.
@@ -34,7 +42,14 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         // 8 MiB hold about 70,000 events that nobody has read yet.
-        Options { log_only: false, require: Level::Kill, ring_bytes: 8 << 20, spares_only: false }
+        Options {
+            log_only: false,
+            require: None,
+            at_most: Level::Prevent,
+            self_protect: true,
+            ring_bytes: 8 << 20,
+            spares_only: false,
+        }
     }
 }
 
@@ -42,6 +57,7 @@ impl Default for Options {
 pub struct Enforcer {
     skel: EnforceSkel<'static>,
     links: Vec<Link>,
+    vetoes: Vetoes,
     reader: Reader,
     states: Vec<State>,
 }
@@ -55,14 +71,13 @@ impl Enforcer {
     pub fn start(policies: &[Policy], options: Options) -> Result<Self, KernelError> {
         probe::require_privilege()?;
         probe::require_btf()?;
-        let reached = Level::Kill;
-        if options.require > reached {
-            return Err(KernelError::Level { reached, required: options.require });
-        }
-        let terms = terms(policies, options)?;
         log::capture();
         let mut finder = MaybeUninit::uninit();
         let mut inodes = Inodes::load(&mut finder)?;
+        let ways = Ways::find(&inodes)?;
+        let hoped = ways.level().min(options.at_most);
+        require(hoped, options.require)?;
+        let policy_terms = terms(policies, options, hoped)?;
         let identities = identify(policies, &mut inodes)?;
         let tables = compile(policies.iter().map(|p| &p.machine));
 
@@ -91,7 +106,7 @@ impl Enforcer {
         maps.names.set_max_entries(size(identities.names.len())).map_err(refused)?;
         maps.scripts.set_max_entries(size(identities.scripts.len())).map_err(refused)?;
         maps.events.set_max_entries(options.ring_bytes).map_err(refused)?;
-        let skel = open.load().map_err(refused)?;
+        let mut skel = open.load().map_err(refused)?;
         fill::fill(
             &StepMaps {
                 cells: &skel.maps.cells,
@@ -101,12 +116,25 @@ impl Enforcer {
                 histories: &skel.maps.histories,
             },
             &tables,
-            &terms,
+            &policy_terms,
         )?;
         bind(&skel, &identities)?;
+        let vetoes = Vetoes::attach(&skel, ways, hoped, options.self_protect)?;
+        // What could be tried on one hook may be missing on others.
+        if vetoes.level < hoped {
+            require(vetoes.level, options.require)?;
+            terms(policies, options, vetoes.level)?;
+        }
+        if let Some(data) = skel.maps.bss_data.as_mut() {
+            data.enforcer = inodes.process()?;
+            for (number, refusable) in (0_u32..).zip(&mut data.refusable) {
+                *refusable = u8::from(vetoes.refuses(number));
+            }
+        }
         let states = tables.rows.iter().map(|r| r.state).collect();
-        let mut enforcer = Enforcer { skel, links: Vec::new(), reader: Reader::new(tables), states };
+        let mut enforcer = Enforcer { skel, links: Vec::new(), vetoes, reader: Reader::new(tables), states };
         enforcer.attach()?;
+        enforcer.claim()?;
         enforcer.adopt(&identities, &mut inodes)?;
         Ok(enforcer)
     }
@@ -120,7 +148,19 @@ impl Enforcer {
     /// What it promises.
     #[must_use]
     pub fn level(&self) -> Level {
-        Level::Kill
+        self.vetoes.level
+    }
+
+    /// How many LSM hooks, and how many functions of system calls, refuse what is under a sentence.
+    #[must_use]
+    pub fn chokes(&self) -> (usize, usize) {
+        (self.vetoes.hooks, self.vetoes.functions)
+    }
+
+    /// The choke points that this kernel lacks, or does not let be guarded.
+    #[must_use]
+    pub fn left_out(&self) -> &[String] {
+        &self.vetoes.left_out
     }
 
     /// Waits for violations, `timeout` at the most, and hands over those that there are: at most a few thousand
@@ -195,6 +235,30 @@ impl Enforcer {
     /// Takes the programs off. Threads are not watched any more.
     pub fn detach(&mut self) {
         self.links.clear();
+        // A denial that was its thread's last call must not outlive the end.
+        if let Some(data) = self.skel.maps.bss_data.as_mut() {
+            data.enforcer = 0;
+        }
+        self.vetoes.release();
+    }
+
+    /// Tells the kernel's side which BPF objects are ours.
+    fn claim(&self) -> Result<(), KernelError> {
+        let unknown =
+            |cause: io::Error| KernelError::Fill { map: "objects", entries: 1, cause: cause.into() };
+        let object = self.skel.object();
+        let mut ours = Vec::new();
+        for map in object.maps() {
+            ours.push(objects::map(map.as_fd()).map_err(unknown)?);
+        }
+        for program in object.progs() {
+            ours.push(objects::program(program.as_fd()).map_err(unknown)?);
+        }
+        let links = self.links.iter().map(AsFd::as_fd).chain(self.vetoes.links().iter().map(AsFd::as_fd));
+        for link in links {
+            ours.extend(objects::link(link).map_err(unknown)?);
+        }
+        ours.iter().try_for_each(|object| put(&self.skel.maps.objects, "objects", object, &1_u32))
     }
 
     /// Births, ends and signals before calls and execs, so that no thread is watched whose children or handlers
@@ -263,7 +327,7 @@ impl Enforcer {
 }
 
 /// The programs that are attached, in the order in which they are, with their names.
-pub(super) fn tracepoints<'a>(skel: &'a EnforceSkel<'_>) -> [(&'a ProgramMut<'a>, &'static str); 5] {
+fn tracepoints<'a>(skel: &'a EnforceSkel<'_>) -> [(&'a ProgramMut<'a>, &'static str); 5] {
     let programs = &skel.progs;
     [
         (&programs.handle_newtask, "handle_newtask"),
@@ -272,32 +336,6 @@ pub(super) fn tracepoints<'a>(skel: &'a EnforceSkel<'_>) -> [(&'a ProgramMut<'a>
         (&programs.handle_sys_enter, "handle_sys_enter"),
         (&programs.handle_exec, "handle_exec"),
     ]
-}
-
-/// The policies' terms, if this level can keep them.
-fn terms(policies: &[Policy], options: Options) -> Result<Vec<Terms>, KernelError> {
-    let mut problems = Vec::new();
-    let terms = policies
-        .iter()
-        .map(|policy| {
-            let action = if options.log_only { Action::Log } else { policy.action };
-            if action == Action::Deny {
-                problems.push((
-                    format!(
-                        "the policy for `{}` says `deny`, which needs a veto: level `kill` has none",
-                        policy.binary
-                    ),
-                    "say \"action\": \"kill\", or only watch with --log-only".into(),
-                ));
-            }
-            Terms { action, children: policy.children }
-        })
-        .collect();
-    if problems.is_empty() {
-        Ok(terms)
-    } else {
-        Err(KernelError::Bind(problems))
-    }
 }
 
 fn bind(skel: &EnforceSkel<'_>, identities: &Identities) -> Result<(), KernelError> {

@@ -50,6 +50,12 @@ pub struct Totals {
     pub kills: u64,
     /// Violations where the kernel refused to send it.
     pub kills_failed: u64,
+    /// Violations that were answered with a refusal of the call only.
+    pub denials: u64,
+    /// Refusals at choke points. A call may meet several, or none that asks.
+    pub vetoes: u64,
+    /// What watched threads tried on the enforcer or its BPF objects, and were refused.
+    pub protections: u64,
     /// Violations whose event found no room in the ring buffer.
     pub events_lost: u64,
     /// Frames dropped, handlers being nested past the limit.
@@ -73,6 +79,9 @@ impl Totals {
         self.violations += cpu.violations;
         self.kills += cpu.kills;
         self.kills_failed += cpu.kills_failed;
+        self.denials += cpu.denials;
+        self.vetoes += cpu.vetoes;
+        self.protections += cpu.protections;
         self.events_lost += cpu.events_lost;
         self.frames_dropped += cpu.frames_dropped;
         self.spares += cpu.spares;
@@ -127,7 +136,11 @@ impl Reader {
             number: abi.map(|_| event.nr & !0x4000_0000),
             args: event.args,
             ip: event.ip,
-            action: if event.action == 1 { Action::Log } else { Action::Kill },
+            action: match event.action {
+                1 => Action::Log,
+                2 => Action::Deny,
+                _ => Action::Kill,
+            },
             kill_failed: event.kill_failed != 0,
         })
     }

@@ -14,7 +14,7 @@ const _: () = assert!(SIGNALS == 65 && CALLS == 1024 && crate::machine::MAX_FRAM
 /// What a policy adds to its machine, as the kernel keeps it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Terms {
-    /// What to do on a violation; `deny` is not for this level.
+    /// What to do on a violation.
     pub action: Action,
     /// What becomes of the policy over an exec.
     pub children: Children,
@@ -152,8 +152,9 @@ fn policy(entry: &Entry, terms: Terms) -> types::sysfsm_policy {
         singles: entry.singles,
         depth: u32::from(entry.depth.get()),
         action: match terms.action {
-            Action::Kill | Action::Deny => 0,
+            Action::Kill => 0,
             Action::Log => 1,
+            Action::Deny => 2,
         },
         inherit: u32::from(terms.children == Children::Inherit),
         signals: entry.signals,

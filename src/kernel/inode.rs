@@ -48,6 +48,12 @@ pub(super) struct Inodes<'a> {
     known: HashMap<Stat, FileId>,
 }
 
+/// What the kernel tells of a process's descriptors.
+struct OwnFiles {
+    by_descriptor: HashMap<u32, FileId>,
+    process: Option<u32>,
+}
+
 impl<'a> Inodes<'a> {
     /// Loads the program that tells.
     pub(super) fn load(object: &'a mut MaybeUninit<OpenObject>) -> Result<Self, KernelError> {
@@ -86,7 +92,7 @@ impl<'a> Inodes<'a> {
                     Some((file, stat))
                 })
                 .collect();
-            let numbers = self.own_files()?;
+            let numbers = self.own_files()?.by_descriptor;
             for (file, stat) in &files {
                 if let Some(id) = u32::try_from(file.as_raw_fd()).ok().and_then(|fd| numbers.get(&fd)) {
                     self.known.insert(*stat, *id);
@@ -96,8 +102,19 @@ impl<'a> Inodes<'a> {
         Ok(())
     }
 
+    /// This process's id, as the kernel counts it: a process namespace shows another.
+    pub(super) fn process(&self) -> Result<u32, KernelError> {
+        let program = "handle_open_file";
+        // Standard streams may be closed; this file is open meanwhile.
+        let _file = File::open("/").map_err(KernelError::Proc)?;
+        self.own_files()?.process.ok_or_else(|| KernelError::Iterate {
+            program,
+            cause: io::Error::new(io::ErrorKind::NotFound, "no open file"),
+        })
+    }
+
     /// The files behind this process's descriptors.
-    fn own_files(&self) -> Result<HashMap<u32, FileId>, KernelError> {
+    fn own_files(&self) -> Result<OwnFiles, KernelError> {
         let program = "handle_open_file";
         let failed = |cause| KernelError::Attach { program, cause, log: log::take() };
         let link = self.skel.progs.handle_open_file.attach().map_err(failed)?;
@@ -106,13 +123,15 @@ impl<'a> Inodes<'a> {
             .map_err(failed)?
             .read_to_end(&mut records)
             .map_err(|cause| KernelError::Iterate { program, cause })?;
-        Ok(records
-            .chunks_exact(size_of::<types::sysfsm_open_file>())
-            .filter_map(|bytes| {
-                let mut record = types::sysfsm_open_file::default();
-                plain::copy_from_bytes(&mut record, bytes).ok()?;
-                Some((record.fd, FileId { device: record.file.device, inode: record.file.inode }))
-            })
-            .collect())
+        let mut files = OwnFiles { by_descriptor: HashMap::new(), process: None };
+        for bytes in records.chunks_exact(size_of::<types::sysfsm_open_file>()) {
+            let mut record = types::sysfsm_open_file::default();
+            if plain::copy_from_bytes(&mut record, bytes).is_ok() {
+                let file = FileId { device: record.file.device, inode: record.file.inode };
+                files.by_descriptor.insert(record.fd, file);
+                files.process = Some(record.tgid);
+            }
+        }
+        Ok(files)
     }
 }

@@ -1,21 +1,31 @@
 //! Load, fill, attach, poll: the only code that knows libbpf, and the only hand-written unsafe.
 
+mod abi;
 mod adopt;
+mod background;
+mod choke;
 mod enforcer;
 mod error;
 mod event;
 pub mod fill;
+mod functions;
 mod identity;
 mod inode;
 mod level;
 mod log;
+mod objects;
 pub mod probe;
 mod skeleton;
+mod template;
+mod terms;
+mod veto;
+mod ways;
 
 pub use enforcer::{Enforcer, Options};
 pub use error::KernelError;
 pub use event::{Totals, Violation};
 pub use level::Level;
+pub use ways::Ways;
 
 /// The wire types, made from `bpf/sysfsm.h` by the skeleton.
 pub use skeleton::types;

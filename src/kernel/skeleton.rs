@@ -10,8 +10,14 @@ mod identify {
     include!(concat!(env!("OUT_DIR"), "/identify.skel.rs"));
 }
 
+#[allow(clippy::all, clippy::pedantic, clippy::restriction, missing_docs)]
+mod probe {
+    include!(concat!(env!("OUT_DIR"), "/probe.skel.rs"));
+}
+
 pub(super) use enforce::{EnforceSkel, EnforceSkelBuilder};
 pub(super) use identify::{IdentifySkel, IdentifySkelBuilder};
+pub(super) use probe::{OpenProbeSkel, ProbeSkelBuilder};
 
 /// The wire types of `bpf/sysfsm.h`.
 pub mod types {
@@ -37,6 +43,7 @@ plain!(
     sysfsm_file,
     sysfsm_history,
     sysfsm_name,
+    sysfsm_object,
     sysfsm_open_file,
     sysfsm_policy,
     sysfsm_script

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * Vetoes: what runs at the choke points. They decide nothing, they ask for the thread's sentence.
+ *
+ * Each program here is a template: it is loaded for a tracepoint whose arguments have the types
+ * that it reads, is never attached there, and its instructions are loaded once more for every choke
+ * point (src/kernel/choke.rs) as an LSM program or as a fmod_ret program.
+ *
+ * A veto returns 64 bits: a system call's function returns a long, and an int of -1 would reach
+ * user space as 4294967295.
+ */
+#ifndef SYSFSM_VETO_H
+#define SYSFSM_VETO_H
+
+#define SYSFSM_EPERM 1
+
+/* The enforcer's thread group; 0 when it has ended, and what is left of its vetoes is being freed.
+ */
+__u32 enforcer = 0;
+
+/* Calls that the choke points in place refuse for certain, by number. Read where one is denied. */
+__u8 refusable[SYSFSM_CALLS] = {};
+
+/* The enforcer's maps, programs and links. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct sysfsm_object);
+	__type(value, __u32);
+} objects SEC(".maps");
+
+/* Any choke point. */
+SEC("tp_btf/sys_enter")
+long veto(void *ctx)
+{
+	struct sysfsm_thread *thread = sysfsm_thread(bpf_get_current_task_btf());
+	struct sysfsm_counters *counts;
+
+	if (!thread || !thread->sentence || !enforcer)
+		return 0;
+	counts = sysfsm_counters();
+	if (counts)
+		counts->vetoes++;
+	return -SYSFSM_EPERM;
+}
+
+/* Refuses a watched thread what it tries on the enforcer. */
+static __noinline long sysfsm_protect(void)
+{
+	struct sysfsm_counters *counts;
+
+	if (!enforcer || !sysfsm_thread(bpf_get_current_task_btf()))
+		return 0;
+	counts = sysfsm_counters();
+	if (counts)
+		counts->protections++;
+	return -SYSFSM_EPERM;
+}
+
+/* A choke point whose first argument is the task that something is done to. */
+SEC("tp_btf/sched_process_exec")
+long protect_task(__u64 *ctx)
+{
+	struct task_struct *task = (struct task_struct *)ctx[0];
+
+	return (__u32)task->tgid == enforcer ? sysfsm_protect() : 0;
+}
+
+/* Programs that read any memory of the kernel, our maps too, or run where ours do. */
+static __always_inline bool sysfsm_sees_all(__u32 type)
+{
+	switch (type) {
+	case BPF_PROG_TYPE_KPROBE:
+	case BPF_PROG_TYPE_TRACEPOINT:
+	case BPF_PROG_TYPE_PERF_EVENT:
+	case BPF_PROG_TYPE_RAW_TRACEPOINT:
+	case BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE:
+	case BPF_PROG_TYPE_TRACING:
+	case BPF_PROG_TYPE_STRUCT_OPS:
+	case BPF_PROG_TYPE_EXT:
+	case BPF_PROG_TYPE_LSM:
+	case BPF_PROG_TYPE_SYSCALL:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* security_bpf(int cmd, union bpf_attr *attr, ...), typed as signal_deliver(int, struct *, ...). */
+SEC("tp_btf/signal_deliver")
+long protect_bpf(__u64 *ctx)
+{
+	struct sysfsm_object object = {};
+	__u32 first;
+
+	/* An object's id and a program's type are the first word of their commands. */
+	if (bpf_probe_read_kernel(&first, sizeof(first), (void *)ctx[1]))
+		return 0;
+	switch ((__u32)ctx[0]) {
+	case BPF_MAP_GET_FD_BY_ID:
+		object.kind = SYSFSM_MAP;
+		break;
+	case BPF_PROG_GET_FD_BY_ID:
+		object.kind = SYSFSM_PROGRAM;
+		break;
+	case BPF_LINK_GET_FD_BY_ID:
+		object.kind = SYSFSM_LINK;
+		break;
+	case BPF_PROG_LOAD:
+		return sysfsm_sees_all(first) ? sysfsm_protect() : 0;
+	default:
+		return 0;
+	}
+	object.id = first;
+	return bpf_map_lookup_elem(&objects, &object) ? sysfsm_protect() : 0;
+}
+
+#endif /* SYSFSM_VETO_H */

@@ -1,0 +1,74 @@
+//! Programs that are loaded once more for each place that they are to guard.
+
+use libbpf_rs::libbpf_sys::{
+    bpf_attach_type, bpf_insn, bpf_prog_load, bpf_prog_load_opts, bpf_prog_type, bpf_raw_tracepoint_open,
+    BPF_LSM_MAC, BPF_MODIFY_RETURN, BPF_PROG_TYPE_LSM, BPF_PROG_TYPE_TRACING,
+};
+use libbpf_rs::ProgramMut;
+use std::ffi::CString;
+use std::io;
+use std::mem::size_of;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+
+/// Where a program is put, by the id of the function in the kernel's BTF.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place {
+    /// An LSM hook: `bpf_lsm_` and its name.
+    Lsm(u32),
+    /// A function whose call a `fmod_ret` program may refuse.
+    Function(u32),
+}
+
+impl Place {
+    fn parts(self) -> (bpf_prog_type, bpf_attach_type, u32) {
+        match self {
+            Place::Lsm(id) => (BPF_PROG_TYPE_LSM, BPF_LSM_MAC, id),
+            Place::Function(id) => (BPF_PROG_TYPE_TRACING, BPF_MODIFY_RETURN, id),
+        }
+    }
+}
+
+/// The instructions of a loaded program, its maps resolved.
+pub(super) struct Template<'a>(&'a [bpf_insn]);
+
+impl<'a> Template<'a> {
+    pub(super) fn of(program: &ProgramMut<'a>) -> Self {
+        Template(program.insns())
+    }
+
+    /// Loads the instructions for a place, and attaches them there. The place is guarded until the link is dropped.
+    pub(super) fn put(&self, name: &str, place: Place) -> io::Result<OwnedFd> {
+        let (kind, attach, function) = place.parts();
+        // The kernel keeps 15 bytes, of letters, digits, `_` and `.` (BPF_OBJ_NAME_LEN).
+        let name = CString::new(name.get(..name.len().min(15)).unwrap_or_default())?;
+        let mut options = bpf_prog_load_opts {
+            sz: size_of::<bpf_prog_load_opts>() as u64,
+            expected_attach_type: attach,
+            attach_btf_id: function,
+            ..Default::default()
+        };
+        // SAFETY: the name, the license and the options live until the call returns, and the pointer and the
+        // count are those of one slice.
+        let program = owned(unsafe {
+            bpf_prog_load(
+                kind,
+                name.as_ptr(),
+                c"Dual MIT/GPL".as_ptr(),
+                self.0.as_ptr(),
+                self.0.len() as u64,
+                &raw mut options,
+            )
+        })?;
+        // SAFETY: programs of these kinds are attached where they were loaded for, by no name.
+        owned(unsafe { bpf_raw_tracepoint_open(std::ptr::null(), program.as_raw_fd()) })
+    }
+}
+
+/// The descriptor that a call of libbpf has returned, or its error.
+fn owned(result: RawFd) -> io::Result<OwnedFd> {
+    if result < 0 {
+        return Err(io::Error::from_raw_os_error(-result));
+    }
+    // SAFETY: libbpf has just opened it for us, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(result) })
+}
