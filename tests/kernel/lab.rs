@@ -79,6 +79,21 @@ impl Running {
         fs::read_to_string(&self.stdout).unwrap()
     }
 
+    /// Waits until it has said something, or has ended; what it has said.
+    #[track_caller]
+    pub fn said(&mut self, enough: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let ended = self.child.try_wait().unwrap().is_some();
+            let said = self.stdout();
+            if ended || enough(&said) {
+                return said;
+            }
+            assert!(Instant::now() < deadline, "silent after {PATIENCE:?}: {said}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     /// Waits until it ends.
     #[track_caller]
     pub fn end(mut self) -> Ended {

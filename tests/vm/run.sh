@@ -15,13 +15,13 @@ mkdir -p "$logs"
 
 all_lsm=lsm=landlock,lockdown,yama,integrity,apparmor,bpf
 no_bpf_lsm=lsm=landlock,lockdown,yama,integrity,apparmor
-# name, suite, kernel command line, groups
+# name, suite, kernel command line, groups, level of enforcement
 kernels="
 5.10          bullseye            $all_lsm     refusal
-6.1           bookworm            $all_lsm     suite
-6.12          bookworm-backports  $all_lsm     suite
-newest        trixie-backports    $all_lsm     suite
-6.12-no-lsm   bookworm-backports  $no_bpf_lsm  suite
+6.1           bookworm            $all_lsm     suite    kill
+6.12          bookworm-backports  $all_lsm     suite    kill
+newest        trixie-backports    $all_lsm     suite    kill
+6.12-no-lsm   bookworm-backports  $no_bpf_lsm  suite    kill
 "
 # What the suite is: a name for the table, a test binary, and what it is asked to run. These kernels have overlayfs as a
 # module only, and a guest has no modules.
@@ -34,6 +34,7 @@ processes kernel    processes::
 load      kernel    load::
 spares    kernel    spares::
 attacks   kernel    attacks::
+battery   kernel    battery:: --ignored --nocapture
 "
 # Programs that the tests start.
 programs="bash dash sh strace unshare mount true cat cp mkdir mkfifo sleep seq kill env id"
@@ -58,33 +59,33 @@ put() {
 }
 
 guest=$work/guest
-mkdir -p "$guest"/{proc,sys,dev,tmp,root,etc,usr/bin,usr/sbin,usr/lib,usr/lib64}
+mkdir -p "$guest"/{proc,sys,dev,mnt,tmp,root,etc,usr/bin,usr/sbin,usr/lib,usr/lib64}
 for directory in bin sbin lib lib64; do ln -s "usr/$directory" "$guest/$directory"; done
 for program in $programs; do put "$(type -P "$program")"; done
-put "$(type -P busybox)" "$target/sysfsm" "$target"/examples/{victim,forks,threads,signals,crowd}
+put "$(type -P busybox)" "$target/sysfsm" "$target"/examples/{victim,forks,threads,signals,crowd,battery}
 for name in equality refusals kernel; do put "${tests[$name]}"; done
 # Of the host's policies and sources nothing is needed but this name.
 mkdir -p "$guest$root"
 echo 'root:x:0:0::/root:/bin/sh' >"$guest/etc/passwd"
 install -m 755 "$here/init" "$guest/init"
 groups_of() {
-	local name binary filter
+	local name binary filter level=${2:-}
 	case $1 in
 	refusal) echo "refusal ! $target/sysfsm doctor && ! $target/sysfsm enforce --policy /policy.json" ;;
 	suite)
 		while read -r name binary filter; do
-			[ -z "$name" ] || echo "$name ${tests[$binary]} --test-threads=2 $filter"
+			[ -z "$name" ] || echo "$name BATTERY_LEVEL=$level ${tests[$binary]} --test-threads=2 $filter"
 		done <<<"$suite"
 		;;
 	esac
 }
 echo '{"sysfsm": 1, "binary": "/bin/true", "transitions": {"execve": ["brk"]}}' >"$guest/policy.json"
 
-# boot NAME SUITE LSM GROUPS: one line for each verdict, into NAME.verdicts
+# boot NAME SUITE LSM GROUPS LEVEL: one line for each verdict, into NAME.verdicts
 boot() {
 	local image initramfs=$work/$1.cpio log=$logs/$1.log
 	image=$(bash "$here/kernels.sh" "$2")
-	groups_of "$4" >"$work/$1.groups"
+	groups_of "$4" "$5" >"$work/$1.groups"
 	(
 		cd "$guest"
 		find . -print0 | busybox cpio -0 -o -H newc
@@ -92,7 +93,7 @@ boot() {
 	) >"$initramfs"
 	timeout 900 qemu-system-x86_64 -accel tcg,thread=multi -cpu max,-cx16 -smp 2 -m 1024 -nodefaults -nographic \
 		-no-reboot -serial stdio -kernel "$image" -initrd "$initramfs" \
-		-append "console=ttyS0 quiet panic=-1 oops=panic $3" </dev/null 2>&1 | tr -d '\r' >"$log" || true
+		-append "console=ttyS0 quiet panic=-1 oops=panic $3" </dev/null 2>&1 | stdbuf -o0 tr -d '\r' >"$log" || true
 	rm -f "$initramfs"
 }
 
@@ -100,10 +101,10 @@ failed=0
 printf '%-12s %-32s' kernel release
 printf ' %9s' $(awk 'NF { print $1 }' <<<"$suite")
 echo
-while read -r name from lsm groups; do
+while read -r name from lsm groups level; do
 	[ -n "$name" ] || continue
 	[ $# = 0 ] || [[ " $* " == *" $name "* ]] || continue
-	boot "$name" "$from" "$lsm" "$groups"
+	boot "$name" "$from" "$lsm" "$groups" "$level"
 	log=$logs/$name.log
 	row=$(printf '%-12s %-32s' "$name" "$(awk '$1 == "KERNEL" { print $2; exit }' "$log")")
 	wanted=$(awk '{ print $1 }' "$work/$name.groups")

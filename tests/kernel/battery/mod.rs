@@ -1,0 +1,98 @@
+//! The battery: every attack of tests/programs/battery is attempted once, and its effect is looked for from outside:
+//! without enforcement, where each must have it, so that each look is known to be able to fail; under `kill`; and
+//! under `deny`, by one attacker that sees EPERM every time and then ends well.
+//!
+//! It sets clocks and names, mounts and takes over whatever it can: it runs in the guests of tests/vm alone, which say
+//! by `BATTERY_LEVEL` what level their kernel has to reach.
+
+#![allow(unsafe_code)]
+
+// What only the attacker needs of the modules that it shares with the driver.
+#[allow(dead_code)]
+#[path = "../../programs/battery/attacker.rs"]
+mod attacker;
+#[allow(dead_code)]
+#[path = "../../programs/battery/call.rs"]
+mod call;
+#[allow(dead_code, clippy::print_stdout)]
+#[path = "../../programs/battery/helper.rs"]
+mod helper;
+mod modes;
+#[path = "../../programs/battery/outside.rs"]
+mod outside;
+mod policy;
+mod scene;
+#[allow(dead_code)]
+#[path = "../../programs/battery/stage.rs"]
+mod stage;
+#[allow(dead_code)]
+#[path = "../../programs/battery/table/mod.rs"]
+mod table;
+
+use crate::lab::Lab;
+use std::collections::BTreeSet;
+use table::Attack;
+
+/// The attacks that level `contain` does not keep from their effect, or from another error than EPERM; each with its
+/// reason. At most one in twenty.
+const CONTAIN_EXCEPTIONS: &[(&str, &str)] = &[];
+
+/// How many calls a kernel may not have.
+const MISSING: usize = 2;
+
+#[test]
+#[ignore = "sets clocks, names and mounts: in a guest only (make test-vm)"]
+fn every_attack_of_the_battery() {
+    let wanted = std::env::var("BATTERY_LEVEL").expect("BATTERY_LEVEL: this is for the guests of tests/vm");
+    let lab = Lab::new();
+    let attacks = table::all();
+    let names: BTreeSet<String> = attacks.iter().map(Attack::name).collect();
+    assert_eq!(names.len(), attacks.len(), "each has a name of its own");
+
+    let baseline = modes::baseline(&lab, &attacks);
+    let (level, killed) = modes::killed(&lab, &attacks);
+    // At level kill nothing can be denied.
+    let denied = (level != "kill").then(|| modes::denied(&lab, &attacks, &level));
+    let mut columns = vec![("baseline", &baseline), ("kill", &killed)];
+    columns.extend(denied.iter().map(|(outcomes, _)| ("deny", outcomes)));
+
+    for (index, attack) in attacks.iter().enumerate() {
+        let cells: Vec<String> =
+            columns.iter().map(|(_, c)| format!("{:<22}", c[index].to_string())).collect();
+        eprintln!("BATTERY {:<26} {}", attack.name(), cells.join(" ").trim_end());
+    }
+    let mut missed = BTreeSet::new();
+    for (name, column) in &columns {
+        let bad: Vec<usize> = (0..attacks.len()).filter(|&i| !column[i].good).collect();
+        eprintln!(
+            "BATTERY {name} at level {level}: {} of {} as it should be",
+            attacks.len() - bad.len(),
+            attacks.len()
+        );
+        if *name != "baseline" {
+            missed.extend(bad.iter().map(|&i| attacks[i].name()));
+        }
+    }
+
+    assert_eq!(level, wanted, "the level that was reached");
+    let missing = attacks
+        .iter()
+        .zip(&baseline)
+        .filter(|(attack, outcome)| !outcome.effect && attack.optional() && outcome.good);
+    assert!(missing.count() <= MISSING, "too many calls that this kernel does not have");
+    assert!(baseline.iter().all(|o| o.good), "without enforcement every attack has its effect");
+    if let Some((_, sequel)) = denied {
+        sequel.well();
+    }
+    assert!(killed.iter().all(|o| o.killed), "every attacker is killed, at its forbidden call");
+    let exceptions: BTreeSet<String> =
+        CONTAIN_EXCEPTIONS.iter().map(|(name, _)| (*name).to_string()).collect();
+    match level.as_str() {
+        "prevent" => assert_eq!(missed, BTreeSet::new(), "what was not prevented"),
+        "contain" => {
+            assert_eq!(missed, exceptions, "what was not contained");
+            assert!(exceptions.len() * 20 <= attacks.len(), "too many exceptions");
+        }
+        _ => {}
+    }
+}
