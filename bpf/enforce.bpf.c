@@ -25,6 +25,13 @@
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
+/*
+ * Whether a tracepoint's programs can be preempted here. While one is, the kernel leaves it out for
+ * the other tasks of its CPU (__bpf_trace_run, kernel/trace/bpf_trace.c). So each hook then has a
+ * second program, again_*, for what the first did not see; both at once are hardly ever left out.
+ */
+const volatile bool preemptible = false;
+
 /* Process id → what it is taken for, while running processes are adopted. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -82,13 +89,14 @@ static __noinline int sysfsm_report(struct sysfsm_thread *thread, struct pt_regs
 		kill_failed = bpf_send_signal(SYSFSM_SIGKILL) != 0;
 	if (!counts)
 		return 0;
-	counts->violations++;
+	/* Atomic: where a program can be preempted, even a counter of this CPU has two writers. */
+	__sync_fetch_and_add(&counts->violations, 1);
 	if (action == SYSFSM_DENY)
-		counts->denials++;
+		__sync_fetch_and_add(&counts->denials, 1);
 	else if (action == SYSFSM_KILL && kill_failed)
-		counts->kills_failed++;
+		__sync_fetch_and_add(&counts->kills_failed, 1);
 	else if (action == SYSFSM_KILL)
-		counts->kills++;
+		__sync_fetch_and_add(&counts->kills, 1);
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
 		counts->events_lost++;
@@ -125,23 +133,12 @@ static __noinline int sysfsm_serve(struct sysfsm_thread *thread)
 	return 0;
 }
 
-SEC("tp_btf/sys_enter")
-int BPF_PROG(handle_sys_enter, struct pt_regs *regs, long id)
+static __always_inline int sysfsm_judge(struct task_struct *task, struct sysfsm_thread *thread,
+					struct pt_regs *regs, __u32 nr)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct sysfsm_thread *thread = sysfsm_thread(task);
-	struct sysfsm_violation violation = { .nr = id };
+	struct sysfsm_violation violation = { .nr = nr };
 	struct sysfsm_counters *counts;
-	__u32 nr = id;
 
-	if (!thread)
-		return 0;
-	if (spares_used && !spares_only) {
-		sysfsm_settle(task);
-		thread = sysfsm_thread(task);
-		if (!thread)
-			return 0;
-	}
 	counts = sysfsm_counters();
 	if (counts)
 		counts->judged++;
@@ -161,8 +158,43 @@ int BPF_PROG(handle_sys_enter, struct pt_regs *regs, long id)
 	return 0;
 }
 
-SEC("tp_btf/sched_process_exec")
-int BPF_PROG(handle_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+SEC("tp_btf/sys_enter")
+int BPF_PROG(handle_sys_enter, struct pt_regs *regs, long id)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct sysfsm_thread *thread = sysfsm_thread(task);
+
+	if (!thread)
+		return 0;
+	if (spares_used && !spares_only) {
+		sysfsm_settle(task);
+		thread = sysfsm_thread(task);
+		if (!thread)
+			return 0;
+	}
+	if (preemptible)
+		thread->seen = 1;
+	return sysfsm_judge(task, thread, regs, id);
+}
+
+SEC("tp_btf/sys_enter")
+int BPF_PROG(again_sys_enter, struct pt_regs *regs, long id)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct sysfsm_thread *thread = sysfsm_thread(task);
+
+	if (!thread)
+		return 0;
+	if (thread->seen) {
+		thread->seen = 0;
+		return 0;
+	}
+	return sysfsm_judge(task, thread, regs, id);
+}
+
+/* Binding twice is binding once: it is its thread's state after the exec, and before its first
+ * call. */
+static __always_inline int sysfsm_exec(struct task_struct *task, struct linux_binprm *bprm)
 {
 	struct sysfsm_thread *thread = sysfsm_thread(task);
 	const struct sysfsm_policy *policy;
@@ -194,15 +226,38 @@ int BPF_PROG(handle_exec, struct task_struct *task, int old_pid, struct linux_bi
 	return 0;
 }
 
-SEC("tp_btf/task_newtask")
-int BPF_PROG(handle_newtask, struct task_struct *task, unsigned long clone_flags)
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(handle_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+{
+	return sysfsm_exec(task, bprm);
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(again_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+{
+	return sysfsm_exec(task, bprm);
+}
+
+static __always_inline int sysfsm_newtask(struct task_struct *task)
 {
 	struct sysfsm_thread *parent = sysfsm_thread(bpf_get_current_task_btf());
 
 	/* The copy is taken inside the creator's call, so its last symbol is that call. */
-	if (parent && !sysfsm_watch(task, parent))
+	if (parent && !sysfsm_thread(task) && !sysfsm_watch(task, parent))
 		sysfsm_refuse(parent->action == SYSFSM_LOG);
 	return 0;
+}
+
+SEC("tp_btf/task_newtask")
+int BPF_PROG(handle_newtask, struct task_struct *task, unsigned long clone_flags)
+{
+	return sysfsm_newtask(task);
+}
+
+SEC("tp_btf/task_newtask")
+int BPF_PROG(again_newtask, struct task_struct *task, unsigned long clone_flags)
+{
+	return sysfsm_newtask(task);
 }
 
 /* Nothing is left in the spares of one that ends before its first call. */
@@ -214,12 +269,37 @@ int BPF_PROG(handle_exit, struct task_struct *task)
 	return 0;
 }
 
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(again_exit, struct task_struct *task)
+{
+	if (spares_used)
+		sysfsm_spare_delete(task);
+	return 0;
+}
+
 SEC("tp_btf/signal_deliver")
 int BPF_PROG(handle_signal, int sig, struct kernel_siginfo *info, struct k_sigaction *action)
 {
 	struct sysfsm_thread *thread = sysfsm_thread(bpf_get_current_task_btf());
 
-	if (thread && (unsigned long)action->sa.sa_handler >= SYSFSM_HANDLER_MIN)
+	if (!thread || (unsigned long)action->sa.sa_handler < SYSFSM_HANDLER_MIN)
+		return 0;
+	if (preemptible)
+		thread->seen = 1;
+	sysfsm_signal(thread, sig);
+	return 0;
+}
+
+SEC("tp_btf/signal_deliver")
+int BPF_PROG(again_signal, int sig, struct kernel_siginfo *info, struct k_sigaction *action)
+{
+	struct sysfsm_thread *thread = sysfsm_thread(bpf_get_current_task_btf());
+
+	if (!thread || (unsigned long)action->sa.sa_handler < SYSFSM_HANDLER_MIN)
+		return 0;
+	if (thread->seen)
+		thread->seen = 0;
+	else
 		sysfsm_signal(thread, sig);
 	return 0;
 }

@@ -105,7 +105,8 @@ struct sysfsm_thread {
 	__u32 policy; /* 0: not watched */
 	__u8 action; /* enum sysfsm_action */
 	__u8 sentence; /* enum sysfsm_sentence */
-	__u16 pad;
+	__u8 seen; /* what the thread meets was seen by the first of two programs */
+	__u8 pad;
 	struct sysfsm_frame top;
 	__u32 head; /* the ring's next free slot */
 	__u32 below; /* frames in the ring */

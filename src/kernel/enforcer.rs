@@ -5,6 +5,7 @@ use super::event::{epoch, Reader};
 use super::fill::{self, index_of, StepMaps};
 use super::identity::{identify, Identities};
 use super::inode::Inodes;
+use super::preemption::tracepoints_are_preemptible;
 use super::skeleton::{types, EnforceSkel, EnforceSkelBuilder};
 use super::terms::{require, terms};
 use super::veto::Vetoes;
@@ -57,6 +58,8 @@ impl Default for Options {
 pub struct Enforcer {
     skel: EnforceSkel<'static>,
     links: Vec<Link>,
+    /// Whether each tracepoint has two programs.
+    preemptible: bool,
     vetoes: Vetoes,
     reader: Reader,
     states: Vec<State>,
@@ -82,6 +85,7 @@ impl Enforcer {
         let tables = compile(policies.iter().map(|p| &p.machine));
 
         let refused = |cause| KernelError::Load { cause, log: log::take() };
+        let preemptible = tracepoints_are_preemptible();
         // The skeleton borrows its object; there is one a process, so that leaking it costs nothing.
         let object = Box::leak(Box::new(MaybeUninit::uninit()));
         let mut open = EnforceSkelBuilder::default().open(object).map_err(refused)?;
@@ -89,6 +93,7 @@ impl Enforcer {
             rodata.names_used = !identities.names.is_empty();
             rodata.scripts_used = !identities.scripts.is_empty();
             rodata.spares_only = options.spares_only;
+            rodata.preemptible = preemptible;
         }
         let maps = &mut open.maps;
         fill::resize(
@@ -132,7 +137,8 @@ impl Enforcer {
             }
         }
         let states = tables.rows.iter().map(|r| r.state).collect();
-        let mut enforcer = Enforcer { skel, links: Vec::new(), vetoes, reader: Reader::new(tables), states };
+        let mut enforcer =
+            Enforcer { skel, links: Vec::new(), preemptible, vetoes, reader: Reader::new(tables), states };
         enforcer.attach()?;
         enforcer.claim()?;
         enforcer.adopt(&identities, &mut inodes)?;
@@ -218,16 +224,15 @@ impl Enforcer {
         Ok(totals)
     }
 
-    /// How often the kernel has left out one of the attached programs.
+    /// How often the kernel may have left out both programs of a hook, for whatever process.
     fn missed(&self) -> Result<u64, KernelError> {
         let mut missed = 0;
-        for (program, _) in tracepoints(&self.skel) {
-            let path = format!("/proc/self/fdinfo/{}", program.as_fd().as_raw_fd());
-            let text = std::fs::read_to_string(path).map_err(KernelError::Proc)?;
-            missed += text
-                .lines()
-                .find_map(|line| line.strip_prefix("recursion_misses:")?.trim().parse::<u64>().ok())
-                .unwrap_or(0);
+        for (first, second, hook) in tracepoints(&self.skel) {
+            let first = left_out(first)?;
+            // One that was not attached was not left out.
+            let both = if self.preemptible { first.min(left_out(second)?) } else { first };
+            tracing::debug!("{hook}: the first program was left out {first} times, both at most {both}");
+            missed += both;
         }
         Ok(missed)
     }
@@ -264,13 +269,15 @@ impl Enforcer {
     /// Births, ends and signals before calls and execs, so that no thread is watched whose children or handlers
     /// are not.
     fn attach(&mut self) -> Result<(), KernelError> {
-        for (program, name) in tracepoints(&self.skel) {
-            let link = program.attach().map_err(|cause| KernelError::Attach {
-                program: name,
-                cause,
-                log: log::take(),
-            })?;
-            self.links.push(link);
+        for (first, second, hook) in tracepoints(&self.skel) {
+            for program in [Some(first), self.preemptible.then_some(second)].into_iter().flatten() {
+                let link = program.attach().map_err(|cause| KernelError::Attach {
+                    program: hook,
+                    cause,
+                    log: log::take(),
+                })?;
+                self.links.push(link);
+            }
         }
         Ok(())
     }
@@ -326,16 +333,25 @@ impl Enforcer {
     }
 }
 
-/// The programs that are attached, in the order in which they are, with their names.
-fn tracepoints<'a>(skel: &'a EnforceSkel<'_>) -> [(&'a ProgramMut<'a>, &'static str); 5] {
+/// The programs at the tracepoints, in the order in which they are attached: the first, the one that follows it where
+/// the first can be preempted, and the hook.
+fn tracepoints<'a>(skel: &'a EnforceSkel<'_>) -> [(&'a ProgramMut<'a>, &'a ProgramMut<'a>, &'static str); 5] {
     let programs = &skel.progs;
     [
-        (&programs.handle_newtask, "handle_newtask"),
-        (&programs.handle_exit, "handle_exit"),
-        (&programs.handle_signal, "handle_signal"),
-        (&programs.handle_sys_enter, "handle_sys_enter"),
-        (&programs.handle_exec, "handle_exec"),
+        (&programs.handle_newtask, &programs.again_newtask, "task_newtask"),
+        (&programs.handle_exit, &programs.again_exit, "sched_process_exit"),
+        (&programs.handle_signal, &programs.again_signal, "signal_deliver"),
+        (&programs.handle_sys_enter, &programs.again_sys_enter, "sys_enter"),
+        (&programs.handle_exec, &programs.again_exec, "sched_process_exec"),
     ]
+}
+
+/// How often the kernel has left out a program, since it was loaded.
+fn left_out(program: &ProgramMut<'_>) -> Result<u64, KernelError> {
+    let path = format!("/proc/self/fdinfo/{}", program.as_fd().as_raw_fd());
+    let text = std::fs::read_to_string(path).map_err(KernelError::Proc)?;
+    let times = |line: &str| line.strip_prefix("recursion_misses:")?.trim().parse().ok();
+    Ok(text.lines().find_map(times).unwrap_or(0))
 }
 
 fn bind(skel: &EnforceSkel<'_>, identities: &Identities) -> Result<(), KernelError> {

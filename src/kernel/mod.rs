@@ -14,6 +14,7 @@ mod inode;
 mod level;
 mod log;
 mod objects;
+mod preemption;
 pub mod probe;
 mod skeleton;
 mod template;
