@@ -281,8 +281,24 @@ fn messages_and_output_may_break_a_line() {
         "0:write 0:read 0:end",
     );
     tells("[pid 1] fork() = 2\nhello[pid 2] write(1, \"\", 0) = 0\n", "1:fork 1:+2 2:write 1:end 2:end");
+    // What follows the call of one that ends is not the rest of a sibling's call.
+    for rest in [") = ?", " <unfinished ...>"] {
+        tells(
+            &format!(
+                "[pid 1] fork() = 2\n[pid 1] fork( <unfinished ...>\n[pid 2] exit_group(0strace: Process 3 attached\n\
+                 {rest}\n[pid 1] <... fork resumed>) = 3\n[pid 3] getpid() = 3\n"
+            ),
+            "1:fork 1:+2 1:fork 2:exit_group 2:end 1:+3 3:getpid 1:end 3:end",
+        );
+    }
     // Under -z strace 6.1 does not say whose call returns.
     tells("5 getgid( <unfinished ...>\n)                = 0\n5 getpid() = 5\n", "5:getgid 5:getpid 5:end");
+    // A dump of what was written is no rest, whatever it looks like.
+    tells(
+        "5 fork() = 6\n5 wait4(-1,  <unfinished ...>\n6 write(1, \"a) = 3\", 6) = 6\n | 00000  61 29 20 3d 20 33    a) = 3           |\n\
+         5 <... wait4 resumed>NULL, 0, NULL) = 6\n",
+        "5:fork 5:+6 5:wait4 6:write 5:end 6:end",
+    );
 }
 
 #[test]
