@@ -144,6 +144,22 @@ fn bad_logs_are_errors() {
 }
 
 #[test]
+fn an_exec_that_does_not_name_its_binary_makes_no_policy() {
+    let dir = folder();
+    let nameless = LOG.replace("execve(\"/usr/bin/prog\"", "execve(0x7ffd00001000");
+    fs::write(dir.path().join("nameless.log"), &nameless).unwrap();
+    let output = sysfsm(dir.path(), &["extract", "nameless.log", "-o", "policies/"]);
+    fails(&output, &["1 exec does not say of which binary", "-e raw=execve"]);
+    fs::write(dir.path().join("both.log"), LOG.to_owned() + &nameless).unwrap();
+    let output = sysfsm(dir.path(), &["extract", "both.log", "-o", "policies/"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("warning: 1 exec does not say of which binary"));
+    let written: Vec<_> =
+        fs::read_dir(dir.path().join("policies")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(written, ["prog.json"]);
+}
+
+#[test]
 fn strict_makes_a_line_that_fits_nothing_an_error() {
     let dir = folder();
     fs::write(dir.path().join("noisy.log"), format!("{LOG}what is this line\n")).unwrap();

@@ -502,6 +502,11 @@ fn execveat_and_odd_paths() {
          execve(\"/no\", [], NULL) = -1 ENOENT (No such file or directory)\n",
         "0:execveat 0:exec(/usr/bin/true) 0:execve 0:exec(/café) 0:execve 0:end",
     );
+    let report = tells(
+        "execveat(3, \"\", [\"true\"], NULL, AT_EMPTY_PATH) = 0\nexecve(0x7ffd00001000, 0x7ffd, 0x7ffe) = 0\n",
+        "0:execveat 0:exec() 0:execve 0:exec() 0:end",
+    );
+    assert!(warns(&report, |w| matches!(w, Warning::NamelessExecs { execs } if execs.count == 2)));
 }
 
 #[test]

@@ -204,8 +204,12 @@ impl Learner {
 
     fn exec(&mut self, tid: Tid, path: &Arc<str>) {
         self.end(tid);
-        let run = self.new_run(path);
         let first = Symbol::Call(nr::EXECVE);
+        if path.is_empty() {
+            self.threads.insert(tid, Thread { run: None, frames: Frames::exec(None, first), fresh: false });
+            return;
+        }
+        let run = self.new_run(path);
         let depth = self.depth;
         let node = self
             .runs

@@ -329,6 +329,9 @@ impl Reader {
 
     pub(super) fn exec(&mut self, key: Key, path: &[u8], place: Place, sink: Sink) {
         self.log.execs += 1;
+        if path.is_empty() {
+            self.state.report.tally(Case::NamelessExec, place);
+        }
         self.state.exec(key, path, place, sink);
     }
 
