@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+use std::fmt::Write as _;
 use sysfsm::syscall::{signal_name, CallName};
 use sysfsm::trace::{Event, EventKind, Member, Reader, Report, SetAside, Warning};
 
@@ -193,6 +194,31 @@ fn a_child_may_speak_before_its_creators_call_returns() {
         "1 clone( <unfinished ...>\n2 getpid() = 1\n1 <... clone resumed> child_stack=0x7f, flags=CLONE_VM|CLONE_SIGHAND|CLONE_THREAD) = 2\n",
         "1:clone 1:&2 2:getpid 1:end 2:end",
     );
+}
+
+#[test]
+fn many_threads_may_be_made_before_the_first_of_them_speaks_and_die_at_once() {
+    let flags = "CLONE_VM|CLONE_SIGHAND|CLONE_THREAD";
+    let mut log = String::from("1 execve(\"/a\", [], NULL) = 0\n");
+    let mut events = String::from("1:execve 1:exec(/a)");
+    let threads = || 2..6000;
+    for tid in threads() {
+        write!(log, "1 clone(child_stack=0x7f, flags={flags}) = {tid}\n").unwrap();
+        write!(events, " 1:clone 1:&{tid}").unwrap();
+    }
+    for tid in threads() {
+        write!(log, "{tid} pause( <unfinished ...>\n").unwrap();
+        write!(events, " {tid}:pause").unwrap();
+    }
+    log += "1 exit_group(0 <unfinished ...>\n";
+    events += " 1:exit_group 1:end";
+    for tid in threads() {
+        write!(log, "{tid} <... pause resumed>) = ?\n{tid} +++ exited with 0 +++\n").unwrap();
+        write!(events, " {tid}:end").unwrap();
+    }
+    let report = tells(&log, &events);
+    assert_eq!(report.threads, 5999);
+    assert!(!warns(&report, |w| matches!(w, Warning::Filtered { .. })));
 }
 
 #[test]
