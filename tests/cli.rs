@@ -131,9 +131,9 @@ fn bad_logs_are_errors() {
     fs::write(dir.path().join("attached"), "read(0, \"\", 1) = 0\nwrite(1, \"\", 1) = 1\n").unwrap();
     fails(&sysfsm(dir.path(), &["extract", "missing", "-o", "x"]), &["missing", "no such file"]);
     fails(&sysfsm(dir.path(), &["extract", ".", "-o", "x"]), &["`.`", "directory"]);
-    fails(&sysfsm(dir.path(), &["extract", "empty", "-o", "x"]), &["no system call"]);
-    fails(&sysfsm(dir.path(), &["extract", "prose", "-o", "x"]), &["no system call"]);
-    fails(&sysfsm(dir.path(), &["extract", "binary", "-o", "x"]), &["no system call"]);
+    fails(&sysfsm(dir.path(), &["extract", "empty", "-o", "x"]), &["empty: no system call"]);
+    fails(&sysfsm(dir.path(), &["extract", "prose", "-o", "x"]), &["prose: no system call"]);
+    fails(&sysfsm(dir.path(), &["extract", "binary", "-o", "x"]), &["binary: no system call"]);
     fails(&sysfsm(dir.path(), &["extract", "attached", "-o", "x"]), &["no successful exec", "--binary"]);
     fails(
         &sysfsm(dir.path(), &["extract", "good.log", "--binary", "/bin/none", "-o", "x"]),
@@ -141,6 +141,13 @@ fn bad_logs_are_errors() {
     );
     fails(&sysfsm(dir.path(), &["extract", "good.log", "-o", "no/such/folder/x"]), &["no/such/folder/x"]);
     assert!(!dir.path().join("x").exists(), "nothing is half-written");
+    // Of several logs the warning says which one it means.
+    let output = sysfsm(dir.path(), &["extract", "good.log", "empty", "-o", "x"]);
+    assert!(text(&output.stderr).contains("warning: empty: no system call"), "{}", text(&output.stderr));
+    // Whoever names the binary knows whose calls they are.
+    let output = sysfsm(dir.path(), &["extract", "attached", "--binary", "/bin/cat", "-o", "x"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(!text(&output.stderr).contains("warning"), "{}", text(&output.stderr));
 }
 
 #[test]

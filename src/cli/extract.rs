@@ -44,11 +44,16 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         learner = learner.assuming(binary);
     }
     inputs.read(&mut reader, |event| learner.event(&event))?;
-    let report = reader.report();
+    let mut report = reader.report().clone();
+    if args.binary.is_some() {
+        // The user has said whose calls they are.
+        report.warnings.retain(|w| !matches!(w, Warning::NoExec { .. }));
+    }
+    let report = &report;
     if args.strict {
         report::strict(report, &inputs)?;
     }
-    report::require_calls(report)?;
+    report::require_calls(report, &inputs)?;
     let notes = Notes { stray_returns: learner.stray_returns(), dropped_frames: learner.dropped_frames() };
     let found = learner.finish();
     let runs: u64 = found.iter().map(|l| l.runs).sum();

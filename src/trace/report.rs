@@ -127,6 +127,18 @@ pub enum Warning {
 }
 
 impl Warning {
+    /// The log that it is about, by its index, if it is about one.
+    #[must_use]
+    pub fn file(&self) -> Option<u32> {
+        match *self {
+            Warning::NoCalls { file }
+            | Warning::SummaryOnly { file }
+            | Warning::NoExec { file }
+            | Warning::NoFailures { file, .. } => Some(file),
+            _ => None,
+        }
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> String {
