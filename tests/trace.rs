@@ -203,11 +203,11 @@ fn many_threads_may_be_made_before_the_first_of_them_speaks_and_die_at_once() {
     let mut events = String::from("1:execve 1:exec(/a)");
     let threads = || 2..6000;
     for tid in threads() {
-        write!(log, "1 clone(child_stack=0x7f, flags={flags}) = {tid}\n").unwrap();
+        writeln!(log, "1 clone(child_stack=0x7f, flags={flags}) = {tid}").unwrap();
         write!(events, " 1:clone 1:&{tid}").unwrap();
     }
     for tid in threads() {
-        write!(log, "{tid} pause( <unfinished ...>\n").unwrap();
+        writeln!(log, "{tid} pause( <unfinished ...>").unwrap();
         write!(events, " {tid}:pause").unwrap();
     }
     log += "1 exit_group(0 <unfinished ...>\n";
