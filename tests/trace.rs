@@ -297,6 +297,20 @@ fn on_stderr_the_first_thread_has_no_name_until_it_has_a_child() {
 }
 
 #[test]
+fn on_stderr_the_last_thread_may_be_a_child_that_never_spoke() {
+    // -q: no `Process 2 attached`.
+    tells(
+        "fork() = 2\n[pid 1] exit_group(0) = ?\n[pid 1] +++ exited with 0 +++\ngetpid() = 2\nfork() = 3\n[pid 2] getpid() = 2\n",
+        "0:fork 0:+2 0:exit_group 0:end 2:getpid 2:fork 2:+3 2:getpid 3:end 2:end",
+    );
+    // Without -f it is another log.
+    tells(
+        "fork() = 2\nexit_group(0) = ?\n+++ exited with 0 +++\ngetpid() = 7\n",
+        "0:fork 0:+2 0:exit_group 0:end 0:getpid 0:end 2:end",
+    );
+}
+
+#[test]
 fn messages_and_output_may_break_a_line() {
     tells(
         "vfork(strace: Process 12 attached\n) = 12\nwrite(1, \"hi\\n\", 3hi\n) = 3\ngetpid() = 1\n",
