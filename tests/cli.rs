@@ -167,6 +167,16 @@ fn an_exec_that_does_not_name_its_binary_makes_no_policy() {
 }
 
 #[test]
+fn handlers_of_a_program_that_is_not_known_are_not_counted_as_too_deep() {
+    let dir = folder();
+    let handled = "--- SIGCHLD {si_signo=SIGCHLD} ---\ngetpid() = 7\nrt_sigreturn({mask=[]}) = 0\n";
+    fs::write(dir.path().join("attached.log"), handled.repeat(40) + LOG).unwrap();
+    let output = sysfsm(dir.path(), &["extract", "attached.log", "--json", "-o", "p.json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("\"frames_dropped\":0"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn strict_makes_a_line_that_fits_nothing_an_error() {
     let dir = folder();
     fs::write(dir.path().join("noisy.log"), format!("{LOG}what is this line\n")).unwrap();
