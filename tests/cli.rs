@@ -131,9 +131,9 @@ fn bad_logs_are_errors() {
     fs::write(dir.path().join("attached"), "read(0, \"\", 1) = 0\nwrite(1, \"\", 1) = 1\n").unwrap();
     fails(&sysfsm(dir.path(), &["extract", "missing", "-o", "x"]), &["missing", "no such file"]);
     fails(&sysfsm(dir.path(), &["extract", ".", "-o", "x"]), &["`.`", "directory"]);
-    fails(&sysfsm(dir.path(), &["extract", "empty", "-o", "x"]), &["no system call"]);
-    fails(&sysfsm(dir.path(), &["extract", "prose", "-o", "x"]), &["no system call"]);
-    fails(&sysfsm(dir.path(), &["extract", "binary", "-o", "x"]), &["no system call"]);
+    fails(&sysfsm(dir.path(), &["extract", "empty", "-o", "x"]), &["empty: no system call"]);
+    fails(&sysfsm(dir.path(), &["extract", "prose", "-o", "x"]), &["prose: no system call"]);
+    fails(&sysfsm(dir.path(), &["extract", "binary", "-o", "x"]), &["binary: no system call"]);
     fails(&sysfsm(dir.path(), &["extract", "attached", "-o", "x"]), &["no successful exec", "--binary"]);
     fails(
         &sysfsm(dir.path(), &["extract", "good.log", "--binary", "/bin/none", "-o", "x"]),
@@ -141,6 +141,39 @@ fn bad_logs_are_errors() {
     );
     fails(&sysfsm(dir.path(), &["extract", "good.log", "-o", "no/such/folder/x"]), &["no/such/folder/x"]);
     assert!(!dir.path().join("x").exists(), "nothing is half-written");
+    // Of several logs the warning says which one it means.
+    let output = sysfsm(dir.path(), &["extract", "good.log", "empty", "-o", "x"]);
+    assert!(text(&output.stderr).contains("warning: empty: no system call"), "{}", text(&output.stderr));
+    // Whoever names the binary knows whose calls they are.
+    let output = sysfsm(dir.path(), &["extract", "attached", "--binary", "/bin/cat", "-o", "x"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(!text(&output.stderr).contains("warning"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn an_exec_that_does_not_name_its_binary_makes_no_policy() {
+    let dir = folder();
+    let nameless = LOG.replace("execve(\"/usr/bin/prog\"", "execve(0x7ffd00001000");
+    fs::write(dir.path().join("nameless.log"), &nameless).unwrap();
+    let output = sysfsm(dir.path(), &["extract", "nameless.log", "-o", "policies/"]);
+    fails(&output, &["1 exec does not say of which binary", "-e raw=execve"]);
+    fs::write(dir.path().join("both.log"), LOG.to_owned() + &nameless).unwrap();
+    let output = sysfsm(dir.path(), &["extract", "both.log", "-o", "policies/"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("warning: 1 exec does not say of which binary"));
+    let written: Vec<_> =
+        fs::read_dir(dir.path().join("policies")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(written, ["prog.json"]);
+}
+
+#[test]
+fn handlers_of_a_program_that_is_not_known_are_not_counted_as_too_deep() {
+    let dir = folder();
+    let handled = "--- SIGCHLD {si_signo=SIGCHLD} ---\ngetpid() = 7\nrt_sigreturn({mask=[]}) = 0\n";
+    fs::write(dir.path().join("attached.log"), handled.repeat(40) + LOG).unwrap();
+    let output = sysfsm(dir.path(), &["extract", "attached.log", "--json", "-o", "p.json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("\"frames_dropped\":0"), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+use std::fmt::Write as _;
 use sysfsm::syscall::{signal_name, CallName};
 use sysfsm::trace::{Event, EventKind, Member, Reader, Report, SetAside, Warning};
 
@@ -196,6 +197,31 @@ fn a_child_may_speak_before_its_creators_call_returns() {
 }
 
 #[test]
+fn many_threads_may_be_made_before_the_first_of_them_speaks_and_die_at_once() {
+    let flags = "CLONE_VM|CLONE_SIGHAND|CLONE_THREAD";
+    let mut log = String::from("1 execve(\"/a\", [], NULL) = 0\n");
+    let mut events = String::from("1:execve 1:exec(/a)");
+    let threads = || 2..6000;
+    for tid in threads() {
+        writeln!(log, "1 clone(child_stack=0x7f, flags={flags}) = {tid}").unwrap();
+        write!(events, " 1:clone 1:&{tid}").unwrap();
+    }
+    for tid in threads() {
+        writeln!(log, "{tid} pause( <unfinished ...>").unwrap();
+        write!(events, " {tid}:pause").unwrap();
+    }
+    log += "1 exit_group(0 <unfinished ...>\n";
+    events += " 1:exit_group 1:end";
+    for tid in threads() {
+        write!(log, "{tid} <... pause resumed>) = ?\n{tid} +++ exited with 0 +++\n").unwrap();
+        write!(events, " {tid}:end").unwrap();
+    }
+    let report = tells(&log, &events);
+    assert_eq!(report.threads, 5999);
+    assert!(!warns(&report, |w| matches!(w, Warning::Filtered { .. })));
+}
+
+#[test]
 fn with_several_possible_creators_a_child_waits() {
     tells(
         "2 getpid() = 2\n\
@@ -271,6 +297,20 @@ fn on_stderr_the_first_thread_has_no_name_until_it_has_a_child() {
 }
 
 #[test]
+fn on_stderr_the_last_thread_may_be_a_child_that_never_spoke() {
+    // -q: no `Process 2 attached`.
+    tells(
+        "fork() = 2\n[pid 1] exit_group(0) = ?\n[pid 1] +++ exited with 0 +++\ngetpid() = 2\nfork() = 3\n[pid 2] getpid() = 2\n",
+        "0:fork 0:+2 0:exit_group 0:end 2:getpid 2:fork 2:+3 2:getpid 3:end 2:end",
+    );
+    // Without -f it is another log.
+    tells(
+        "fork() = 2\nexit_group(0) = ?\n+++ exited with 0 +++\ngetpid() = 7\n",
+        "0:fork 0:+2 0:exit_group 0:end 0:getpid 0:end 2:end",
+    );
+}
+
+#[test]
 fn messages_and_output_may_break_a_line() {
     tells(
         "vfork(strace: Process 12 attached\n) = 12\nwrite(1, \"hi\\n\", 3hi\n) = 3\ngetpid() = 1\n",
@@ -281,8 +321,24 @@ fn messages_and_output_may_break_a_line() {
         "0:write 0:read 0:end",
     );
     tells("[pid 1] fork() = 2\nhello[pid 2] write(1, \"\", 0) = 0\n", "1:fork 1:+2 2:write 1:end 2:end");
+    // What follows the call of one that ends is not the rest of a sibling's call.
+    for rest in [") = ?", " <unfinished ...>"] {
+        tells(
+            &format!(
+                "[pid 1] fork() = 2\n[pid 1] fork( <unfinished ...>\n[pid 2] exit_group(0strace: Process 3 attached\n\
+                 {rest}\n[pid 1] <... fork resumed>) = 3\n[pid 3] getpid() = 3\n"
+            ),
+            "1:fork 1:+2 1:fork 2:exit_group 2:end 1:+3 3:getpid 1:end 3:end",
+        );
+    }
     // Under -z strace 6.1 does not say whose call returns.
     tells("5 getgid( <unfinished ...>\n)                = 0\n5 getpid() = 5\n", "5:getgid 5:getpid 5:end");
+    // A dump of what was written is no rest, whatever it looks like.
+    tells(
+        "5 fork() = 6\n5 wait4(-1,  <unfinished ...>\n6 write(1, \"a) = 3\", 6) = 6\n | 00000  61 29 20 3d 20 33    a) = 3           |\n\
+         5 <... wait4 resumed>NULL, 0, NULL) = 6\n",
+        "5:fork 5:+6 5:wait4 6:write 5:end 6:end",
+    );
 }
 
 #[test]
@@ -486,6 +542,11 @@ fn execveat_and_odd_paths() {
          execve(\"/no\", [], NULL) = -1 ENOENT (No such file or directory)\n",
         "0:execveat 0:exec(/usr/bin/true) 0:execve 0:exec(/café) 0:execve 0:end",
     );
+    let report = tells(
+        "execveat(3, \"\", [\"true\"], NULL, AT_EMPTY_PATH) = 0\nexecve(0x7ffd00001000, 0x7ffd, 0x7ffe) = 0\n",
+        "0:execveat 0:exec() 0:execve 0:exec() 0:end",
+    );
+    assert!(warns(&report, |w| matches!(w, Warning::NamelessExecs { execs } if execs.count == 2)));
 }
 
 #[test]

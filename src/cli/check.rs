@@ -81,7 +81,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     if args.strict {
         report::strict(report, &inputs)?;
     }
-    report::require_calls(report)?;
+    report::require_calls(report, &inputs)?;
     let runs: u64 = replay.runs().iter().sum();
     if runs == 0 {
         let names: Vec<&str> = execs.iter().take(8).map(|p| &**p).collect();

@@ -5,7 +5,7 @@ use super::report::{self, counted};
 use super::{output, Failure};
 use crate::machine::{Depth, Learned, Learner};
 use crate::policy::{ends_in, relative_tail, Action, Children, Policy};
-use crate::trace::Reader;
+use crate::trace::{Reader, Report, Warning};
 use serde_json::{json, Value};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -44,11 +44,16 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         learner = learner.assuming(binary);
     }
     inputs.read(&mut reader, |event| learner.event(&event))?;
-    let report = reader.report();
+    let mut report = reader.report().clone();
+    if args.binary.is_some() {
+        // The user has said whose calls they are.
+        report.warnings.retain(|w| !matches!(w, Warning::NoExec { .. }));
+    }
+    let report = &report;
     if args.strict {
         report::strict(report, &inputs)?;
     }
-    report::require_calls(report)?;
+    report::require_calls(report, &inputs)?;
     let notes = Notes { stray_returns: learner.stray_returns(), dropped_frames: learner.dropped_frames() };
     let found = learner.finish();
     let runs: u64 = found.iter().map(|l| l.runs).sum();
@@ -57,11 +62,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let directory = is_directory(&args.output);
     let chosen = if directory && args.binary.is_none() {
         if found.is_empty() {
-            return Err(no_binary(&found, None));
+            return Err(no_binary(&found, None, report));
         }
         found
     } else {
-        vec![choose(found, args.binary.as_deref())?]
+        vec![choose(found, args.binary.as_deref(), report)?]
     };
     let mut written = Vec::new();
     let files = if directory { file_names(&chosen, &args.output) } else { vec![args.output.clone()] };
@@ -172,9 +177,9 @@ fn is_directory(output: &Path) -> bool {
 
 /// The first binary, or the one that the user named. A relative path of the log is the absolute one that the
 /// user named, if that ends in it.
-fn choose(learned: Vec<Learned>, binary: Option<&str>) -> Result<Learned, Failure> {
+fn choose(learned: Vec<Learned>, binary: Option<&str>, report: &Report) -> Result<Learned, Failure> {
     let Some(wanted) = binary else {
-        let failure = no_binary(&learned, None);
+        let failure = no_binary(&learned, None, report);
         return learned.into_iter().next().ok_or(failure);
     };
     let exact = learned.iter().position(|l| &*l.binary == wanted && l.machine.transitions() > 0);
@@ -184,7 +189,7 @@ fn choose(learned: Vec<Learned>, binary: Option<&str>) -> Result<Learned, Failur
         .or_else(|| learned.iter().position(relative))
         .or_else(|| learned.iter().position(named))
         .or_else(|| learned.iter().position(|l| &*l.binary == wanted));
-    let failure = no_binary(&learned, Some(wanted));
+    let failure = no_binary(&learned, Some(wanted), report);
     let mut found = found.and_then(|at| learned.into_iter().nth(at)).ok_or(failure)?;
     if wanted.starts_with('/') {
         found.binary = wanted.into();
@@ -192,8 +197,12 @@ fn choose(learned: Vec<Learned>, binary: Option<&str>) -> Result<Learned, Failur
     Ok(found)
 }
 
-fn no_binary(learned: &[Learned], wanted: Option<&str>) -> Failure {
+fn no_binary(learned: &[Learned], wanted: Option<&str>, report: &Report) -> Failure {
     const SHOWN: usize = 8;
+    let nameless = report.warnings.iter().find(|w| matches!(w, Warning::NamelessExecs { .. }));
+    if let Some(warning) = nameless.filter(|_| learned.is_empty()) {
+        return Failure::new(warning.to_string(), warning.hint());
+    }
     match wanted {
         Some(wanted) => {
             let names: Vec<&str> = learned.iter().take(SHOWN).map(|l| &*l.binary).collect();

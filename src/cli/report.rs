@@ -16,7 +16,7 @@ pub(super) fn print(report: &Report, inputs: &Inputs) {
         }
     }
     for warning in &report.warnings {
-        warn(&warning.to_string(), &warning.hint());
+        warn(&sentence(warning, inputs), &warning.hint());
     }
 }
 
@@ -31,7 +31,7 @@ pub(super) fn json(report: &Report, inputs: &Inputs) -> Map<String, Value> {
         })
         .collect();
     let warnings: Vec<Value> =
-        report.warnings.iter().map(|w| json!({"warning": w.to_string(), "hint": w.hint()})).collect();
+        report.warnings.iter().map(|w| json!({"warning": sentence(w, inputs), "hint": w.hint()})).collect();
     Map::from_iter([
         ("lines".into(), json!(report.lines)),
         ("calls".into(), json!(report.calls)),
@@ -65,15 +65,23 @@ pub(super) fn strict(report: &Report, inputs: &Inputs) -> Result<(), Failure> {
 }
 
 /// A log without a single call is no log.
-pub(super) fn require_calls(report: &Report) -> Result<(), Failure> {
+pub(super) fn require_calls(report: &Report, inputs: &Inputs) -> Result<(), Failure> {
     if report.calls > 0 {
         return Ok(());
     }
     let first = report.warnings.first();
     Err(Failure::new(
-        first.map_or_else(|| "no system call found in the logs".into(), ToString::to_string),
+        first.map_or_else(|| "no system call found in the logs".into(), |w| sentence(w, inputs)),
         first.map_or_else(|| "give a log that strace wrote: strace -f -o FILE CMD".into(), Warning::hint),
     ))
+}
+
+/// A warning, with the log that it is about.
+fn sentence(warning: &Warning, inputs: &Inputs) -> String {
+    match warning.file() {
+        Some(file) => format!("{}: {warning}", inputs.file(Place { file, line: 0 })),
+        None => warning.to_string(),
+    }
 }
 
 /// `1 run`, `2 runs`.

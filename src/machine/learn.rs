@@ -194,8 +194,9 @@ impl Learner {
         let depth = self.depth;
         self.known_thread(tid);
         let Some(thread) = self.threads.get_mut(&tid) else { return };
-        let builder =
-            thread.run.and_then(|r| self.runs.get(r)).and_then(|r| self.builders.get_mut(r.builder));
+        // Of a thread without a binary nothing is learned, nor do its returns end frames.
+        let Some(run) = thread.run else { return };
+        let builder = self.runs.get(run).and_then(|r| self.builders.get_mut(r.builder));
         let node = builder.map(|b| b.node(Context::start(Symbol::Signal(signal), depth)));
         let before = thread.frames.dropped();
         thread.frames.push(node);
@@ -204,8 +205,12 @@ impl Learner {
 
     fn exec(&mut self, tid: Tid, path: &Arc<str>) {
         self.end(tid);
-        let run = self.new_run(path);
         let first = Symbol::Call(nr::EXECVE);
+        if path.is_empty() {
+            self.threads.insert(tid, Thread { run: None, frames: Frames::exec(None, first), fresh: false });
+            return;
+        }
+        let run = self.new_run(path);
         let depth = self.depth;
         let node = self
             .runs

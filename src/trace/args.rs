@@ -116,13 +116,13 @@ fn unescaped(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The path that an `execve(ARGS` or `execveat(ARGS` runs, as the log has it.
+/// The path that an `execve(ARGS` or `execveat(ARGS` runs, as the log has it; empty where the log has none: a
+/// descriptor alone (`fexecve`), which only -y shows the file of, or an address (-e raw=execve).
 pub(super) fn exec_path(at: bool, args: &[u8]) -> Vec<u8> {
     let mut args = Args::new(args);
     let dir = if at { args.next() } else { None };
     let path = args.next().unwrap_or_default();
-    // Not decoded (-e raw=execve): the address is all that there is.
-    let Some(path) = string(path) else { return path.to_vec() };
+    let Some(path) = string(path) else { return Vec::new() };
     if path.starts_with(b"/") {
         return path;
     }
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(path(false, "\"/a \\\"b\\\", \\303\\251\\t\\x41\\1012\", [\"ls\"]"), "/a \"b\", é\tAA2");
         assert_eq!(path(false, "\"/x\"..., [], NULL"), "/x");
         assert_eq!(path(false, "pathname=\"/bin/ls\", argv=[\"ls\"], envp=0x7ffd"), "/bin/ls");
-        assert_eq!(path(false, "0x55d0, [\"ls\"], 0x7ffd"), "0x55d0");
+        assert_eq!(path(false, "0x55d0, [\"ls\"], 0x7ffd"), "");
         assert_eq!(path(false, "\"\\377\", []"), "\u{fffd}");
         assert_eq!(path(false, ""), "");
     }

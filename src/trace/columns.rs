@@ -69,13 +69,19 @@ fn column(text: &[u8], any: bool) -> Option<&[u8]> {
         b'[' => bracketed(text),
         b'(' => {
             // `(+     0.000010) `: -r together with -t.
-            let inner = skip_blanks(text.strip_prefix(b"(+")?);
+            let inner = unsigned(skip_blanks(text.strip_prefix(b"(+")?));
             from(inner, run(inner, |b| b.is_ascii_digit() || b == b'.')).strip_prefix(b") ")
         }
         b'0'..=b'9' => time(text, any),
-        b' ' => time(skip_blanks(text), true).or_else(|| column(skip_blanks(text), true).filter(|_| any)),
+        b' ' => time(unsigned(skip_blanks(text)), true)
+            .or_else(|| column(skip_blanks(text), true).filter(|_| any)),
         _ => None,
     }
+}
+
+/// Without the sign of a relative time: negative where the clock was set back.
+fn unsigned(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"-").unwrap_or(text)
 }
 
 /// `[   7] ` and `[???] ` (-n), `[00007f0a1b2c3d4e] ` (-i), `[user:role:type:level] ` or only
@@ -146,7 +152,16 @@ mod tests {
             "1700000000.123456789 ",
             "1700000000 ",
         ];
-        let relatives = ["     0.000010 ", "     1.123 ", "     0 ", "(+     0.000010) ", "(+     0) ", ""];
+        let relatives = [
+            "",
+            "     0.000010 ",
+            "     1.123 ",
+            "     0 ",
+            "    -1.999990 ",
+            "(+     0.000010) ",
+            "(+     0) ",
+            "(+    -1.999990) ",
+        ];
         let numbers = ["", "[   0] ", "[ 231] ", "[???] "];
         let pointers = ["", "[00007f0a1b2c3d4e] ", "[0804abcd] ", "[????????????????] ", "[????????] "];
         for (pid, tid) in pids {

@@ -45,7 +45,8 @@ pub enum EventKind {
     Foreign(Abi, Arc<str>),
     /// A call whose name the table does not know: nothing is known of the frame's context after it.
     Unknown(Arc<str>),
-    /// A successful `execve` or `execveat` (its `Call` came before), with the path as the log has it.
+    /// A successful `execve` or `execveat` (its `Call` came before), with the path as the log has it; an empty
+    /// one: the log does not tell which binary it is.
     Exec(Arc<str>),
     /// The thread made `child`, whose frames are a copy of its own as they are now; its `Call` came before.
     Spawn {

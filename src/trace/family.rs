@@ -28,10 +28,17 @@ pub struct Member {
 struct Found {
     /// Its lines name threads: it is a log of its own.
     log: bool,
-    /// The children that its thread made, and whether they share its table of signal actions.
-    children: Vec<(Tid, bool)>,
+    /// The programs that its thread ran, one after another.
+    programs: Vec<Program>,
     /// The threads whose exec ended its thread.
     superseded_by: Vec<Tid>,
+}
+
+/// What a thread does from one exec to the next: each program has a table of signal actions of its own.
+#[derive(Debug, Default)]
+struct Program {
+    /// The children that it made, and whether they share its table.
+    children: Vec<(Tid, bool)>,
     /// What it sets signals to.
     seen: Seen,
 }
@@ -92,7 +99,7 @@ impl Reader {
         let mut made: Tids = Tids::default();
         for found in found {
             goes_on.extend(&found.superseded_by);
-            made.extend(found.children.iter().map(|&(t, _)| t));
+            made.extend(found.children());
         }
         let mut done = vec![false; members.len()];
         let mut waiting: Vec<(Tid, Opened<R>)> = Vec::new();
@@ -131,10 +138,10 @@ impl Reader {
                 waiting.push((by, opened));
             }
             // Those whom it made, and whose creation has been told.
-            let children = found.get(index).map(|f| f.children.as_slice()).unwrap_or_default();
-            let ready = children.iter().rev().filter(|(t, _)| self.state.find(*t).is_some());
+            let children: Vec<Tid> = found.get(index).into_iter().flat_map(Found::children).collect();
+            let ready = children.iter().rev().filter(|&&t| self.state.find(t).is_some());
             next.extend(
-                ready.filter_map(|(t, _)| pids.get(t)).filter(|&&i| !done.get(i).copied().unwrap_or(true)),
+                ready.filter_map(|t| pids.get(t)).filter(|&&i| !done.get(i).copied().unwrap_or(true)),
             );
         }
     }
@@ -186,26 +193,37 @@ fn is_read(tid: Tid, pids: &ByTid<usize>, done: &[bool]) -> bool {
 
 /// Who shares a table with whom, and what they do to it.
 fn kin(members: &[Member], family: &[usize], found: &[Found], pids: &ByTid<usize>) -> Kin {
-    let mut set_of: Vec<usize> = (0..members.len()).collect();
-    let mut kin = Kin { seen: found.iter().map(|f| f.seen.clone()).collect(), ..Kin::default() };
+    // All programs of all files in one row; a child begins in the program of its creator, as its own first.
+    let mut firsts = Vec::new();
+    let mut seen = Vec::new();
+    for file in found {
+        firsts.push(seen.len());
+        seen.extend(file.programs.iter().map(|p| p.seen.clone()));
+    }
+    let mut set_of: Vec<usize> = (0..seen.len()).collect();
+    let mut kin = Kin { seen, ..Kin::default() };
     for &index in family {
-        for (tid, shares) in found.get(index).map(|f| f.children.as_slice()).unwrap_or_default() {
-            let Some(&child) = pids.get(tid).filter(|_| *shares) else { continue };
-            let (Some(&into), Some(&from)) = (set_of.get(index), set_of.get(child)) else { continue };
-            if into == from {
-                continue;
-            }
-            for set in set_of.iter_mut().filter(|s| **s == from) {
-                *set = into;
-            }
-            let theirs = kin.seen.get(from).cloned().unwrap_or_default();
-            if let Some(seen) = kin.seen.get_mut(into) {
-                seen.unite(&theirs);
+        let programs = found.get(index).map(|f| f.programs.as_slice()).unwrap_or_default();
+        for (program, own) in programs.iter().zip(firsts.get(index).copied().unwrap_or_default()..) {
+            for (tid, _) in program.children.iter().filter(|(_, shares)| *shares) {
+                let Some(&child) = pids.get(tid).and_then(|&file| firsts.get(file)) else { continue };
+                let (Some(&into), Some(&from)) = (set_of.get(own), set_of.get(child)) else { continue };
+                if into == from {
+                    continue;
+                }
+                for set in set_of.iter_mut().filter(|s| **s == from) {
+                    *set = into;
+                }
+                let theirs = kin.seen.get(from).cloned().unwrap_or_default();
+                if let Some(seen) = kin.seen.get_mut(into) {
+                    seen.unite(&theirs);
+                }
             }
         }
     }
     for &index in family {
-        if let (Some(member), Some(&set)) = (members.get(index), set_of.get(index)) {
+        let set = firsts.get(index).and_then(|&first| set_of.get(first));
+        if let (Some(member), Some(&set)) = (members.get(index), set) {
             kin.sets.insert(member.pid, set);
             kin.members.insert(member.pid);
         }
@@ -217,10 +235,11 @@ fn kin(members: &[Member], family: &[usize], found: &[Found], pids: &ByTid<usize
 enum Telling {
     Child(Option<args::Sharing>),
     Sets(Option<(u8, Action)>),
+    NextProgram,
 }
 
 fn first_pass(input: impl BufRead) -> io::Result<Found> {
-    let mut found = Found::default();
+    let mut found = Found { programs: vec![Program::default()], ..Found::default() };
     let mut open: Option<Telling> = None;
     Lines::new(input).each(|raw| {
         let mut scratch = Vec::new();
@@ -233,7 +252,10 @@ fn first_pass(input: impl BufRead) -> io::Result<Found> {
                 found.tell(&mut open, rest);
             }
             Body::Resumed { rest, .. } => found.tell(&mut open, rest),
-            Body::Superseded(by) => found.superseded_by.push(by),
+            Body::Superseded(by) => {
+                found.superseded_by.push(by);
+                found.programs.push(Program::default());
+            }
             _ => {}
         }
         !found.log
@@ -246,24 +268,32 @@ fn telling(name: &[u8], rest: &[u8]) -> Option<Telling> {
         b"clone" | b"clone3" => Some(Telling::Child(args::sharing(rest))),
         b"fork" | b"vfork" => Some(Telling::Child(Some(args::Sharing::default()))),
         b"rt_sigaction" | b"sigaction" => Some(Telling::Sets(sigaction(rest))),
+        b"execve" | b"execveat" => Some(Telling::NextProgram),
         _ => None,
     }
 }
 
 impl Found {
+    /// The children that the thread made, in all its programs.
+    fn children(&self) -> impl Iterator<Item = Tid> + '_ {
+        self.programs.iter().flat_map(|p| &p.children).map(|&(tid, _)| tid)
+    }
+
     fn tell(&mut self, open: &mut Option<Telling>, rest: &[u8]) {
         if open.is_none() {
             return;
         }
         let Ending::Result { args, result } = Ending::of(rest) else { return };
+        let Some(program) = self.programs.last_mut() else { return };
         match open.take() {
             Some(Telling::Child(sharing)) => {
                 let shares = sharing.or_else(|| args::sharing(args)).unwrap_or_default().sighand;
-                self.children.extend(child(result).map(|tid| (tid, shares)));
+                program.children.extend(child(result).map(|tid| (tid, shares)));
             }
             Some(Telling::Sets(Some((signal, action)))) if value(result) == Some(0) => {
-                self.seen.add(signal, action);
+                program.seen.add(signal, action);
             }
+            Some(Telling::NextProgram) if value(result) == Some(0) => self.programs.push(Program::default()),
             _ => {}
         }
     }

@@ -34,8 +34,8 @@ pub struct Reader {
     names: Names,
     notes: Notes,
     scratch: Vec<u8>,
-    /// The thread whose call was left open by the last line that left one open.
-    broken: Option<Key>,
+    /// What the last line that was left open belongs to.
+    broken: Option<Broken>,
     /// In a family: the leader's file goes on after that thread's file.
     pub(super) superseded_by: Option<Tid>,
 }
@@ -57,6 +57,15 @@ struct Line<'a> {
     place: Place,
     shortened: bool,
     ended: bool,
+}
+
+/// A line that goes on elsewhere.
+#[derive(Debug, Clone, Copy)]
+enum Broken {
+    /// This thread's open call.
+    Call(Key),
+    /// A call that ended its thread: what follows tells nothing more.
+    Exit,
 }
 
 impl Default for Reader {
@@ -223,17 +232,14 @@ impl Reader {
         };
         // With a result it did not exit: strace's fault injection, or a seccomp filter, kept it from that.
         let stays = matches!(ending, Ending::Result { result, .. } if !result.starts_with(b"?"));
-        let kind = match named {
-            Named::Number(nr::EXIT) if !stays => {
-                self.state.exit(key, false, place, sink);
-                return true;
+        if let (Named::Number(number @ (nr::EXIT | nr::EXIT_GROUP)), false) = (named, stays) {
+            self.state.exit(key, number == nr::EXIT_GROUP, place, sink);
+            if ending == Ending::None {
+                self.breaks_off(Broken::Exit, rest, place, sink);
             }
-            Named::Number(nr::EXIT_GROUP) if !stays => {
-                self.state.exit(key, true, place, sink);
-                return true;
-            }
-            _ => kind(named, name, args),
-        };
+            return true;
+        }
+        let kind = kind(named, name, args);
         if let (Kind::Plain, Ending::Result { result, .. }) = (&kind, ending) {
             self.log.failures += u64::from(failed(result));
             return true;
@@ -250,15 +256,18 @@ impl Reader {
         }
         match ending {
             Ending::Result { result, .. } => self.complete(key, None, result, place, sink),
-            Ending::Open { .. } => self.broken = Some(key),
-            Ending::None => {
-                self.broken = Some(key);
-                if let Some(tid) = notes::attached(rest) {
-                    self.attached(tid, place, sink);
-                }
-            }
+            Ending::Open { .. } => self.broken = Some(Broken::Call(key)),
+            Ending::None => self.breaks_off(Broken::Call(key), rest, place, sink),
         }
         true
+    }
+
+    /// A line breaks off, maybe for a message of strace's, which ends it.
+    fn breaks_off(&mut self, broken: Broken, rest: &[u8], place: Place, sink: Sink) {
+        self.broken = Some(broken);
+        if let Some(tid) = notes::attached(rest) {
+            self.attached(tid, place, sink);
+        }
     }
 
     /// The event of a call, and what is to be reported of it.
@@ -320,19 +329,25 @@ impl Reader {
 
     pub(super) fn exec(&mut self, key: Key, path: &[u8], place: Place, sink: Sink) {
         self.log.execs += 1;
+        if path.is_empty() {
+            self.state.report.tally(Case::NamelessExec, place);
+        }
         self.state.exec(key, path, place, sink);
     }
 
     /// `<... name resumed>…`
     fn resumed(&mut self, tid: Option<Tid>, name: &[u8], rest: &[u8], place: Place, sink: Sink) {
         let named = self.names.look_up(name);
+        let ending = Ending::of(rest);
         // Whoever exits has ended at the call's entry.
         if matches!(named, Named::Number(nr::EXIT | nr::EXIT_GROUP)) {
+            if ending == Ending::None {
+                self.breaks_off(Broken::Exit, rest, place, sink);
+            }
             return;
         }
         let execs = matches!(named, Named::Number(nr::EXECVE | nr::EXECVEAT));
         let mut key = self.speaker.who(&mut self.state, tid, Some(named), place, sink);
-        let ending = Ending::of(rest);
         let same = |o: &Open| o.named == named || name == b"???";
         if !self.state.life(key).and_then(|l| l.open.as_ref()).is_some_and(same) {
             // The exec of a thread that is not the leader returns under the leader's id; with -q nothing
@@ -355,11 +370,8 @@ impl Reader {
             Ending::None => {
                 if let Some(open) = self.state.life_mut(key).and_then(|l| l.open.as_mut()) {
                     open.cut = true;
-                    self.broken = Some(key);
                 }
-                if let Some(tid) = notes::attached(rest) {
-                    self.attached(tid, place, sink);
-                }
+                self.breaks_off(Broken::Call(key), rest, place, sink);
             }
         }
     }
@@ -460,7 +472,7 @@ impl Reader {
 
     /// The broken line goes on elsewhere, as strace now says.
     fn mend_broken(&mut self) {
-        if let Some(key) = self.broken.take() {
+        if let Some(Broken::Call(key)) = self.broken.take() {
             if let Some(open) = self.state.life_mut(key).and_then(|l| l.open.as_mut()) {
                 open.cut = false;
             }
@@ -518,7 +530,15 @@ impl Reader {
     /// The rest of a line that a message or the program's own output broke: `) = 3`,
     /// `, child_tidptr=0x7f) = 12`, ` <unfinished ...>`.
     fn continues_broken(&mut self, text: &[u8], place: Place, sink: Sink) -> bool {
-        let Some(key) = self.broken else { return false };
+        let key = match self.broken {
+            Some(Broken::Call(key)) => key,
+            Some(Broken::Exit) => {
+                let goes_on = Ending::of(text) != Ending::None;
+                self.broken.take_if(|_| goes_on);
+                return goes_on;
+            }
+            None => return false,
+        };
         // Under -z strace 6.1 goes on so after an `<unfinished ...>` too.
         let rest = text.starts_with(b")");
         if !self.state.life(key).and_then(|l| l.open.as_ref()).is_some_and(|o| o.cut || rest) {

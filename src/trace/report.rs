@@ -119,9 +119,26 @@ pub enum Warning {
         /// The first ones.
         calls: Tally,
     },
+    /// Execs that do not say of what.
+    NamelessExecs {
+        /// The first ones.
+        execs: Tally,
+    },
 }
 
 impl Warning {
+    /// The log that it is about, by its index, if it is about one.
+    #[must_use]
+    pub fn file(&self) -> Option<u32> {
+        match *self {
+            Warning::NoCalls { file }
+            | Warning::SummaryOnly { file }
+            | Warning::NoExec { file }
+            | Warning::NoFailures { file, .. } => Some(file),
+            _ => None,
+        }
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> String {
@@ -139,6 +156,9 @@ impl Warning {
             }
             Warning::GuessedParents { .. } => "use one file a thread: strace -ff -o FILE",
             Warning::NoBeginning { .. } => "give the whole log, from its beginning",
+            Warning::NamelessExecs { .. } => {
+                "trace with -y, which shows the file of an execveat, and without -e raw=execve"
+            }
         }
         .into()
     }
@@ -183,6 +203,13 @@ impl fmt::Display for Warning {
                 "{} resumed {} no beginning",
                 calls.count,
                 many(calls.count, "call has", "calls have")
+            ),
+            Warning::NamelessExecs { execs } => write!(
+                f,
+                "{} {} not say of which binary: the calls after {} are not learned",
+                execs.count,
+                many(execs.count, "exec does", "execs do"),
+                many(execs.count, "it", "them")
             ),
         }
     }
@@ -230,7 +257,8 @@ impl Report {
             | (Case::ChildUnseen, Warning::ChildrenUnseen { children: t })
             | (Case::ThirtyTwoBit, Warning::ThirtyTwoBit { calls: t })
             | (Case::GuessedParent, Warning::GuessedParents { children: t })
-            | (Case::NoBeginning, Warning::NoBeginning { calls: t }) => Some(t),
+            | (Case::NoBeginning, Warning::NoBeginning { calls: t })
+            | (Case::NamelessExec, Warning::NamelessExecs { execs: t }) => Some(t),
             _ => None,
         });
         if let Some(tally) = found {
@@ -244,6 +272,7 @@ impl Report {
             Case::ThirtyTwoBit => Warning::ThirtyTwoBit { calls: tally },
             Case::GuessedParent => Warning::GuessedParents { children: tally },
             Case::NoBeginning => Warning::NoBeginning { calls: tally },
+            Case::NamelessExec => Warning::NamelessExecs { execs: tally },
         });
     }
 }
@@ -256,6 +285,7 @@ pub(super) enum Case {
     ThirtyTwoBit,
     GuessedParent,
     NoBeginning,
+    NamelessExec,
 }
 
 #[cfg(test)]
@@ -274,7 +304,8 @@ mod tests {
             Warning::ChildrenUnseen { children: t.clone() },
             Warning::ThirtyTwoBit { calls: t.clone() },
             Warning::GuessedParents { children: t.clone() },
-            Warning::NoBeginning { calls: t },
+            Warning::NoBeginning { calls: t.clone() },
+            Warning::NamelessExecs { execs: t },
         ];
         let texts = all.iter().flat_map(|w| [w.to_string(), w.hint()]);
         for text in texts.chain(SetAside::ALL.iter().flat_map(|s| [s.to_string(), s.hint()])) {

@@ -113,7 +113,12 @@ impl Speaker {
         if let Some(key) = self.nameless.filter(|&k| state.life(k).is_some_and(|l| !l.ended)) {
             return key;
         }
-        let key = Self::alone(state, resumed).unwrap_or_else(|| state.attach(NAMELESS, place, sink));
+        // Nobody is left who has spoken: with -q nothing says of a child that it is traced. Without -f no line has
+        // a name, and no child speaks.
+        let silent = |state: &mut State| state.named.then(|| state.only_unspoken()).flatten();
+        let key = Self::alone(state, resumed)
+            .or_else(|| silent(state))
+            .unwrap_or_else(|| state.attach(NAMELESS, place, sink));
         self.nameless = Some(key);
         key
     }

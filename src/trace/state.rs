@@ -12,6 +12,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 /// Threads that ended in a way that may have no line of its own, and children that never spoke: so many
 /// are remembered.
 const REMEMBERED: usize = 4096;
+/// The same where lines name their threads (-f): all of these will most probably be heard of.
+const REMEMBERED_BY_NAME: usize = 1 << 16;
 
 /// Spreads thread ids over a table.
 #[derive(Debug, Default)]
@@ -171,7 +173,7 @@ impl State {
             return;
         }
         self.unspoken.push_back(key);
-        if self.unspoken.len() > REMEMBERED {
+        if self.unspoken.len() > self.remembered() {
             if let Some(old) = self.unspoken.pop_front() {
                 if let Some(place) = self.life(old).filter(|l| !l.spoke).map(|l| l.first) {
                     self.end(old, place, sink);
@@ -180,13 +182,25 @@ impl State {
         }
     }
 
-    /// The oldest child that has not spoken, if there is exactly one such child.
+    /// The child that has not spoken, if there is exactly one such child.
     pub(super) fn only_unspoken(&mut self) -> Option<Key> {
-        let lives = &self.lives;
-        self.unspoken.retain(|&k| lives.get(k).is_some_and(|l| !l.spoke && !l.ended));
-        match self.unspoken.len() {
-            1 => self.unspoken.front().copied(),
-            _ => None,
+        // Of the two oldest only: to look through all of them each time would take too long.
+        for at in 0..2 {
+            while let Some(&key) = self.unspoken.get(at) {
+                if self.life(key).is_some_and(|l| !l.spoke && !l.ended) {
+                    break;
+                }
+                self.unspoken.remove(at);
+            }
+        }
+        self.unspoken.front().copied().filter(|_| self.unspoken.len() == 1)
+    }
+
+    fn remembered(&self) -> usize {
+        if self.named {
+            REMEMBERED_BY_NAME
+        } else {
+            REMEMBERED
         }
     }
 
@@ -202,7 +216,7 @@ impl State {
         let others = self.lives.iter().filter(|&(k, l)| k != except && l.group == group && !l.ended);
         let others: Vec<Key> = others.map(|(k, _)| k).collect();
         self.dying.extend(others);
-        while self.dying.len() > REMEMBERED {
+        while self.dying.len() > self.remembered() {
             if let Some(old) = self.dying.pop_front() {
                 self.end(old, place, sink);
             }
