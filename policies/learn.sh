@@ -52,7 +52,7 @@ watch() {
 	done
 	for _ in 1 2 3 4 5; do
 		# At full speed there is time for more.
-		OFTEN=10 work "$1" "$3" "" &
+		OFTEN=30 work "$1" "$3" "" &
 		works+=($!)
 		[ "$4" = crowd ] || wait "${works[-1]}"
 	done

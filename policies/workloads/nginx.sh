@@ -59,7 +59,7 @@ load -n 50 -c 1 "$at/"
 load -n 100 -c 4 "$at/"
 load -k -n 100 -c 4 "$at/large.txt"
 # Clients that come, stay and go at once.
-for _ in $(seq $((2 * OFTEN))); do
+for _ in $(seq "$OFTEN"); do
 	load -n 200 -c 8 "$at/" &
 	one=$!
 	load -k -n 200 -c 4 "$at/" &

@@ -95,7 +95,7 @@ programs! {
     grep_lives: "grep", "/usr/bin/grep", "2";
     sort_with_threads_lives: "sort", "/usr/bin/sort", "2";
     xz_with_threads_lives: "xz", "/usr/bin/xz", "2";
-    ripgrep_with_threads_lives: "rg", "/usr/bin/rg", "3";
+    ripgrep_with_threads_lives: "rg", "/usr/bin/rg", "6";
     perl_lives: "perl", "/usr/bin/perl", "2";
     sqlite3_lives: "sqlite3", "/usr/bin/sqlite3", "2";
     python3_lives: "python3", "/usr/bin/python3", "2";
