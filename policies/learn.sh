@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Learns policies from the workloads, as root: traces one again and again until QUIET rounds in a row (8 if it is
-# not set) have shown no new transition. strace is slow, though, and speed changes the order of calls; so the
-# kernel then watches a copy at full speed (enforce --log-only), and what it reports is learned too, until it is
-# silent for so many rounds of five.
+# not set) have shown no new transition. Every second round is disturbed: strace makes each thread wait after every
+# so many of its calls, so that threads, children and timers overtake each other.
+# strace is slow, though, and speed changes the order of calls; so the kernel then watches a copy at full speed
+# (enforce --log-only), and what it reports is learned too, until it is silent for so many rounds of five: five
+# at once, which crowd each other out, then five one after another.
 #
 # usage: learn.sh                        every policy of this directory anew, from this machine's programs
 #        learn.sh NAME PROGRAM POLICY    one, of a program that may be a copy
@@ -29,9 +31,9 @@ work() {
 	rm -rf "$dir"
 }
 
-# watch NAME POLICY PROGRAM: adds what the kernel sees and the policy has not; says how much that is
+# watch NAME POLICY PROGRAM CROWD: adds what the kernel sees and the policy has not; says how much that is
 watch() {
-	local bound=$scratch/bound.json events=$scratch/events watcher
+	local bound=$scratch/bound.json events=$scratch/events watcher works=()
 	"$python" - "$2" "$3" "$bound" <<-'PYTHON'
 		import json, sys
 		policy = json.load(open(sys.argv[1]))
@@ -48,7 +50,13 @@ watch() {
 		}
 		sleep 0.05
 	done
-	for _ in 1 2 3 4 5; do work "$1" "$3" ""; done
+	for _ in 1 2 3 4 5; do
+		# At full speed there is time for more.
+		OFTEN=30 work "$1" "$3" "" &
+		works+=($!)
+		[ "$4" = crowd ] || wait "${works[-1]}"
+	done
+	for work in "${works[@]}"; do wait "$work"; done
 	kill "$watcher"
 	wait "$watcher"
 	# At depth 2 a violation's context and symbol are the transition. After one the context may be unknown.
@@ -71,7 +79,7 @@ watch() {
 
 # learn NAME POLICY PROGRAM...: PROGRAMs are the same program, the first gives the policy its binary
 learn() {
-	local name=$1 policy=$2 quiet=0 before=0 round now program current silent=0 seen added=0
+	local name=$1 policy=$2 quiet=0 before=0 round now program current silent=0 seen added=0 crowd=crowd
 	shift 2
 	local logs=$scratch/$name.logs
 	mkdir "$logs"
@@ -79,6 +87,12 @@ learn() {
 		for program in "$@"; do
 			current=$logs/$round-$RANDOM
 			mkdir "$current"
+			# Up to 1 ms, after one call in 5 to 24.
+			if [ $((round % 2)) = 0 ]; then
+				export DISTURB=delay_exit=$((RANDOM % 1000 + 1)):when=$((RANDOM % 20 + 1))+$((RANDOM % 20 + 5))
+			else
+				unset DISTURB
+			fi
 			# The system's program is traced with the heap that it has, too.
 			HEAP=$(if [ "$program" != "${@: -1}" ]; then echo natural; fi) \
 				work "$name" "$program" "bash $here/trace.sh $current"
@@ -95,7 +109,8 @@ learn() {
 		[ "$quiet" -lt "${QUIET:-8}" ] || break
 	done
 	for _ in $(seq "${ROUNDS:-40}"); do
-		seen=$(watch "$name" "$policy" "${@: -1}")
+		seen=$(watch "$name" "$policy" "${@: -1}" "$crowd")
+		if [ -z "$crowd" ]; then crowd=crowd; else crowd=; fi
 		added=$((added + seen))
 		if [ "$seen" = 0 ]; then silent=$((silent + 1)); else silent=0; fi
 		[ "$silent" -lt "${QUIET:-8}" ] || break
@@ -110,7 +125,7 @@ if [ $# = 3 ]; then
 	exit
 fi
 [ $# = 0 ] || {
-	sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
+	sed -n '2,13s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 }
 for binary in /usr/bin/{cat,ls,tar,gzip,sqlite3,python3.11,redis-server} /usr/sbin/nginx; do

@@ -19,6 +19,12 @@ export PYTHONHASHSEED=0 PERL_HASH_SEED=0 PERL_PERTURB_KEYS=0
 # By the name that it was given: some programs go by theirs.
 BIN=$(realpath -s "$1")
 cd "$2"
+# Nobody's settings.
+export HOME=$PWD
+unset XDG_CONFIG_HOME
+# How often a workload does again what threads or random numbers make different each time. Who learns does it more
+# often than who only works.
+OFTEN=${OFTEN:-1}
 
 # run ARGUMENT...: PROGRAM must end well
 run() { ${RUN:-} "$BIN" "$@"; }
@@ -42,3 +48,29 @@ same() { [ "$2" = "$3" ] || wrong "$1: got \`$3\`, not \`$2\`"; }
 
 # numbers COUNT: so many lines, the same every time
 numbers() { seq -f 'line %.0f of a text that compresses well' "$1"; }
+
+# For servers. An address of this run's own: at 127.0.0.1 a port that was free a moment ago may be the source of
+# another run's connection by now. Below 32768 the kernel takes none by itself (ip_local_port_range).
+ADDRESS=127.$((RANDOM % 254 + 1)).$((RANDOM % 254 + 1)).$((RANDOM % 254 + 1))
+PORT=$((RANDOM % 12000 + 20000))
+
+# await SECONDS PID COMMAND...: until COMMAND says yes; ends the workload if process PID does before
+await() {
+	local deadline=$((SECONDS + $1)) pid=$2
+	shift 2
+	until "$@"; do
+		kill -0 "$pid" 2>/dev/null || wrong "$pid ended before $*"
+		[ "$SECONDS" -lt "$deadline" ] || wrong "in vain: $*"
+		sleep 0.02
+	done
+}
+
+# Paused programs find more than one thing to do when they go on. What else only chance brings together (a timer and
+# a client, two clients) comes together surely.
+# pause PID; resume PID
+pause() {
+	kill -STOP "$1"
+	# The state stands after the name in brackets: T when all has stopped.
+	await 10 "$1" grep -qs ') [Tt] ' "/proc/$1/stat"
+}
+resume() { kill -CONT "$1"; }

@@ -1,8 +1,6 @@
 #!/usr/bin/env bash
-# PORT: a free port of 127.0.0.1
 . "$(dirname "$0")/common.sh" || exit
 
-port=${PORT:-$(shuf -n1 -i 20000-32000)}
 mkdir www temp
 numbers 3000 >www/large.txt
 echo hello >www/index.html
@@ -24,7 +22,7 @@ http {
 	gzip on;
 	gzip_types text/plain;
 	server {
-		listen 127.0.0.1:$port;
+		listen $ADDRESS:$PORT;
 		root $PWD/www;
 		location /old { return 301 /; }
 		location /list { alias $PWD/www; autoindex on; }
@@ -34,15 +32,17 @@ CONF
 run -t -q -c "$PWD/nginx.conf" -e "$PWD/error.log"
 fails 1 -t -q -c "$PWD/missing.conf" -e "$PWD/error.log"
 
-run -c "$PWD/nginx.conf" -e "$PWD/error.log" &
-server=$!
-trap 'kill -KILL $server $(cat nginx.pid 2>/dev/null) 2>/dev/null || true' EXIT
 get() { curl -s --max-time 10 "$@" >/dev/null; }
-for _ in $(seq 100); do
-	[ -s nginx.pid ] && get "http://127.0.0.1:$port/" && break
-	sleep 0.02
-done
-at=http://127.0.0.1:$port
+at=http://$ADDRESS:$PORT
+serves() { [ -s nginx.pid ] && get "$at/"; }
+serve() {
+	run -c "$PWD/nginx.conf" -e "$PWD/error.log" &
+	server=$!
+	trap 'kill -KILL $server $(cat nginx.pid 2>/dev/null) 2>/dev/null || true' EXIT
+	await 30 $server serves
+}
+quit() { run -s quit -c "$PWD/nginx.conf" -e "$PWD/error.log"; }
+serve
 same "the page" hello "$(curl -s --max-time 10 "$at/")"
 get "$at/large.txt"
 get --compressed "$at/large.txt"
@@ -54,9 +54,30 @@ get "$at/list/"
 get -d body "$at/"
 get -z "Fri, 01 Jan 2100 00:00:00 GMT" "$at/index.html"
 get "$at/" "$at/large.txt" "$at/missing"
-timeout 20 ab -q -n 50 -c 1 "$at/" >/dev/null 2>&1
-timeout 20 ab -q -n 100 -c 4 "$at/" >/dev/null 2>&1
-timeout 20 ab -q -k -n 100 -c 4 "$at/large.txt" >/dev/null 2>&1
-run -s quit -c "$PWD/nginx.conf" -e "$PWD/error.log"
+load() { timeout 60 ab -q "$@" >/dev/null 2>&1; }
+load -n 50 -c 1 "$at/"
+load -n 100 -c 4 "$at/"
+load -k -n 100 -c 4 "$at/large.txt"
+# Clients that come, stay and go at once.
+for _ in $(seq "$OFTEN"); do
+	load -n 200 -c 8 "$at/" &
+	one=$!
+	load -k -n 200 -c 4 "$at/" &
+	wait $one $!
+done
+sleep 0.1
+quit
+wait $server
+# A client goes in the moment in which the worker is to end.
+serve
+exec {client}<>"/dev/tcp/$ADDRESS/$PORT"
+printf 'GET / HTTP/1.1\r\nHost: here\r\n\r\n' >&"$client"
+read -r -t 30 -u "$client" _ || wrong "no answer"
+worker=$(pgrep -P "$(cat nginx.pid)")
+pause "$worker"
+exec {client}>&-
+quit
+sleep 0.1
+resume "$worker"
 wait $server
 trap - EXIT

@@ -96,14 +96,20 @@ impl Running {
 
     /// Waits until it ends.
     #[track_caller]
-    pub fn end(mut self) -> Ended {
+    pub fn end(self) -> Ended {
+        self.end_within(PATIENCE)
+    }
+
+    /// The same of something that may take longer.
+    #[track_caller]
+    pub fn end_within(mut self, patience: Duration) -> Ended {
         self.child.stdin = None;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience;
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            assert!(Instant::now() < deadline, "still running after {PATIENCE:?}: {}", self.stdout());
+            assert!(Instant::now() < deadline, "still running after {patience:?}: {}", self.stdout());
             std::thread::sleep(Duration::from_millis(2));
         };
         Ended {
