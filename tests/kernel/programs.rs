@@ -45,7 +45,7 @@ fn live(lab: &Lab, programs: &[(String, PathBuf)], policies: &[&Path], rounds: u
     let enforcement = lab.enforce(policies, &[]);
     let ended = (0..rounds).step_by(CROWD).try_for_each(|done| {
         let count = CROWD.min(rounds - done);
-        if done / CROWD % 3 == 0 {
+        if (done / CROWD).is_multiple_of(3) {
             return (0..count).try_for_each(|_| round());
         }
         std::thread::scope(|scope| {
