@@ -124,6 +124,7 @@ impl Enforcer {
             &policy_terms,
         )?;
         bind(&skel, &identities)?;
+        let of_ways = ways.map;
         let vetoes = Vetoes::attach(&skel, ways, hoped, options.self_protect)?;
         // What could be tried on one hook may be missing on others.
         if vetoes.level < hoped {
@@ -140,7 +141,7 @@ impl Enforcer {
         let mut enforcer =
             Enforcer { skel, links: Vec::new(), preemptible, vetoes, reader: Reader::new(tables), states };
         enforcer.attach()?;
-        enforcer.claim()?;
+        enforcer.claim(of_ways)?;
         enforcer.adopt(&identities, &mut inodes)?;
         Ok(enforcer)
     }
@@ -248,11 +249,11 @@ impl Enforcer {
     }
 
     /// Tells the kernel's side which BPF objects are ours.
-    fn claim(&self) -> Result<(), KernelError> {
+    fn claim(&self, of_ways: types::sysfsm_object) -> Result<(), KernelError> {
         let unknown =
             |cause: io::Error| KernelError::Fill { map: "objects", entries: 1, cause: cause.into() };
         let object = self.skel.object();
-        let mut ours = Vec::new();
+        let mut ours = vec![of_ways];
         for map in object.maps() {
             ours.push(objects::map(map.as_fd()).map_err(unknown)?);
         }

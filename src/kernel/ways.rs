@@ -3,15 +3,15 @@
 use super::functions::Functions;
 use super::inode::Inodes;
 use super::probe::{programs, VETO};
-use super::skeleton::ProbeSkelBuilder;
+use super::skeleton::{types, ProbeSkelBuilder};
 use super::template::{Place, Template};
-use super::{log, KernelError, Level};
+use super::{log, objects, KernelError, Level};
 use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
 use nix::errno::Errno;
 use nix::sched::sched_getaffinity;
 use nix::unistd::{getpgid, getpid, getsid};
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 /// The ways, each with what is in its way.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub struct Ways {
     pub call: Result<(), String>,
     /// What was tried. It refuses nobody any more, and to free it takes the kernel long.
     pub(super) links: Vec<OwnedFd>,
+    /// The map that it keeps alive.
+    pub(super) map: types::sysfsm_object,
 }
 
 impl Ways {
@@ -55,16 +57,18 @@ impl Ways {
                 _ => Err(format!("a program on `{function}` is attached and never runs")),
             }
         };
+        let map = objects::map(skel.maps.bss.as_fd())
+            .map_err(|cause| KernelError::Read { map: "probe.bss", cause: cause.into() })?;
         // Each on a call of its own: none may take another's refusal for its own.
-        let mut ways = Ways {
+        let ways = Ways {
             lsm: attempt("bpf_lsm_task_getsid", Place::Lsm, || getsid(Some(getpid())).map(drop)),
             function: attempt("security_task_getscheduler", Place::Function, || {
                 sched_getaffinity(getpid()).map(drop)
             }),
             call: attempt("__x64_sys_getpgid", Place::Function, || getpgid(Some(getpid())).map(drop)),
-            links: Vec::new(),
+            links,
+            map,
         };
-        ways.links = links;
         if let Some(data) = skel.maps.bss_data.as_mut() {
             data.prober = 0;
         }

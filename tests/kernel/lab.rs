@@ -252,6 +252,16 @@ pub struct Enforcement {
 }
 
 impl Enforcement {
+    pub fn pid(&self) -> Pid {
+        self.running.pid()
+    }
+
+    /// Waits until it ends by itself.
+    #[track_caller]
+    pub fn end(self) -> Ended {
+        self.running.end()
+    }
+
     /// Ends it; everything that it said.
     #[track_caller]
     pub fn stop(self) -> Report {

@@ -12,3 +12,4 @@ mod load;
 mod processes;
 mod programs;
 mod spares;
+mod verifier;

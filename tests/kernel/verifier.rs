@@ -1,0 +1,42 @@
+//! What the kernel's verifier makes of our programs: it gives up at a million instructions, counted along every path.
+
+use crate::lab::Lab;
+use libbpf_rs::query::ProgInfoIter;
+use std::collections::BTreeMap;
+use sysfsm::kernel::{Enforcer, Options};
+use sysfsm::policy;
+
+/// A tenth of the kernel's limit (`BPF_COMPLEXITY_LIMIT_INSNS`).
+const BOUND: u32 = 100_000;
+
+#[test]
+fn every_program_is_far_from_the_verifiers_limit() {
+    let lab = Lab::new();
+    let victim = lab.example("victim");
+    // By a name, and of a script too, so that no code is left out as dead.
+    let by_path = lab.learn(&victim, &[(&[], "work")]);
+    let by_name = lab.with(&by_path, "binary", "a-program-that-is-known-by-its-name".into());
+    let script = lab.path("script");
+    std::fs::write(&script, "#!/bin/sh\n").unwrap();
+    let of_script = lab.with(&by_path, "binary", script.to_str().unwrap().into());
+    let loaded = policy::load(&[by_path, by_name, of_script]).unwrap();
+    let policies: Vec<_> = loaded.into_iter().map(|l| l.policy).collect();
+    let others: Vec<u32> = ProgInfoIter::default().map(|p| p.id).collect();
+    let enforcer = Enforcer::start(&policies, Options::default()).unwrap();
+    // The kernel keeps 15 bytes of a name. Other tests of this process may enforce meanwhile: theirs are the same programs.
+    let mut counts = BTreeMap::new();
+    for program in ProgInfoIter::default().filter(|p| !others.contains(&p.id)) {
+        let most = counts.entry(program.name.to_string_lossy().into_owned()).or_insert(0);
+        *most = program.verified_insns.max(*most);
+    }
+    drop(enforcer);
+    for (name, count) in &counts {
+        eprintln!("VERIFIED {name} {count}");
+    }
+    for name in ["handle_sys_ente", "handle_exec", "handle_newtask", "handle_signal", "handle_adopt", "veto"]
+    {
+        let count = counts.get(name).copied();
+        assert!(count.is_some_and(|c| (1..BOUND).contains(&c)), "{name}: {count:?} of {BOUND}");
+    }
+    assert!(counts.values().all(|&count| count < BOUND), "{counts:?}");
+}

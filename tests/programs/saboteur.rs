@@ -1,0 +1,120 @@
+//! A watched program that turns on the one that watches it.
+//!
+//! usage: saboteur enforcer PID      what a process can be done to, tried on PID; one line an attempt: NAME ERRNO
+//!        saboteur objects           BPF objects that it can get hold of, by kind; one line a kind: NAME COUNT
+//!        saboteur sibling FILE      one thread opens FILE unlawfully, to empty it; another writes to whatever
+//!                                   descriptor that would give
+
+#![allow(unsafe_code, clippy::print_stdout)]
+
+use libc::{c_long, syscall};
+use std::ffi::CString;
+use std::io;
+
+fn main() -> io::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["enforcer", pid] => enforcer(pid.parse().map_err(io::Error::other)?),
+        ["objects"] => objects(),
+        ["sibling", file] => sibling(file)?,
+        _ => return Err(io::Error::other("usage: saboteur enforcer PID | objects | sibling FILE")),
+    }
+    Ok(())
+}
+
+/// The error of a call's result, 0 for none.
+fn errno(result: c_long) -> i32 {
+    if result < 0 {
+        io::Error::last_os_error().raw_os_error().unwrap_or(-1)
+    } else {
+        0
+    }
+}
+
+fn enforcer(pid: i32) {
+    let limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let nothing = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
+    let memory = CString::new(format!("/proc/{pid}/mem")).unwrap_or_default();
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the calls read structures that live until they return, and write to none.
+    unsafe {
+        let pidfd = syscall(libc::SYS_pidfd_open, pid, 0);
+        for (name, result) in [
+            ("sigstop", syscall(libc::SYS_kill, pid, libc::SIGSTOP)),
+            ("sigkill", syscall(libc::SYS_kill, pid, libc::SIGKILL)),
+            ("tgkill", syscall(libc::SYS_tgkill, pid, pid, libc::SIGKILL)),
+            ("pidfd_send_signal", syscall(libc::SYS_pidfd_send_signal, pidfd, libc::SIGKILL, 0, 0)),
+            ("pidfd_getfd", syscall(libc::SYS_pidfd_getfd, pidfd, 0, 0)),
+            ("ptrace", syscall(libc::SYS_ptrace, libc::PTRACE_SEIZE, pid, 0, 0)),
+            ("mem", syscall(libc::SYS_open, memory.as_ptr(), libc::O_RDWR)),
+            (
+                "process_vm_readv",
+                syscall(libc::SYS_process_vm_readv, pid, &raw const nothing, 1, &raw const nothing, 1, 0),
+            ),
+            ("prlimit64", syscall(libc::SYS_prlimit64, pid, libc::RLIMIT_CPU, &raw const limit, 0)),
+            ("sched_setscheduler", syscall(libc::SYS_sched_setscheduler, pid, 5, &raw const parameters)),
+            ("setpriority", syscall(libc::SYS_setpriority, libc::PRIO_PROCESS, pid, 19)),
+        ] {
+            println!("{name} {}", errno(result));
+        }
+    }
+}
+
+/// `union bpf_attr`, as far as ids need it; and as far as a program of two instructions does.
+#[repr(C)]
+#[derive(Default)]
+struct Attributes {
+    first: u32,
+    second: u32,
+    rest: [u64; 18],
+}
+
+fn bpf(command: u32, attributes: &mut Attributes) -> c_long {
+    // SAFETY: the kernel reads and writes no more than the size of the structure that it is told.
+    unsafe { syscall(libc::SYS_bpf, command, &raw mut *attributes, size_of::<Attributes>()) }
+}
+
+fn objects() {
+    // BPF_*_GET_NEXT_ID and BPF_*_GET_FD_BY_ID (include/uapi/linux/bpf.h).
+    for (kind, next, get) in [("programs", 11, 13), ("maps", 12, 14), ("links", 31, 30)] {
+        let mut had = 0;
+        let mut id = 0;
+        loop {
+            let mut after = Attributes { first: id, ..Attributes::default() };
+            if bpf(next, &mut after) < 0 {
+                break;
+            }
+            id = after.second;
+            had += u32::from(bpf(get, &mut Attributes { first: id, ..Attributes::default() }) >= 0);
+        }
+        println!("{kind} {had}");
+    }
+    // A raw tracepoint program that returns 0: r0 = 0; exit.
+    let instructions: [u64; 2] = [0xb7, 0x95];
+    let license = c"GPL";
+    let mut load = Attributes { first: 17, second: 2, ..Attributes::default() };
+    load.rest[0] = instructions.as_ptr() as u64;
+    load.rest[1] = license.as_ptr() as u64;
+    println!("tracing {}", u32::from(bpf(5, &mut load) >= 0));
+}
+
+fn sibling(file: &str) -> io::Result<()> {
+    let path = CString::new(file)?;
+    // SAFETY: dup of an open descriptor.
+    let next = unsafe { libc::dup(0) };
+    // SAFETY: it was just opened, and is nobody else's.
+    unsafe { libc::close(next) };
+    let writer = std::thread::spawn(move || loop {
+        // SAFETY: two bytes that live for ever; a descriptor that is not open is an error.
+        unsafe { syscall(libc::SYS_write, next, c"x".as_ptr(), 1) };
+    });
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    // SAFETY: the marker takes numbers, and the path lives until the call returns.
+    unsafe {
+        syscall(libc::SYS_getpriority, 0, 0);
+        syscall(libc::SYS_open, path.as_ptr(), libc::O_WRONLY | libc::O_TRUNC);
+    }
+    drop(writer.join());
+    Ok(())
+}

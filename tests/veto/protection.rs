@@ -1,0 +1,67 @@
+//! A watched program cannot touch the enforcer or its BPF objects, unless that is allowed.
+
+use crate::lab::Lab;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const EPERM: &str = "1";
+
+/// A policy under which the program may make any call: it is watched, and nothing that it does is a violation.
+fn anything(lab: &Lab, program: &Path) -> PathBuf {
+    let calls: Vec<&str> = (0..1024).filter_map(sysfsm::syscall::name).collect();
+    let to = lab.fresh("policy");
+    let policy = json!({"sysfsm": 1, "binary": program, "depth": 1, "transitions": {"": calls}});
+    fs::write(&to, policy.to_string()).unwrap();
+    to
+}
+
+/// The two words of each line.
+fn words(text: &str) -> BTreeMap<&str, &str> {
+    text.lines().filter_map(|line| line.split_once(' ')).collect()
+}
+
+#[test]
+fn a_watched_program_cannot_touch_the_enforcer() {
+    let lab = Lab::new();
+    let (saboteur, free) = (lab.example("saboteur"), lab.example_as("saboteur", "free"));
+    let policy = anything(&lab, &saboteur);
+    let enforcement = lab.enforce(&[&policy], &["--require", "contain"]);
+    let pid = enforcement.pid().to_string();
+
+    let tried = lab.run(&saboteur, &["enforcer", &pid], "").well("the saboteur").stdout;
+    let tried = words(&tried);
+    assert_eq!(tried.len(), 11);
+    assert!(tried.values().all(|&errno| errno == EPERM), "{tried:?}");
+    let had = lab.run(&saboteur, &["objects"], "").well("the saboteur").stdout;
+    assert_eq!(
+        words(&had),
+        BTreeMap::from([("programs", "0"), ("maps", "0"), ("links", "0"), ("tracing", "0")])
+    );
+
+    // Who is not watched finds them all: the looks above can fail.
+    let has = lab.run(&free, &["objects"], "").well("another program").stdout;
+    assert!(words(&has).values().all(|&count| count != "0"), "{has}");
+
+    let report = enforcement.stop();
+    assert!(report.violations.is_empty());
+    assert!(report.stop["protections"].as_u64().unwrap() > 50, "{}", report.stop);
+}
+
+#[test]
+fn without_self_protection_it_can() {
+    let lab = Lab::new();
+    let saboteur = lab.example("saboteur");
+    let policy = anything(&lab, &saboteur);
+    let enforcement = lab.enforce(&[&policy], &["--require", "contain", "--no-self-protect"]);
+    let has = lab.run(&saboteur, &["objects"], "").well("the saboteur").stdout;
+    assert!(words(&has).values().all(|&count| count != "0"), "{has}");
+    enforcement.stop();
+
+    let enforcement = lab.enforce(&[&policy], &["--require", "contain", "--no-self-protect"]);
+    let pid = enforcement.pid().to_string();
+    let tried = lab.run(&saboteur, &["enforcer", &pid], "").well("the saboteur").stdout;
+    assert_eq!((words(&tried)["sigstop"], words(&tried)["sigkill"]), ("0", "0"), "{tried}");
+    assert!(enforcement.end().killed(), "nothing protects it");
+}
