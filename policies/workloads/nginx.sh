@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # PORT: a free port of 127.0.0.1
-. "$(dirname "$0")/common.sh" || exit
+. "${0%/*}/common.sh" || exit
 
 port=${PORT:-$(shuf -n1 -i 20000-32000)}
 mkdir www temp
@@ -32,7 +32,7 @@ http {
 }
 CONF
 run -t -q -c "$PWD/nginx.conf" -e "$PWD/error.log"
-fails 1 -t -q -c "$PWD/missing.conf" -e "$PWD/error.log"
+full fails 1 -t -q -c "$PWD/missing.conf" -e "$PWD/error.log"
 
 run -c "$PWD/nginx.conf" -e "$PWD/error.log" &
 server=$!
@@ -46,17 +46,17 @@ at=http://127.0.0.1:$port
 same "the page" hello "$(curl -s --max-time 10 "$at/")"
 get "$at/large.txt"
 get --compressed "$at/large.txt"
-get -r 100-200 "$at/large.txt"
-get -I "$at/index.html"
+full get -r 100-200 "$at/large.txt"
+full get -I "$at/index.html"
 get "$at/missing"
-get "$at/old"
-get "$at/list/"
+full get "$at/old"
+full get "$at/list/"
 get -d body "$at/"
-get -z "Fri, 01 Jan 2100 00:00:00 GMT" "$at/index.html"
-get "$at/" "$at/large.txt" "$at/missing"
-timeout 20 ab -q -n 50 -c 1 "$at/" >/dev/null 2>&1
-timeout 20 ab -q -n 100 -c 4 "$at/" >/dev/null 2>&1
-timeout 20 ab -q -k -n 100 -c 4 "$at/large.txt" >/dev/null 2>&1
+full get -z "Fri, 01 Jan 2100 00:00:00 GMT" "$at/index.html"
+full get "$at/" "$at/large.txt" "$at/missing"
+full timeout 20 ab -q -n 50 -c 1 "$at/" >/dev/null 2>&1
+full timeout 20 ab -q -n 100 -c 4 "$at/" >/dev/null 2>&1
+full timeout 20 ab -q -k -n 100 -c 4 "$at/large.txt" >/dev/null 2>&1
 run -s quit -c "$PWD/nginx.conf" -e "$PWD/error.log"
 wait $server
 trap - EXIT

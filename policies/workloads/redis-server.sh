@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # PORT: a free port of 127.0.0.1
-. "$(dirname "$0")/common.sh" || exit
+. "${0%/*}/common.sh" || exit
 
 port=${PORT:-$(shuf -n1 -i 20000-32000)}
 cli() { timeout 10 redis-cli -h 127.0.0.1 -p "$port" "$@"; }
@@ -17,9 +17,9 @@ serve() {
 serve --save ''
 cli set key value >/dev/null
 same "the value" value "$(cli get key)"
-timeout 20 redis-benchmark -h 127.0.0.1 -p "$port" -q -n 300 -c 1 -t set,get,lpush >/dev/null
-timeout 20 redis-benchmark -h 127.0.0.1 -p "$port" -q -n 1000 -c 5 -t set,get,incr,mset >/dev/null
-timeout 20 redis-benchmark -h 127.0.0.1 -p "$port" -q -n 500 -c 3 -P 8 -t set,get >/dev/null
+full timeout 20 redis-benchmark -h 127.0.0.1 -p "$port" -q -n 300 -c 1 -t set,get,lpush >/dev/null
+full timeout 20 redis-benchmark -h 127.0.0.1 -p "$port" -q -n 1000 -c 5 -t set,get,incr,mset >/dev/null
+full timeout 20 redis-benchmark -h 127.0.0.1 -p "$port" -q -n 500 -c 3 -P 8 -t set,get >/dev/null
 cli info >/dev/null
 cli expire counter:__rand_int__ 1 >/dev/null
 cli nonsense >/dev/null || true
@@ -32,6 +32,8 @@ done
 [ -s dump.rdb ] || wrong "no dump"
 cli SHUTDOWN NOSAVE >/dev/null 2>&1 || true
 wait $server
+trap - EXIT
+enough
 # What was saved is read again.
 serve --save ''
 same "the value" value "$(cli get key)"
