@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-. "$(dirname "$0")/common.sh" || exit
+. "${0%/*}/common.sh" || exit
 
 cat >script <<'SCRIPT'
 trap 'echo usr1' USR1
@@ -23,6 +23,7 @@ exec 3>&-
 SCRIPT
 run --norc script >/dev/null
 run --norc -c 'echo hello' >/dev/null
+enough
 run --norc -c 'trap "exit 0" TERM; kill -TERM $$; exit 1'
 same "a substitution" "a b" "$(run --norc -c 'echo $(echo a) $(echo b)')"
 echo 'echo from stdin; false; true' | run --norc >/dev/null

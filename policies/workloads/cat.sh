@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-. "$(dirname "$0")/common.sh" || exit
+. "${0%/*}/common.sh" || exit
 
 numbers 3000 >many
 echo one >one
@@ -7,6 +7,7 @@ same "one file" one "$(run one)"
 run many one - </dev/null >copy
 cmp -s copy <(cat many one) || wrong "a copy differs"
 run -A -n one many >/dev/null
+enough
 run -s one one >/dev/null
 numbers 100 | run >/dev/null
 run <one >/dev/null

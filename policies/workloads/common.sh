@@ -1,6 +1,6 @@
 # Sourced by the workloads. Each is called as
 #
-#   [RUN=LAUNCHER] NAME.sh PROGRAM DIR
+#   [RUN=LAUNCHER] [LIGHT=1] NAME.sh PROGRAM DIR
 #
 # and uses PROGRAM lawfully in several ways, in the empty directory DIR; LAUNCHER goes before every start of it.
 # It prints nothing, and ends with 0 if every use ended as it should.
@@ -17,7 +17,8 @@ unset LD_LIBRARY_PATH LD_PRELOAD
 	export GLIBC_TUNABLES=glibc.malloc.top_pad=67108864:glibc.malloc.trim_threshold=1073741824
 export PYTHONHASHSEED=0 PERL_HASH_SEED=0 PERL_PERTURB_KEYS=0
 # By the name that it was given: some programs go by theirs.
-BIN=$(realpath -s "$1")
+BIN=$1
+[[ $BIN = /* ]] || BIN=$(realpath -s "$1")
 cd "$2"
 # Nobody's settings.
 export HOME=$PWD
@@ -45,6 +46,10 @@ wrong() {
 
 # same WHAT WANT GOT
 same() { [ "$2" = "$3" ] || wrong "$1: got \`$3\`, not \`$2\`"; }
+
+# enough: the rest is left out where all is slow, as in an emulated machine (LIGHT=1); full COMMAND: so is COMMAND
+enough() { [ -z "${LIGHT:-}" ] || exit 0; }
+full() { [ -n "${LIGHT:-}" ] || "$@"; }
 
 # numbers COUNT: so many lines, the same every time
 numbers() { seq -f 'line %.0f of a text that compresses well' "$1"; }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-. "$(dirname "$0")/common.sh" || exit
+. "${0%/*}/common.sh" || exit
 
 mkdir -p tree/{a,b,c}/{1,2,3}
 for file in tree/*/*; do echo "$file" >"$file/file"; done
@@ -8,6 +8,7 @@ same "the count" 9 "$(run tree -name file | wc -l)"
 run tree -type d >/dev/null
 run tree -ls >/dev/null
 run -L tree -type f -size -10k -mmin -60 >/dev/null
+enough
 run tree -name file -exec true '{}' ';'
 run tree -name file -exec true '{}' +
 run tree -depth -empty >/dev/null

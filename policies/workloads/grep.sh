@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-. "$(dirname "$0")/common.sh" || exit
+. "${0%/*}/common.sh" || exit
 
 numbers 3000 >text
 mkdir -p tree/deep
@@ -8,6 +8,7 @@ printf 'a\0line of binary\n' >tree/binary
 same "the count" 3000 "$(run -c line text)"
 run -n 'line 1.*of' text >/dev/null
 run -E '(9|8){3}' text >/dev/null
+enough
 run -P '\d{4}' text >/dev/null
 run -F -i LINE text >/dev/null
 run -q line text

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-. "$(dirname "$0")/common.sh" || exit
+. "${0%/*}/common.sh" || exit
 
 numbers 5000 >text
 cp text again
@@ -8,6 +8,7 @@ run -l again.gz >/dev/null
 run -t again.gz
 run -d again.gz
 cmp -s text again || wrong "the text differs"
+enough
 run -k -9 text
 run -f -k -1 text
 run -dc text.gz >/dev/null

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-. "$(dirname "$0")/common.sh" || exit
+. "${0%/*}/common.sh" || exit
 
 mkdir -p deep/er
 touch a b .hidden deep/c deep/er/d
@@ -8,6 +8,7 @@ ln -sf missing dangling
 run >/dev/null
 run -la >/dev/null
 run -lR --time-style=full-iso . >/dev/null
+enough
 run -1 --color=always >/dev/null
 run -l --color=always / >/dev/null
 run -laSh --sort=time >/dev/null

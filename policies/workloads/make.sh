@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-. "$(dirname "$0")/common.sh" || exit
+. "${0%/*}/common.sh" || exit
 # It would take the outer make for its own.
 unset MAKEFLAGS MFLAGS MAKELEVEL
 
@@ -25,6 +25,7 @@ for name in a b c d; do echo "$name" >"$name.in"; done
 run >/dev/null
 run >/dev/null
 run clean >/dev/null
+enough
 run -j2 >/dev/null
 touch b.in
 run -j2 >/dev/null

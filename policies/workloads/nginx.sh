@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-. "$(dirname "$0")/common.sh" || exit
+. "${0%/*}/common.sh" || exit
 
 mkdir www temp
 numbers 3000 >www/large.txt
@@ -30,7 +30,7 @@ http {
 }
 CONF
 run -t -q -c "$PWD/nginx.conf" -e "$PWD/error.log"
-fails 1 -t -q -c "$PWD/missing.conf" -e "$PWD/error.log"
+full fails 1 -t -q -c "$PWD/missing.conf" -e "$PWD/error.log"
 
 get() { curl -s --max-time 10 "$@" >/dev/null; }
 at=http://$ADDRESS:$PORT
@@ -46,20 +46,20 @@ serve
 same "the page" hello "$(curl -s --max-time 10 "$at/")"
 get "$at/large.txt"
 get --compressed "$at/large.txt"
-get -r 100-200 "$at/large.txt"
-get -I "$at/index.html"
+full get -r 100-200 "$at/large.txt"
+full get -I "$at/index.html"
 get "$at/missing"
-get "$at/old"
-get "$at/list/"
+full get "$at/old"
+full get "$at/list/"
 get -d body "$at/"
-get -z "Fri, 01 Jan 2100 00:00:00 GMT" "$at/index.html"
-get "$at/" "$at/large.txt" "$at/missing"
+full get -z "Fri, 01 Jan 2100 00:00:00 GMT" "$at/index.html"
+full get "$at/" "$at/large.txt" "$at/missing"
 load() { timeout 60 ab -q "$@" >/dev/null 2>&1; }
-load -n 50 -c 1 "$at/"
-load -n 100 -c 4 "$at/"
-load -k -n 100 -c 4 "$at/large.txt"
+full load -n 50 -c 1 "$at/"
+full load -n 100 -c 4 "$at/"
+full load -k -n 100 -c 4 "$at/large.txt"
 # Clients that come, stay and go at once.
-for _ in $(seq "$OFTEN"); do
+for _ in $(full seq "$OFTEN"); do
 	load -n 200 -c 8 "$at/" &
 	one=$!
 	load -k -n 200 -c 4 "$at/" &
@@ -68,6 +68,7 @@ done
 sleep 0.1
 quit
 wait $server
+enough
 # A client goes in the moment in which the worker is to end.
 serve
 exec {client}<>"/dev/tcp/$ADDRESS/$PORT"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-. "$(dirname "$0")/common.sh" || exit
+. "${0%/*}/common.sh" || exit
 
 numbers 2000 >text
 cat >work.pl <<'PERL'
@@ -28,6 +28,7 @@ system('true') == 0 or die;
 PERL
 run work.pl
 run -e 'print "hello\n"' >/dev/null
+enough
 run -ne 'print if /1000/' text >/dev/null
 # Its temporary name is mkstemp's, which asks for other random bits one time in 22 (glibc, __gen_tempname).
 for _ in $(seq 25); do run -i.bak -pe 's/line/row/' text; done

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-. "$(dirname "$0")/common.sh" || exit
+. "${0%/*}/common.sh" || exit
 
 # Threads and processes of its own are another workload; this one is the interpreter and its library.
 cat >work.py <<'PYTHON'
@@ -31,6 +31,7 @@ print(len(data), len(sys.stdin.read()))
 PYTHON
 same "the answer" "2000 6" "$(echo hello | run -B work.py)"
 run -B -c 'print("hello")' >/dev/null
+enough
 echo 'import math; print(math.pi)' | run -B - >/dev/null
 run -I -S -c 'pass'
 run -B -m json.tool data.json >/dev/null

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-. "$(dirname "$0")/common.sh" || exit
+. "${0%/*}/common.sh" || exit
 
 # Else memory goes back to the kernel when its time has come (jemalloc(3): decay), in the middle of whatever the
 # server does, and more is asked for in the middle of something else.
@@ -22,7 +22,7 @@ serve() {
 	# Not $server, if a launcher stands before it.
 	pid=$(cat pid)
 	# Memory for all that follows. The next client may come with it, or later.
-	together "setrange large 4000000 end" "$@"
+	full together "setrange large 4000000 end" "$@"
 	cli del large >/dev/null
 }
 end() {
@@ -63,26 +63,27 @@ together() {
 serve
 cli set key value >/dev/null
 same "the value" value "$(cli get key)"
-load -n 300 -c 1 -t set,get,lpush
-load -n 1000 -c 5 -t set,get,incr,mset
-load -n 500 -c 3 -P 8 -t set,get
+full load -n 300 -c 1 -t set,get,lpush
+full load -n 1000 -c 5 -t set,get,incr,mset
+full load -n 500 -c 3 -P 8 -t set,get
 for section in server clients memory stats cpu keyspace; do cli info $section >/dev/null; done
 cli expire counter:__rand_int__ 1 >/dev/null
 cli nonsense >/dev/null || true
 cli config get maxmemory >/dev/null
-together comes "get key" "info cpu" goes "get key"
-together "get key" comes "get key" "info cpu"
-together "info cpu" comes
-together goes comes "get key"
+full together comes "get key" "info cpu" goes "get key"
+full together "get key" comes "get key" "info cpu"
+full together "info cpu" comes
+full together goes comes "get key"
 # Keys that take their time: while it saves, the server serves, and looks after the child, once a second more closely.
-cli config set rdb-key-save-delay 350000 >/dev/null
+full cli config set rdb-key-save-delay 350000 >/dev/null
 cli bgsave >/dev/null
-sleep 0.25
-together goes "get key"
-load -n 1000 -c 5 -t set,get,incr,mset
+full sleep 0.25
+full together goes "get key"
+full load -n 1000 -c 5 -t set,get,incr,mset
 await 30 $server saved
 [ -s dump.rdb ] || wrong "no dump"
 end
+enough
 # What was saved is read again.
 serve comes
 same "the value" value "$(cli get key)"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Written in Rust; its threads search files, and take work from one another.
-. "$(dirname "$0")/common.sh" || exit
+. "${0%/*}/common.sh" || exit
 
 # What one thread has allocated another one frees: without a lock, if there is always room to keep it.
 [ "${HEAP:-}" = natural ] || GLIBC_TUNABLES+=:glibc.malloc.tcache_count=65535

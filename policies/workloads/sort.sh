@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-. "$(dirname "$0")/common.sh" || exit
+. "${0%/*}/common.sh" || exit
 
 seq 140000 >many
 numbers 1000 >few
@@ -7,6 +7,7 @@ run few >/dev/null
 run -r -u few -o sorted
 run -c sorted -r
 run -n -k2 few >/dev/null
+enough
 run -R few >/dev/null
 run <few >/dev/null
 # Threads: it takes a second one from 131,072 lines on.

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-. "$(dirname "$0")/common.sh" || exit
+. "${0%/*}/common.sh" || exit
 
 sql() { run -batch -init /dev/null "$@" 2>/dev/null; }
 sql store.db 'create table t(id integer primary key, name text); create index i on t(name);'
 sql store.db "with recursive n(x) as (select 1 union all select x + 1 from n where x < 2000)
 	insert into t select x, 'name ' || x from n;"
 same "the count" 2000 "$(sql store.db 'select count(*) from t')"
+enough
 sql store.db "begin; update t set name = 'other' where id % 3 = 0; rollback; begin; delete from t where id > 1500; commit;"
 sql -json store.db 'select * from t order by name desc limit 20' >/dev/null
 sql store.db .dump >dump.sql

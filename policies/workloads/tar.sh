@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-. "$(dirname "$0")/common.sh" || exit
+. "${0%/*}/common.sh" || exit
 
 mkdir in out
 numbers 2000 >in/text
@@ -11,6 +11,7 @@ run -tf plain.tar >/dev/null
 run -tvf plain.tar >/dev/null
 run -xf plain.tar -C out
 cmp -s in/text out/in/text || wrong "a file differs"
+enough
 run -xf plain.tar -C out
 run -czf packed.tar.gz in
 run -tzf packed.tar.gz >/dev/null

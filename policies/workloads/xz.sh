@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-. "$(dirname "$0")/common.sh" || exit
+. "${0%/*}/common.sh" || exit
 
 numbers 8000 >text
 cp text again
@@ -12,6 +12,7 @@ cmp -s text again || wrong "the text differs"
 run -T2 -1 --block-size=64KiB -k -f text
 run -T2 -dc text.xz >back
 cmp -s text back || wrong "the text differs"
+enough
 run -0 <text | run -d >back
 cmp -s text back || wrong "the text differs"
 run -1 --format=lzma -c text >/dev/null

@@ -59,13 +59,13 @@ fn every_attack_of_the_battery() {
     for (index, attack) in attacks.iter().enumerate() {
         let cells: Vec<String> =
             columns.iter().map(|(_, c)| format!("{:<22}", c[index].to_string())).collect();
-        eprintln!("BATTERY {:<26} {}", attack.name(), cells.join(" ").trim_end());
+        eprintln!("| {:<26} {}", attack.name(), cells.join(" ").trim_end());
     }
     let mut missed = BTreeSet::new();
     for (name, column) in &columns {
         let bad: Vec<usize> = (0..attacks.len()).filter(|&i| !column[i].good).collect();
         eprintln!(
-            "BATTERY {name} at level {level}: {} of {} as it should be",
+            "| {name} at level {level}: {} of {} as it should be",
             attacks.len() - bad.len(),
             attacks.len()
         );

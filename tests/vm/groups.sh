@@ -1,0 +1,42 @@
+# Sourced by run.sh: the groups of tests, and how a guest runs them.
+
+# A name for the table, a test binary, and what it is asked to run. These kernels have overlayfs as a module only, and
+# a guest has no modules.
+suite="
+doctor    refusals  doctor
+equality  equality
+refusals  refusals  --skip=doctor
+binding   kernel    binding:: --skip=where_stat_tells
+processes kernel    processes::
+load      kernel    load::
+spares    kernel    spares::
+attacks   kernel    attacks::
+battery   kernel    battery:: --ignored --nocapture
+"
+
+# Test binary → path, as cargo built them.
+declare -A tests
+while read -r name path; do tests[$name]=$path; done < <(
+	cd "$root" && cargo test --release --no-run --message-format=json 2>/dev/null | /usr/bin/python3 -c '
+import json, sys
+for message in map(json.loads, sys.stdin):
+    if message.get("executable") and message["target"]["kind"] == ["test"]:
+        print(message["target"]["name"], message["executable"])'
+)
+target=$(dirname "$(dirname "${tests[kernel]:?cargo has built no kernel tests}")")
+
+# groups_of KIND LEVEL: a name and a command a line
+groups_of() {
+	local name binary arguments
+	case $1 in
+	refusal) echo "refusal ! $target/sysfsm doctor && ! $target/sysfsm enforce --policy /policy.json" ;;
+	suite)
+		while read -r name binary arguments; do
+			[ -z "$name" ] || echo "$name BATTERY_LEVEL=$2 ${tests[$binary]} --test-threads=2 $arguments"
+		done <<<"$suite"
+		echo "workloads RUNS=${RUNS:-20} ONLY='${ONLY:-}' bash $here/workloads.sh $target $2"
+		;;
+	esac | while read -r name arguments; do
+		[ -n "${GROUPS_ONLY:-}" ] && [[ " $GROUPS_ONLY refusal " != *" $name "* ]] || echo "$name $arguments"
+	done
+}
