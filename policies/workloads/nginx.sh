@@ -68,6 +68,7 @@ done
 sleep 0.1
 quit
 wait $server
+trap - EXIT
 enough
 # A client goes in the moment in which the worker is to end.
 serve

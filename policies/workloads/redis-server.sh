@@ -83,6 +83,7 @@ full load -n 1000 -c 5 -t set,get,incr,mset
 await 30 $server saved
 [ -s dump.rdb ] || wrong "no dump"
 end
+trap - EXIT
 enough
 # What was saved is read again.
 serve comes

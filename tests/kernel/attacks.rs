@@ -29,7 +29,8 @@ fn attack(log_only: bool, each: impl Fn(&str, &Ended)) -> BTreeMap<String, usize
     let policy = lab.learn(&victim, &[(&[], "work"), (&[], "work")]);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
-    let enforcement = lab.enforce(&[&policy], if log_only { &["--log-only"] } else { &[] });
+    let enforcement =
+        lab.enforce(&[&policy], if log_only { &["--log-only"] } else { &["--require", "kill"] });
     lab.run(&victim, &[], "work").well("lawful work");
     let mut pids = Vec::new();
     for (name, expected) in ATTACKS {

@@ -229,11 +229,13 @@ impl Lab {
         to
     }
 
-    /// Enforces policies until it is stopped.
+    /// Enforces policies until it is stopped. At level `kill`, which every kernel reaches and starts at once, unless
+    /// the options `--require` one: the levels have tests of their own, in tests/veto.
     #[track_caller]
     pub fn enforce(&self, policies: &[&Path], options: &[&str]) -> Enforcement {
         let mut command = Command::new(SYSFSM);
-        command.args(["enforce", "--json"]).args(options).arg("--policy").args(policies);
+        let at_most: &[&str] = if options.contains(&"--require") { &[] } else { &["--at-most", "kill"] };
+        command.args(["enforce", "--json"]).args(at_most).args(options).arg("--policy").args(policies);
         let mut running = self.start(&mut command);
         let deadline = Instant::now() + PATIENCE;
         while !running.stdout().contains("\"event\":\"start\"") {

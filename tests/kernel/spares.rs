@@ -4,7 +4,7 @@
 use crate::lab::Lab;
 use std::path::Path;
 use std::time::Duration;
-use sysfsm::kernel::{Enforcer, Options, Totals};
+use sysfsm::kernel::{Enforcer, Level, Options, Totals};
 use sysfsm::policy;
 
 /// Enforces a policy from within this process while `work` runs; the totals, and how many violations were
@@ -26,8 +26,10 @@ fn spare_places_are_as_good_as_storage() {
     let forks = lab.example("forks");
     let policy =
         lab.learn(&forks, &[(&["burst", "60"], ""), (&["violating", "0"], ""), (&[], ""), (&[], "")]);
-    let spares = Options { spares_only: true, ..Options::default() };
-    for (options, all_spares) in [(Options::default(), false), (spares, true)] {
+    let spares = Options { spares_only: true, at_most: Level::Kill, ..Options::default() };
+    for (options, all_spares) in
+        [(Options { at_most: Level::Kill, ..Options::default() }, false), (spares, true)]
+    {
         let (totals, violations) = enforce(&policy, options, || {
             // More than there are places, but never at once: each is given back.
             lab.run(&forks, &["burst", "2000"], "").well("lawful children");
@@ -52,7 +54,7 @@ fn without_any_place_the_creator_is_killed() {
     let crowd = lab.example("crowd");
     // The order of threads is chance, which calls they make is not.
     let policy = lab.learn_at("1", &crowd, &[(&["1", "20"], "")]);
-    let options = Options { spares_only: true, ..Options::default() };
+    let options = Options { spares_only: true, at_most: Level::Kill, ..Options::default() };
     // Fewer threads at once than there are places, and more.
     for (threads, dies) in [("900", false), ("1200", true)] {
         let (totals, violations) = enforce(&policy, options, || {

@@ -11,13 +11,15 @@ processes kernel    processes::
 load      kernel    load::
 spares    kernel    spares::
 attacks   kernel    attacks::
-battery   kernel    battery:: --ignored --nocapture
+verifier  kernel    verifier:: --nocapture
+veto      veto      --skip=battery:: --test-threads=1
+battery   veto      battery:: --nocapture
 "
 
 # Test binary → path, as cargo built them.
 declare -A tests
 while read -r name path; do tests[$name]=$path; done < <(
-	cd "$root" && cargo test --release --no-run --message-format=json 2>/dev/null | /usr/bin/python3 -c '
+	cd "$root" && cargo test --release --no-run --message-format=json --test '*' 2>/dev/null | /usr/bin/python3 -c '
 import json, sys
 for message in map(json.loads, sys.stdin):
     if message.get("executable") and message["target"]["kind"] == ["test"]:
@@ -32,7 +34,7 @@ groups_of() {
 	refusal) echo "refusal ! $target/sysfsm doctor && ! $target/sysfsm enforce --policy /policy.json" ;;
 	suite)
 		while read -r name binary arguments; do
-			[ -z "$name" ] || echo "$name BATTERY_LEVEL=$2 ${tests[$binary]} --test-threads=2 $arguments"
+			[ -z "$name" ] || echo "$name BATTERY_LEVEL=$2 ${tests[$binary]} $arguments"
 		done <<<"$suite"
 		echo "workloads RUNS=${RUNS:-20} ONLY='${ONLY:-}' bash $here/workloads.sh $target $2"
 		;;

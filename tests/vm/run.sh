@@ -19,11 +19,11 @@ all_lsm=lsm=landlock,lockdown,yama,integrity,apparmor,bpf
 no_bpf_lsm=lsm=landlock,lockdown,yama,integrity,apparmor
 # name, suite, LSM list, which groups, the level that `enforce` has to reach
 kernels="
-newest         trixie-backports    $all_lsm     suite    kill
-newest-no-lsm  trixie-backports    $no_bpf_lsm  suite    kill
-6.12           bookworm-backports  $all_lsm     suite    kill
-6.12-no-lsm    bookworm-backports  $no_bpf_lsm  suite    kill
-6.1            bookworm            $all_lsm     suite    kill
+newest         trixie-backports    $all_lsm     suite    prevent
+newest-no-lsm  trixie-backports    $no_bpf_lsm  suite    prevent
+6.12           bookworm-backports  $all_lsm     suite    contain
+6.12-no-lsm    bookworm-backports  $no_bpf_lsm  suite    contain
+6.1            bookworm            $all_lsm     suite    contain
 5.10           bullseye            $all_lsm     refusal  none
 "
 # One processor a guest: two guests at a time keep two of the machine's busy.

@@ -2,10 +2,10 @@
 
 use super::call::Abi;
 use super::outside::Outside;
-use super::policy;
 use super::scene::{self, net, Helpers};
 use super::table::Attack;
 use crate::lab::{place, Ended, Lab};
+use crate::policy;
 use nix::errno::Errno;
 use std::fmt;
 use std::fs;
@@ -98,7 +98,7 @@ pub fn baseline(lab: &Lab, attacks: &[Attack]) -> Vec<Outcome> {
 pub fn killed(lab: &Lab, attacks: &[Attack]) -> (String, Vec<Outcome>) {
     let binary = lab.example_as("battery", "killed");
     let policy = write(lab, &binary, "kill");
-    let enforcement = lab.enforce(&[&policy], &[]);
+    let enforcement = lab.enforce(&[&policy], &["--require", "kill"]);
     let mut helpers = Helpers::default();
     let one = |attack: &Attack| {
         let (ended, result, effect) = alone(lab, &mut helpers, &binary, attack);
@@ -119,15 +119,29 @@ pub fn killed(lab: &Lab, attacks: &[Attack]) -> (String, Vec<Outcome>) {
     (level, judged.collect())
 }
 
-/// Under `deny`: one attacker makes all the attacks, and then ends well.
-pub fn denied(lab: &Lab, attacks: &[Attack], level: &str) -> (Vec<Outcome>, Sequel) {
+/// Under `deny`: one attacker makes all the attacks that the level refuses, and then ends well. What it does not refuse,
+/// though it says so, is `unguarded`: an attacker each, which is killed.
+pub fn denied(
+    lab: &Lab,
+    attacks: &[Attack],
+    level: &str,
+    unguarded: impl Fn(&Attack) -> bool,
+) -> (Vec<Outcome>, Sequel) {
     let binary = lab.example_as("battery", "denied");
     let policy = write(lab, &binary, "deny");
     let enforcement = lab.enforce(&[&policy], &["--require", level]);
     let (net, mut helpers) = (net(), Helpers::default());
     let mut attacker = scene::attacker(lab, &binary, &net);
     let pid = attacker.pid().as_raw();
-    let one = |(index, attack): (usize, &Attack)| {
+    let mut expected = Vec::new();
+    let one = |attack: &Attack| {
+        if unguarded(attack) {
+            let (ended, result, effect) = alone(lab, &mut helpers, &binary, attack);
+            let killed = ended.killed() && result.is_none();
+            return Outcome { effect, killed, good: false, end: ended.status.to_string() };
+        }
+        let index = expected.len();
+        expected.push(violation(attack));
         let mut outside: Outside = scene::set(lab, &net, helpers.one(lab), &attacker);
         attacker.say(&format!("{} {}", attack.name(), outside.stage));
         let said = attacker.said(|said| results(said).len() > index);
@@ -137,11 +151,10 @@ pub fn denied(lab: &Lab, attacks: &[Attack], level: &str) -> (Vec<Outcome>, Sequ
         let good = !effect && outside.result == Some(REFUSED);
         Outcome { effect, killed: false, good, end: told(outside.result) }
     };
-    let outcomes = attacks.iter().enumerate().map(one).collect();
+    let outcomes = attacks.iter().map(one).collect();
     let ended = attacker.end();
     let report = enforcement.stop();
     let found: Vec<String> = report.violations.iter().filter(|v| v["pid"] == pid).map(place).collect();
-    let expected: Vec<String> = attacks.iter().map(violation).collect();
     (outcomes, Sequel { ended, events: (found, expected) })
 }
 
