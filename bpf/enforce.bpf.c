@@ -16,21 +16,12 @@
 #include "step.h"
 #include "threads.h"
 #include "identity.h"
+#include "judge.h"
 #include "veto.h"
 
-#define SYSFSM_TS_COMPAT 0x0002 /* arch/x86/include/asm/thread_info.h */
-#define SYSFSM_X32_BIT 0x40000000u /* __X32_SYSCALL_BIT */
-#define SYSFSM_SIGN_BIT 0x80000000u /* a number below zero is of no ABI, just unknown */
 #define SYSFSM_HANDLER_MIN 2 /* 0 is SIG_DFL, 1 is SIG_IGN */
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
-
-/*
- * Whether a tracepoint's programs can be preempted here. While one is, the kernel leaves it out for
- * the other tasks of its CPU (__bpf_trace_run, kernel/trace/bpf_trace.c). So each hook then has a
- * second program, again_*, for what the first did not see; both at once are hardly ever left out.
- */
-const volatile bool preemptible = false;
 
 /* Process id → what it is taken for, while running processes are adopted. */
 struct {
@@ -40,131 +31,13 @@ struct {
 	__type(value, struct sysfsm_adoptee);
 } adoptees SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4096);
-} events SEC(".maps");
-
-/* Puts the event's type into the BTF, from which the skeleton makes the Rust type. */
-const struct sysfsm_event *event_type = NULL;
-
-/* A call that was judged to be a violation. */
-struct sysfsm_violation {
-	__u32 nr;
-	__u32 state; /* of the thread, before the call */
-	__u8 verdict;
-	__u8 abi;
-};
-
-/* What is done about it. A call that nothing refuses is not denied: its process is killed. */
-static __always_inline __u8 sysfsm_action(const struct sysfsm_thread *thread,
-					  const struct sysfsm_violation *violation)
-{
-	__u32 nr = violation->nr;
-
-	if (thread->action != SYSFSM_DENY || violation->abi != SYSFSM_X86_64)
-		return thread->action;
-	/* The kernel has no such call, and says so. */
-	if (nr >= SYSFSM_CALLS)
-		return SYSFSM_DENY;
-	return refusable[nr] ? SYSFSM_DENY : SYSFSM_KILL;
-}
-
-static __noinline int sysfsm_report(struct sysfsm_thread *thread, struct pt_regs *regs,
-				    const struct sysfsm_violation *violation)
-{
-	struct sysfsm_counters *counts = sysfsm_counters();
-	__u8 action = sysfsm_action(thread, violation);
-	__u64 id = bpf_get_current_pid_tgid();
-	struct sysfsm_event *event;
-	__u8 kill_failed = 0;
-
-	/* First of all: nothing that follows may fail before it. */
-	if (action == SYSFSM_KILL)
-		thread->sentence = SYSFSM_CONDEMNED;
-	else if (action == SYSFSM_DENY)
-		thread->sentence = SYSFSM_DENIED;
-	/* Fails for the machine's first process, and in an exiting one. */
-	if (action == SYSFSM_KILL)
-		kill_failed = bpf_send_signal(SYSFSM_SIGKILL) != 0;
-	if (!counts)
-		return 0;
-	/* Atomic: where a program can be preempted, even a counter of this CPU has two writers. */
-	__sync_fetch_and_add(&counts->violations, 1);
-	if (action == SYSFSM_DENY)
-		__sync_fetch_and_add(&counts->denials, 1);
-	else if (action == SYSFSM_KILL && kill_failed)
-		__sync_fetch_and_add(&counts->kills_failed, 1);
-	else if (action == SYSFSM_KILL)
-		__sync_fetch_and_add(&counts->kills, 1);
-	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
-	if (!event) {
-		counts->events_lost++;
-		return 0;
-	}
-	event->time = bpf_ktime_get_ns();
-	event->args[0] = regs->di;
-	event->args[1] = regs->si;
-	event->args[2] = regs->dx;
-	event->args[3] = regs->r10;
-	event->args[4] = regs->r8;
-	event->args[5] = regs->r9;
-	event->ip = regs->ip;
-	event->policy = thread->policy;
-	event->state = violation->state;
-	event->pid = id >> 32;
-	event->tid = (__u32)id;
-	event->nr = violation->nr;
-	event->verdict = violation->verdict;
-	event->abi = violation->abi;
-	event->action = action;
-	event->kill_failed = kill_failed;
-	bpf_get_current_comm(event->comm, sizeof(event->comm));
-	bpf_ringbuf_submit(event, 0);
-	return 0;
-}
-
-/* A thread begins a call under a sentence: a denial is over, the child of a condemned one dies. */
-static __noinline int sysfsm_serve(struct sysfsm_thread *thread)
-{
-	if (thread->sentence == SYSFSM_CONDEMNED)
-		return bpf_send_signal(SYSFSM_SIGKILL);
-	thread->sentence = SYSFSM_FREE;
-	return 0;
-}
-
-static __always_inline int sysfsm_judge(struct task_struct *task, struct sysfsm_thread *thread,
-					struct pt_regs *regs, __u32 nr)
-{
-	struct sysfsm_violation violation = { .nr = nr };
-	struct sysfsm_counters *counts;
-
-	counts = sysfsm_counters();
-	if (counts)
-		counts->judged++;
-	if (thread->sentence)
-		sysfsm_serve(thread);
-	violation.state = thread->top.state;
-	if (task->thread_info.status & SYSFSM_TS_COMPAT)
-		violation.abi = SYSFSM_I386;
-	else if ((nr & SYSFSM_X32_BIT) && !(nr & SYSFSM_SIGN_BIT))
-		violation.abi = SYSFSM_X32;
-	if (violation.abi == SYSFSM_X86_64)
-		violation.verdict = sysfsm_call(thread, nr);
-	else
-		violation.verdict = sysfsm_foreign(thread);
-	if (violation.verdict != SYSFSM_ALLOWED)
-		sysfsm_report(thread, regs, &violation);
-	return 0;
-}
-
 SEC("tp_btf/sys_enter")
 int BPF_PROG(handle_sys_enter, struct pt_regs *regs, long id)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct sysfsm_thread *thread = sysfsm_thread(task);
 
-	if (!thread)
+	if (!thread || (preemptible && (__u32)id == unseen))
 		return 0;
 	if (spares_used && !spares_only) {
 		sysfsm_settle(task);
@@ -183,7 +56,7 @@ int BPF_PROG(again_sys_enter, struct pt_regs *regs, long id)
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct sysfsm_thread *thread = sysfsm_thread(task);
 
-	if (!thread)
+	if (!thread || (__u32)id == unseen)
 		return 0;
 	if (thread->seen) {
 		thread->seen = 0;
@@ -223,6 +96,7 @@ static __always_inline int sysfsm_exec(struct task_struct *task, struct linux_bi
 		return 0;
 	}
 	sysfsm_bind(thread, index, policy, false);
+	thread->entered = SYSFSM_NO_CALL;
 	return 0;
 }
 
@@ -355,8 +229,10 @@ int handle_adopt(struct bpf_iter__task *ctx)
 		return 0;
 	counts = sysfsm_counters();
 	thread = sysfsm_begin(task);
-	if (thread)
+	if (thread) {
 		sysfsm_bind(thread, index, policy, true);
+		thread->entered = SYSFSM_NO_CALL;
+	}
 	/* User space takes a refusal for an error: nobody is killed before enforcement began. */
 	if (thread && counts)
 		counts->adopted++;

@@ -17,6 +17,8 @@
 #define SYSFSM_SIGNALS 65
 /* "No last symbol": restart_syscall is no symbol and its repetition changes nothing anyway. */
 #define SYSFSM_NONE 219
+/* "No call was judged yet" of a thread. */
+#define SYSFSM_NO_CALL 0xffffffffu
 /* Bytes of a file name with its zero (NAME_MAX is 255), and of a script's path. */
 #define SYSFSM_NAME 256
 #define SYSFSM_PATH 256
@@ -108,10 +110,10 @@ struct sysfsm_thread {
 	__u8 seen; /* what the thread meets was seen by the first of two programs */
 	__u8 pad;
 	struct sysfsm_frame top;
+	__u32 entered; /* the last call that was judged, where programs can be preempted */
 	__u32 head; /* the ring's next free slot */
 	__u32 below; /* frames in the ring */
 	__u32 unknown_returns; /* returns to frames that are not known */
-	__u32 pad2;
 	struct sysfsm_frame saved[SYSFSM_FRAMES];
 };
 _Static_assert(sizeof(struct sysfsm_thread) == 72 + 48 * SYSFSM_FRAMES, "wire layout");
@@ -198,6 +200,7 @@ struct sysfsm_counters {
 	__u64 kills;
 	__u64 kills_failed;
 	__u64 denials;
+	__u64 caught_up; /* calls that were judged at a choke point, sys_enter having missed them */
 	__u64 vetoes; /* refusals at choke points: a call may meet several */
 	__u64 protections; /* what watched threads tried on the enforcer or its BPF objects */
 	__u64 events_lost;
@@ -206,6 +209,6 @@ struct sysfsm_counters {
 	__u64 threads_refused; /* no room for a thread's state: its process was killed */
 	__u64 adopted;
 };
-_Static_assert(sizeof(struct sysfsm_counters) == 96, "wire layout");
+_Static_assert(sizeof(struct sysfsm_counters) == 104, "wire layout");
 
 #endif /* SYSFSM_H */

@@ -13,13 +13,12 @@
 #define SYSFSM_VETO_H
 
 #define SYSFSM_EPERM 1
+/* PF_EXITING, PF_IO_WORKER, PF_DUMPCORE, PF_USER_WORKER, PF_KTHREAD (include/linux/sched.h) */
+#define SYSFSM_PF_NO_CALL (0x4 | 0x10 | 0x200 | 0x4000 | 0x200000)
 
 /* The enforcer's thread group; 0 when it has ended, and what is left of its vetoes is being freed.
  */
 __u32 enforcer = 0;
-
-/* Calls that the choke points in place refuse for certain, by number. Read where one is denied. */
-__u8 refusable[SYSFSM_CALLS] = {};
 
 /* The enforcer's maps, programs and links. */
 struct {
@@ -29,19 +28,60 @@ struct {
 	__type(value, __u32);
 } objects SEC(".maps");
 
-/* Any choke point. */
+static __noinline long sysfsm_refusal(void)
+{
+	struct sysfsm_counters *counts = sysfsm_counters();
+
+	if (counts)
+		__sync_fetch_and_add(&counts->vetoes, 1);
+	return -SYSFSM_EPERM;
+}
+
+/* A choke point that is come to outside of system calls, too. */
 SEC("tp_btf/sys_enter")
 long veto(void *ctx)
 {
 	struct sysfsm_thread *thread = sysfsm_thread(bpf_get_current_task_btf());
-	struct sysfsm_counters *counts;
 
-	if (!thread || !thread->sentence || !enforcer)
+	return thread && thread->sentence && enforcer ? sysfsm_refusal() : 0;
+}
+
+/*
+ * Judges the call that a thread is in, if no program at sys_enter was shown it (see `preemptible`):
+ * then it is another than the last one judged, or its repetition, which is allowed. LSM programs
+ * are never left out (bpf_prog_check_recur, include/linux/bpf_verifier.h).
+ */
+static __noinline int sysfsm_catch_up(struct task_struct *task, struct sysfsm_thread *thread)
+{
+	struct sysfsm_counters *counts = sysfsm_counters();
+	struct pt_regs *regs;
+	int nr;
+
+	/* A worker of io_uring's is in no call, nor is who ends or dumps core. */
+	if (thread->entered == SYSFSM_NO_CALL || (task->flags & SYSFSM_PF_NO_CALL))
 		return 0;
-	counts = sysfsm_counters();
+	regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	nr = regs->orig_ax;
+	/* What interrupted the thread has a negative number here. */
+	if (nr < 0 || sysfsm_entered(task, nr) == thread->entered)
+		return 0;
 	if (counts)
-		counts->vetoes++;
-	return -SYSFSM_EPERM;
+		__sync_fetch_and_add(&counts->caught_up, 1);
+	return sysfsm_judge(task, thread, regs, nr);
+}
+
+/* A choke point that is come to in system calls only. */
+SEC("tp_btf/sys_enter")
+long veto_call(void *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct sysfsm_thread *thread = sysfsm_thread(task);
+
+	if (!thread || !enforcer)
+		return 0;
+	if (preemptible && !thread->sentence)
+		sysfsm_catch_up(task, thread);
+	return thread->sentence ? sysfsm_refusal() : 0;
 }
 
 /* Refuses a watched thread what it tries on the enforcer. */

@@ -242,6 +242,7 @@ impl Printer<'_> {
                 "kills": totals.kills,
                 "kills_failed": totals.kills_failed,
                 "denials": totals.denials,
+                "caught_up": totals.caught_up,
                 "vetoes": totals.vetoes,
                 "protections": totals.protections,
                 "events_lost": totals.events_lost,

@@ -23,6 +23,9 @@ pub(super) struct Choke {
     function: &'static str,
     /// Without it the level `contain` is not reached.
     pub core: bool,
+    /// The kernel asks it outside of system calls as well: when a page is written to a file system that is nearly full,
+    /// say. Who comes to it is in no call that could still be judged.
+    pub anywhere: bool,
     /// The calls that it refuses whenever they could have an effect, separated by blanks.
     pub calls: &'static str,
 }
@@ -37,13 +40,17 @@ impl Choke {
         Choke { function, ..self }
     }
 
+    const fn anywhere(self) -> Choke {
+        Choke { anywhere: true, ..self }
+    }
+
     const fn core(self) -> Choke {
         Choke { core: true, ..self }
     }
 }
 
 const fn hook(hook: &'static str, calls: &'static str) -> Choke {
-    Choke { hook, function: "", core: false, calls }
+    Choke { hook, function: "", core: false, anywhere: false, calls }
 }
 
 /// Where a sentence is carried out. Each place costs its part of a start and, above all, of an end: the kernel waits
@@ -107,6 +114,7 @@ pub(super) const CHOKES: &[Choke] = &[
          kexec_load kexec_file_load acct iopl vhangup mount_setattr lookup_dcookie setns unshare \
          adjtimex clock_adjtime quotactl quotactl_fd",
     )
+    .anywhere()
     .core(),
     hook("task_kill", "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal").core(),
     hook(

@@ -38,6 +38,8 @@ pub struct Options {
     pub ring_bytes: u32,
     /// For tests: as if no thread ever got storage, so that the spare places have to do.
     pub spares_only: bool,
+    /// For tests: as if the programs at `sys_enter` could be preempted, and were always left out of this call.
+    pub unseen: Option<u32>,
 }
 
 impl Default for Options {
@@ -50,6 +52,7 @@ impl Default for Options {
             self_protect: true,
             ring_bytes: 8 << 20,
             spares_only: false,
+            unseen: None,
         }
     }
 }
@@ -85,7 +88,7 @@ impl Enforcer {
         let tables = compile(policies.iter().map(|p| &p.machine));
 
         let refused = |cause| KernelError::Load { cause, log: log::take() };
-        let preemptible = tracepoints_are_preemptible();
+        let preemptible = tracepoints_are_preemptible() || options.unseen.is_some();
         // The skeleton borrows its object; there is one a process, so that leaking it costs nothing.
         let object = Box::leak(Box::new(MaybeUninit::uninit()));
         let mut open = EnforceSkelBuilder::default().open(object).map_err(refused)?;
@@ -94,6 +97,7 @@ impl Enforcer {
             rodata.scripts_used = !identities.scripts.is_empty();
             rodata.spares_only = options.spares_only;
             rodata.preemptible = preemptible;
+            rodata.unseen = options.unseen.unwrap_or(u32::MAX);
         }
         let maps = &mut open.maps;
         fill::resize(

@@ -52,6 +52,8 @@ pub struct Totals {
     pub kills_failed: u64,
     /// Violations that were answered with a refusal of the call only.
     pub denials: u64,
+    /// Calls that were judged at a choke point, both programs at `sys_enter` having been left out (see `missed`).
+    pub caught_up: u64,
     /// Refusals at choke points. A call may meet several, or none that asks.
     pub vetoes: u64,
     /// What watched threads tried on the enforcer or its BPF objects, and were refused.
@@ -80,6 +82,7 @@ impl Totals {
         self.kills += cpu.kills;
         self.kills_failed += cpu.kills_failed;
         self.denials += cpu.denials;
+        self.caught_up += cpu.caught_up;
         self.vetoes += cpu.vetoes;
         self.protections += cpu.protections;
         self.events_lost += cpu.events_lost;

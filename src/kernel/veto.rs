@@ -46,9 +46,10 @@ impl Vetoes {
             return Ok(vetoes);
         }
         let functions = Functions::read(&["bpf_lsm_", "security_", "__x64_sys_"])?;
-        let veto = Template::of(&skel.progs.veto);
+        let (anywhere, call) = (Template::of(&skel.progs.veto), Template::of(&skel.progs.veto_call));
         for choke in CHOKES {
-            if vetoes.guard(choke, &veto, &ways, &functions) {
+            let veto = if choke.anywhere { &anywhere } else { &call };
+            if vetoes.guard(choke, veto, &ways, &functions) {
                 vetoes.hooks += 1;
                 vetoes.refused.extend(choke.calls.split_whitespace());
             } else {
@@ -71,7 +72,7 @@ impl Vetoes {
             }
         }
         if vetoes.level == Level::Prevent {
-            vetoes.guard_calls(&veto, &functions);
+            vetoes.guard_calls(&call, &functions);
         }
         Ok(vetoes)
     }

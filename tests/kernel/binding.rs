@@ -164,8 +164,8 @@ fn a_file_is_known_where_stat_tells_another_device() {
         mount -t tmpfs none lower; mount -t tmpfs none upper
         mkdir upper/files upper/work; cp "$1" lower/victim
         mount -t overlay -o lowerdir=lower,upperdir=upper/files,workdir=upper/work none merged
-        echo work | "$0" enforce --policy "$2" -- merged/victim >&2
-        status=0; echo attack unknown-call | "$0" enforce --policy "$2" -- merged/victim >&2 || status=$?
+        echo work | "$0" enforce --at-most kill --policy "$2" -- merged/victim >&2
+        status=0; echo attack unknown-call | "$0" enforce --at-most kill --policy "$2" -- merged/victim >&2 || status=$?
         echo "$status""#;
     assert_eq!(apart(&lab, &["--mount"], commands, &[&victim, &policy]), "137\n");
 }
@@ -178,7 +178,8 @@ fn a_process_is_adopted_in_a_process_namespace() {
     let commands = r#"
         mkfifo line; exec 3<>line
         "$1" <line & victim=$!; sleep 0.5
-        "$0" enforce --policy "$2" >&2 & enforcer=$!; sleep 1
+        "$0" enforce --at-most kill --json --policy "$2" >events & enforcer=$!
+        until grep -q '"event":"start"' events; do kill -0 $enforcer; sleep 0.05; done
         echo attack unknown-call >&3
         status=0; wait $victim || status=$?
         kill $enforcer; wait $enforcer; echo "$status""#;

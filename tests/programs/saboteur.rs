@@ -2,6 +2,7 @@
 //!
 //! usage: saboteur enforcer PID      what a process can be done to, tried on PID; one line an attempt: NAME ERRNO
 //!        saboteur objects           BPF objects that it can get hold of, by kind; one line a kind: NAME COUNT
+//!        saboteur open FILE         opens FILE unlawfully, to empty it
 //!        saboteur sibling FILE      one thread opens FILE unlawfully, to empty it; another writes to whatever
 //!                                   descriptor that would give
 
@@ -17,8 +18,11 @@ fn main() -> io::Result<()> {
     match words.as_slice() {
         ["enforcer", pid] => enforcer(pid.parse().map_err(io::Error::other)?),
         ["objects"] => objects(),
+        ["open", file] => open(&CString::new(*file)?),
         ["sibling", file] => sibling(file)?,
-        _ => return Err(io::Error::other("usage: saboteur enforcer PID | objects | sibling FILE")),
+        _ => {
+            return Err(io::Error::other("usage: saboteur enforcer PID | objects | open FILE | sibling FILE"))
+        }
     }
     Ok(())
 }
@@ -99,6 +103,15 @@ fn objects() {
     println!("tracing {}", u32::from(bpf(5, &mut load) >= 0));
 }
 
+/// After the marker, what it may not do.
+fn open(path: &CString) {
+    // SAFETY: the marker takes numbers, and the path lives until the call returns.
+    unsafe {
+        syscall(libc::SYS_getpriority, 0, 0);
+        syscall(libc::SYS_open, path.as_ptr(), libc::O_WRONLY | libc::O_TRUNC);
+    }
+}
+
 fn sibling(file: &str) -> io::Result<()> {
     let path = CString::new(file)?;
     // SAFETY: dup of an open descriptor.
@@ -110,11 +123,7 @@ fn sibling(file: &str) -> io::Result<()> {
         unsafe { syscall(libc::SYS_write, next, c"x".as_ptr(), 1) };
     });
     std::thread::sleep(std::time::Duration::from_millis(20));
-    // SAFETY: the marker takes numbers, and the path lives until the call returns.
-    unsafe {
-        syscall(libc::SYS_getpriority, 0, 0);
-        syscall(libc::SYS_open, path.as_ptr(), libc::O_WRONLY | libc::O_TRUNC);
-    }
+    open(&path);
     drop(writer.join());
     Ok(())
 }

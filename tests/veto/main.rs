@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stderr)]
 
 mod battery;
+mod catching_up;
 mod denial;
 mod escape;
 // Not all of it is needed here.
