@@ -222,6 +222,38 @@ fn many_threads_may_be_made_before_the_first_of_them_speaks_and_die_at_once() {
 }
 
 #[test]
+fn a_thread_killed_inside_the_call_may_leave_a_child() {
+    const BEGIN: &str = "1 execve(\"/d\", [\"d\"], 0x7f /* 1 var */) = 0\n";
+    let child = "2 getpid() = 2\n2 exit_group(0) = ?\n";
+    let report = tells(
+        &format!("{BEGIN}1 fork( <unfinished ...>\n1 +++ killed by SIGKILL +++\n{child}"),
+        "1:execve 1:exec(/d) 1:fork 1:+4294967295 1:end 4294967295:->2 2:getpid 2:exit_group 2:end",
+    );
+    assert_eq!((report.threads, report.warnings), (2, vec![]));
+    tells(
+        &format!("{BEGIN}1 fork() = ?\n{child}1 +++ killed by SIGKILL +++\n"),
+        "1:execve 1:exec(/d) 1:fork 1:+2 2:getpid 2:exit_group 2:end 1:end",
+    );
+    // Nobody speaks: there is none. A thread of the same group is killed with its creator.
+    let silent = tells(
+        &format!("{BEGIN}1 fork() = ?\n1 +++ killed by SIGKILL +++\n"),
+        "1:execve 1:exec(/d) 1:fork 1:+4294967295 1:end 4294967295:end",
+    );
+    assert_eq!(silent.threads, 1);
+    tells(
+        &format!(
+            "{BEGIN}1 clone(flags=CLONE_VM|CLONE_THREAD <unfinished ...>\n1 +++ killed by SIGKILL +++\n"
+        ),
+        "1:execve 1:exec(/d) 1:clone 1:end",
+    );
+    // A call that was interrupted before it made a child.
+    tells(
+        &format!("{BEGIN}1 fork() = ? ERESTARTNOINTR (To be restarted)\n1 fork() = 2\n{child}"),
+        "1:execve 1:exec(/d) 1:fork 1:fork 1:+2 2:getpid 2:exit_group 2:end 1:end",
+    );
+}
+
+#[test]
 fn with_several_possible_creators_a_child_waits() {
     tells(
         "2 getpid() = 2\n\

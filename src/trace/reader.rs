@@ -317,6 +317,10 @@ impl Reader {
                     self.state.returns_child(key, tid, late.and_then(sharing), place, sink);
                     return;
                 }
+                // It is killed inside the call, and the child may live.
+                if result == b"?" {
+                    return;
+                }
             }
             Kind::Sigaction(Some((signal, action))) if value(result) == Some(0) => {
                 let (signal, action) = (*signal, *action);
@@ -424,6 +428,7 @@ impl Reader {
                 open.cut = false;
             }
         }
+        self.state.leaves_unborn(key, place, sink);
         self.state.end(key, place, sink);
     }
 

@@ -15,6 +15,9 @@ const REMEMBERED: usize = 4096;
 /// The same where lines name their threads (-f): all of these will most probably be heard of.
 const REMEMBERED_BY_NAME: usize = 1 << 16;
 
+/// The id of a child that may have been made, while the log has not named it. No thread has it.
+pub(super) const UNBORN: Tid = Tid::MAX;
+
 /// Spreads thread ids over a table.
 #[derive(Debug, Default)]
 pub(super) struct TidHasher(u64);
@@ -73,6 +76,8 @@ pub(super) struct State {
     dying: VecDeque<Key>,
     /// Children that have not spoken.
     unspoken: VecDeque<Key>,
+    /// The child of a thread that was killed inside the call that may have made it, until it speaks.
+    pub unborn: Option<Key>,
     /// Threads that made their exit call and have not been reported gone.
     pub exited: VecDeque<Tid>,
     /// Set while a family of files is read.
@@ -100,6 +105,7 @@ impl State {
             held: 0,
             dying: VecDeque::new(),
             unspoken: VecDeque::new(),
+            unborn: None,
             exited: VecDeque::new(),
             kin: None,
             suspects: Vec::new(),
@@ -240,6 +246,8 @@ impl State {
         if let Some(life) = self.life_mut(key) {
             life.ended = true;
         }
+        // Nobody ever heard of it: it was not made.
+        self.report.threads -= u64::from(tid == UNBORN);
         self.pump(key, sink);
         if self.life(key).is_some() {
             self.ghosts.insert(tid, key);
