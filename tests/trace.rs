@@ -658,6 +658,18 @@ fn a_family_of_files_is_read_creators_first() {
 }
 
 #[test]
+fn in_a_family_threads_that_were_running_before_ran_together() {
+    let (events, _) = family(&[
+        (1, "read(0, \"\", 1) = 0\nexit_group(0) = ?\n+++ exited with 0 +++\n"),
+        (2, "write(1, \"\", 1) = 1\n+++ exited with 0 +++\n"),
+    ]);
+    assert_eq!(events, "1:read 1:exit_group 2:write 1:end 2:end");
+    // An id that comes again is another life.
+    let (events, _) = family(&[(1, "exit(0) = ?\n+++ exited with 0 +++\ngetpid() = 1\n")]);
+    assert_eq!(events, "1:exit 1:end 1:getpid 1:end");
+}
+
+#[test]
 fn in_a_family_the_leaders_file_goes_on_with_the_thread_that_execs() {
     let leader = "execve(\"/a\", [], NULL) = 0\n\
          clone(child_stack=0x7f, flags=CLONE_VM|CLONE_SIGHAND|CLONE_THREAD) = 2\n\

@@ -1,7 +1,7 @@
 //! The threads of one log: who lives, who belongs to whom.
 
 use super::dispositions::{Dispositions, Seen};
-use super::event::{EventKind, Place, Tid};
+use super::event::{Event, EventKind, Place, Tid};
 use super::life::{Group, Life, Table, Wait};
 use super::pool::{Key, Pool};
 use super::report::{Case, Report};
@@ -52,6 +52,9 @@ pub(super) struct Kin {
     pub seen: Vec<Seen>,
     /// Threads that have a file.
     pub members: Tids,
+    /// Threads that were running before and have ended. The files come one after another, but the threads
+    /// ran together: their ends go out together, when the family has been read.
+    pub ended: ByTid<Place>,
 }
 
 /// The threads of one log.
@@ -233,9 +236,13 @@ impl State {
     pub(super) fn end(&mut self, key: Key, place: Place, sink: Sink) {
         let Some(life) = self.life(key).filter(|l| !l.ended) else { return };
         let (tid, alias, group, table) = (life.tid, life.alias, life.group, life.table);
+        let attached = life.attached;
         self.close(key, sink);
         self.decide_all(key, sink);
-        self.emit(key, EventKind::End, place, sink);
+        match self.kin.as_mut() {
+            Some(kin) if attached => drop(kin.ended.insert(tid, place)),
+            _ => self.emit(key, EventKind::End, place, sink),
+        }
         for id in [Some(tid), alias].into_iter().flatten() {
             if self.by_tid.get(&id) == Some(&key) {
                 self.by_tid.remove(&id);
@@ -327,6 +334,9 @@ impl State {
         }
         for key in self.lives.keys() {
             self.flush(key, sink);
+        }
+        for (tid, place) in self.kin.take().map(|k| k.ended).unwrap_or_default() {
+            sink(Event { tid, place, kind: EventKind::End });
         }
         let report = std::mem::take(&mut self.report);
         *self = State { report, ..State::new() };
