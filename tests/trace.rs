@@ -609,6 +609,13 @@ fn what_a_log_lacks_is_warned_of() {
     assert!(warns(&report, |w| matches!(w, Warning::NoExec { .. })));
     let many = format!("1 execve(\"/a\", [], NULL) = 0\n{}", "1 getpid() = 1\n".repeat(300));
     assert!(warns(&read(many.as_bytes()).1, |w| matches!(w, Warning::NoFailures { calls: 301, .. })));
+    let files = format!(
+        "1 execve(\"/a\", [], NULL) = 0\n1 access(\"/b\", F_OK) = -1 ENOENT (No such file or directory)\n{}",
+        "1 close(3) = 0\n".repeat(20)
+    );
+    assert!(warns(&read(files.as_bytes()).1, |w| matches!(w, Warning::NoMemory { file: 0, calls: 22 })));
+    let all = format!("{files}1 brk(NULL) = 0x5\n");
+    assert_eq!(read(all.as_bytes()).1.warnings, []);
     assert!(warns(&read(b"hello\n").1, |w| matches!(w, Warning::NoCalls { file: 0 })));
     assert!(warns(&read(b"").1, |w| matches!(w, Warning::NoCalls { .. })));
     let summary = b"% time     seconds  usecs/call     calls    errors syscall\n------ ----------- ----------- --------- --------- ----------------\n100.00    0.000000           0         1           read\n";
