@@ -222,6 +222,38 @@ fn many_threads_may_be_made_before_the_first_of_them_speaks_and_die_at_once() {
 }
 
 #[test]
+fn a_thread_killed_inside_the_call_may_leave_a_child() {
+    const BEGIN: &str = "1 execve(\"/d\", [\"d\"], 0x7f /* 1 var */) = 0\n";
+    let child = "2 getpid() = 2\n2 exit_group(0) = ?\n";
+    let report = tells(
+        &format!("{BEGIN}1 fork( <unfinished ...>\n1 +++ killed by SIGKILL +++\n{child}"),
+        "1:execve 1:exec(/d) 1:fork 1:+4294967295 1:end 4294967295:->2 2:getpid 2:exit_group 2:end",
+    );
+    assert_eq!((report.threads, report.warnings), (2, vec![]));
+    tells(
+        &format!("{BEGIN}1 fork() = ?\n{child}1 +++ killed by SIGKILL +++\n"),
+        "1:execve 1:exec(/d) 1:fork 1:+2 2:getpid 2:exit_group 2:end 1:end",
+    );
+    // Nobody speaks: there is none. A thread of the same group is killed with its creator.
+    let silent = tells(
+        &format!("{BEGIN}1 fork() = ?\n1 +++ killed by SIGKILL +++\n"),
+        "1:execve 1:exec(/d) 1:fork 1:+4294967295 1:end 4294967295:end",
+    );
+    assert_eq!(silent.threads, 1);
+    tells(
+        &format!(
+            "{BEGIN}1 clone(flags=CLONE_VM|CLONE_THREAD <unfinished ...>\n1 +++ killed by SIGKILL +++\n"
+        ),
+        "1:execve 1:exec(/d) 1:clone 1:end",
+    );
+    // A call that was interrupted before it made a child.
+    tells(
+        &format!("{BEGIN}1 fork() = ? ERESTARTNOINTR (To be restarted)\n1 fork() = 2\n{child}"),
+        "1:execve 1:exec(/d) 1:fork 1:fork 1:+2 2:getpid 2:exit_group 2:end 1:end",
+    );
+}
+
+#[test]
 fn with_several_possible_creators_a_child_waits() {
     tells(
         "2 getpid() = 2\n\
@@ -577,6 +609,13 @@ fn what_a_log_lacks_is_warned_of() {
     assert!(warns(&report, |w| matches!(w, Warning::NoExec { .. })));
     let many = format!("1 execve(\"/a\", [], NULL) = 0\n{}", "1 getpid() = 1\n".repeat(300));
     assert!(warns(&read(many.as_bytes()).1, |w| matches!(w, Warning::NoFailures { calls: 301, .. })));
+    let files = format!(
+        "1 execve(\"/a\", [], NULL) = 0\n1 access(\"/b\", F_OK) = -1 ENOENT (No such file or directory)\n{}",
+        "1 close(3) = 0\n".repeat(20)
+    );
+    assert!(warns(&read(files.as_bytes()).1, |w| matches!(w, Warning::NoMemory { file: 0, calls: 22 })));
+    let all = format!("{files}1 brk(NULL) = 0x5\n");
+    assert_eq!(read(all.as_bytes()).1.warnings, []);
     assert!(warns(&read(b"hello\n").1, |w| matches!(w, Warning::NoCalls { file: 0 })));
     assert!(warns(&read(b"").1, |w| matches!(w, Warning::NoCalls { .. })));
     let summary = b"% time     seconds  usecs/call     calls    errors syscall\n------ ----------- ----------- --------- --------- ----------------\n100.00    0.000000           0         1           read\n";
@@ -623,6 +662,18 @@ fn a_family_of_files_is_read_creators_first() {
         "1:execve 1:exec(/a) 1:fork 1:+2 1:exit_group 1:end 2:vfork 2:+3 2:exit_group 2:end 3:getpid 3:exit_group 3:end"
     );
     assert_eq!((report.warnings, report.set_aside), (vec![], vec![]));
+}
+
+#[test]
+fn in_a_family_threads_that_were_running_before_ran_together() {
+    let (events, _) = family(&[
+        (1, "read(0, \"\", 1) = 0\nexit_group(0) = ?\n+++ exited with 0 +++\n"),
+        (2, "write(1, \"\", 1) = 1\n+++ exited with 0 +++\n"),
+    ]);
+    assert_eq!(events, "1:read 1:exit_group 2:write 1:end 2:end");
+    // An id that comes again is another life.
+    let (events, _) = family(&[(1, "exit(0) = ?\n+++ exited with 0 +++\ngetpid() = 1\n")]);
+    assert_eq!(events, "1:exit 1:end 1:getpid 1:end");
 }
 
 #[test]

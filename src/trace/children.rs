@@ -6,7 +6,7 @@ use super::event::{EventKind, Place, Tid};
 use super::life::{Group, Handler, Kind, Open, Table, Wait};
 use super::pool::Key;
 use super::report::Case;
-use super::state::State;
+use super::state::{State, UNBORN};
 use super::Sink;
 use crate::syscall::SIGNAL_MAX;
 
@@ -182,6 +182,24 @@ impl State {
             self.clones.retain(|&k| k != key);
             self.settle_orphans(sink);
         }
+    }
+
+    /// A thread was killed inside a clone-like call (by a sibling's exec or exit, by a signal): the call may
+    /// have made a child all the same, which speaks later and which no result names.
+    pub(super) fn leaves_unborn(&mut self, key: Key, place: Place, sink: Sink) {
+        let made = match self.life(key).and_then(|l| l.open.as_ref()).map(|o| &o.kind) {
+            // A thread of the same group is killed with it.
+            Some(Kind::Clone { sharing: Some(sharing), child: None }) => !sharing.thread,
+            _ => false,
+        };
+        if made && self.named && self.from_start && self.kin.is_none() {
+            self.unborn = Some(self.spawn(key, UNBORN, place, sink));
+        }
+    }
+
+    /// Takes the child whom only [`State::leaves_unborn`] knows.
+    pub(super) fn take_unborn(&mut self) -> Option<Key> {
+        self.unborn.take().filter(|&k| self.life(k).is_some_and(|l| !l.ended))
     }
 
     /// A clone-like call has returned `tid`. Its `Open` must still be there.

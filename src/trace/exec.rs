@@ -24,6 +24,7 @@ impl State {
             life.returns = 0;
             life.last_guess = None;
             life.becomes = None;
+            life.attached = false;
         }
         let path = String::from_utf8_lossy(path);
         self.emit(key, EventKind::Exec(path.as_ref().into()), place, sink);

@@ -183,6 +183,9 @@ impl State {
         if let Some(ghost) = self.ghosts.remove(&tid) {
             self.flush(ghost, sink);
         }
+        if let Some(place) = self.kin.as_mut().and_then(|k| k.ended.remove(&tid)) {
+            sink(Event { tid, place, kind: EventKind::End });
+        }
     }
 
     /// Empties a thread's queue, whatever it waits for.

@@ -38,7 +38,7 @@ pub(super) struct Life {
     pub parent: Option<Key>,
     /// A line of its own was seen.
     pub spoke: bool,
-    /// It was there before its first line: nobody made it.
+    /// It was there before its first line, as was its program: nobody made it, and it has not exec'd.
     pub attached: bool,
     /// It has ended; only its queue remains.
     pub ended: bool,

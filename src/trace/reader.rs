@@ -21,6 +21,10 @@ use std::sync::Arc;
 
 /// `rt_sigaction` (x86-64 ABI).
 const RT_SIGACTION: u32 = 13;
+/// `mmap` and `brk` (x86-64 ABI).
+const MEMORY: [u32; 2] = [9, 12];
+/// A log of so many calls, none of which gets memory, is suspicious.
+const SOME_CALLS: u64 = 16;
 /// A log of so many calls without one that failed is suspicious.
 const MANY_CALLS: u64 = 200;
 
@@ -46,6 +50,8 @@ pub(super) struct Log {
     calls: u64,
     failures: u64,
     execs: u64,
+    /// Some call gets memory.
+    memory: bool,
     /// The last line.
     pub place: Place,
 }
@@ -138,6 +144,8 @@ impl Reader {
             report.warnings.push(Warning::NoExec { file });
         } else if log.calls > MANY_CALLS && log.failures == 0 {
             report.warnings.push(Warning::NoFailures { file, calls: log.calls });
+        } else if log.calls > SOME_CALLS && !log.memory {
+            report.warnings.push(Warning::NoMemory { file, calls: log.calls });
         }
         self.notes = Notes::default();
         self.speaker.reset();
@@ -225,6 +233,7 @@ impl Reader {
             self.state.from_start = named == Named::Number(nr::EXECVE);
         }
         self.log.calls += 1;
+        self.log.memory |= MEMORY.iter().any(|&nr| named == Named::Number(nr)) || named == Named::Only32;
         self.state.emit(key, event, place, sink);
         let args = match ending {
             Ending::Result { args, .. } | Ending::Open { args, .. } => args,
@@ -315,6 +324,10 @@ impl Reader {
             Kind::Clone { .. } => {
                 if let Some(tid) = child(result) {
                     self.state.returns_child(key, tid, late.and_then(sharing), place, sink);
+                    return;
+                }
+                // It is killed inside the call, and the child may live.
+                if result == b"?" {
                     return;
                 }
             }
@@ -424,6 +437,7 @@ impl Reader {
                 open.cut = false;
             }
         }
+        self.state.leaves_unborn(key, place, sink);
         self.state.end(key, place, sink);
     }
 

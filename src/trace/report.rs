@@ -99,6 +99,13 @@ pub enum Warning {
         /// How many calls it has.
         calls: u64,
     },
+    /// Programs start in it, and none gets memory, which the C library does before `main`.
+    NoMemory {
+        /// The log, by its index.
+        file: u32,
+        /// How many calls it has.
+        calls: u64,
+    },
     /// Children were made whose calls the log does not have.
     ChildrenUnseen {
         /// The calls that made them.
@@ -134,7 +141,8 @@ impl Warning {
             Warning::NoCalls { file }
             | Warning::SummaryOnly { file }
             | Warning::NoExec { file }
-            | Warning::NoFailures { file, .. } => Some(file),
+            | Warning::NoFailures { file, .. }
+            | Warning::NoMemory { file, .. } => Some(file),
             _ => None,
         }
     }
@@ -148,7 +156,9 @@ impl Warning {
             Warning::NoExec { .. } => {
                 "let strace start the program (strace -f -o FILE CMD), or name the binary with --binary"
             }
-            Warning::Filtered { .. } => "trace every call: without -e trace=, -e status= and -z",
+            Warning::Filtered { .. } | Warning::NoMemory { .. } => {
+                "trace every call: without -e trace=, -e status= and -z"
+            }
             Warning::NoFailures { .. } => "was it traced with -z or -e status=? trace without them",
             Warning::ChildrenUnseen { .. } => "trace with -f, and give all the files of one -ff together",
             Warning::ThirtyTwoBit { .. } => {
@@ -181,6 +191,9 @@ impl fmt::Display for Warning {
             ),
             Warning::NoFailures { calls, .. } => {
                 write!(f, "none of {calls} calls failed: the log seems to be filtered")
+            }
+            Warning::NoMemory { calls, .. } => {
+                write!(f, "none of {calls} calls is brk or mmap: the log seems to be filtered")
             }
             Warning::ChildrenUnseen { children } => write!(
                 f,
@@ -301,6 +314,7 @@ mod tests {
             Warning::NoExec { file: 0 },
             Warning::Filtered { threads: t.clone() },
             Warning::NoFailures { file: 0, calls: 300 },
+            Warning::NoMemory { file: 0, calls: 20 },
             Warning::ChildrenUnseen { children: t.clone() },
             Warning::ThirtyTwoBit { calls: t.clone() },
             Warning::GuessedParents { children: t.clone() },

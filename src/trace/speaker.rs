@@ -100,7 +100,8 @@ impl Speaker {
         }
         if state.clones.is_empty() && state.from_start {
             // Within a pid namespace a call returns another number than the log's.
-            if let Some(child) = state.only_unspoken() {
+            // Nor does any name the child of a thread that was killed inside the call.
+            if let Some(child) = state.take_unborn().or_else(|| state.only_unspoken()) {
                 state.rename(child, tid, place, sink);
                 return child;
             }

@@ -1,7 +1,7 @@
 //! The threads of one log: who lives, who belongs to whom.
 
 use super::dispositions::{Dispositions, Seen};
-use super::event::{EventKind, Place, Tid};
+use super::event::{Event, EventKind, Place, Tid};
 use super::life::{Group, Life, Table, Wait};
 use super::pool::{Key, Pool};
 use super::report::{Case, Report};
@@ -14,6 +14,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 const REMEMBERED: usize = 4096;
 /// The same where lines name their threads (-f): all of these will most probably be heard of.
 const REMEMBERED_BY_NAME: usize = 1 << 16;
+
+/// The id of a child that may have been made, while the log has not named it. No thread has it.
+pub(super) const UNBORN: Tid = Tid::MAX;
 
 /// Spreads thread ids over a table.
 #[derive(Debug, Default)]
@@ -49,6 +52,9 @@ pub(super) struct Kin {
     pub seen: Vec<Seen>,
     /// Threads that have a file.
     pub members: Tids,
+    /// Threads that were running before and have ended. The files come one after another, but the threads
+    /// ran together: their ends go out together, when the family has been read.
+    pub ended: ByTid<Place>,
 }
 
 /// The threads of one log.
@@ -73,6 +79,8 @@ pub(super) struct State {
     dying: VecDeque<Key>,
     /// Children that have not spoken.
     unspoken: VecDeque<Key>,
+    /// The child of a thread that was killed inside the call that may have made it, until it speaks.
+    pub unborn: Option<Key>,
     /// Threads that made their exit call and have not been reported gone.
     pub exited: VecDeque<Tid>,
     /// Set while a family of files is read.
@@ -100,6 +108,7 @@ impl State {
             held: 0,
             dying: VecDeque::new(),
             unspoken: VecDeque::new(),
+            unborn: None,
             exited: VecDeque::new(),
             kin: None,
             suspects: Vec::new(),
@@ -227,9 +236,13 @@ impl State {
     pub(super) fn end(&mut self, key: Key, place: Place, sink: Sink) {
         let Some(life) = self.life(key).filter(|l| !l.ended) else { return };
         let (tid, alias, group, table) = (life.tid, life.alias, life.group, life.table);
+        let attached = life.attached;
         self.close(key, sink);
         self.decide_all(key, sink);
-        self.emit(key, EventKind::End, place, sink);
+        match self.kin.as_mut() {
+            Some(kin) if attached => drop(kin.ended.insert(tid, place)),
+            _ => self.emit(key, EventKind::End, place, sink),
+        }
         for id in [Some(tid), alias].into_iter().flatten() {
             if self.by_tid.get(&id) == Some(&key) {
                 self.by_tid.remove(&id);
@@ -240,6 +253,8 @@ impl State {
         if let Some(life) = self.life_mut(key) {
             life.ended = true;
         }
+        // Nobody ever heard of it: it was not made.
+        self.report.threads -= u64::from(tid == UNBORN);
         self.pump(key, sink);
         if self.life(key).is_some() {
             self.ghosts.insert(tid, key);
@@ -319,6 +334,9 @@ impl State {
         }
         for key in self.lives.keys() {
             self.flush(key, sink);
+        }
+        for (tid, place) in self.kin.take().map(|k| k.ended).unwrap_or_default() {
+            sink(Event { tid, place, kind: EventKind::End });
         }
         let report = std::mem::take(&mut self.report);
         *self = State { report, ..State::new() };
