@@ -12,6 +12,7 @@
 
 #include "sysfsm.h"
 #include "kernel.h"
+#include "hold.h"
 #include "maps.h"
 #include "step.h"
 #include "threads.h"
@@ -31,13 +32,12 @@ struct {
 	__type(value, struct sysfsm_adoptee);
 } adoptees SEC(".maps");
 
-SEC("tp_btf/sys_enter")
-int BPF_PROG(handle_sys_enter, struct pt_regs *regs, long id)
+static __always_inline int sysfsm_enter(struct pt_regs *regs, __u32 nr, bool again)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct sysfsm_thread *thread = sysfsm_thread(task);
 
-	if (!thread || (preemptible && (__u32)id == unseen))
+	if (!thread || (preemptible && nr == unseen))
 		return 0;
 	if (spares_used && !spares_only) {
 		sysfsm_settle(task);
@@ -45,24 +45,49 @@ int BPF_PROG(handle_sys_enter, struct pt_regs *regs, long id)
 		if (!thread)
 			return 0;
 	}
-	if (preemptible)
+	if (preemptible && again)
 		thread->seen = 1;
-	return sysfsm_judge(task, thread, regs, id);
+	return sysfsm_judge(task, thread, regs, nr);
 }
 
 SEC("tp_btf/sys_enter")
-int BPF_PROG(again_sys_enter, struct pt_regs *regs, long id)
+int BPF_PROG(handle_sys_enter, struct pt_regs *regs, long id)
+{
+	sysfsm_hold();
+	sysfsm_enter(regs, id, true);
+	sysfsm_let_go();
+	return 0;
+}
+
+static __always_inline int sysfsm_enter_again(struct pt_regs *regs, __u32 nr)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct sysfsm_thread *thread = sysfsm_thread(task);
 
-	if (!thread || (__u32)id == unseen)
+	if (!thread || nr == unseen)
 		return 0;
 	if (thread->seen) {
 		thread->seen = 0;
 		return 0;
 	}
-	return sysfsm_judge(task, thread, regs, id);
+	return sysfsm_judge(task, thread, regs, nr);
+}
+
+SEC("tp_btf/sys_enter")
+int BPF_PROG(again_sys_enter, struct pt_regs *regs, long id)
+{
+	sysfsm_hold();
+	sysfsm_enter_again(regs, id);
+	sysfsm_let_go();
+	return 0;
+}
+
+SEC("tracepoint/raw_syscalls/sys_enter")
+int classic_sys_enter(void *ctx)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+
+	return sysfsm_enter(regs, regs->orig_ax, false);
 }
 
 /* Binding twice is binding once: it is its thread's state after the exec, and before its first
@@ -96,85 +121,132 @@ static __always_inline int sysfsm_exec(struct task_struct *task, struct linux_bi
 		return 0;
 	}
 	sysfsm_bind(thread, index, policy, false);
-	thread->entered = SYSFSM_NO_CALL;
+	/* It is still in the call that exec'd it. */
+	if (preemptible)
+		thread->entered = sysfsm_entered_now(task);
 	return 0;
 }
 
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(handle_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
-	return sysfsm_exec(task, bprm);
+	sysfsm_hold();
+	sysfsm_exec(task, bprm);
+	sysfsm_let_go();
+	return 0;
 }
 
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(again_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
-	return sysfsm_exec(task, bprm);
+	sysfsm_hold();
+	sysfsm_exec(task, bprm);
+	sysfsm_let_go();
+	return 0;
 }
 
 static __always_inline int sysfsm_newtask(struct task_struct *task)
 {
 	struct sysfsm_thread *parent = sysfsm_thread(bpf_get_current_task_btf());
+	struct sysfsm_thread *thread;
 
+	if (!parent || sysfsm_thread(task))
+		return 0;
 	/* The copy is taken inside the creator's call, so its last symbol is that call. */
-	if (parent && !sysfsm_thread(task) && !sysfsm_watch(task, parent))
+	thread = sysfsm_watch(task, parent);
+	if (!thread)
 		sysfsm_refuse(parent->action == SYSFSM_LOG);
+	else if (thread->sentence != SYSFSM_CONDEMNED)
+		/* A denial is its creator's. A worker of io_uring's makes no call that would end
+		 * it. */
+		thread->sentence = SYSFSM_FREE;
 	return 0;
 }
 
 SEC("tp_btf/task_newtask")
 int BPF_PROG(handle_newtask, struct task_struct *task, unsigned long clone_flags)
 {
-	return sysfsm_newtask(task);
+	sysfsm_hold();
+	sysfsm_newtask(task);
+	sysfsm_let_go();
+	return 0;
 }
 
 SEC("tp_btf/task_newtask")
 int BPF_PROG(again_newtask, struct task_struct *task, unsigned long clone_flags)
 {
-	return sysfsm_newtask(task);
+	sysfsm_hold();
+	sysfsm_newtask(task);
+	sysfsm_let_go();
+	return 0;
 }
 
-/* Nothing is left in the spares of one that ends before its first call. */
+static __always_inline int sysfsm_exit(struct task_struct *task)
+{
+	/* Nothing is left in the spares of one that ends before its first call. */
+	if (spares_used)
+		sysfsm_spare_delete(task);
+	/* Its links are freed one after another, and slowly: from now on they refuse nobody. */
+	if (enforcer && (__u32)task->pid == enforcer)
+		enforcer = 0;
+	return 0;
+}
+
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(handle_exit, struct task_struct *task)
 {
-	if (spares_used)
-		sysfsm_spare_delete(task);
+	sysfsm_hold();
+	sysfsm_exit(task);
+	sysfsm_let_go();
 	return 0;
 }
 
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(again_exit, struct task_struct *task)
 {
-	if (spares_used)
-		sysfsm_spare_delete(task);
+	sysfsm_hold();
+	sysfsm_exit(task);
+	sysfsm_let_go();
 	return 0;
+}
+
+/* The thread in which a handler begins, NULL if it is not watched. */
+static __always_inline struct sysfsm_thread *sysfsm_handling(struct k_sigaction *action)
+{
+	if ((unsigned long)action->sa.sa_handler < SYSFSM_HANDLER_MIN)
+		return NULL;
+	return sysfsm_thread(bpf_get_current_task_btf());
 }
 
 SEC("tp_btf/signal_deliver")
 int BPF_PROG(handle_signal, int sig, struct kernel_siginfo *info, struct k_sigaction *action)
 {
-	struct sysfsm_thread *thread = sysfsm_thread(bpf_get_current_task_btf());
+	struct sysfsm_thread *thread;
 
-	if (!thread || (unsigned long)action->sa.sa_handler < SYSFSM_HANDLER_MIN)
-		return 0;
-	if (preemptible)
-		thread->seen = 1;
-	sysfsm_signal(thread, sig);
+	sysfsm_hold();
+	thread = sysfsm_handling(action);
+	if (thread) {
+		if (preemptible)
+			thread->seen = 1;
+		sysfsm_signal(thread, sig);
+	}
+	sysfsm_let_go();
 	return 0;
 }
 
 SEC("tp_btf/signal_deliver")
 int BPF_PROG(again_signal, int sig, struct kernel_siginfo *info, struct k_sigaction *action)
 {
-	struct sysfsm_thread *thread = sysfsm_thread(bpf_get_current_task_btf());
+	struct sysfsm_thread *thread;
 
-	if (!thread || (unsigned long)action->sa.sa_handler < SYSFSM_HANDLER_MIN)
-		return 0;
-	if (thread->seen)
+	sysfsm_hold();
+	thread = sysfsm_handling(action);
+	if (thread) {
+		if (!thread->seen)
+			sysfsm_signal(thread, sig);
 		thread->seen = 0;
-	else
-		sysfsm_signal(thread, sig);
+	}
+	sysfsm_let_go();
 	return 0;
 }
 

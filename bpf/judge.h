@@ -7,17 +7,11 @@
 #define SYSFSM_X32_BIT 0x40000000u /* __X32_SYSCALL_BIT */
 #define SYSFSM_SIGN_BIT 0x80000000u /* a number below zero is of no ABI, just unknown */
 
-/*
- * Whether a tracepoint's programs can be preempted here. While one is, the kernel leaves it out for
- * the other tasks of its CPU (__bpf_trace_run, kernel/trace/bpf_trace.c). So each hook then has a
- * second program, again_*, for what the first did not see; both at once are hardly ever left out.
- */
-const volatile bool preemptible = false;
-/* For the tests: a call that those programs are never shown. */
+/* For the tests: a call that the programs at sys_enter are never shown. */
 const volatile __u32 unseen = SYSFSM_NO_CALL;
 
-/* Calls that the choke points in place refuse for certain, by number. Read where one is denied. */
-__u8 refusable[SYSFSM_CALLS] = {};
+/* How surely the choke points in place refuse a call, by number. Read where one is denied. */
+__u8 refusable[SYSFSM_CALLS] = {}; /* enum sysfsm_refusable */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -35,50 +29,93 @@ struct sysfsm_violation {
 	__u8 abi;
 };
 
-/* What is done about it. A call that nothing refuses is not denied: its process is killed. */
-static __always_inline __u8 sysfsm_action(const struct sysfsm_thread *thread,
-					  const struct sysfsm_violation *violation)
+/* How surely a call is refused. Of foreign calls nothing tells which choke points they come to. */
+static __always_inline __u8 sysfsm_refusable(const struct sysfsm_violation *violation)
 {
-	__u32 nr = violation->nr;
-
-	if (thread->action != SYSFSM_DENY || violation->abi != SYSFSM_X86_64)
-		return thread->action;
+	if (violation->abi != SYSFSM_X86_64)
+		return SYSFSM_PARTLY;
 	/* The kernel has no such call, and says so. */
-	if (nr >= SYSFSM_CALLS)
+	if (violation->nr >= SYSFSM_CALLS)
+		return SYSFSM_SURELY;
+	return refusable[violation->nr];
+}
+
+/* The sentence for a violation. A call that nothing refuses is not denied: its process is killed.
+ */
+static __always_inline __u8 sysfsm_sentence(const struct sysfsm_thread *thread,
+					    const struct sysfsm_violation *violation)
+{
+	if (thread->action == SYSFSM_LOG)
+		return SYSFSM_FREE;
+	if (thread->action == SYSFSM_KILL)
+		return SYSFSM_CONDEMNED;
+	switch (sysfsm_refusable(violation)) {
+	case SYSFSM_SURELY:
+		return SYSFSM_DENIED;
+	case SYSFSM_PARTLY:
+		return SYSFSM_UNMET;
+	default:
+		return SYSFSM_CONDEMNED;
+	}
+}
+
+/* What an event says of a sentence. */
+static __always_inline __u8 sysfsm_action(__u8 sentence)
+{
+	switch (sentence) {
+	case SYSFSM_FREE:
+		return SYSFSM_LOG;
+	case SYSFSM_CONDEMNED:
+		return SYSFSM_KILL;
+	default:
 		return SYSFSM_DENY;
-	return refusable[nr] ? SYSFSM_DENY : SYSFSM_KILL;
+	}
+}
+
+/*
+ * A process is condemned as a whole: its first thread's state says so for io_uring's workers, which
+ * do what was asked for in a call that may be over.
+ */
+static __always_inline int sysfsm_condemn(struct sysfsm_thread *thread)
+{
+	struct task_struct *leader = bpf_get_current_task_btf()->group_leader;
+	struct sysfsm_thread *first = NULL;
+
+	thread->sentence = SYSFSM_CONDEMNED;
+	if (leader)
+		first = bpf_task_storage_get(&threads, leader, 0, 0);
+	if (first)
+		first->sentence = SYSFSM_CONDEMNED;
+	/* Fails for the machine's first process, and in an exiting one. */
+	return bpf_send_signal(SYSFSM_SIGKILL);
 }
 
 static __noinline int sysfsm_report(struct sysfsm_thread *thread, struct pt_regs *regs,
 				    const struct sysfsm_violation *violation)
 {
 	struct sysfsm_counters *counts = sysfsm_counters();
-	__u8 action = sysfsm_action(thread, violation);
+	__u8 sentence = sysfsm_sentence(thread, violation);
+	__u8 action = sysfsm_action(sentence);
 	__u64 id = bpf_get_current_pid_tgid();
 	struct sysfsm_event *event;
 	__u8 kill_failed = 0;
 
 	/* First of all: nothing that follows may fail before it. */
-	if (action == SYSFSM_KILL)
-		thread->sentence = SYSFSM_CONDEMNED;
-	else if (action == SYSFSM_DENY)
-		thread->sentence = SYSFSM_DENIED;
-	/* Fails for the machine's first process, and in an exiting one. */
-	if (action == SYSFSM_KILL)
-		kill_failed = bpf_send_signal(SYSFSM_SIGKILL) != 0;
+	thread->sentence = sentence;
+	if (sentence == SYSFSM_CONDEMNED)
+		kill_failed = sysfsm_condemn(thread) != 0;
 	if (!counts)
 		return 0;
-	/* Atomic: where a program can be preempted, even a counter of this CPU has two writers. */
-	__sync_fetch_and_add(&counts->violations, 1);
+	SYSFSM_COUNT(counts->violations);
 	if (action == SYSFSM_DENY)
-		__sync_fetch_and_add(&counts->denials, 1);
+		SYSFSM_COUNT(counts->denials);
 	else if (action == SYSFSM_KILL && kill_failed)
-		__sync_fetch_and_add(&counts->kills_failed, 1);
+		SYSFSM_COUNT(counts->kills_failed);
 	else if (action == SYSFSM_KILL)
-		__sync_fetch_and_add(&counts->kills, 1);
+		SYSFSM_COUNT(counts->kills);
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
-		counts->events_lost++;
+		SYSFSM_COUNT(counts->events_lost);
 		return 0;
 	}
 	event->time = bpf_ktime_get_ns();
@@ -103,19 +140,36 @@ static __noinline int sysfsm_report(struct sysfsm_thread *thread, struct pt_regs
 	return 0;
 }
 
-/* A thread begins a call under a sentence: a denial is over, the child of a condemned one dies. */
+/*
+ * A thread begins a call under a sentence: a denial is over, one that no choke point has carried
+ * out is a kill, and the child of a condemned thread dies.
+ */
 static __noinline int sysfsm_serve(struct sysfsm_thread *thread)
 {
-	if (thread->sentence == SYSFSM_CONDEMNED)
-		return bpf_send_signal(SYSFSM_SIGKILL);
-	thread->sentence = SYSFSM_FREE;
-	return 0;
+	struct sysfsm_counters *counts;
+
+	if (thread->sentence == SYSFSM_DENIED) {
+		thread->sentence = SYSFSM_FREE;
+		return 0;
+	}
+	counts = sysfsm_counters();
+	if (thread->sentence == SYSFSM_UNMET && counts)
+		SYSFSM_COUNT(counts->kills);
+	return sysfsm_condemn(thread);
 }
 
 /* A call as `entered` keeps it: with its ABI. */
 static __always_inline __u32 sysfsm_entered(struct task_struct *task, __u32 nr)
 {
 	return task->thread_info.status & SYSFSM_TS_COMPAT ? nr | SYSFSM_SIGN_BIT : nr;
+}
+
+/* The same of the call that a thread is in. */
+static __always_inline __u32 sysfsm_entered_now(struct task_struct *task)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+
+	return sysfsm_entered(task, regs->orig_ax);
 }
 
 static __always_inline int sysfsm_judge(struct task_struct *task, struct sysfsm_thread *thread,
@@ -126,6 +180,7 @@ static __always_inline int sysfsm_judge(struct task_struct *task, struct sysfsm_
 
 	if (preemptible)
 		thread->entered = sysfsm_entered(task, nr);
+	/* Whoever comes here keeps the CPU. */
 	if (counts)
 		counts->judged++;
 	if (thread->sentence)

@@ -14,6 +14,9 @@
 
 #define SYSFSM_RING (SYSFSM_FRAMES - 1)
 
+/* Atomic: a veto can be preempted, so that even a counter of this CPU has two writers. */
+#define SYSFSM_COUNT(counter) __sync_fetch_and_add(&(counter), 1)
+
 static __always_inline struct sysfsm_counters *sysfsm_counters(void)
 {
 	__u32 zero = 0;
@@ -59,7 +62,7 @@ static __always_inline void sysfsm_signal(struct sysfsm_thread *thread, __u32 si
 		thread->unknown_returns++;
 		counts = sysfsm_counters();
 		if (counts)
-			counts->frames_dropped++;
+			SYSFSM_COUNT(counts->frames_dropped);
 	}
 	sysfsm_frame_init(&thread->top, policy->signals[signal], SYSFSM_NONE);
 }

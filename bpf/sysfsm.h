@@ -41,7 +41,15 @@ enum sysfsm_action {
 enum sysfsm_sentence {
 	SYSFSM_FREE = 0,
 	SYSFSM_DENIED = 1, /* for the call that it is in */
-	SYSFSM_CONDEMNED = 2, /* until it is dead */
+	SYSFSM_UNMET = 2, /* the same, but no veto has refused it yet: if none does, it is killed */
+	SYSFSM_CONDEMNED = 3, /* until it is dead */
+};
+
+/* How surely a call is refused to a thread under a sentence. */
+enum sysfsm_refusable {
+	SYSFSM_NEVER = 0,
+	SYSFSM_PARTLY = 1, /* as far as it reaches outside of the process, say */
+	SYSFSM_SURELY = 2,
 };
 
 enum sysfsm_abi {

@@ -83,7 +83,7 @@ static __noinline int sysfsm_refuse(bool only_log)
 	struct sysfsm_counters *counts = sysfsm_counters();
 
 	if (counts)
-		counts->threads_refused++;
+		SYSFSM_COUNT(counts->threads_refused);
 	return only_log ? 0 : bpf_send_signal(SYSFSM_SIGKILL);
 }
 
@@ -105,7 +105,7 @@ static __always_inline struct sysfsm_thread *sysfsm_watch(struct task_struct *ta
 	__sync_fetch_and_add(&spares_used, 1);
 	counts = sysfsm_counters();
 	if (counts)
-		counts->spares++;
+		SYSFSM_COUNT(counts->spares);
 	return bpf_map_lookup_elem(&spares, &tid);
 }
 

@@ -13,8 +13,10 @@
 #define SYSFSM_VETO_H
 
 #define SYSFSM_EPERM 1
+#define SYSFSM_KEY_NEED_SEARCH 4 /* include/linux/key.h */
 /* PF_EXITING, PF_IO_WORKER, PF_DUMPCORE, PF_USER_WORKER, PF_KTHREAD (include/linux/sched.h) */
-#define SYSFSM_PF_NO_CALL (0x4 | 0x10 | 0x200 | 0x4000 | 0x200000)
+#define SYSFSM_PF_NO_CALL (0x4 | SYSFSM_PF_IO_WORKER | 0x200 | 0x4000 | 0x200000)
+#define SYSFSM_PF_IO_WORKER 0x10
 
 /* The enforcer's thread group; 0 when it has ended, and what is left of its vetoes is being freed.
  */
@@ -28,22 +30,56 @@ struct {
 	__type(value, __u32);
 } objects SEC(".maps");
 
-static __noinline long sysfsm_refusal(void)
+static __noinline long sysfsm_refusal(struct sysfsm_thread *thread)
 {
 	struct sysfsm_counters *counts = sysfsm_counters();
 
 	if (counts)
-		__sync_fetch_and_add(&counts->vetoes, 1);
+		SYSFSM_COUNT(counts->vetoes);
+	if (thread->sentence == SYSFSM_UNMET)
+		thread->sentence = SYSFSM_DENIED;
 	return -SYSFSM_EPERM;
 }
 
-/* A choke point that is come to outside of system calls, too. */
-SEC("tp_btf/sys_enter")
-long veto(void *ctx)
+/* io_uring's workers do what their process has asked for: if it is condemned, nothing any more. */
+static __always_inline void sysfsm_join(struct task_struct *task, struct sysfsm_thread *thread)
 {
-	struct sysfsm_thread *thread = sysfsm_thread(bpf_get_current_task_btf());
+	struct task_struct *leader = task->group_leader;
+	struct sysfsm_thread *first = NULL;
 
-	return thread && thread->sentence && enforcer ? sysfsm_refusal() : 0;
+	if (!(task->flags & SYSFSM_PF_IO_WORKER) || !leader)
+		return;
+	first = bpf_task_storage_get(&threads, leader, 0, 0);
+	if (first && first->sentence == SYSFSM_CONDEMNED)
+		thread->sentence = SYSFSM_CONDEMNED;
+}
+
+/* Whether the task is in perf_event_open: 298, of the 32-bit table 336. */
+static __always_inline bool sysfsm_opens_perf(struct task_struct *task)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+
+	return regs->orig_ax == (task->thread_info.status & SYSFSM_TS_COMPAT ? 336 : 298);
+}
+
+/*
+ * The right to do something. The kernel asks for it outside of system calls as well: when a page is
+ * written to a file system that is nearly full, say. perf_event_open, which has a hook of its own,
+ * would make EACCES of a refusal here.
+ */
+SEC("tp_btf/sys_enter")
+long veto_capability(void *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct sysfsm_thread *thread;
+	long answer = 0;
+
+	sysfsm_hold();
+	thread = sysfsm_thread(task);
+	if (thread && thread->sentence && enforcer && !sysfsm_opens_perf(task))
+		answer = sysfsm_refusal(thread);
+	sysfsm_let_go();
+	return answer;
 }
 
 /*
@@ -66,35 +102,70 @@ static __noinline int sysfsm_catch_up(struct task_struct *task, struct sysfsm_th
 	if (nr < 0 || sysfsm_entered(task, nr) == thread->entered)
 		return 0;
 	if (counts)
-		__sync_fetch_and_add(&counts->caught_up, 1);
+		SYSFSM_COUNT(counts->caught_up);
 	return sysfsm_judge(task, thread, regs, nr);
 }
 
-/* A choke point that is come to in system calls only. */
-SEC("tp_btf/sys_enter")
-long veto_call(void *ctx)
+static __always_inline long sysfsm_answer(void)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct sysfsm_thread *thread = sysfsm_thread(task);
 
 	if (!thread || !enforcer)
 		return 0;
-	if (preemptible && !thread->sentence)
+	/* A denial may be that of the call before the one that was missed. */
+	if (preemptible && thread->sentence != SYSFSM_CONDEMNED)
 		sysfsm_catch_up(task, thread);
-	return thread->sentence ? sysfsm_refusal() : 0;
+	sysfsm_join(task, thread);
+	return thread->sentence ? sysfsm_refusal(thread) : 0;
+}
+
+/* Whether the current thread is refused what it asks for in its call. */
+static __always_inline long sysfsm_veto(void)
+{
+	long answer;
+
+	/* Programs on functions are left out as those of tracepoints are, programs on hooks never.
+	 */
+	sysfsm_hold();
+	answer = sysfsm_answer();
+	sysfsm_let_go();
+	return answer;
+}
+
+/* A choke point as most are. */
+SEC("tp_btf/sys_enter")
+long veto(void *ctx)
+{
+	return sysfsm_veto();
+}
+
+/*
+ * security_key_permission(key_ref_t, const struct cred *, enum key_need_perm). A search is no use
+ * of a key, and one that is refused finds nothing: the call would say so, and not EPERM
+ * (keyring_search_rcu, security/keys/keyring.c).
+ */
+SEC("tp_btf/mm_page_alloc")
+long veto_key(__u64 *ctx)
+{
+	return (__u32)ctx[2] == SYSFSM_KEY_NEED_SEARCH ? 0 : sysfsm_veto();
+}
+
+static __noinline long sysfsm_protection(void)
+{
+	struct sysfsm_counters *counts = sysfsm_counters();
+
+	if (counts)
+		SYSFSM_COUNT(counts->protections);
+	return -SYSFSM_EPERM;
 }
 
 /* Refuses a watched thread what it tries on the enforcer. */
-static __noinline long sysfsm_protect(void)
+static __always_inline long sysfsm_protect(void)
 {
-	struct sysfsm_counters *counts;
-
 	if (!enforcer || !sysfsm_thread(bpf_get_current_task_btf()))
 		return 0;
-	counts = sysfsm_counters();
-	if (counts)
-		counts->protections++;
-	return -SYSFSM_EPERM;
+	return sysfsm_protection();
 }
 
 /* A choke point whose first argument is the task that something is done to. */
@@ -104,6 +175,18 @@ long protect_task(__u64 *ctx)
 	struct task_struct *task = (struct task_struct *)ctx[0];
 
 	return (__u32)task->tgid == enforcer ? sysfsm_protect() : 0;
+}
+
+/*
+ * The same where whoever has asked for it is not the current task: a descriptor's signals of input
+ * (F_SETOWN, F_SETSIG) come when it is ready. The enforcer asks for none.
+ */
+SEC("tp_btf/sched_process_exec")
+long protect_owner(__u64 *ctx)
+{
+	struct task_struct *task = (struct task_struct *)ctx[0];
+
+	return enforcer && (__u32)task->tgid == enforcer ? sysfsm_protection() : 0;
 }
 
 /* Programs that read any memory of the kernel, our maps too, or run where ours do. */

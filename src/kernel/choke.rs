@@ -5,13 +5,21 @@
 //! program on the kernel's own function that asks, `security_FUNCTION`. A kernel lacks some of them: these are left
 //! out, counted and listed.
 
-/// What is protected from watched threads at a choke point.
+/// Which of the programs of `bpf/veto.h` runs at a choke point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Protected {
-    /// The enforcer, where the hook's first argument is a task.
-    Process,
-    /// Its BPF objects.
-    Objects,
+pub(super) enum Guard {
+    /// Refuses what is under a sentence.
+    Veto,
+    /// The same of capabilities.
+    VetoCapability,
+    /// The same of keys.
+    VetoKey,
+    /// Keeps watched threads from the enforcer, where the hook's first argument is a task.
+    ProtectTask,
+    /// The same, whoever the current task is.
+    ProtectOwner,
+    /// Keeps watched threads from the enforcer's BPF objects.
+    ProtectObjects,
 }
 
 /// One choke point.
@@ -23,9 +31,8 @@ pub(super) struct Choke {
     function: &'static str,
     /// Without it the level `contain` is not reached.
     pub core: bool,
-    /// The kernel asks it outside of system calls as well: when a page is written to a file system that is nearly full,
-    /// say. Who comes to it is in no call that could still be judged.
-    pub anywhere: bool,
+    /// The program that runs here.
+    pub guard: Guard,
     /// The calls that it refuses whenever they could have an effect, separated by blanks.
     pub calls: &'static str,
 }
@@ -40,8 +47,8 @@ impl Choke {
         Choke { function, ..self }
     }
 
-    const fn anywhere(self) -> Choke {
-        Choke { anywhere: true, ..self }
+    const fn with(self, guard: Guard) -> Choke {
+        Choke { guard, ..self }
     }
 
     const fn core(self) -> Choke {
@@ -50,7 +57,7 @@ impl Choke {
 }
 
 const fn hook(hook: &'static str, calls: &'static str) -> Choke {
-    Choke { hook, function: "", core: false, anywhere: false, calls }
+    Choke { hook, function: "", core: false, guard: Guard::Veto, calls }
 }
 
 /// Where a sentence is carried out. Each place costs its part of a start and, above all, of an end: the kernel waits
@@ -97,6 +104,10 @@ pub(super) const CHOKES: &[Choke] = &[
     hook("inode_getxattr", "fgetxattr"),
     hook("inode_listxattr", "flistxattr"),
     hook("inode_removexattr", "fremovexattr"),
+    // Since 6.2 access control lists have hooks of their own (vfs_set_acl, fs/posix_acl.c).
+    hook("inode_set_acl", ""),
+    hook("inode_get_acl", ""),
+    hook("inode_remove_acl", ""),
     // Mounts.
     hook("sb_mount", "mount").core(),
     hook("sb_pivotroot", "pivot_root").core(),
@@ -105,16 +116,18 @@ pub(super) const CHOKES: &[Choke] = &[
     // Programs, processes and their rights.
     hook("bprm_creds_for_exec", "execve execveat").core(),
     hook("task_alloc", "clone clone3 fork vfork").core(),
-    hook("cred_prepare", "setuid setgid setreuid setregid setresuid setresgid setfsuid setfsgid capset")
-        .by("prepare_creds")
-        .core(),
+    // Not cred_prepare: its refusal would come out as ENOMEM (prepare_creds, kernel/cred.c).
+    hook("task_fix_setuid", "setuid setreuid setresuid setfsuid").core(),
+    hook("task_fix_setgid", "setgid setregid setresgid setfsgid").core(),
+    hook("capset", "capset").core(),
+    hook("userns_create", "").by("create_user_ns"),
     hook(
         "capable",
         "setgroups sethostname setdomainname reboot swapon swapoff init_module finit_module delete_module \
          kexec_load kexec_file_load acct iopl vhangup mount_setattr lookup_dcookie setns unshare \
          adjtimex clock_adjtime quotactl quotactl_fd",
     )
-    .anywhere()
+    .with(Guard::VetoCapability)
     .core(),
     hook("task_kill", "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal").core(),
     hook(
@@ -142,7 +155,12 @@ pub(super) const CHOKES: &[Choke] = &[
     hook("socket_setsockopt", "setsockopt"),
     hook("socket_shutdown", "shutdown"),
     // System V IPC and keys. What exists already asks for the right to it.
-    hook("ipc_permission", "msgsnd msgrcv semop semtimedop shmat").core(),
+    // Not ipc_permission: its refusal would come out as EACCES (ipcperms, ipc/util.c). The hook of msgrcv makes no
+    // message the right one, so that the call may wait for one.
+    hook("msg_msg_alloc_security", "msgsnd mq_timedsend").by("msg_msg_alloc").core(),
+    hook("msg_queue_msgrcv", "").core(),
+    hook("sem_semop", "semop semtimedop").core(),
+    hook("shm_shmat", "shmat").core(),
     hook("msg_queue_alloc_security", "msgget").by("msg_queue_alloc"),
     hook("msg_queue_msgctl", "msgctl"),
     hook("shm_alloc_security", "shmget").by("shm_alloc"),
@@ -150,7 +168,7 @@ pub(super) const CHOKES: &[Choke] = &[
     hook("sem_alloc_security", "semget").by("sem_alloc"),
     hook("sem_semctl", "semctl"),
     hook("key_alloc", "add_key request_key"),
-    hook("key_permission", "keyctl"),
+    hook("key_permission", "keyctl").with(Guard::VetoKey),
     // The machine.
     hook("settime", "settimeofday clock_settime").by("settime64"),
     hook("syslog", "syslog"),
@@ -158,20 +176,48 @@ pub(super) const CHOKES: &[Choke] = &[
     hook("perf_event_open", "perf_event_open"),
 ];
 
-/// Calls that a hook above refuses as far as they reach outside of the process, and no further.
-pub(super) const PARTLY: &[&str] =
-    &["ptrace", "keyctl", "unshare", "setns", "prlimit64", "adjtimex", "clock_adjtime"];
+/// Calls that a hook above refuses in part only: as far as they reach outside of the process, say, or not between two
+/// pipes (`splice_pipe_to_pipe`, `fs/splice.c`), or with an error of the call's own.
+pub(super) const PARTLY: &[&str] = &[
+    "ptrace",
+    "keyctl",
+    "unshare",
+    "setns",
+    "prlimit64",
+    "adjtimex",
+    "clock_adjtime",
+    "splice",
+    "signalfd",
+    "signalfd4",
+    "process_mrelease",
+    "process_madvise",
+    "process_vm_readv",
+    "process_vm_writev",
+    "pidfd_getfd",
+    "kcmp",
+    "move_pages",
+    "remap_file_pages",
+    "quotactl",
+    "quotactl_fd",
+    "setfsuid",
+    "setfsgid",
+    "perf_event_open",
+    "add_key",
+    "request_key",
+];
 
 /// Where the enforcer is protected.
-pub(super) const PROTECTIONS: &[(Choke, Protected)] = &[
-    (hook("task_kill", ""), Protected::Process),
-    (hook("ptrace_access_check", ""), Protected::Process),
-    (hook("task_setrlimit", ""), Protected::Process),
-    (hook("task_setscheduler", ""), Protected::Process),
-    (hook("task_setnice", ""), Protected::Process),
-    (hook("task_setioprio", ""), Protected::Process),
-    (hook("task_movememory", ""), Protected::Process),
-    (hook("bpf", ""), Protected::Objects),
+pub(super) const PROTECTIONS: &[Choke] = &[
+    hook("task_kill", "").with(Guard::ProtectTask),
+    hook("ptrace_access_check", "").with(Guard::ProtectTask),
+    hook("task_setrlimit", "").with(Guard::ProtectTask),
+    hook("task_setscheduler", "").with(Guard::ProtectTask),
+    hook("task_setnice", "").with(Guard::ProtectTask),
+    hook("task_setioprio", "").with(Guard::ProtectTask),
+    hook("task_movememory", "").with(Guard::ProtectTask),
+    // Signals of input, for whom F_SETOWN has named.
+    hook("file_send_sigiotask", "").with(Guard::ProtectOwner),
+    hook("bpf", "").with(Guard::ProtectObjects),
 ];
 
 /// The function of a call of the 64-bit table (`arch/x86/entry/syscalls/syscall_64.tbl`).

@@ -3,6 +3,7 @@
 use super::adopt::{self, Candidate};
 use super::event::{epoch, Reader};
 use super::fill::{self, index_of, StepMaps};
+use super::hooks::{Hook, Hooks};
 use super::identity::{identify, Identities};
 use super::inode::Inodes;
 use super::preemption::tracepoints_are_preemptible;
@@ -14,12 +15,12 @@ use super::{log, objects, probe, KernelError, Level, Totals, Violation};
 use crate::policy::Policy;
 use crate::table::{compile, State};
 use libbpf_rs::skel::{OpenSkel as _, Skel as _, SkelBuilder as _};
-use libbpf_rs::{Link, MapCore as _, MapFlags, ProgramMut, RingBufferBuilder};
+use libbpf_rs::{MapCore as _, MapFlags, ProgramImpl, RingBufferBuilder};
 use nix::errno::Errno;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 /// How policies are enforced.
@@ -60,9 +61,7 @@ impl Default for Options {
 /// Policies in the kernel. Dropping it detaches everything.
 pub struct Enforcer {
     skel: EnforceSkel<'static>,
-    links: Vec<Link>,
-    /// Whether each tracepoint has two programs.
-    preemptible: bool,
+    hooks: Hooks,
     vetoes: Vetoes,
     reader: Reader,
     states: Vec<State>,
@@ -98,6 +97,17 @@ impl Enforcer {
             rodata.spares_only = options.spares_only;
             rodata.preemptible = preemptible;
             rodata.unseen = options.unseen.unwrap_or(u32::MAX);
+        }
+        let programs = &mut open.progs;
+        for program in [
+            &mut programs.again_newtask,
+            &mut programs.again_exit,
+            &mut programs.again_signal,
+            &mut programs.again_sys_enter,
+            &mut programs.again_exec,
+            &mut programs.classic_sys_enter,
+        ] {
+            program.set_autoload(preemptible);
         }
         let maps = &mut open.maps;
         fill::resize(
@@ -138,13 +148,12 @@ impl Enforcer {
         if let Some(data) = skel.maps.bss_data.as_mut() {
             data.enforcer = inodes.process()?;
             for (number, refusable) in (0_u32..).zip(&mut data.refusable) {
-                *refusable = u8::from(vetoes.refuses(number));
+                *refusable = vetoes.refuses(number) as u8;
             }
         }
         let states = tables.rows.iter().map(|r| r.state).collect();
-        let mut enforcer =
-            Enforcer { skel, links: Vec::new(), preemptible, vetoes, reader: Reader::new(tables), states };
-        enforcer.attach()?;
+        let hooks = Hooks::attach(&tracepoints(&skel), preemptible)?;
+        let enforcer = Enforcer { skel, hooks, vetoes, reader: Reader::new(tables), states };
         enforcer.claim(of_ways)?;
         enforcer.adopt(&identities, &mut inodes)?;
         Ok(enforcer)
@@ -225,26 +234,13 @@ impl Enforcer {
                 totals.add(&counters);
             }
         }
-        totals.missed = self.missed()?;
+        totals.missed = self.hooks.missed()?;
         Ok(totals)
-    }
-
-    /// How often the kernel may have left out both programs of a hook, for whatever process.
-    fn missed(&self) -> Result<u64, KernelError> {
-        let mut missed = 0;
-        for (first, second, hook) in tracepoints(&self.skel) {
-            let first = left_out(first)?;
-            // One that was not attached was not left out.
-            let both = if self.preemptible { first.min(left_out(second)?) } else { first };
-            tracing::debug!("{hook}: the first program was left out {first} times, both at most {both}");
-            missed += both;
-        }
-        Ok(missed)
     }
 
     /// Takes the programs off. Threads are not watched any more.
     pub fn detach(&mut self) {
-        self.links.clear();
+        self.hooks.detach();
         // A denial that was its thread's last call must not outlive the end.
         if let Some(data) = self.skel.maps.bss_data.as_mut() {
             data.enforcer = 0;
@@ -261,35 +257,20 @@ impl Enforcer {
         for map in object.maps() {
             ours.push(objects::map(map.as_fd()).map_err(unknown)?);
         }
-        for program in object.progs() {
+        for program in object.progs().filter(ProgramImpl::autoload) {
             ours.push(objects::program(program.as_fd()).map_err(unknown)?);
         }
-        let links = self.links.iter().map(AsFd::as_fd).chain(self.vetoes.links().iter().map(AsFd::as_fd));
+        let links =
+            self.hooks.links().iter().map(AsFd::as_fd).chain(self.vetoes.links().iter().map(AsFd::as_fd));
         for link in links {
             ours.extend(objects::link(link).map_err(unknown)?);
         }
         ours.iter().try_for_each(|object| put(&self.skel.maps.objects, "objects", object, &1_u32))
     }
 
-    /// Births, ends and signals before calls and execs, so that no thread is watched whose children or handlers
-    /// are not.
-    fn attach(&mut self) -> Result<(), KernelError> {
-        for (first, second, hook) in tracepoints(&self.skel) {
-            for program in [Some(first), self.preemptible.then_some(second)].into_iter().flatten() {
-                let link = program.attach().map_err(|cause| KernelError::Attach {
-                    program: hook,
-                    cause,
-                    log: log::take(),
-                })?;
-                self.links.push(link);
-            }
-        }
-        Ok(())
-    }
-
     /// Takes running threads under their policies, again and again until a look finds no new one: a thread may
     /// be born of one that was not adopted yet.
-    fn adopt(&mut self, identities: &Identities, inodes: &mut Inodes<'_>) -> Result<(), KernelError> {
+    fn adopt(&self, identities: &Identities, inodes: &mut Inodes<'_>) -> Result<(), KernelError> {
         const PASSES: usize = 20;
         let mut before = 0;
         for _ in 0..PASSES {
@@ -338,25 +319,21 @@ impl Enforcer {
     }
 }
 
-/// The programs at the tracepoints, in the order in which they are attached: the first, the one that follows it where
-/// the first can be preempted, and the hook.
-fn tracepoints<'a>(skel: &'a EnforceSkel<'_>) -> [(&'a ProgramMut<'a>, &'a ProgramMut<'a>, &'static str); 5] {
+/// The programs at the tracepoints, births, ends and signals before calls and execs, so that no thread is watched whose
+/// children or handlers are not.
+fn tracepoints<'a>(skel: &'a EnforceSkel<'_>) -> [Hook<'a>; 5] {
     let programs = &skel.progs;
+    let hook = |name, first, again| Hook { name, first, again, classic: None };
     [
-        (&programs.handle_newtask, &programs.again_newtask, "task_newtask"),
-        (&programs.handle_exit, &programs.again_exit, "sched_process_exit"),
-        (&programs.handle_signal, &programs.again_signal, "signal_deliver"),
-        (&programs.handle_sys_enter, &programs.again_sys_enter, "sys_enter"),
-        (&programs.handle_exec, &programs.again_exec, "sched_process_exec"),
+        hook("task_newtask", &programs.handle_newtask, &programs.again_newtask),
+        hook("sched_process_exit", &programs.handle_exit, &programs.again_exit),
+        hook("signal_deliver", &programs.handle_signal, &programs.again_signal),
+        Hook {
+            classic: Some(&programs.classic_sys_enter),
+            ..hook("sys_enter", &programs.handle_sys_enter, &programs.again_sys_enter)
+        },
+        hook("sched_process_exec", &programs.handle_exec, &programs.again_exec),
     ]
-}
-
-/// How often the kernel has left out a program, since it was loaded.
-fn left_out(program: &ProgramMut<'_>) -> Result<u64, KernelError> {
-    let path = format!("/proc/self/fdinfo/{}", program.as_fd().as_raw_fd());
-    let text = std::fs::read_to_string(path).map_err(KernelError::Proc)?;
-    let times = |line: &str| line.strip_prefix("recursion_misses:")?.trim().parse().ok();
-    Ok(text.lines().find_map(times).unwrap_or(0))
 }
 
 fn bind(skel: &EnforceSkel<'_>, identities: &Identities) -> Result<(), KernelError> {

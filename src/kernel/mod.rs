@@ -9,6 +9,7 @@ mod error;
 mod event;
 pub mod fill;
 mod functions;
+mod hooks;
 mod identity;
 mod inode;
 mod level;

@@ -1,7 +1,7 @@
 //! Vetoes in place: what refuses a call of a thread under a sentence.
 
 use super::background;
-use super::choke::{call_function, Choke, Protected, CHOKES, PARTLY, PROTECTIONS};
+use super::choke::{call_function, Choke, Guard, CHOKES, PARTLY, PROTECTIONS};
 use super::functions::Functions;
 use super::skeleton::EnforceSkel;
 use super::template::{Place, Template};
@@ -11,6 +11,15 @@ use crate::syscall;
 use crate::table::CALLS;
 use std::mem;
 use std::os::fd::OwnedFd;
+
+/// How surely a call is refused to a thread under a sentence, as the kernel's side has it (`enum sysfsm_refusable`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Refusable {
+    Never = 0,
+    Partly = 1,
+    Surely = 2,
+}
 
 /// What guards the choke points of this kernel. Dropping it frees them.
 pub(super) struct Vetoes {
@@ -22,8 +31,9 @@ pub(super) struct Vetoes {
     pub left_out: Vec<String>,
     /// What they reach.
     pub level: Level,
-    /// The calls that are refused for certain.
-    refused: Vec<&'static str>,
+    /// The calls that are refused whenever they could have an effect, and those that are refused in part only.
+    surely: Vec<&'static str>,
+    partly: Vec<&'static str>,
 }
 
 impl Vetoes {
@@ -40,18 +50,20 @@ impl Vetoes {
             functions: 0,
             left_out: Vec::new(),
             level: ways.level().min(at_most),
-            refused: Vec::new(),
+            surely: Vec::new(),
+            partly: Vec::new(),
         };
         if vetoes.level == Level::Kill {
             return Ok(vetoes);
         }
         let functions = Functions::read(&["bpf_lsm_", "security_", "__x64_sys_"])?;
-        let (anywhere, call) = (Template::of(&skel.progs.veto), Template::of(&skel.progs.veto_call));
+        let templates = Templates::of(skel);
         for choke in CHOKES {
-            let veto = if choke.anywhere { &anywhere } else { &call };
-            if vetoes.guard(choke, veto, &ways, &functions) {
+            if vetoes.guard(choke, &templates, &ways, &functions) {
                 vetoes.hooks += 1;
-                vetoes.refused.extend(choke.calls.split_whitespace());
+                let (partly, surely) = choke.calls.split_whitespace().partition(|c| PARTLY.contains(c));
+                vetoes.surely.extend::<Vec<_>>(surely);
+                vetoes.partly.extend::<Vec<_>>(partly);
             } else {
                 vetoes.left_out.push(choke.hook.into());
                 if choke.core {
@@ -59,26 +71,26 @@ impl Vetoes {
                 }
             }
         }
-        if self_protect {
-            let (task, bpf) = (Template::of(&skel.progs.protect_task), Template::of(&skel.progs.protect_bpf));
-            for (choke, protected) in PROTECTIONS {
-                let template = match protected {
-                    Protected::Process => &task,
-                    Protected::Objects => &bpf,
-                };
-                if !vetoes.guard(choke, template, &ways, &functions) {
-                    vetoes.left_out.push(format!("{} (self-protection)", choke.hook));
-                }
+        for choke in PROTECTIONS.iter().filter(|_| self_protect) {
+            if !vetoes.guard(choke, &templates, &ways, &functions) {
+                vetoes.left_out.push(format!("{} (self-protection)", choke.hook));
             }
         }
         if vetoes.level == Level::Prevent {
-            vetoes.guard_calls(&call, &functions);
+            vetoes.guard_calls(&templates, &functions);
         }
         Ok(vetoes)
     }
 
     /// One choke point, by the LSM hook where that is honoured, else by the function that asks it.
-    fn guard(&mut self, choke: &Choke, template: &Template<'_>, ways: &Ways, functions: &Functions) -> bool {
+    fn guard(
+        &mut self,
+        choke: &Choke,
+        templates: &Templates<'_>,
+        ways: &Ways,
+        functions: &Functions,
+    ) -> bool {
+        let template = templates.of_guard(choke.guard);
         let hook = || functions.id(&format!("bpf_lsm_{}", choke.hook)).map(Place::Lsm);
         let function = || functions.id(&choke.function()).map(Place::Function);
         let places = [
@@ -92,8 +104,9 @@ impl Vetoes {
 
     /// The functions of the calls that no hook refuses for certain. Only those of the 64-bit table: the kernel takes no
     /// others (`__ia32_sys_*`: -EINVAL on 7.3), and hooks know no ABI.
-    fn guard_calls(&mut self, veto: &Template<'_>, functions: &Functions) {
-        let hooked: Vec<&str> = self.refused.iter().copied().filter(|c| !PARTLY.contains(c)).collect();
+    fn guard_calls(&mut self, templates: &Templates<'_>, functions: &Functions) {
+        let veto = templates.of_guard(Guard::Veto);
+        let hooked = self.surely.clone();
         // Always allowed, and functions that do not return are not to be guarded.
         let never = ["exit", "exit_group"];
         let calls = (0..CALLS).filter_map(syscall::name);
@@ -104,7 +117,7 @@ impl Vetoes {
             };
             if veto.put(call, Place::Function(id)).map(|link| self.links.push(link)).is_ok() {
                 self.functions += 1;
-                self.refused.push(call);
+                self.surely.push(call);
             } else {
                 self.left_out.push(call.into());
                 self.level = self.level.min(Level::Contain);
@@ -112,9 +125,16 @@ impl Vetoes {
         }
     }
 
-    /// By number, whether a call is refused for certain.
-    pub(super) fn refuses(&self, number: u32) -> bool {
-        syscall::name(number).is_some_and(|name| self.refused.contains(&name))
+    /// By number, how surely a call is refused.
+    pub(super) fn refuses(&self, number: u32) -> Refusable {
+        let Some(name) = syscall::name(number) else { return Refusable::Never };
+        if self.surely.contains(&name) {
+            Refusable::Surely
+        } else if self.partly.contains(&name) {
+            Refusable::Partly
+        } else {
+            Refusable::Never
+        }
     }
 
     /// Frees the choke points. To free one takes the kernel a tenth of a second and more, so that a process of its own
@@ -125,6 +145,41 @@ impl Vetoes {
 
     pub(super) fn links(&self) -> &[OwnedFd] {
         &self.links
+    }
+}
+
+/// The programs of `bpf/veto.h`, to be put anywhere.
+struct Templates<'a> {
+    veto: Template<'a>,
+    capability: Template<'a>,
+    key: Template<'a>,
+    task: Template<'a>,
+    owner: Template<'a>,
+    objects: Template<'a>,
+}
+
+impl<'a> Templates<'a> {
+    fn of(skel: &'a EnforceSkel<'_>) -> Self {
+        let programs = &skel.progs;
+        Templates {
+            veto: Template::of(&programs.veto),
+            capability: Template::of(&programs.veto_capability),
+            key: Template::of(&programs.veto_key),
+            task: Template::of(&programs.protect_task),
+            owner: Template::of(&programs.protect_owner),
+            objects: Template::of(&programs.protect_bpf),
+        }
+    }
+
+    fn of_guard(&self, guard: Guard) -> &Template<'a> {
+        match guard {
+            Guard::Veto => &self.veto,
+            Guard::VetoCapability => &self.capability,
+            Guard::VetoKey => &self.key,
+            Guard::ProtectTask => &self.task,
+            Guard::ProtectOwner => &self.owner,
+            Guard::ProtectObjects => &self.objects,
+        }
     }
 }
 

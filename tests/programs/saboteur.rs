@@ -1,6 +1,7 @@
 //! A watched program that turns on the one that watches it.
 //!
 //! usage: saboteur enforcer PID      what a process can be done to, tried on PID; one line an attempt: NAME ERRNO
+//!        saboteur input PID         has the kernel send SIGKILL to PID, as a signal of input
 //!        saboteur objects           BPF objects that it can get hold of, by kind; one line a kind: NAME COUNT
 //!        saboteur open FILE         opens FILE unlawfully, to empty it
 //!        saboteur sibling FILE      one thread opens FILE unlawfully, to empty it; another writes to whatever
@@ -10,18 +11,23 @@
 
 use libc::{c_long, syscall};
 use std::ffi::CString;
-use std::io;
+use std::io::{self, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::net::UnixStream;
 
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["enforcer", pid] => enforcer(pid.parse().map_err(io::Error::other)?),
+        ["input", pid] => input(pid.parse().map_err(io::Error::other)?)?,
         ["objects"] => objects(),
         ["open", file] => open(&CString::new(*file)?),
         ["sibling", file] => sibling(file)?,
         _ => {
-            return Err(io::Error::other("usage: saboteur enforcer PID | objects | open FILE | sibling FILE"))
+            return Err(io::Error::other(
+                "usage: saboteur enforcer PID | input PID | objects | open FILE | sibling FILE",
+            ))
         }
     }
     Ok(())
@@ -63,6 +69,25 @@ fn enforcer(pid: i32) {
             println!("{name} {}", errno(result));
         }
     }
+}
+
+/// Of a socket that has something to read the kernel tells its owner, by the signal that was asked for.
+fn input(pid: i32) -> io::Result<()> {
+    const F_SETSIG: i32 = 10;
+    let (mut ours, theirs) = UnixStream::pair()?;
+    let socket = theirs.as_raw_fd();
+    // SAFETY: they change what an open descriptor does.
+    let set = unsafe {
+        [
+            libc::fcntl(socket, libc::F_SETOWN, pid),
+            libc::fcntl(socket, F_SETSIG, libc::SIGKILL),
+            libc::fcntl(socket, libc::F_SETFL, libc::O_ASYNC),
+        ]
+    };
+    if set != [0; 3] {
+        return Err(io::Error::last_os_error());
+    }
+    ours.write_all(b"x")
 }
 
 /// `union bpf_attr`, as far as ids need it; and as far as a program of two instructions does.

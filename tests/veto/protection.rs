@@ -40,10 +40,13 @@ fn a_watched_program_cannot_touch_the_enforcer() {
         BTreeMap::from([("programs", "0"), ("maps", "0"), ("links", "0"), ("tracing", "0")])
     );
 
+    lab.run(&saboteur, &["input", &pid], "").well("the saboteur");
+
     // Who is not watched finds them all: the looks above can fail.
     let has = lab.run(&free, &["objects"], "").well("another program").stdout;
     assert!(words(&has).values().all(|&count| count != "0"), "{has}");
 
+    // It is still there to stop.
     let report = enforcement.stop();
     assert!(report.violations.is_empty());
     assert!(report.stop["protections"].as_u64().unwrap() > 50, "{}", report.stop);
@@ -57,11 +60,12 @@ fn without_self_protection_it_can() {
     let enforcement = lab.enforce(&[&policy], &["--require", "contain", "--no-self-protect"]);
     let has = lab.run(&saboteur, &["objects"], "").well("the saboteur").stdout;
     assert!(words(&has).values().all(|&count| count != "0"), "{has}");
-    enforcement.stop();
-
-    let enforcement = lab.enforce(&[&policy], &["--require", "contain", "--no-self-protect"]);
     let pid = enforcement.pid().to_string();
     let tried = lab.run(&saboteur, &["enforcer", &pid], "").well("the saboteur").stdout;
     assert_eq!((words(&tried)["sigstop"], words(&tried)["sigkill"]), ("0", "0"), "{tried}");
     assert!(enforcement.end().killed(), "nothing protects it");
+
+    let enforcement = lab.enforce(&[&policy], &["--require", "contain", "--no-self-protect"]);
+    lab.run(&saboteur, &["input", &enforcement.pid().to_string()], "").well("the saboteur");
+    assert!(enforcement.end().killed(), "nothing protects it from a signal of input");
 }

@@ -27,6 +27,9 @@ for message in map(json.loads, sys.stdin):
 )
 target=$(dirname "$(dirname "${tests[kernel]:?cargo has built no kernel tests}")")
 
+# What depends on the list of LSMs: at level kill, at which the other groups enforce, nothing does.
+levels="doctor verifier veto battery workloads"
+
 # groups_of KIND LEVEL: a name and a command a line
 groups_of() {
 	local name binary arguments
@@ -38,6 +41,9 @@ groups_of() {
 		done <<<"$suite"
 		echo "workloads RUNS=${RUNS:-20} ONLY='${ONLY:-}' bash $here/workloads.sh $target $2"
 		;;
+	levels) groups_of suite "$2" | while read -r name arguments; do
+		[[ " $levels " != *" $name "* ]] || echo "$name $arguments"
+	done ;;
 	esac | while read -r name arguments; do
 		[ -n "${GROUPS_ONLY:-}" ] && [[ " $GROUPS_ONLY refusal " != *" $name "* ]] || echo "$name $arguments"
 	done

@@ -84,6 +84,13 @@ pub const ENTRIES: &[Entry] = &[
     )
     .i386(313),
     entry(
+        "splice-pipes",
+        libc::SYS_splice,
+        |a| args![full_pipe(a), 0, a.open("pipe", O_WRONLY), 0, 6, 0],
+        Outside::piped,
+    )
+    .i386(313),
+    entry(
         "copy_file_range",
         libc::SYS_copy_file_range,
         |a| args![a.open("text", O_RDONLY), 0, a.open("file", O_WRONLY), 0, 6, 0],

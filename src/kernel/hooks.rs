@@ -1,0 +1,78 @@
+//! The programs at the tracepoints: attached together, and asked how often the kernel has left them out.
+
+use super::{log, KernelError};
+use libbpf_rs::{Link, ProgramMut};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+
+/// A tracepoint, and what can be put there.
+pub(super) struct Hook<'a> {
+    pub name: &'static str,
+    /// What runs first.
+    pub first: &'a ProgramMut<'a>,
+    /// What follows it where the first can be preempted.
+    pub again: &'a ProgramMut<'a>,
+    /// What can take the place of both there, if tracefs is to be had.
+    pub classic: Option<&'a ProgramMut<'a>>,
+}
+
+/// Tracepoints with their programs. Dropping it takes them off.
+#[derive(Default)]
+pub(super) struct Hooks {
+    links: Vec<Link>,
+    /// Of each the programs, for the kernel's count of them.
+    attached: Vec<(&'static str, Vec<OwnedFd>)>,
+}
+
+impl Hooks {
+    /// Attaches the programs in this order.
+    pub(super) fn attach(hooks: &[Hook<'_>], preemptible: bool) -> Result<Self, KernelError> {
+        let mut all = Hooks::default();
+        for hook in hooks {
+            if preemptible && hook.classic.is_some_and(|program| all.put(hook.name, &[program]).is_ok()) {
+                continue;
+            }
+            let both = [hook.first, hook.again];
+            all.put(hook.name, if preemptible { &both } else { &both[..1] })?;
+        }
+        Ok(all)
+    }
+
+    fn put(&mut self, hook: &'static str, programs: &[&ProgramMut<'_>]) -> Result<(), KernelError> {
+        let mut descriptors = Vec::new();
+        for program in programs {
+            let failed = |cause| KernelError::Attach { program: hook, cause, log: log::take() };
+            self.links.push(program.attach().map_err(failed)?);
+            descriptors.push(program.as_fd().try_clone_to_owned().map_err(|e| failed(e.into()))?);
+        }
+        self.attached.push((hook, descriptors));
+        Ok(())
+    }
+
+    pub(super) fn links(&self) -> &[Link] {
+        &self.links
+    }
+
+    /// Takes the programs off; they can still be asked.
+    pub(super) fn detach(&mut self) {
+        self.links.clear();
+    }
+
+    /// How often the kernel may have left out all the programs of a hook, for whatever process.
+    pub(super) fn missed(&self) -> Result<u64, KernelError> {
+        let mut sum = 0;
+        for (hook, programs) in &self.attached {
+            let counts = programs.iter().map(left_out).collect::<Result<Vec<u64>, _>>()?;
+            tracing::debug!("{hook}: programs were left out {counts:?} times");
+            sum += counts.into_iter().min().unwrap_or(0);
+        }
+        Ok(sum)
+    }
+}
+
+/// How often the kernel has left out a program, since it was loaded.
+fn left_out(program: &OwnedFd) -> Result<u64, KernelError> {
+    let path = format!("/proc/self/fdinfo/{}", program.as_raw_fd());
+    let text = std::fs::read_to_string(path).map_err(KernelError::Proc)?;
+    let times = |line: &str| line.strip_prefix("recursion_misses:")?.trim().parse().ok();
+    Ok(text.lines().find_map(times).unwrap_or(0))
+}
