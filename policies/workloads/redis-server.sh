@@ -66,7 +66,7 @@ same "the value" value "$(cli get key)"
 full load -n 300 -c 1 -t set,get,lpush
 full load -n 1000 -c 5 -t set,get,incr,mset
 full load -n 500 -c 3 -P 8 -t set,get
-for section in server clients memory stats cpu keyspace; do cli info $section >/dev/null; done
+for section in server $(full echo clients memory stats cpu keyspace); do cli info $section >/dev/null; done
 cli expire counter:__rand_int__ 1 >/dev/null
 cli nonsense >/dev/null || true
 cli config get maxmemory >/dev/null

@@ -7,7 +7,7 @@ use crate::kernel::{self, Enforcer, Level, Options, Totals};
 use crate::policy::{self, Policy};
 use jiff::Timestamp;
 use serde_json::json;
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use std::io::{self, BufWriter, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
@@ -123,8 +123,9 @@ impl Signals {
         for (signal, flag) in [
             (SIGINT, &signals.interrupt),
             (SIGTERM, &signals.terminate),
-            // The terminal has gone away: no reason to end without the totals.
+            // The terminal has gone away, or is impatient: no reason to end without the totals.
             (SIGHUP, &signals.terminate),
+            (SIGQUIT, &signals.terminate),
             (SIGCHLD, &Arc::default()),
         ] {
             signal_hook::flag::register(signal, flag.clone())

@@ -79,7 +79,10 @@ impl Enforcer {
         log::capture();
         let mut finder = MaybeUninit::uninit();
         let mut inodes = Inodes::load(&mut finder)?;
-        let ways = Ways::find(&inodes)?;
+        let ways = match options.at_most {
+            Level::Kill => Ways::untried(),
+            _ => Ways::find(&inodes)?,
+        };
         let hoped = ways.level().min(options.at_most);
         require(hoped, options.require)?;
         let policy_terms = terms(policies, options, hoped)?;
@@ -249,11 +252,11 @@ impl Enforcer {
     }
 
     /// Tells the kernel's side which BPF objects are ours.
-    fn claim(&self, of_ways: types::sysfsm_object) -> Result<(), KernelError> {
+    fn claim(&self, of_ways: Option<types::sysfsm_object>) -> Result<(), KernelError> {
         let unknown =
             |cause: io::Error| KernelError::Fill { map: "objects", entries: 1, cause: cause.into() };
         let object = self.skel.object();
-        let mut ours = vec![of_ways];
+        let mut ours: Vec<_> = of_ways.into_iter().collect();
         for map in object.maps() {
             ours.push(objects::map(map.as_fd()).map_err(unknown)?);
         }

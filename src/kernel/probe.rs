@@ -1,6 +1,7 @@
 //! What this kernel offers, found out by trying, not by its version.
 
 use super::inode::Inodes;
+use super::preemption::tracepoints_are_preemptible;
 use super::skeleton::{OpenProbeSkel, ProbeSkelBuilder};
 use super::ways::Ways;
 use super::{abi, log, KernelError, Level};
@@ -12,6 +13,8 @@ use std::mem::{size_of, MaybeUninit};
 use std::path::Path;
 
 const BTF: &str = "/sys/kernel/btf/vmlinux";
+/// The classic tracepoint of system calls (`bpf/hold.h`).
+const CLASSIC: &str = "/sys/kernel/tracing/events/raw_syscalls/sys_enter/id";
 
 /// A capability, and what was found.
 #[derive(Debug, Clone)]
@@ -63,6 +66,15 @@ pub fn probe() -> Report {
         ("kill", 3, "a BPF program may send SIGKILL"),
     ] {
         works &= report.add(name, true, load_and_attach(only), good);
+    }
+    if tracepoints_are_preemptible() {
+        let found = Path::new(CLASSIC).exists();
+        let detail = if found {
+            "calls are judged where no program can be preempted"
+        } else {
+            "calls can go unjudged under load: mount -t tracefs tracefs /sys/kernel/tracing"
+        };
+        report.add_text("tracefs", found, detail.into());
     }
     let ways = works.then(ways).transpose();
     match ways {

@@ -25,10 +25,16 @@ pub struct Ways {
     /// What was tried. It refuses nobody any more, and to free it takes the kernel long.
     pub(super) links: Vec<OwnedFd>,
     /// The map that it keeps alive.
-    pub(super) map: types::sysfsm_object,
+    pub(super) map: Option<types::sysfsm_object>,
 }
 
 impl Ways {
+    /// None: what is tried costs a start, and above all an end, some tenths of a second.
+    pub(super) fn untried() -> Self {
+        let untried = || Err("not tried".to_string());
+        Ways { lsm: untried(), function: untried(), call: untried(), links: Vec::new(), map: None }
+    }
+
     /// Tries each on a call of this process that changes nothing.
     pub(super) fn find(inodes: &Inodes<'_>) -> Result<Self, KernelError> {
         let refused = |cause| KernelError::Load { cause, log: log::take() };
@@ -67,7 +73,7 @@ impl Ways {
             }),
             call: attempt("__x64_sys_getpgid", Place::Function, || getpgid(Some(getpid())).map(drop)),
             links,
-            map,
+            map: Some(map),
         };
         if let Some(data) = skel.maps.bss_data.as_mut() {
             data.prober = 0;

@@ -31,7 +31,7 @@ fn every_program_is_far_from_the_verifiers_limit() {
     }
     drop(enforcer);
     for (name, count) in &counts {
-        eprintln!("VERIFIED {name} {count}");
+        eprintln!("| verified {name} {count}");
     }
     for name in ["handle_sys_ente", "handle_exec", "handle_newtask", "handle_signal", "handle_adopt", "veto"]
     {

@@ -27,24 +27,21 @@ for message in map(json.loads, sys.stdin):
 )
 target=$(dirname "$(dirname "${tests[kernel]:?cargo has built no kernel tests}")")
 
-# What depends on the list of LSMs: at level kill, at which the other groups enforce, nothing does.
-levels="doctor verifier veto battery workloads"
-
-# groups_of KIND LEVEL: a name and a command a line
+# groups_of LIST LEVEL: a name and a command a line, of the groups in the list (`all` of them, or with commas between)
 groups_of() {
 	local name binary arguments
-	case $1 in
-	refusal) echo "refusal ! $target/sysfsm doctor && ! $target/sysfsm enforce --policy /policy.json" ;;
-	suite)
+	if [ "$1" = refusal ]; then
+		echo "refusal ! $target/sysfsm doctor && ! $target/sysfsm enforce --policy /policy.json"
+		return
+	fi
+	{
 		while read -r name binary arguments; do
 			[ -z "$name" ] || echo "$name BATTERY_LEVEL=$2 ${tests[$binary]} $arguments"
 		done <<<"$suite"
 		echo "workloads RUNS=${RUNS:-20} ONLY='${ONLY:-}' bash $here/workloads.sh $target $2"
-		;;
-	levels) groups_of suite "$2" | while read -r name arguments; do
-		[[ " $levels " != *" $name "* ]] || echo "$name $arguments"
-	done ;;
-	esac | while read -r name arguments; do
-		[ -n "${GROUPS_ONLY:-}" ] && [[ " $GROUPS_ONLY refusal " != *" $name "* ]] || echo "$name $arguments"
+	} | while read -r name arguments; do
+		[ "$1" = all ] || [[ ",$1," == *",$name,"* ]] || continue
+		[ -z "${GROUPS_ONLY:-}" ] || [[ " $GROUPS_ONLY " == *" $name "* ]] || continue
+		echo "$name $arguments"
 	done
 }
