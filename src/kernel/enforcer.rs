@@ -112,6 +112,16 @@ impl Enforcer {
         ] {
             program.set_autoload(preemptible);
         }
+        for template in [
+            &mut programs.veto,
+            &mut programs.veto_capability,
+            &mut programs.veto_key,
+            &mut programs.protect_task,
+            &mut programs.protect_owner,
+            &mut programs.protect_bpf,
+        ] {
+            template.set_autoload(hoped > Level::Kill);
+        }
         let maps = &mut open.maps;
         fill::resize(
             &mut StepMaps {
