@@ -9,11 +9,13 @@
 //! | [`trace`] | strace lines → events |
 //! | [`machine`] | frames, step, learn, merge |
 //! | [`policy`] | the JSON format |
+//! | [`export`] | policies in the formats of others |
 //! | [`table`] | machine → dense tables |
 //! | `kernel` | load, fill, attach, poll |
 //! | [`cli`] | one file a subcommand |
 
 pub mod cli;
+pub mod export;
 #[cfg(feature = "kernel")]
 #[allow(unsafe_code)] // The only layer that may: it talks to the kernel.
 pub mod kernel;

@@ -8,6 +8,7 @@ mod check;
 mod doctor;
 #[cfg(feature = "kernel")]
 mod enforce;
+mod export;
 mod extract;
 mod failure;
 mod input;
@@ -47,6 +48,8 @@ enum Command {
     Check(check::Args),
     /// Print a policy so that a person can read it
     Show(show::Args),
+    /// Write a policy's calls for seccomp profiles and systemd, which know no order
+    Export(export::Args),
     /// Have the kernel hold programs to their policies, until Ctrl-C or CMD's end
     #[cfg(feature = "kernel")]
     Enforce(enforce::Args),
@@ -64,6 +67,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Extract(args) => extract::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Show(args) => show::run(&args),
+        Command::Export(args) => export::run(&args),
         #[cfg(feature = "kernel")]
         Command::Enforce(args) => enforce::run(&args),
         #[cfg(feature = "kernel")]
