@@ -11,6 +11,7 @@ mod enforce;
 mod export;
 mod extract;
 mod failure;
+mod generate;
 mod input;
 mod output;
 mod report;
@@ -56,6 +57,9 @@ enum Command {
     /// Say what this kernel offers, and the level that enforce reaches here
     #[cfg(feature = "kernel")]
     Doctor(doctor::Args),
+    /// Write completions and man pages
+    #[command(hide = true)]
+    Generate(generate::Args),
 }
 
 /// Runs what the command line asks for; the process's exit status.
@@ -72,6 +76,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Enforce(args) => enforce::run(&args),
         #[cfg(feature = "kernel")]
         Command::Doctor(args) => doctor::run(&args),
+        Command::Generate(args) => generate::run(&args),
     };
     match outcome {
         Ok(status) => status,
