@@ -8,6 +8,7 @@ mod check;
 mod doctor;
 #[cfg(feature = "kernel")]
 mod enforce;
+mod explain;
 mod export;
 mod extract;
 mod failure;
@@ -49,6 +50,8 @@ enum Command {
     Check(check::Args),
     /// Print a policy so that a person can read it
     Show(show::Args),
+    /// Say in plain words what a violation was, and what would allow it
+    Explain(explain::Args),
     /// Write a policy's calls for seccomp profiles and systemd, which know no order
     Export(export::Args),
     /// Have the kernel hold programs to their policies, until Ctrl-C or CMD's end
@@ -71,6 +74,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Extract(args) => extract::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Show(args) => show::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Export(args) => export::run(&args),
         #[cfg(feature = "kernel")]
         Command::Enforce(args) => enforce::run(&args),
