@@ -5,18 +5,22 @@ SHELL := /bin/bash
 CARGO ?= cargo
 PREFIX ?= /usr/local
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+# What is installed, and where.
+BINARY := $(TARGET)/release/sysfsm
+SHARE := $(DESTDIR)$(PREFIX)/share
+COMPLETIONS := bash-completion/completions/sysfsm zsh/site-functions/_sysfsm fish/vendor_completions.d/sysfsm.fish
 # Root is needed to install packages and to load BPF programs.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo -E env PATH=$$PATH")
 
 # What the build needs, and what the tests and the demo run, as Debian's packages.
 BUILD_PACKAGES := gcc libc6-dev make pkg-config clang libelf-dev zlib1g-dev linux-libc-dev
 TEST_PACKAGES := strace clang-format binutils coreutils tar gzip xz-utils findutils grep ripgrep perl python3 \
-	sqlite3 nginx-light redis-server redis-tools apache2-utils curl procps util-linux
+	sqlite3 nginx-light redis-server redis-tools apache2-utils curl procps util-linux systemd
 VM_PACKAGES := qemu-system-x86 busybox-static debian-archive-keyring
 INSTALL := $(SUDO) bash tests/install-packages.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-build build demo test test-vm check policies install clean
+.PHONY: help deps deps-build build demo test test-vm check policies install uninstall clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -52,8 +56,17 @@ check: deps ## formatting and lints
 policies: deps build ## learn policies/*.json anew from this machine's programs (as root)
 	$(SUDO) env SYSFSM=$(TARGET)/release/sysfsm bash policies/learn.sh
 
-install: ## install the binary under PREFIX
-	install -D -m 755 $(TARGET)/release/sysfsm $(DESTDIR)$(PREFIX)/bin/sysfsm
+install: ## install the binary, its man pages and its completions under PREFIX
+	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/sysfsm
+	install -d -m 755 $(addprefix $(SHARE)/,man/man1 $(dir $(COMPLETIONS)))
+	umask 022; $(BINARY) generate man $(SHARE)/man/man1
+	umask 022; for file in $(COMPLETIONS); do \
+		case $$file in bash*) shell=bash;; zsh*) shell=zsh;; *) shell=fish;; esac; \
+		$(BINARY) generate completions $$shell >$(SHARE)/$$file || exit 1; \
+	done
+
+uninstall: ## remove what install has put under PREFIX
+	rm -f $(DESTDIR)$(PREFIX)/bin/sysfsm $(addprefix $(SHARE)/,man/man1/sysfsm.1 man/man1/sysfsm-*.1 $(COMPLETIONS))
 
 clean: ## remove what was built
 	$(CARGO) clean

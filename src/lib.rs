@@ -9,11 +9,15 @@
 //! | [`trace`] | strace lines → events |
 //! | [`machine`] | frames, step, learn, merge |
 //! | [`policy`] | the JSON format |
+//! | [`explain`] | what a policy knows of a violation |
+//! | [`export`] | policies in the formats of others |
 //! | [`table`] | machine → dense tables |
 //! | `kernel` | load, fill, attach, poll |
 //! | [`cli`] | one file a subcommand |
 
 pub mod cli;
+pub mod explain;
+pub mod export;
 #[cfg(feature = "kernel")]
 #[allow(unsafe_code)] // The only layer that may: it talks to the kernel.
 pub mod kernel;

@@ -8,8 +8,11 @@ mod check;
 mod doctor;
 #[cfg(feature = "kernel")]
 mod enforce;
+mod explain;
+mod export;
 mod extract;
 mod failure;
+mod generate;
 mod input;
 mod output;
 mod report;
@@ -47,12 +50,19 @@ enum Command {
     Check(check::Args),
     /// Print a policy so that a person can read it
     Show(show::Args),
+    /// Say in plain words what a violation was, and what would allow it
+    Explain(explain::Args),
+    /// Write a policy's calls for seccomp profiles and systemd, which know no order
+    Export(export::Args),
     /// Have the kernel hold programs to their policies, until Ctrl-C or CMD's end
     #[cfg(feature = "kernel")]
     Enforce(enforce::Args),
     /// Say what this kernel offers, and the level that enforce reaches here
     #[cfg(feature = "kernel")]
     Doctor(doctor::Args),
+    /// Write completions and man pages
+    #[command(hide = true)]
+    Generate(generate::Args),
 }
 
 /// Runs what the command line asks for; the process's exit status.
@@ -64,10 +74,13 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Extract(args) => extract::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Show(args) => show::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Export(args) => export::run(&args),
         #[cfg(feature = "kernel")]
         Command::Enforce(args) => enforce::run(&args),
         #[cfg(feature = "kernel")]
         Command::Doctor(args) => doctor::run(&args),
+        Command::Generate(args) => generate::run(&args),
     };
     match outcome {
         Ok(status) => status,
