@@ -173,4 +173,53 @@ proptest! {
             prop_assert_eq!(&merged(order), &nested);
         }
     }
+
+    #[test]
+    fn merging_policies_in_any_order_writes_the_same_bytes(
+        logs in prop::collection::vec(acts(), 3),
+        depth in 1_u64..=8,
+    ) {
+        let depth = Depth::try_from(depth).unwrap();
+        let policies: Vec<Policy> = logs
+            .iter()
+            .map(|l| policy(&learn(&events(l), depth)[0], Action::Kill, Children::Release))
+            .collect();
+        let merged = |order: &[usize]| {
+            let mut sum = policies[order[0]].clone();
+            for &index in &order[1..] {
+                sum.merge(&policies[index]).expect("one binary");
+            }
+            sum
+        };
+        let mut nested = policies[0].clone();
+        nested.merge(&merged(&[1, 2])).expect("one binary");
+        let bytes = nested.to_json();
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            prop_assert_eq!(merged(&order).to_json(), bytes.as_str());
+        }
+        prop_assert_eq!(parse(bytes.as_bytes()).expect("canonical").to_json(), bytes);
+    }
+
+    #[test]
+    fn what_two_logs_teach_is_what_both_teach_merged(a in acts(), b in acts(), depth in 1_u64..=8) {
+        let depth = Depth::try_from(depth).unwrap();
+        let (a, b) = (events(&a), events(&b));
+        // Where a log ends, its threads do.
+        let ends = (1..1000).map(|tid| Event { tid, place: Place::default(), kind: EventKind::End });
+        let both: Vec<Event> = a.iter().cloned().chain(ends).chain(b.iter().cloned()).collect();
+        let mut merged = std::collections::BTreeMap::<Arc<str>, Policy>::new();
+        for learned in learn(&a, depth).iter().chain(&learn(&b, depth)) {
+            let one = policy(learned, Action::Kill, Children::Release);
+            match merged.get_mut(&learned.binary) {
+                Some(sum) => sum.merge(&one).expect("one binary"),
+                None => drop(merged.insert(learned.binary.clone(), one)),
+            }
+        }
+        let together = learn(&both, depth);
+        prop_assert_eq!(together.len(), merged.len());
+        for learned in &together {
+            let want = policy(learned, Action::Kill, Children::Release).to_json();
+            prop_assert_eq!(merged[&learned.binary].to_json(), want);
+        }
+    }
 }

@@ -2,12 +2,11 @@
 
 use super::input::Inputs;
 use super::report::{self, counted};
-use super::{output, Failure};
+use super::{coverage, output, Failure};
 use crate::machine::{Depth, Learned, Learner};
 use crate::policy::{ends_in, relative_tail, Action, Children, Policy};
 use crate::trace::{Reader, Report, Warning};
 use serde_json::{json, Value};
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -59,7 +58,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let runs: u64 = found.iter().map(|l| l.runs).sum();
     let binaries = found.len();
 
-    let directory = is_directory(&args.output);
+    let directory = output::is_directory(&args.output);
     let chosen = if directory && args.binary.is_none() {
         if found.is_empty() {
             return Err(no_binary(&found, None, report));
@@ -69,11 +68,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         vec![choose(found, args.binary.as_deref(), report)?]
     };
     let mut written = Vec::new();
-    let files = if directory { file_names(&chosen, &args.output) } else { vec![args.output.clone()] };
-    if directory {
-        std::fs::create_dir_all(&args.output)
-            .map_err(|e| Failure::writing(&args.output.display().to_string(), &e))?;
-    }
+    let binaries_chosen: Vec<&str> = chosen.iter().map(|l| &*l.binary).collect();
+    let files = output::policy_files(&binaries_chosen, &args.output)?;
     for (learned, file) in chosen.into_iter().zip(files) {
         let policy = Policy {
             binary: learned.binary.to_string(),
@@ -114,8 +110,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
                 counted(policy.runs, "run"),
                 counted(policy.machine.rows().len() as u64, "state"),
                 counted(policy.machine.transitions() as u64, "transition"),
-                if file == Path::new("-") { "stdout".into() } else { file.display().to_string() },
+                output::named(file),
             );
+            eprintln!("coverage: {}", coverage::line(policy));
         }
         report::print(report, &inputs);
         notes.print();
@@ -167,12 +164,9 @@ fn policy_json(policy: &Policy, file: &Path) -> Value {
         "runs": policy.runs,
         "states": policy.machine.rows().len(),
         "transitions": policy.machine.transitions(),
+        "coverage": coverage::json(policy),
         "warnings": policy.warnings(),
     })
-}
-
-fn is_directory(output: &Path) -> bool {
-    output.is_dir() || output.as_os_str().as_encoded_bytes().ends_with(b"/")
 }
 
 /// The first binary, or the one that the user named. A relative path of the log is the absolute one that the
@@ -221,27 +215,4 @@ fn no_binary(learned: &[Learned], wanted: Option<&str>, report: &Report) -> Fail
             "let strace start the program, or name the binary with --binary PATH",
         ),
     }
-}
-
-/// One name for each policy: the binary's file name, or its whole path where two have the same.
-fn file_names(learned: &[Learned], directory: &Path) -> Vec<PathBuf> {
-    let base = |l: &Learned| l.binary.rsplit('/').next().unwrap_or_default().to_string();
-    let mut taken = BTreeSet::new();
-    learned
-        .iter()
-        .map(|l| {
-            let name = base(l);
-            let twins = learned.iter().filter(|o| base(o) == name).count();
-            let mut stem = if twins > 1 || name.is_empty() {
-                // No dot in front: the file would be hidden.
-                l.binary.trim_start_matches(['.', '/']).trim_end_matches('/').replace('/', "-")
-            } else {
-                name
-            };
-            while !taken.insert(stem.clone()) {
-                stem.push('_');
-            }
-            directory.join(format!("{stem}.json"))
-        })
-        .collect()
 }

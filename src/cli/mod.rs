@@ -4,6 +4,8 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod check;
+mod coverage;
+mod diff;
 #[cfg(feature = "kernel")]
 mod doctor;
 #[cfg(feature = "kernel")]
@@ -14,6 +16,7 @@ mod extract;
 mod failure;
 mod generate;
 mod input;
+mod merge;
 mod output;
 mod report;
 mod show;
@@ -30,7 +33,7 @@ use tracing_subscriber::EnvFilter;
     name = "sysfsm",
     version,
     max_term_width = 100,
-    after_help = "Exit status: 0 fine; 1 a finding (check found a violation); 2 an error.\n\
+    after_help = "Exit status: 0 fine; 1 a finding (check: a violation; diff: a difference); 2 an error.\n\
                   Data goes to stdout, diagnostics to stderr; `-` is stdin or stdout.\n\n\
                   Example:\n  \
                   strace -f -o trace.syscall prog args...\n  \
@@ -48,6 +51,10 @@ enum Command {
     Extract(extract::Args),
     /// Replay strace logs against policies: what would have been a violation, and where
     Check(check::Args),
+    /// Make one policy of several of the same binary
+    Merge(merge::Args),
+    /// Say what differs between policies, or only what a newer one allows more (--check)
+    Diff(diff::Args),
     /// Print a policy so that a person can read it
     Show(show::Args),
     /// Say in plain words what a violation was, and what would allow it
@@ -73,6 +80,8 @@ pub fn main(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
         Command::Extract(args) => extract::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Merge(args) => merge::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Export(args) => export::run(&args),

@@ -1,7 +1,7 @@
 //! `sysfsm show`: a policy for people.
 
 use super::report::{self, counted};
-use super::{output, Failure};
+use super::{coverage, output, Failure};
 use crate::machine::Count;
 use crate::policy::{self, Children, Policy};
 use std::fmt::Write as _;
@@ -34,6 +34,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     for (index, loaded) in loaded.iter().enumerate() {
         if args.json || args.format == Format::Json {
             output::line(&loaded.policy.to_value().to_string())?;
+            eprintln!("{}", coverage::event(&loaded.policy));
         } else {
             let gap = if index > 0 { "\n" } else { "" };
             output::line(&format!("{gap}{}", text(&loaded.policy).trim_end()))?;
@@ -68,6 +69,7 @@ fn text(policy: &Policy) -> String {
     field("states", &machine.rows().len().to_string());
     field("transitions", &machine.transitions().to_string());
     field("symbols", &machine.alphabet().len().to_string());
+    field("coverage", &coverage::line(policy));
 
     let mut rows: Vec<(String, Vec<(String, Count)>)> = machine
         .rows()

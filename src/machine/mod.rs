@@ -4,12 +4,15 @@
 //! `tests/equality.rs` drives both with the same random events.
 
 mod context;
+mod coverage;
+mod diff;
 mod frames;
 mod judge;
 mod learn;
 mod replay;
 
 pub use context::{Context, Depth, DepthError, MAX_DEPTH};
+pub use coverage::{Chance, Coverage, Untold, LEVEL};
 pub use frames::{Frames, MAX_FRAMES};
 pub use judge::{Judge, Reaction, Reason, State, Verdict};
 pub use learn::{Learned, Learner};

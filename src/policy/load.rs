@@ -1,7 +1,7 @@
 //! Policies from files and directories: all of them, or everything that is wrong with any of them.
 
 use super::{parse, Policy};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,8 @@ pub struct Loaded {
 /// Everything that is wrong with the files, a message each, with its hint.
 #[derive(Debug)]
 pub struct LoadError(pub Vec<(String, String)>);
+
+type Problems = Vec<(String, String)>;
 
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,6 +41,46 @@ impl std::error::Error for LoadError {}
 /// A file that cannot be read or parsed, a directory without policies, two policies for one binary: all that
 /// is wrong with all of them, so that one run tells everything.
 pub fn load(paths: &[PathBuf]) -> Result<Vec<Loaded>, LoadError> {
+    let (loaded, mut errors) = read_all(paths);
+    let mut by_binary: BTreeMap<&str, &Path> = BTreeMap::new();
+    for Loaded { file, policy } in &loaded {
+        if let Some(first) = by_binary.insert(&policy.binary, file) {
+            errors.push((
+                format!("two policies for `{}`: {} and {}", policy.binary, first.display(), file.display()),
+                "leave one of them, or make one of both: sysfsm merge".into(),
+            ));
+        }
+    }
+    all_or_errors(loaded, errors)
+}
+
+/// The same, where one binary may have several policies.
+///
+/// # Errors
+/// As [`load`], and a file that is given twice: its runs would count twice.
+pub fn load_parts(paths: &[PathBuf]) -> Result<Vec<Loaded>, LoadError> {
+    let (loaded, mut errors) = read_all(paths);
+    let mut seen = BTreeSet::new();
+    for Loaded { file, .. } in &loaded {
+        if !seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())) {
+            errors.push((
+                format!("the policy `{}` is given twice", file.display()),
+                "give each file once: its runs would count twice".into(),
+            ));
+        }
+    }
+    all_or_errors(loaded, errors)
+}
+
+fn all_or_errors(loaded: Vec<Loaded>, errors: Problems) -> Result<Vec<Loaded>, LoadError> {
+    if errors.is_empty() {
+        Ok(loaded)
+    } else {
+        Err(LoadError(errors))
+    }
+}
+
+fn read_all(paths: &[PathBuf]) -> (Vec<Loaded>, Problems) {
     let mut errors = Vec::new();
     let mut loaded: Vec<Loaded> = Vec::new();
     for path in paths {
@@ -56,23 +98,10 @@ pub fn load(paths: &[PathBuf]) -> Result<Vec<Loaded>, LoadError> {
             }
         }
     }
-    let mut by_binary: BTreeMap<&str, &Path> = BTreeMap::new();
-    for Loaded { file, policy } in &loaded {
-        if let Some(first) = by_binary.insert(&policy.binary, file) {
-            errors.push((
-                format!("two policies for `{}`: {} and {}", policy.binary, first.display(), file.display()),
-                "leave one of them".into(),
-            ));
-        }
-    }
-    if errors.is_empty() {
-        Ok(loaded)
-    } else {
-        Err(LoadError(errors))
-    }
+    (loaded, errors)
 }
 
-fn files(path: &Path, errors: &mut Vec<(String, String)>) -> Vec<PathBuf> {
+fn files(path: &Path, errors: &mut Problems) -> Vec<PathBuf> {
     if !path.is_dir() {
         return vec![path.to_path_buf()];
     }

@@ -1,12 +1,16 @@
 //! The policy: a machine, the binary that it binds, and what to do on a violation; and its JSON format
 //! (docs/policy-format.md).
 
+mod diff;
 mod json;
 mod load;
+mod merge;
 mod parse;
 mod write;
 
-pub use load::{load, LoadError, Loaded};
+pub use diff::{Change, Difference};
+pub use load::{load, load_parts, LoadError, Loaded};
+pub use merge::MergeError;
 pub use parse::{parse, Problem};
 
 use crate::machine::Machine;
