@@ -9,6 +9,7 @@
 //! | [`trace`] | strace lines → events |
 //! | [`machine`] | frames, step, learn, merge |
 //! | [`policy`] | the JSON format |
+//! | [`show`] | a policy as a picture: Graphviz, SVG, a page |
 //! | [`table`] | machine → dense tables |
 //! | `kernel` | load, fill, attach, poll |
 //! | [`cli`] | one file a subcommand |
@@ -19,6 +20,7 @@ pub mod cli;
 pub mod kernel;
 pub mod machine;
 pub mod policy;
+pub mod show;
 pub mod syscall;
 pub mod table;
 pub mod trace;
