@@ -27,7 +27,7 @@ function meaning(query) {
   if (to === undefined) {
     return { node: (state) => has(state, text), edge: (a, b) => has(a, text) || has(b, text) };
   }
-  return { node: () => false, edge: (a, b, symbol) => has(a, from) && (symbol + " " + b.name).toLowerCase().includes(to) };
+  return { node: () => false, edge: (a, b, symbol) => has(a, from) && symbol.toLowerCase().includes(to) };
 }
 
 /** One policy's section: its states and transitions, wherever they are drawn. */
