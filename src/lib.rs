@@ -11,6 +11,7 @@
 //! | [`policy`] | the JSON format |
 //! | [`explain`] | what a policy knows of a violation |
 //! | [`export`] | policies in the formats of others |
+//! | [`show`] | a policy as a picture: Graphviz, SVG, a page |
 //! | [`table`] | machine → dense tables |
 //! | `kernel` | load, fill, attach, poll |
 //! | [`cli`] | one file a subcommand |
@@ -23,6 +24,7 @@ pub mod export;
 pub mod kernel;
 pub mod machine;
 pub mod policy;
+pub mod show;
 pub mod syscall;
 pub mod table;
 pub mod trace;

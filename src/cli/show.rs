@@ -4,8 +4,9 @@ use super::report::{self, counted};
 use super::{coverage, output, Failure};
 use crate::machine::Count;
 use crate::policy::{self, Children, Policy};
+use crate::show;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// What `show` is given.
@@ -14,7 +15,8 @@ pub(super) struct Args {
     /// A policy, a directory of policies, or `-`
     #[arg(value_name = "POLICY", required = true)]
     policies: Vec<PathBuf>,
-    /// text: for people; json: the canonical policy, one a line
+    /// text: for people; json: the canonical policy, one a line; dot: the state graph for Graphviz; html: a page
+    /// of one file; svg: one policy's graph as a picture
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     /// The same as --format json
@@ -27,21 +29,43 @@ enum Format {
     #[default]
     Text,
     Json,
+    Dot,
+    Html,
+    Svg,
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let loaded = policy::load(&args.policies)?;
-    for (index, loaded) in loaded.iter().enumerate() {
+    let policies: Vec<&Policy> = loaded.iter().map(|loaded| &loaded.policy).collect();
+    let each = |render: fn(&Policy) -> String, gap: &str| {
+        policies.iter().map(|policy| render(policy)).collect::<Vec<_>>().join(gap)
+    };
+    let shown = match if args.json { Format::Json } else { args.format } {
+        Format::Text => each(text, "\n"),
+        Format::Json => each(|policy| format!("{}\n", policy.to_value()), ""),
+        Format::Dot => each(show::dot, ""),
+        Format::Html => show::page(&policies),
+        Format::Svg => show::svg(one(&policies)?),
+    };
+    output::write(Path::new("-"), &shown)?;
+    for policy in policies {
         if args.json || args.format == Format::Json {
-            output::line(&loaded.policy.to_value().to_string())?;
-            eprintln!("{}", coverage::event(&loaded.policy));
-        } else {
-            let gap = if index > 0 { "\n" } else { "" };
-            output::line(&format!("{gap}{}", text(&loaded.policy).trim_end()))?;
+            eprintln!("{}", coverage::event(policy));
         }
-        warn_of(&loaded.policy);
+        warn_of(policy);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A picture has room for one.
+fn one<'a>(policies: &[&'a Policy]) -> Result<&'a Policy, Failure> {
+    match *policies {
+        [policy] => Ok(policy),
+        _ => Err(Failure::new(
+            format!("{} policies for `--format svg`, which draws one", policies.len()),
+            "give one policy, or ask for --format html, which has room for all",
+        )),
+    }
 }
 
 /// Warns of what a reader of the policy should know.
