@@ -9,6 +9,7 @@
 //! | [`trace`] | strace lines → events |
 //! | [`machine`] | frames, step, learn, merge |
 //! | [`policy`] | the JSON format |
+//! | [`review`] | violations that were watched → a wider policy |
 //! | [`table`] | machine → dense tables |
 //! | `kernel` | load, fill, attach, poll |
 //! | [`cli`] | one file a subcommand |
@@ -19,6 +20,7 @@ pub mod cli;
 pub mod kernel;
 pub mod machine;
 pub mod policy;
+pub mod review;
 pub mod syscall;
 pub mod table;
 pub mod trace;

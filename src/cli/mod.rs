@@ -10,9 +10,12 @@ mod doctor;
 mod enforce;
 mod extract;
 mod failure;
+mod fragment;
 mod input;
 mod output;
+mod questions;
 mod report;
+mod review;
 mod show;
 mod violation;
 
@@ -47,6 +50,8 @@ enum Command {
     Check(check::Args),
     /// Print a policy so that a person can read it
     Show(show::Args),
+    /// Decide about violations that `enforce --learn-to` has collected, and widen the policy
+    Review(review::Args),
     /// Have the kernel hold programs to their policies, until Ctrl-C or CMD's end
     #[cfg(feature = "kernel")]
     Enforce(enforce::Args),
@@ -64,6 +69,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Extract(args) => extract::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Show(args) => show::run(&args),
+        Command::Review(args) => review::run(&args),
         #[cfg(feature = "kernel")]
         Command::Enforce(args) => enforce::run(&args),
         #[cfg(feature = "kernel")]
