@@ -12,6 +12,8 @@ mod extract;
 mod failure;
 mod fragment;
 mod input;
+#[cfg(feature = "kernel")]
+mod learn;
 mod output;
 mod questions;
 mod report;

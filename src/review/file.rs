@@ -97,7 +97,7 @@ pub fn parse(text: &[u8]) -> Result<Fragment, FragmentError> {
             return Err(FragmentError::new(place("they stand twice"), "leave one of the two"));
         }
         // A policy without violations is one all the same.
-        fragment.part(&policy.binary, depth).map_err(|e| FragmentError::new(e.to_string(), e.hint()))?;
+        fragment.open(&policy.binary, depth).map_err(|e| FragmentError::new(e.to_string(), e.hint()))?;
         for violation in policy.violations {
             let (key, entry) = violation
                 .read(depth)

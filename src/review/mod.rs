@@ -193,6 +193,14 @@ impl Fragment {
         Ok(())
     }
 
+    /// Makes room for a policy's violations, though there may never be one.
+    ///
+    /// # Errors
+    /// Those that are there are of another depth.
+    pub fn open(&mut self, binary: &str, depth: Depth) -> Result<(), DepthMismatch> {
+        self.part(binary, depth).map(|_| ())
+    }
+
     /// Whether violations of this policy could be added.
     ///
     /// # Errors
