@@ -217,11 +217,10 @@ mod tests {
         let accepted = |names: &[&str]| -> Vec<(String, Decision)> {
             names.iter().map(|n| (n.to_string(), Decision::Accepted)).collect()
         };
-        // The order is that of the calls' numbers: (unknown), then read, then brk.
         assert_eq!(answered("r\na\nq\n").0.len(), 2);
-        assert_eq!(answered("s\nc\nq\n").0, accepted(&["read → brk", "read → write"]));
-        let (decided, end, _) = answered("s\ns\nm\ns\n");
-        assert_eq!(decided, accepted(&["read → write", "brk → write"]));
+        assert_eq!(answered("s\nc\nq\n").0, accepted(&["brk → mmap", "brk → write"]));
+        let (decided, end, _) = answered("s\nm\ns\ns\n");
+        assert_eq!(decided, accepted(&["brk → write", "read → write"]));
         assert!(end);
         let (decided, end, _) = answered("");
         assert!(decided.is_empty() && !end);
@@ -229,7 +228,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_accepted_offers_no_such_key_and_nonsense_is_answered_with_help() {
-        let (decided, end, said) = answered("a\nwhat\nr\nq\n");
+        let (decided, end, said) = answered("s\ns\na\nwhat\nr\nq\n");
         assert_eq!(decided, [("(unknown) → brk".to_string(), Decision::Rejected)]);
         assert!(!end && said.contains("cannot be accepted") && said.contains("[r/s/q/?]"), "{said}");
         assert!(said.contains("stays a violation"), "{said}");

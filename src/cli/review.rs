@@ -116,7 +116,8 @@ fn sheets<'a>(
 }
 
 fn list(binary: &str, sheet: &Sheet<'_>, json: bool) -> Result<(), Failure> {
-    for (key, entry) in &sheet.part().entries {
+    for key in &sheet.keys() {
+        let Some(entry) = sheet.part().entries.get(key) else { continue };
         let state = match entry.decision {
             _ if sheet.open(key) => "open",
             Some(decision) => decision.as_str(),

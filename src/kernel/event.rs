@@ -2,6 +2,7 @@
 
 use super::fill::symbol;
 use super::skeleton::types;
+use super::stack::Seen;
 use super::Snapshot;
 use crate::machine::{foreign_symbol, Context, Depth, Reason};
 use crate::policy::Action;
@@ -101,6 +102,7 @@ impl Totals {
 /// Turns wire events into violations.
 pub(super) struct Reader {
     rows: Tables,
+    seen: Seen,
 }
 
 /// Wall clock time when the kernel's monotonic clock, which events have, was 0. It moves: the wall clock is set,
@@ -115,7 +117,7 @@ impl Reader {
     pub(super) fn new(mut tables: Tables) -> Self {
         tables.cells = Vec::new();
         tables.far = Vec::new();
-        Reader { rows: tables }
+        Reader { rows: tables, seen: Seen::default() }
     }
 
     pub(super) fn read(&self, epoch: SystemTime, bytes: &[u8]) -> Option<Violation> {
@@ -124,7 +126,7 @@ impl Reader {
         // What is longer begins with an event.
         let outside = bytes.get(mem::offset_of!(types::sysfsm_sighting, outside)..);
         // Before anything else: the process may end at any moment.
-        let stack = Snapshot::read(&event, bytes);
+        let stack = Snapshot::read(&self.seen, &event, bytes);
         let abi = match event.abi {
             1 => Some(Abi::I386),
             2 => Some(Abi::X32),

@@ -1,9 +1,12 @@
 //! The user stack of a violating thread, as the kernel has copied it, and what was mapped where at that time.
 
 use super::skeleton::types;
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::fs;
 use std::mem;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A part of a file that is mapped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,35 +32,65 @@ pub struct Snapshot {
     pub(super) bp: u64,
     pub(super) bytes: Vec<u8>,
     /// None if the process had ended by then, or is not known here by this id.
-    pub(super) mappings: Vec<Mapping>,
+    pub(super) mappings: Arc<Vec<Mapping>>,
+}
+
+/// Mappings that were read of late. A process that has ended by now may have been seen before, and its fork has the
+/// mappings of its creator.
+#[derive(Default)]
+pub(super) struct Seen(RefCell<VecDeque<Process>>);
+
+struct Process {
+    pid: u32,
+    policy: u32,
+    mappings: Arc<Vec<Mapping>>,
+}
+
+impl Seen {
+    /// What is mapped in the process of an event.
+    fn mappings(&self, event: &types::sysfsm_event) -> Arc<Vec<Mapping>> {
+        const KEPT: usize = 32;
+        // By now the id may be another process's, or mean another one here than where the kernel counts.
+        let fits =
+            |mappings: &[Mapping]| mappings.iter().any(|m| m.executable && m.addresses.contains(&event.ip));
+        let mut seen = self.0.borrow_mut();
+        let read = fs::read(format!("/proc/{}/maps", event.pid)).map(|text| parse(&text));
+        if let Ok(mappings) = read {
+            if fits(&mappings) {
+                let mappings = Arc::new(mappings);
+                seen.retain(|p| p.pid != event.pid);
+                seen.truncate(KEPT - 1);
+                seen.push_front(Process { pid: event.pid, policy: event.policy, mappings: mappings.clone() });
+                return mappings;
+            }
+        }
+        let known = |p: &&Process| p.policy == event.policy && fits(&p.mappings);
+        let same = seen.iter().filter(known).find(|p| p.pid == event.pid);
+        let found = same.or_else(|| seen.iter().find(known));
+        found.map_or_else(Arc::default, |p| p.mappings.clone())
+    }
 }
 
 impl Snapshot {
     /// The snapshot that comes with an event, if one does. Reads the process's mappings at once.
-    pub(super) fn read(event: &types::sysfsm_event, bytes: &[u8]) -> Option<Self> {
+    pub(super) fn read(seen: &Seen, event: &types::sysfsm_event, bytes: &[u8]) -> Option<Self> {
         let size = mem::size_of::<types::sysfsm_sample>();
         if bytes.len() < size {
             return None;
         }
-        let mappings = fs::read(format!("/proc/{}/maps", event.pid)).map(|text| parse(&text));
+        let mappings = seen.mappings(event);
         let word = |at: usize| Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
         let stack = mem::offset_of!(types::sysfsm_sample, stack);
         let read = word(mem::offset_of!(types::sysfsm_sample, size))? & u64::from(u32::MAX);
         let end = stack.checked_add(usize::try_from(read).ok()?)?;
-        let mut snapshot = Snapshot {
+        Some(Snapshot {
             pid: event.pid,
             ip: event.ip,
             sp: word(mem::offset_of!(types::sysfsm_sample, sp))?,
             bp: word(mem::offset_of!(types::sysfsm_sample, bp))?,
             bytes: bytes.get(stack..end)?.to_vec(),
-            mappings: mappings.unwrap_or_default(),
-        };
-        // By now the id may be another process's, or mean another one here than where the kernel counts.
-        let code = |m: &Mapping| m.executable && m.addresses.contains(&snapshot.ip);
-        if !snapshot.mappings.iter().any(code) {
-            snapshot.mappings.clear();
-        }
-        Some(snapshot)
+            mappings,
+        })
     }
 
     /// A word of the stack.

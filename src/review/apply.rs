@@ -69,10 +69,20 @@ impl<'a> Sheet<'a> {
         }
     }
 
-    /// What is still open, in the order of contexts.
+    /// The violations as they were first seen, one after another.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Key> {
+        let mut entries: Vec<(&Key, &Entry)> = self.part.entries.iter().collect();
+        entries.sort_by_cached_key(|(key, entry)| (entry.first, key.context.to_string(), key.symbol.clone()));
+        entries.into_iter().map(|(key, _)| key.clone()).collect()
+    }
+
+    /// What is still open, in that order.
     #[must_use]
     pub fn questions(&self) -> Vec<Key> {
-        self.part.entries.keys().filter(|key| self.open(key)).cloned().collect()
+        let mut keys = self.keys();
+        keys.retain(|key| self.open(key));
+        keys
     }
 
     /// What there is to know about one.
