@@ -17,6 +17,8 @@
 #include "step.h"
 #include "threads.h"
 #include "identity.h"
+#include "event.h"
+#include "learn.h"
 #include "judge.h"
 #include "veto.h"
 
@@ -117,7 +119,7 @@ static __always_inline int sysfsm_exec(struct task_struct *task, struct linux_bi
 	if (!thread)
 		thread = sysfsm_begin(task);
 	if (!thread) {
-		sysfsm_refuse(policy->action == SYSFSM_LOG);
+		sysfsm_refuse(sysfsm_only_logs(policy->action));
 		return 0;
 	}
 	sysfsm_bind(thread, index, policy, false);
@@ -155,7 +157,7 @@ static __always_inline int sysfsm_newtask(struct task_struct *task)
 	/* The copy is taken inside the creator's call, so its last symbol is that call. */
 	thread = sysfsm_watch(task, parent);
 	if (!thread)
-		sysfsm_refuse(parent->action == SYSFSM_LOG);
+		sysfsm_refuse(sysfsm_only_logs(parent->action));
 	else if (thread->sentence != SYSFSM_CONDEMNED)
 		/* A denial is its creator's. A worker of io_uring's makes no call that would end
 		 * it. */

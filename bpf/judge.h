@@ -13,22 +13,6 @@ const volatile __u32 unseen = SYSFSM_NO_CALL;
 /* How surely the choke points in place refuse a call, by number. Read where one is denied. */
 __u8 refusable[SYSFSM_CALLS] = {}; /* enum sysfsm_refusable */
 
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4096);
-} events SEC(".maps");
-
-/* Puts the event's type into the BTF, from which the skeleton makes the Rust type. */
-const struct sysfsm_event *event_type = NULL;
-
-/* A call that was judged to be a violation. */
-struct sysfsm_violation {
-	__u32 nr;
-	__u32 state; /* of the thread, before the call */
-	__u8 verdict;
-	__u8 abi;
-};
-
 /* How surely a call is refused. Of foreign calls nothing tells which choke points they come to. */
 static __always_inline __u8 sysfsm_refusable(const struct sysfsm_violation *violation)
 {
@@ -45,7 +29,7 @@ static __always_inline __u8 sysfsm_refusable(const struct sysfsm_violation *viol
 static __always_inline __u8 sysfsm_sentence(const struct sysfsm_thread *thread,
 					    const struct sysfsm_violation *violation)
 {
-	if (thread->action == SYSFSM_LOG)
+	if (sysfsm_only_logs(thread->action))
 		return SYSFSM_FREE;
 	if (thread->action == SYSFSM_KILL)
 		return SYSFSM_CONDEMNED;
@@ -96,7 +80,6 @@ static __noinline int sysfsm_report(struct sysfsm_thread *thread, struct pt_regs
 	struct sysfsm_counters *counts = sysfsm_counters();
 	__u8 sentence = sysfsm_sentence(thread, violation);
 	__u8 action = sysfsm_action(sentence);
-	__u64 id = bpf_get_current_pid_tgid();
 	struct sysfsm_event *event;
 	__u8 kill_failed = 0;
 
@@ -113,29 +96,19 @@ static __noinline int sysfsm_report(struct sysfsm_thread *thread, struct pt_regs
 		SYSFSM_COUNT(counts->kills_failed);
 	else if (action == SYSFSM_KILL)
 		SYSFSM_COUNT(counts->kills);
+	if (learning && thread->action == SYSFSM_LEARN) {
+		if (sysfsm_sight(thread, regs, violation))
+			SYSFSM_COUNT(counts->events_lost);
+		return 0;
+	}
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
 		SYSFSM_COUNT(counts->events_lost);
 		return 0;
 	}
-	event->time = bpf_ktime_get_ns();
-	event->args[0] = regs->di;
-	event->args[1] = regs->si;
-	event->args[2] = regs->dx;
-	event->args[3] = regs->r10;
-	event->args[4] = regs->r8;
-	event->args[5] = regs->r9;
-	event->ip = regs->ip;
-	event->policy = thread->policy;
-	event->state = violation->state;
-	event->pid = id >> 32;
-	event->tid = (__u32)id;
-	event->nr = violation->nr;
-	event->verdict = violation->verdict;
-	event->abi = violation->abi;
+	sysfsm_describe(event, thread, regs, violation);
 	event->action = action;
 	event->kill_failed = kill_failed;
-	bpf_get_current_comm(event->comm, sizeof(event->comm));
 	bpf_ringbuf_submit(event, 0);
 	return 0;
 }
@@ -186,6 +159,8 @@ static __always_inline int sysfsm_judge(struct task_struct *task, struct sysfsm_
 	if (thread->sentence)
 		sysfsm_serve(thread);
 	violation.state = thread->top.state;
+	if (learning)
+		sysfsm_remember(thread);
 	if (task->thread_info.status & SYSFSM_TS_COMPAT)
 		violation.abi = SYSFSM_I386;
 	else if ((nr & SYSFSM_X32_BIT) && !(nr & SYSFSM_SIGN_BIT))

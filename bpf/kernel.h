@@ -94,6 +94,7 @@ struct k_sigaction {
 struct kernel_siginfo;
 
 struct pt_regs {
+	unsigned long bp;
 	unsigned long r10;
 	unsigned long r9;
 	unsigned long r8;
@@ -102,6 +103,7 @@ struct pt_regs {
 	unsigned long di;
 	unsigned long orig_ax;
 	unsigned long ip;
+	unsigned long sp;
 };
 
 struct seq_file;

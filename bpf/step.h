@@ -28,7 +28,14 @@ static __always_inline void sysfsm_frame_init(struct sysfsm_frame *frame, __u32 
 {
 	frame->state = state;
 	frame->last = last;
+	frame->outside = 0;
 	__builtin_memset(&frame->seen, 0, sizeof(frame->seen));
+}
+
+/* Whether a violation is only reported. */
+static __always_inline bool sysfsm_only_logs(__u32 action)
+{
+	return action == SYSFSM_LOG || action == SYSFSM_LEARN;
 }
 
 /* A thread after a successful exec, or, adopted, one whose past is unknown. */
@@ -113,17 +120,19 @@ static __always_inline void sysfsm_shift(struct sysfsm_history *seen)
 
 /*
  * Puts the thread where (what it was seen to call · nr) leads: the longest suffix that is a context
- * of the machine, or lost.
+ * of the machine, or lost. If `whole` is set, that is the whole context of a thread whose machine
+ * is to learn: then no suffix will do, it is outside.
  */
 static __noinline int sysfsm_resync(struct sysfsm_thread *thread,
 				    const struct sysfsm_policy *policy,
-				    const struct sysfsm_history *seen, __u32 nr)
+				    const struct sysfsm_history *seen, __u32 nr, bool whole)
 {
 	struct sysfsm_context key = { .policy = thread->policy };
 	const __u32 *state;
 	__u32 single;
 
 	thread->top.last = nr;
+	thread->top.outside = 0;
 	if (policy->depth <= 1) {
 		thread->top.state = policy->lost;
 		return 0;
@@ -136,6 +145,11 @@ static __noinline int sysfsm_resync(struct sysfsm_thread *thread,
 	key.history.len++;
 	thread->top.seen = key.history;
 	thread->top.state = policy->lost;
+	/* What fills the window is the whole context, whatever came before. No machine can have an
+	 * rt_sigreturn that returns from nothing. */
+	if (thread->action == SYSFSM_LEARN && nr != SYSFSM_NR_RT_SIGRETURN &&
+	    key.history.len == policy->depth - 1)
+		whole = true;
 	for (int i = 0; i < SYSFSM_HISTORY - 2; i++) {
 		if (key.history.len < 2)
 			break;
@@ -144,11 +158,15 @@ static __noinline int sysfsm_resync(struct sysfsm_thread *thread,
 			thread->top.state = *state;
 			return 0;
 		}
+		if (whole)
+			break;
 		sysfsm_shift(&key.history);
 	}
-	single = sysfsm_edge(policy->singles, nr);
+	single = key.history.len > 1 ? 0 : sysfsm_edge(policy->singles, nr);
 	if (single)
 		thread->top.state = single;
+	else
+		thread->top.outside = whole;
 	return 0;
 }
 
@@ -161,6 +179,7 @@ static __noinline int sysfsm_call_slow(struct sysfsm_thread *thread, __u32 nr)
 	__u32 state = thread->top.state;
 	__u32 index = thread->policy;
 	int verdict = SYSFSM_TRANSITION;
+	bool whole;
 	__u32 next;
 
 	if (nr == SYSFSM_NR_RESTART_SYSCALL || nr == SYSFSM_NR_EXIT || nr == SYSFSM_NR_EXIT_GROUP)
@@ -173,7 +192,7 @@ static __noinline int sysfsm_call_slow(struct sysfsm_thread *thread, __u32 nr)
 			return SYSFSM_ALLOWED;
 		verdict = SYSFSM_SIGRETURN;
 	} else if (state == policy->lost && policy->depth > 1) {
-		if (sysfsm_edge(policy->members, nr))
+		if (!thread->top.outside && sysfsm_edge(policy->members, nr))
 			verdict = SYSFSM_ALLOWED;
 	} else if (nr >= SYSFSM_CALLS) {
 		next = sysfsm_edge(state, nr);
@@ -183,13 +202,16 @@ static __noinline int sysfsm_call_slow(struct sysfsm_thread *thread, __u32 nr)
 			return SYSFSM_ALLOWED;
 		}
 	}
-	if (verdict != SYSFSM_ALLOWED && thread->action != SYSFSM_LOG)
+	if (verdict != SYSFSM_ALLOWED && !sysfsm_only_logs(thread->action))
 		return verdict;
+	/* The machine is to learn: a state's context is whole, and so is one that is outside. */
+	whole = thread->action == SYSFSM_LEARN && verdict != SYSFSM_SIGRETURN &&
+		(state != policy->lost || thread->top.outside);
 	if (state == policy->lost)
 		seen = &thread->top.seen;
 	else
 		seen = bpf_map_lookup_elem(&histories, &state);
-	sysfsm_resync(thread, policy, seen ? seen : &none, nr);
+	sysfsm_resync(thread, policy, seen ? seen : &none, nr, whole);
 	/* A stray rt_sigreturn is one each time. */
 	if (verdict == SYSFSM_SIGRETURN)
 		thread->top.last = SYSFSM_NONE;
@@ -225,7 +247,7 @@ static __always_inline int sysfsm_foreign(struct sysfsm_thread *thread)
 	const struct sysfsm_policy *policy;
 	__u32 index = thread->policy;
 
-	if (thread->action == SYSFSM_LOG) {
+	if (sysfsm_only_logs(thread->action)) {
 		policy = bpf_map_lookup_elem(&policies, &index);
 		if (policy)
 			sysfsm_frame_init(&thread->top, policy->lost, SYSFSM_NONE);

@@ -32,6 +32,7 @@ struct sysfsm_test_event {
 	__u32 verdict; /* out */
 	__u32 state; /* out: of the thread, before a call */
 	__u32 pad;
+	struct sysfsm_history outside; /* out: the context, where it is not the state's */
 };
 
 struct {
@@ -69,6 +70,8 @@ __noinline int sysfsm_take(__u32 index)
 	if (!thread)
 		return -1;
 	event->state = thread->top.state;
+	if (thread->top.outside)
+		event->outside = thread->top.seen;
 	switch (event->kind) {
 	case SYSFSM_TEST_EXEC:
 	case SYSFSM_TEST_ADOPT:

@@ -23,6 +23,9 @@
 #define SYSFSM_NAME 256
 #define SYSFSM_PATH 256
 #define SYSFSM_COMM 16
+/* How much of a user stack is copied, and how much at once. */
+#define SYSFSM_STACK 8192
+#define SYSFSM_STACK_PIECE 512
 
 enum sysfsm_verdict {
 	SYSFSM_ALLOWED = 0,
@@ -35,6 +38,7 @@ enum sysfsm_action {
 	SYSFSM_KILL = 0,
 	SYSFSM_LOG = 1,
 	SYSFSM_DENY = 2,
+	SYSFSM_LEARN = 3, /* as log; the state moves as in a machine that has the transition */
 };
 
 /* Whether a thread is refused wherever a veto looks. */
@@ -106,7 +110,7 @@ struct sysfsm_frame {
 	__u32 state;
 	__u32 last; /* the frame's last symbol, or SYSFSM_NONE */
 	struct sysfsm_history seen; /* symbols seen while the state is lost */
-	__u32 pad;
+	__u32 outside; /* `seen` is the whole context, which is none of the machine's */
 };
 _Static_assert(sizeof(struct sysfsm_frame) == 48, "wire layout");
 
@@ -200,6 +204,35 @@ struct sysfsm_event {
 	char comm[SYSFSM_COMM];
 };
 _Static_assert(sizeof(struct sysfsm_event) == 104, "wire layout");
+
+/* The same of a thread whose machine is to learn: with the context, where it is not the state's. */
+struct sysfsm_sighting {
+	struct sysfsm_event event;
+	struct sysfsm_history outside; /* empty: the context is the state's */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct sysfsm_sighting) == 144, "wire layout");
+
+/* The first sighting of its kind: with the top of the user stack. */
+struct sysfsm_sample {
+	struct sysfsm_sighting sighting;
+	__u64 sp;
+	__u64 bp;
+	__u32 size; /* bytes of the stack that could be read */
+	__u32 pad;
+	__u8 stack[SYSFSM_STACK];
+};
+_Static_assert(sizeof(struct sysfsm_sample) == 168 + SYSFSM_STACK, "wire layout");
+
+/* What makes two sightings the same. */
+struct sysfsm_kind {
+	struct sysfsm_history outside;
+	__u32 policy;
+	__u32 state;
+	__u32 nr;
+	__u32 verdict;
+};
+_Static_assert(sizeof(struct sysfsm_kind) == 52, "wire layout");
 
 /* Totals of one CPU. */
 struct sysfsm_counters {

@@ -12,6 +12,7 @@
 //! | [`explain`] | what a policy knows of a violation |
 //! | [`export`] | policies in the formats of others |
 //! | [`show`] | a policy as a picture: Graphviz, SVG, a page |
+//! | [`review`] | violations that were watched → a wider policy |
 //! | [`table`] | machine → dense tables |
 //! | `kernel` | load, fill, attach, poll |
 //! | [`cli`] | one file a subcommand |
@@ -24,6 +25,7 @@ pub mod export;
 pub mod kernel;
 pub mod machine;
 pub mod policy;
+pub mod review;
 pub mod show;
 pub mod syscall;
 pub mod table;

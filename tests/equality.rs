@@ -159,7 +159,13 @@ fn outcome(verdict: Verdict) -> Outcome {
     }
 }
 
-fn apply(judges: &[Judge], logs: &[bool], threads: &mut [Thread], at: u32, event: Event) -> Option<Outcome> {
+fn apply(
+    judges: &[Judge],
+    reactions: &[Reaction],
+    threads: &mut [Thread],
+    at: u32,
+    event: Event,
+) -> Option<Outcome> {
     let index = at as usize;
     match event {
         Event::Exec(m) => threads[index] = Some((m, judges[m].exec())),
@@ -174,26 +180,23 @@ fn apply(judges: &[Judge], logs: &[bool], threads: &mut [Thread], at: u32, event
         }
         Event::Call(number) => {
             let (m, frames) = threads[index].as_mut().unwrap();
-            return Some(outcome(judges[*m].call(frames, number, reaction(logs[*m]))));
+            return Some(outcome(judges[*m].call(frames, number, reactions[*m])));
         }
         Event::Foreign => {
             let (m, frames) = threads[index].as_mut().unwrap();
-            return Some(outcome(judges[*m].foreign(frames, reaction(logs[*m]))));
+            return Some(outcome(judges[*m].foreign(frames, reactions[*m])));
         }
     }
     None
 }
 
-fn reaction(log: bool) -> Reaction {
-    if log {
-        Reaction::Follow
-    } else {
-        Reaction::Stay
-    }
+fn terms(reaction: Reaction) -> Terms {
+    let action = if reaction == Reaction::Stay { Action::Kill } else { Action::Log };
+    Terms { action, children: Children::Release, learn: reaction == Reaction::Learn }
 }
 
 /// As `struct sysfsm_test_event` has it.
-fn wire(at: u32, event: Event) -> [u32; 6] {
+fn wire(at: u32, event: Event) -> [u32; 15] {
     let (kind, value) = match event {
         Event::Exec(m) => (0, u32::try_from(m + 1).unwrap()),
         Event::Adopt(m) => (1, u32::try_from(m + 1).unwrap()),
@@ -202,7 +205,9 @@ fn wire(at: u32, event: Event) -> [u32; 6] {
         Event::Call(number) => (4, number),
         Event::Foreign => (5, 0),
     };
-    [kind, at, value, 99, 99, 0]
+    let mut words = [0; 15];
+    words[..5].copy_from_slice(&[kind, at, value, 99, 99]);
+    words
 }
 
 fn bytes(words: &[u32]) -> Vec<u8> {
@@ -213,16 +218,12 @@ fn bytes(words: &[u32]) -> Vec<u8> {
 fn round(seed: u64) -> usize {
     let mut random = Random(seed);
     let machines: Vec<Machine> = (0..MACHINES).map(|_| machine(&mut random)).collect();
-    let logs: Vec<bool> = (0..MACHINES).map(|_| random.below(4) > 0).collect();
+    let kinds = [Reaction::Stay, Reaction::Follow, Reaction::Learn];
+    let reactions: Vec<Reaction> =
+        (0..MACHINES).map(|_| random.pick(&[&kinds[..], &kinds[1..]].concat())).collect();
     let judges: Vec<Judge> = machines.iter().map(Judge::new).collect();
     let tables = compile(&machines);
-    let terms: Vec<Terms> = logs
-        .iter()
-        .map(|&log| Terms {
-            action: if log { Action::Log } else { Action::Kill },
-            children: Children::Release,
-        })
-        .collect();
+    let terms: Vec<Terms> = reactions.iter().map(|&r| terms(r)).collect();
 
     let mut object = MaybeUninit::uninit();
     let mut open = skeleton::StepTestSkelBuilder::default().open(&mut object).unwrap();
@@ -261,7 +262,7 @@ fn round(seed: u64) -> usize {
             let at = u32::try_from(random.below(THREADS as usize)).unwrap();
             let thread = &threads[at as usize];
             let event = event(&mut random, &machines, at, thread);
-            let expected = apply(&judges, &logs, &mut threads, at, event);
+            let expected = apply(&judges, &reactions, &mut threads, at, event);
             batch.push((at, event, expected));
         }
         compare(&mut skel, &tables, &batch, &mut trail, seed);
@@ -291,7 +292,11 @@ fn compare(
         let found = skel.maps.test_events.lookup(&index.to_ne_bytes(), MapFlags::ANY).unwrap().unwrap();
         let word = |i: usize| u32::from_ne_bytes(found[4 * i..4 * i + 4].try_into().unwrap());
         let (got, state) = (word(3), word(4));
-        let got_context = if got == 0 { Context::EMPTY } else { tables.row(state).unwrap().context };
+        let got_context = match word(6) as usize {
+            _ if got == 0 => Context::EMPTY,
+            0 => tables.row(state).unwrap().context,
+            len => Context::of((7..7 + len).map(|i| symbol(word(i))), Depth::all().last().unwrap()),
+        };
         if (got, got_context) != (verdict, context) {
             let own: Vec<String> =
                 trail.iter().filter(|(t, _)| *t == at).map(|(_, e)| format!("{e:?}")).collect();
@@ -301,6 +306,14 @@ fn compare(
                 own[begin..].join("\n")
             );
         }
+    }
+}
+
+/// As `struct sysfsm_history` has it.
+fn symbol(code: u32) -> Symbol {
+    match code.checked_sub(0x4000_0000).map(u8::try_from) {
+        Some(Ok(signal)) => Symbol::Signal(signal),
+        _ => Symbol::Call(code),
     }
 }
 

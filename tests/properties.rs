@@ -5,9 +5,12 @@
 
 use proptest::prelude::*;
 use std::sync::Arc;
-use sysfsm::machine::{Bound, Depth, Judge, Learned, Learner, Machine, Replay};
+use sysfsm::machine::{
+    Bound, Context, Count, Depth, Judge, Learned, Learner, Machine, Reaction, Reason, Replay, Verdict,
+    MAX_FRAMES,
+};
 use sysfsm::policy::{parse, Action, Children, Policy};
-use sysfsm::syscall::nr;
+use sysfsm::syscall::{nr, Symbol};
 use sysfsm::trace::{Event, EventKind, Place, Tid};
 
 /// What a made-up thread does next; the interpreter below makes lawful events of it.
@@ -88,6 +91,38 @@ fn learn(events: &[Event], depth: Depth) -> Vec<Learned> {
     learner.finish()
 }
 
+/// Has one thread act before a machine, and tells of each transition that is a violation.
+fn watch(machine: &Machine, acts: &[(u8, Act)], reaction: Reaction, mut tell: impl FnMut(Context, Symbol)) {
+    let judge = Judge::new(machine);
+    let mut frames = judge.exec();
+    let mut handlers = 0;
+    for (_, act) in acts {
+        let number = match act {
+            Act::Call(number) => *number,
+            Act::Signal(signal) => {
+                // Past the limit of frames the past is not known any more.
+                if handlers < MAX_FRAMES - 1 {
+                    judge.signal(&mut frames, *signal);
+                    handlers += 1;
+                }
+                continue;
+            }
+            Act::Return if handlers > 0 => {
+                handlers -= 1;
+                nr::RT_SIGRETURN
+            }
+            Act::Return => continue,
+            Act::Fork { .. } => nr::CLONE,
+            Act::Exec(_) => nr::EXECVE,
+            Act::Restart => nr::RESTART_SYSCALL,
+            Act::Exit => nr::EXIT,
+        };
+        if let Verdict::Violation(Reason::Transition, context) = judge.call(&mut frames, number, reaction) {
+            tell(context, Symbol::Call(number));
+        }
+    }
+}
+
 fn policy(learned: &Learned, action: Action, children: Children) -> Policy {
     Policy {
         binary: learned.binary.to_string(),
@@ -135,6 +170,24 @@ proptest! {
         let mut replay = Replay::new(bounds, |path: &str| learned.iter().position(|l| &*l.binary == path), None);
         let found = events.iter().find_map(|e| replay.event(e));
         prop_assert_eq!(found.map(|f| f.symbol), Some("bpf".to_string()));
+    }
+
+    #[test]
+    fn one_round_of_watching_shows_all_that_the_wider_machine_needs_at_each_depth(
+        known in acts(),
+        other in acts(),
+    ) {
+        for depth in Depth::all() {
+            let machine = |learned: Vec<Learned>| learned.into_iter().find(|l| &*l.binary == "/bin/p0").unwrap().machine;
+            let narrow = machine(learn(&events(&known), depth));
+            let mut wide = narrow.clone();
+            watch(&narrow, &other, Reaction::Learn, |context, symbol| {
+                wide.insert(context, symbol, Count { calls: 1, runs: 1 });
+            });
+            let mut found = Vec::new();
+            watch(&wide, &other, Reaction::Stay, |context, symbol| found.push((context, symbol)));
+            prop_assert!(found.is_empty(), "depth {depth}: {found:?}");
+        }
     }
 
     #[test]

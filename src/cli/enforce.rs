@@ -1,5 +1,6 @@
 //! `sysfsm enforce`: policies in the kernel.
 
+use super::learn::Collector;
 use super::report::{self, counted};
 use super::violation::Violation;
 use super::Failure;
@@ -25,6 +26,9 @@ pub(super) struct Args {
     /// Only report violations, whatever the policies' actions are
     #[arg(long)]
     log_only: bool,
+    /// Collect what is logged in FILE, for `sysfsm review`; what is there already is added to
+    #[arg(long, value_name = "FILE", requires = "log_only")]
+    learn_to: Option<PathBuf>,
     /// Refuse to start below this level: prevent, contain or kill
     #[arg(long, value_name = "LEVEL")]
     require: Option<Level>,
@@ -50,11 +54,13 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let signals = Signals::register()?;
     let options = Options {
         log_only: args.log_only,
+        learn: args.learn_to.is_some(),
         require: args.require,
         at_most: args.at_most,
         self_protect: !args.no_self_protect,
         ..Options::default()
     };
+    let mut collector = args.learn_to.as_ref().map(|f| Collector::start(f.clone(), &policies)).transpose()?;
     let mut enforcer = Enforcer::start(&policies, options)?;
     let mut printer =
         Printer { json: args.json, policies: &policies, out: BufWriter::new(io::stdout()), closed: false };
@@ -62,8 +68,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
 
     let mut child = spawn(&args.command)?;
     let status = loop {
-        enforcer.poll(WAIT, |violation| printer.violation(&violation))?;
+        enforcer.poll(WAIT, |violation| took(violation, &mut printer, collector.as_mut()))?;
         printer.flush();
+        collector.iter_mut().for_each(Collector::tick);
         if let Some(child) = &mut child {
             let ended = child.try_wait().map_err(|e| cannot_run(&args.command, &e))?;
             if let Some(status) = ended {
@@ -81,10 +88,19 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     };
     enforcer.detach();
     // What was under way when the last wait ended.
-    while enforcer.poll(Duration::ZERO, |violation| printer.violation(&violation))? > 0 {}
+    while enforcer.poll(Duration::ZERO, |violation| took(violation, &mut printer, collector.as_mut()))? > 0 {}
+    collector.as_mut().map_or(Ok(()), Collector::finish)?;
     printer.stop(&enforcer.totals()?);
     printer.flush();
     Ok(ExitCode::from(status))
+}
+
+/// A violation came.
+fn took(mut violation: kernel::Violation, printer: &mut Printer<'_>, collector: Option<&mut Collector<'_>>) {
+    if let Some(collector) = collector {
+        collector.violation(&mut violation);
+    }
+    printer.violation(&violation);
 }
 
 fn spawn(command: &[String]) -> Result<Option<Child>, Failure> {

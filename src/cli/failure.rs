@@ -27,6 +27,12 @@ impl Failure {
         Failure { what, hint: "check the directory, its permissions and the space".into(), broken_pipe }
     }
 
+    /// The same, of this file.
+    pub(super) fn within(mut self, file: &str) -> Self {
+        self.what = format!("{file}: {}", self.what);
+        self
+    }
+
     pub(super) fn is_broken_pipe(&self) -> bool {
         self.broken_pipe
     }

@@ -14,11 +14,16 @@ mod explain;
 mod export;
 mod extract;
 mod failure;
+mod fragment;
 mod generate;
 mod input;
+#[cfg(feature = "kernel")]
+mod learn;
 mod merge;
 mod output;
+mod questions;
 mod report;
+mod review;
 mod show;
 mod violation;
 
@@ -61,6 +66,8 @@ enum Command {
     Explain(explain::Args),
     /// Write a policy's calls for seccomp profiles and systemd, which know no order
     Export(export::Args),
+    /// Decide about violations that `enforce --learn-to` has collected, and widen the policy
+    Review(review::Args),
     /// Have the kernel hold programs to their policies, until Ctrl-C or CMD's end
     #[cfg(feature = "kernel")]
     Enforce(enforce::Args),
@@ -85,6 +92,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Show(args) => show::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Review(args) => review::run(&args),
         #[cfg(feature = "kernel")]
         Command::Enforce(args) => enforce::run(&args),
         #[cfg(feature = "kernel")]

@@ -28,6 +28,8 @@ use std::time::Duration;
 pub struct Options {
     /// Only report, whatever the policies' actions are.
     pub log_only: bool,
+    /// Report what a machine needs that is to learn (`Reaction::Learn`), the first of each kind with its stack.
+    pub learn: bool,
     /// Refuse to start below this level. Without one `kill` will do, but for policies that say `deny` nothing less
     /// than `prevent`.
     pub require: Option<Level>,
@@ -48,6 +50,7 @@ impl Default for Options {
         // 8 MiB hold about 70,000 events that nobody has read yet.
         Options {
             log_only: false,
+            learn: false,
             require: None,
             at_most: Level::Prevent,
             self_protect: true,
@@ -99,6 +102,7 @@ impl Enforcer {
             rodata.scripts_used = !identities.scripts.is_empty();
             rodata.spares_only = options.spares_only;
             rodata.preemptible = preemptible;
+            rodata.learning = options.learn;
             rodata.unseen = options.unseen.unwrap_or(u32::MAX);
         }
         let programs = &mut open.progs;
@@ -138,6 +142,9 @@ impl Enforcer {
         maps.names.set_max_entries(size(identities.names.len())).map_err(refused)?;
         maps.scripts.set_max_entries(size(identities.scripts.len())).map_err(refused)?;
         maps.events.set_max_entries(options.ring_bytes).map_err(refused)?;
+        if !options.learn {
+            maps.sampled.set_max_entries(1).map_err(refused)?;
+        }
         let mut skel = open.load().map_err(refused)?;
         fill::fill(
             &StepMaps {

@@ -1,11 +1,15 @@
 //! What the kernel reports, turned into the words of the upper layers.
 
+use super::fill::symbol;
 use super::skeleton::types;
-use crate::machine::{foreign_symbol, Context, Reason};
+use super::stack::Seen;
+use super::Snapshot;
+use crate::machine::{foreign_symbol, Context, Depth, Reason};
 use crate::policy::Action;
 use crate::syscall::CallName;
 use crate::table::Tables;
 use crate::trace::Abi;
+use std::mem;
 use std::time::{Duration, SystemTime};
 
 /// A violation that the kernel has judged.
@@ -37,6 +41,8 @@ pub struct Violation {
     pub action: Action,
     /// It was to be killed, and the kernel refused to.
     pub kill_failed: bool,
+    /// The user stack, of the first of its kind where the machine is to learn.
+    pub stack: Option<Snapshot>,
 }
 
 /// Totals of an enforcement.
@@ -96,6 +102,7 @@ impl Totals {
 /// Turns wire events into violations.
 pub(super) struct Reader {
     rows: Tables,
+    seen: Seen,
 }
 
 /// Wall clock time when the kernel's monotonic clock, which events have, was 0. It moves: the wall clock is set,
@@ -110,12 +117,16 @@ impl Reader {
     pub(super) fn new(mut tables: Tables) -> Self {
         tables.cells = Vec::new();
         tables.far = Vec::new();
-        Reader { rows: tables }
+        Reader { rows: tables, seen: Seen::default() }
     }
 
     pub(super) fn read(&self, epoch: SystemTime, bytes: &[u8]) -> Option<Violation> {
         let mut event = types::sysfsm_event::default();
         plain::copy_from_bytes(&mut event, bytes).ok()?;
+        // What is longer begins with an event.
+        let outside = bytes.get(mem::offset_of!(types::sysfsm_sighting, outside)..);
+        // Before anything else: the process may end at any moment.
+        let stack = Snapshot::read(&self.seen, &event, bytes);
         let abi = match event.abi {
             1 => Some(Abi::I386),
             2 => Some(Abi::X32),
@@ -134,7 +145,9 @@ impl Reader {
             tid: event.tid,
             comm: String::from_utf8_lossy(&comm).into_owned(),
             reason,
-            context: self.rows.row(event.state).map_or(Context::EMPTY, |r| r.context),
+            context: outside
+                .and_then(context_outside)
+                .unwrap_or_else(|| self.rows.row(event.state).map_or(Context::EMPTY, |r| r.context)),
             symbol: abi.map_or_else(|| CallName(event.nr).to_string(), |abi| foreign_symbol(abi).into()),
             number: abi.map(|_| event.nr & !0x4000_0000),
             args: event.args,
@@ -145,6 +158,16 @@ impl Reader {
                 _ => Action::Kill,
             },
             kill_failed: event.kill_failed != 0,
+            stack,
         })
     }
+}
+
+/// A context that is none of the machine's, where there is one.
+fn context_outside(bytes: &[u8]) -> Option<Context> {
+    let mut history = types::sysfsm_history::default();
+    plain::copy_from_bytes(&mut history, bytes).ok()?;
+    let symbols = history.symbols.iter().take(history.len as usize).map(|&code| symbol(code));
+    let widest = Depth::all().last().unwrap_or_default();
+    (history.len > 0).then(|| Context::of(symbols, widest))
 }

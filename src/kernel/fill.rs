@@ -18,6 +18,8 @@ pub struct Terms {
     pub action: Action,
     /// What becomes of the policy over an exec.
     pub children: Children,
+    /// Under [`Action::Log`]: the machine is to learn what is reported.
+    pub learn: bool,
 }
 
 /// The maps of the step, by the names of `bpf/maps.h`.
@@ -34,11 +36,20 @@ pub struct StepMaps<M> {
     pub histories: M,
 }
 
-/// An event's or history's code for a symbol (`struct sysfsm_history`).
+/// A history's code for a symbol (`struct sysfsm_history`).
 fn code(symbol: Symbol) -> u32 {
     match symbol {
         Symbol::Call(number) => number,
         Symbol::Signal(number) => 0x4000_0000 + u32::from(number),
+    }
+}
+
+/// The symbol of such a code.
+pub(super) fn symbol(code: u32) -> Symbol {
+    // No 64-bit call has a number with bit 30 set, but one below zero has any.
+    match code.checked_sub(0x4000_0000).map(u8::try_from) {
+        Some(Ok(signal)) => Symbol::Signal(signal),
+        _ => Symbol::Call(code),
     }
 }
 
@@ -153,6 +164,7 @@ fn policy(entry: &Entry, terms: Terms) -> types::sysfsm_policy {
         depth: u32::from(entry.depth.get()),
         action: match terms.action {
             Action::Kill => 0,
+            Action::Log if terms.learn => 3,
             Action::Log => 1,
             Action::Deny => 2,
         },

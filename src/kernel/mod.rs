@@ -18,8 +18,10 @@ mod objects;
 mod preemption;
 pub mod probe;
 mod skeleton;
+mod stack;
 mod template;
 mod terms;
+mod unwind;
 mod veto;
 mod ways;
 
@@ -27,6 +29,8 @@ pub use enforcer::{Enforcer, Options};
 pub use error::KernelError;
 pub use event::{Totals, Violation};
 pub use level::Level;
+pub use stack::Snapshot;
+pub use unwind::{StackFrame, Unwinder};
 pub use ways::Ways;
 
 /// The wire types, made from `bpf/sysfsm.h` by the skeleton.

@@ -46,5 +46,7 @@ plain!(
     sysfsm_object,
     sysfsm_open_file,
     sysfsm_policy,
-    sysfsm_script
+    sysfsm_sample,
+    sysfsm_script,
+    sysfsm_sighting
 );

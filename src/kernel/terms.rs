@@ -29,7 +29,7 @@ pub(super) fn terms(
             if action == Action::Deny {
                 problems.extend(denial_problem(&policy.binary, reached, options.require));
             }
-            Terms { action, children: policy.children }
+            Terms { action, children: policy.children, learn: options.learn && action == Action::Log }
         })
         .collect();
     if problems.is_empty() {

@@ -5,7 +5,7 @@ use crate::syscall::{nr, Symbol};
 use std::collections::{BTreeSet, HashMap};
 
 /// Why a call is a violation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
     /// The symbol has no edge from the thread's state.
     Transition,
@@ -34,6 +34,9 @@ pub enum Reaction {
     Stay,
     /// The call went on (`log`): the state follows it.
     Follow,
+    /// The call went on, and the machine is to learn it (`enforce --learn-to`): the state moves as in a machine that
+    /// has the transition, so that what is reported from there is what that machine will need.
+    Learn,
 }
 
 /// The judgement of one call.
@@ -129,7 +132,7 @@ impl Judge {
                 .filter(|row| row.contains(&symbol))
                 .map(|_| State::In(context.then(symbol, self.depth))),
             State::Lost(seen) => {
-                self.alphabet.contains(&symbol).then(|| self.resync(seen.then(symbol, self.depth)))
+                self.alphabet.contains(&symbol).then(|| self.found(seen.then(symbol, self.depth), reaction))
             }
         };
         match next {
@@ -145,7 +148,7 @@ impl Judge {
     /// One call through a foreign ABI (rule 6). It has no symbol, so no context can hold it.
     pub fn foreign(&self, frames: &mut Frames<State>, reaction: Reaction) -> Verdict {
         let verdict = Verdict::Violation(Reason::Abi, context_of(frames.top.state));
-        if reaction == Reaction::Follow {
+        if reaction != Reaction::Stay {
             frames.top.state = self.unknown();
             frames.top.last = None;
         }
@@ -160,11 +163,22 @@ impl Judge {
         reaction: Reaction,
     ) -> Verdict {
         let verdict = Verdict::Violation(reason, context_of(frames.top.state));
-        if reaction == Reaction::Follow {
-            let (State::In(before) | State::Lost(before)) = frames.top.state;
-            frames.top.state = self.resync(before.then(symbol, self.depth));
+        if reaction != Reaction::Stay {
+            let sigreturn = reason == Reason::Sigreturn;
+            frames.top.state = match frames.top.state {
+                State::In(before) if reaction == Reaction::Learn && !sigreturn => {
+                    State::In(before.then(symbol, self.depth))
+                }
+                // No machine can have that one.
+                State::In(before) | State::Lost(before) if sigreturn => {
+                    self.resync(before.then(symbol, self.depth))
+                }
+                State::In(before) | State::Lost(before) => {
+                    self.found(before.then(symbol, self.depth), reaction)
+                }
+            };
             // A stray `rt_sigreturn` is one each time.
-            frames.top.last = (reason != Reason::Sigreturn).then_some(symbol);
+            frames.top.last = (!sigreturn).then_some(symbol);
         }
         verdict
     }
@@ -175,6 +189,15 @@ impl Judge {
             return State::In(Context::EMPTY);
         }
         seen.suffixes().find(|suffix| self.edges.contains_key(suffix)).map_or(State::Lost(seen), State::In)
+    }
+
+    /// The state of a thread that was lost and has been seen to call this. What fills the window is the context,
+    /// whether the machine has it or not: that matters to who learns.
+    fn found(&self, seen: Context, reaction: Reaction) -> State {
+        if reaction == Reaction::Learn && seen.symbols().len() == self.depth.context_len() {
+            return State::In(seen);
+        }
+        self.resync(seen)
     }
 
     fn unknown(&self) -> State {
@@ -293,6 +316,20 @@ mod tests {
         );
         // After `read` nothing is known; two symbols later the thread is back in the machine.
         run(&j, j.exec(), Reaction::Follow, "brk !read brk mmap !brk brk mmap close !mmap");
+    }
+
+    #[test]
+    fn who_learns_is_told_every_transition_that_the_wider_machine_needs() {
+        let j = judge(2, &[("execve", "brk"), ("brk", "mmap"), ("mmap", "close")]);
+        // Under log the call after `read` is no violation.
+        run(&j, j.exec(), Reaction::Follow, "brk !read brk mmap");
+        run(&j, j.exec(), Reaction::Learn, "brk !read !brk mmap !write !read !close");
+        let j = judge(3, &[("execve", "brk"), ("execve brk", "mmap"), ("brk mmap", "execve")]);
+        // `execve` alone is a context of the machine, but not the one that the thread is in.
+        run(&j, j.exec(), Reaction::Follow, "brk mmap execve !read execve brk mmap");
+        run(&j, j.exec(), Reaction::Learn, "brk mmap execve !read !execve !brk mmap");
+        // Of an adopted thread the first calls only set the context.
+        run(&j, j.adopt(), Reaction::Learn, "mmap !read !brk !mmap execve !brk mmap");
     }
 
     #[test]

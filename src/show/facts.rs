@@ -23,13 +23,9 @@ pub(super) fn facts(policy: &Policy) -> Vec<(&'static str, String)> {
         facts.push(("seen in one run only", grouped(coverage.seen_once)));
     }
     let new = match coverage.novelty {
-        Ok(chance) => format!(
-            "{:.2} ({:.0}%: {:.2} to {:.2})",
-            chance.estimate,
-            LEVEL * 100.0,
-            chance.low,
-            chance.high
-        ),
+        Ok(chance) => {
+            format!("{:.2} ({:.0}%: {:.2} to {:.2})", chance.estimate, LEVEL * 100.0, chance.low, chance.high)
+        }
         Err(reason) => format!("cannot be told: {reason}"),
     };
     facts.push(("chance of something new in the next run", new));

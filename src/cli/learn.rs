@@ -1,0 +1,109 @@
+//! `enforce --learn-to FILE`: what was only logged, collected for `review`.
+
+use super::{fragment, report, Failure};
+use crate::kernel::{self, StackFrame, Unwinder};
+use crate::policy::Policy;
+use crate::review::{Entry, First, Fragment, Frame, Key};
+use jiff::Timestamp;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How often the file is written, if there is anything new.
+const INTERVAL: Duration = Duration::from_secs(3);
+/// How long the last stacks may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Collects violations, and adds them to the file now and then: what others write there meanwhile stays.
+pub(super) struct Collector<'a> {
+    file: PathBuf,
+    policies: &'a [Policy],
+    /// What the file does not have yet.
+    fresh: Fragment,
+    unwinder: Unwinder<(usize, Key, Entry)>,
+    written: Instant,
+    failing: bool,
+}
+
+impl<'a> Collector<'a> {
+    /// Begins, with the file, which may be there.
+    pub(super) fn start(file: PathBuf, policies: &'a [Policy]) -> Result<Self, Failure> {
+        let fresh = Fragment::default();
+        fragment::update(&file, |fragment| {
+            policies.iter().try_for_each(|p| fragment.open(&p.binary, p.machine.depth()))
+        })?;
+        let unwinder = Unwinder::start();
+        Ok(Collector { file, policies, fresh, unwinder, written: Instant::now(), failing: false })
+    }
+
+    /// Takes a violation in.
+    pub(super) fn violation(&mut self, found: &mut kernel::Violation) {
+        let Ok(time) = Timestamp::try_from(found.time) else { return };
+        let key = Key { context: found.context, symbol: found.symbol.clone(), reason: found.reason };
+        let facts = First {
+            pid: found.pid,
+            tid: found.tid,
+            comm: found.comm.clone(),
+            number: found.number,
+            args: found.args,
+            ip: found.ip,
+            stack: Vec::new(),
+        };
+        let entry = Entry { count: 1, first: time, last: time, facts, decision: None };
+        if let Some(snapshot) = found.stack.take() {
+            let tag = (found.policy, key.clone(), Entry { count: 0, ..entry.clone() });
+            self.unwinder.ask(tag, snapshot);
+        }
+        self.add(found.policy, key, entry);
+    }
+
+    /// Writes what is new, if it is time to. That this fails keeps nobody from enforcing.
+    pub(super) fn tick(&mut self) {
+        if self.written.elapsed() < INTERVAL {
+            return;
+        }
+        let answers = self.unwinder.answers();
+        self.take_in(answers);
+        self.written = Instant::now();
+        match self.write() {
+            Err(failure) if !self.failing => {
+                report::warn(&format!("what was learned is kept for later: {failure}"), "");
+                self.failing = true;
+            }
+            outcome => self.failing = outcome.is_err(),
+        }
+    }
+
+    /// Writes all that there is.
+    pub(super) fn finish(&mut self) -> Result<(), Failure> {
+        let answers = self.unwinder.finish(PATIENCE);
+        self.take_in(answers);
+        self.write()
+    }
+
+    fn write(&mut self) -> Result<(), Failure> {
+        if self.fresh.entries() > 0 {
+            let fresh = &self.fresh;
+            fragment::update(&self.file, |fragment| fragment.merge(fresh.clone()))?;
+            self.fresh = Fragment::default();
+        }
+        Ok(())
+    }
+
+    fn take_in(&mut self, answers: Vec<((usize, Key, Entry), Vec<StackFrame>)>) {
+        for ((policy, key, mut entry), stack) in answers {
+            entry.facts.stack = stack
+                .into_iter()
+                .map(|f| Frame { address: f.address, module: f.module, symbol: f.symbol, offset: f.offset })
+                .collect();
+            self.add(policy, key, entry);
+        }
+    }
+
+    fn add(&mut self, policy: usize, key: Key, entry: Entry) {
+        let Some(policy) = self.policies.get(policy) else { return };
+        // What is new is of the policies' own depths.
+        if let Err(e) = self.fresh.add(&policy.binary, policy.machine.depth(), key, entry) {
+            tracing::debug!("{e}");
+        }
+    }
+}

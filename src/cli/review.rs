@@ -1,0 +1,252 @@
+//! `sysfsm review`: what was only watched becomes policy, as far as the operator wants it.
+
+use super::report::{self, counted};
+use super::{fragment, output, questions, Failure};
+use crate::policy::{self, Loaded};
+use crate::review::{to_value, Decision, Fragment, Glob, Key, Sheet};
+use serde_json::json;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// What `review` is given.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "PATTERN is `CONTEXT → SYMBOL` (or `->`), where `*` stands for any text and `?` for one \
+    character; the whole must match: `* → futex`, `brk mmap → *`.\n\n\
+    Exit status: 0 everything is decided; 1 questions are left; 2 an error."
+)]
+pub(super) struct Args {
+    /// What `enforce --log-only --learn-to` has written
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The policies that were watched, or directories of them
+    #[arg(short, long = "policy", value_name = "FILE|DIR", required = true, num_args = 1..)]
+    policies: Vec<PathBuf>,
+    /// Where the wider policy goes; without it, it takes the old one's place
+    #[arg(short, long, value_name = "OUT")]
+    output: Option<PathBuf>,
+    /// Print what was seen and what was decided, and decide nothing
+    #[arg(long, conflicts_with_all = ["accept_all", "accept", "reject", "output"])]
+    list: bool,
+    /// Accept everything that is not rejected
+    #[arg(long)]
+    accept_all: bool,
+    /// Accept what matches; may be given several times
+    #[arg(long, value_name = "PATTERN")]
+    accept: Vec<Glob>,
+    /// Reject what matches, whatever else accepts it; may be given several times
+    #[arg(long, value_name = "PATTERN")]
+    reject: Vec<Glob>,
+    /// Decide once more about what was rejected earlier
+    #[arg(long)]
+    again: bool,
+    /// Print decisions as JSON, one a line
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let loaded = policy::load(&args.policies)?;
+    if args.output.is_some() && loaded.len() != 1 {
+        return Err(Failure::new(
+            format!("{} policies, and one output", loaded.len()),
+            "leave -o away: each policy is replaced by the wider one; or review one at a time",
+        ));
+    }
+    let seen = fragment::read(&args.file)?.ok_or_else(|| {
+        Failure::new(
+            format!("cannot read the fragment `{}`: no such file", args.file.display()),
+            "let `sysfsm enforce --log-only --learn-to FILE` write it",
+        )
+    })?;
+    let mut sheets = sheets(&loaded, &seen, args)?;
+    if args.list {
+        for (loaded, sheet) in &sheets {
+            list(&loaded.policy.binary, sheet, args.json)?;
+        }
+    } else if args.accept_all || !args.accept.is_empty() || !args.reject.is_empty() {
+        by_patterns(&mut sheets, args);
+    } else {
+        by_asking(&mut sheets)?;
+    }
+    if !args.list {
+        keep(&sheets, args)?;
+    }
+    let left: usize = sheets.iter().map(|(_, sheet)| sheet.questions().len()).sum();
+    if left > 0 && !args.list {
+        advise(&sheets);
+    }
+    Ok(if left > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// The violations of each policy.
+fn sheets<'a>(
+    loaded: &'a [Loaded],
+    seen: &Fragment,
+    args: &Args,
+) -> Result<Vec<(&'a Loaded, Sheet<'a>)>, Failure> {
+    let mut sheets = Vec::new();
+    for loaded in loaded {
+        let binary = &loaded.policy.binary;
+        seen.fits(binary, loaded.policy.machine.depth())
+            .map_err(|e| Failure::from(e).within(&args.file.display().to_string()))?;
+        if let Some(part) = seen.parts.get(binary) {
+            sheets.push((loaded, Sheet::new(&loaded.policy, part.clone(), args.again)));
+        }
+    }
+    let given = |binary: &String| loaded.iter().any(|l| l.policy.binary == *binary);
+    let others: Vec<&str> = seen.parts.keys().filter(|b| !given(b)).map(String::as_str).collect();
+    if sheets.is_empty() {
+        return Err(Failure::new(
+            format!("{}: nothing was seen of the given policies", args.file.display()),
+            match others.as_slice() {
+                [] => "the file is of no policy at all".to_string(),
+                some => format!("it is of {}", some.join(", ")),
+            },
+        ));
+    }
+    if !others.is_empty() {
+        report::warn(
+            &format!("{} also has violations of {}", args.file.display(), others.join(", ")),
+            "give their policies too, to decide about them",
+        );
+    }
+    Ok(sheets)
+}
+
+fn list(binary: &str, sheet: &Sheet<'_>, json: bool) -> Result<(), Failure> {
+    for key in &sheet.keys() {
+        let Some(entry) = sheet.part().entries.get(key) else { continue };
+        let state = match entry.decision {
+            _ if sheet.open(key) => "open",
+            Some(decision) => decision.as_str(),
+            None => "known",
+        };
+        if json {
+            let mut value = to_value(key, entry);
+            if let Some(object) = value.as_object_mut() {
+                let never = sheet.question(key).and_then(|q| q.never);
+                object.insert("event".into(), json!("question"));
+                object.insert("policy".into(), json!(binary));
+                object.insert("state".into(), json!(state));
+                object.insert("never".into(), json!(never));
+            }
+            output::line(&value.to_string())?;
+        } else if let Some(question) = sheet.question(key) {
+            output::line(&format!("{state}: {binary}: {}", questions::facts(&question)))?;
+        }
+    }
+    Ok(())
+}
+
+fn by_patterns(sheets: &mut [(&Loaded, Sheet<'_>)], args: &Args) {
+    let mut used = vec![false; args.accept.len() + args.reject.len()];
+    let mut any = |patterns: &[Glob], from: usize, key: &Key| {
+        let context = key.context.to_string();
+        let mut found = false;
+        for (pattern, used) in patterns.iter().zip(used.iter_mut().skip(from)) {
+            let fits = pattern.matches(&context, &key.symbol);
+            *used |= fits;
+            found |= fits;
+        }
+        found
+    };
+    for (_, sheet) in sheets {
+        for key in sheet.questions() {
+            let (accepted, rejected) =
+                (any(&args.accept, 0, &key), any(&args.reject, args.accept.len(), &key));
+            if rejected {
+                sheet.decide(&key, Decision::Rejected);
+            } else if accepted || args.accept_all {
+                sheet.decide(&key, Decision::Accepted);
+            }
+        }
+    }
+    for (pattern, _) in args.accept.iter().chain(&args.reject).zip(used).filter(|(_, used)| !used) {
+        report::warn(&format!("nothing that is open matches `{pattern}`"), "see what there is with --list");
+    }
+}
+
+fn by_asking(sheets: &mut [(&Loaded, Sheet<'_>)]) -> Result<(), Failure> {
+    let mut input = io::stdin().lock();
+    for (loaded, sheet) in sheets {
+        let binary = &loaded.policy.binary;
+        let on = questions::ask(sheet, binary, &mut input, &mut io::stderr().lock()).map_err(|e| {
+            Failure::new(format!("cannot ask: {e}"), "decide by --accept, --reject, --accept-all")
+        })?;
+        if !on {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the wider policies, then the decisions: whoever is stopped in between is not asked about what the policy
+/// knows by now.
+fn keep(sheets: &[(&Loaded, Sheet<'_>)], args: &Args) -> Result<(), Failure> {
+    for (loaded, sheet) in sheets {
+        let (wider, added) = sheet.apply();
+        let to: &Path = args.output.as_deref().unwrap_or(&loaded.file);
+        if added > 0 || args.output.is_some() {
+            output::write(to, &wider.to_json())?;
+        }
+        tell(sheet, &loaded.policy.binary, added, to, args.json)?;
+    }
+    fragment::update(&args.file, |fragment| {
+        for (loaded, sheet) in sheets {
+            let Some(part) = fragment.parts.get_mut(&loaded.policy.binary) else { continue };
+            for (key, decision) in sheet.decided() {
+                if let Some(entry) = part.entries.get_mut(key) {
+                    entry.decision = Some(*decision);
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+fn tell(sheet: &Sheet<'_>, binary: &str, added: usize, to: &Path, as_json: bool) -> Result<(), Failure> {
+    for (key, decision) in sheet.decided() {
+        output::line(&if as_json {
+            let context: Vec<String> = key.context.symbols().iter().map(ToString::to_string).collect();
+            let decision = decision.as_str();
+            json!({"event": "decision", "policy": binary, "decision": decision, "context": context,
+                "symbol": key.symbol, "reason": key.reason.as_str()})
+            .to_string()
+        } else {
+            format!("{}: {binary}: {}", decision.as_str(), questions::name(key))
+        })?;
+    }
+    let count = |wanted| sheet.decided().iter().filter(|(_, d)| *d == wanted).count() as u64;
+    let (accepted, rejected) = (count(Decision::Accepted), count(Decision::Rejected));
+    let left = sheet.questions().len() as u64;
+    let file = if to == Path::new("-") { "stdout".into() } else { to.display().to_string() };
+    if as_json {
+        let object = json!({"event": "review", "policy": binary, "accepted": accepted, "rejected": rejected,
+            "left": left, "added": added, "file": file});
+        eprintln!("{object}");
+    } else {
+        eprintln!(
+            "{binary}: {}: {accepted} accepted, {rejected} rejected, {left} left; {} added → {file}",
+            counted(accepted + rejected + left, "question"),
+            counted(added as u64, "transition"),
+        );
+    }
+    Ok(())
+}
+
+/// Says what is to be done about the questions that are left because no policy can answer them.
+fn advise(sheets: &[(&Loaded, Sheet<'_>)]) {
+    for (loaded, sheet) in sheets {
+        let binary = &loaded.policy.binary;
+        for key in sheet.questions() {
+            if let Some(why) = sheet.question(&key).and_then(|q| q.never) {
+                report::warn(
+                    &format!("{binary}: {}: {why}", questions::name(&key)),
+                    "enforcement will not let it by; reject it, and it is not asked again",
+                );
+            }
+        }
+    }
+}
