@@ -153,12 +153,11 @@ fn the_kernel_lets_by_what_the_policy_has_and_nothing_else() {
             .status()
             .unwrap()
     };
-    const EPERM: i32 = 1;
     for action in ACTIONS {
         assert_eq!(child(action, "getppid").code(), Some(0), "{action}: a call of the policy");
     }
     assert_eq!(child("kill", "socket").signal(), Some(libc::SIGSYS));
-    assert_eq!(child("deny", "socket").code(), Some(10 + EPERM));
+    assert_eq!(child("deny", "socket").code(), Some(10 + libc::EPERM));
     assert_eq!(child("log", "socket").code(), Some(0));
 }
 
