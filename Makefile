@@ -15,12 +15,12 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo -E env PATH=$$PATH")
 # What the build needs, and what the tests and the demo run, as Debian's packages.
 BUILD_PACKAGES := gcc libc6-dev make pkg-config clang libelf-dev zlib1g-dev linux-libc-dev
 TEST_PACKAGES := strace clang-format binutils coreutils tar gzip xz-utils findutils grep ripgrep perl python3 \
-	sqlite3 nginx-light redis-server redis-tools apache2-utils curl procps util-linux systemd
+	sqlite3 nginx-light redis-server redis-tools apache2-utils curl procps util-linux systemd chromium graphviz
 VM_PACKAGES := qemu-system-x86 busybox-static debian-archive-keyring
 INSTALL := $(SUDO) bash tests/install-packages.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-build build demo test test-vm check policies install uninstall clean
+.PHONY: help deps deps-build build demo test test-vm check policies picture install uninstall clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -55,6 +55,9 @@ check: deps ## formatting and lints
 
 policies: deps build ## learn policies/*.json anew from this machine's programs (as root)
 	$(SUDO) env SYSFSM=$(TARGET)/release/sysfsm bash policies/learn.sh
+
+picture: build ## draw the README's picture anew
+	$(TARGET)/release/sysfsm show --format svg policies/redis-server.json >docs/policy.svg
 
 install: ## install the binary, its man pages and its completions under PREFIX
 	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/sysfsm

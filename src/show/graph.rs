@@ -48,7 +48,7 @@ pub(super) struct Edge {
 /// The state graph.
 #[derive(Debug, Clone)]
 pub(super) struct Graph {
-    /// By kind, then by name.
+    /// By kind, then by their symbols' names, the newest first.
     pub(super) nodes: Vec<Node>,
     /// By their nodes.
     pub(super) edges: Vec<Edge>,
@@ -65,22 +65,22 @@ impl Graph {
                 row.iter().map(move |(&symbol, &count)| (context, context.then(symbol, depth), symbol, count))
             })
         };
-        let contexts: BTreeSet<(Kind, String, Context)> = all()
+        let contexts: BTreeSet<(Kind, Vec<String>, Context)> = all()
             .flat_map(|(from, to, _, _)| [from, to])
-            .map(|context| (Kind::of_context(&context), context.to_string(), context))
+            .map(|context| (Kind::of_context(&context), newest_first(&context), context))
             .collect();
         let places: BTreeMap<Context, usize> =
-            contexts.iter().enumerate().map(|(place, (_, _, context))| (*context, place)).collect();
+            contexts.iter().enumerate().map(|(place, &(_, _, context))| (context, place)).collect();
         let place = |context: &Context| places.get(context).copied().unwrap_or_default();
         let mut edges: Vec<Edge> = all()
             .map(|(from, to, symbol, count)| Edge { from: place(&from), to: place(&to), symbol, count })
             .collect();
         edges.sort_by_key(|edge| (edge.from, edge.to));
-        let nodes = contexts.iter().enumerate().map(|(place, (kind, name, context))| {
+        let nodes = contexts.iter().enumerate().map(|(place, (kind, _, context))| {
             let inward = edges.iter().filter(|edge| edge.to == place).count();
             let outward = edges.iter().filter(|edge| edge.from == place).count();
             Node {
-                name: if name.is_empty() { "(anything)".into() } else { name.clone() },
+                name: if *context == Context::EMPTY { "(anything)".into() } else { context.to_string() },
                 kind: *kind,
                 role: role(context, outward),
                 degree: (inward, outward),
@@ -111,6 +111,11 @@ impl Graph {
             (size > 0).then_some((kind, size))
         })
     }
+}
+
+/// By this the contexts that end alike stand together.
+fn newest_first(context: &Context) -> Vec<String> {
+    context.symbols().iter().rev().map(ToString::to_string).collect()
 }
 
 fn role(context: &Context, outward: usize) -> Role {
@@ -160,7 +165,7 @@ mod tests {
                 "transitions": {"execve": ["brk"], "execve brk": ["mmap"], "brk mmap": ["brk"]}}"#,
         );
         let names: Vec<&str> = graph.nodes.iter().map(|n| n.name.as_str()).collect();
-        assert_eq!(names, ["execve", "brk mmap", "execve brk", "mmap brk"]);
+        assert_eq!(names, ["execve", "execve brk", "mmap brk", "brk mmap"]);
         assert_eq!(graph.edges.len(), 3);
     }
 

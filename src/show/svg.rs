@@ -13,7 +13,8 @@ const LEGEND: f64 = 120.0;
 /// The height of the title.
 const TITLE: f64 = 34.0;
 
-/// The policy's state graph as an SVG file: no script, nothing from elsewhere, for light and dark backgrounds.
+/// The policy's state graph as an SVG file: no script, nothing from elsewhere; on its own ground, which is
+/// light or dark as its reader likes it.
 #[must_use]
 pub fn svg(policy: &Policy) -> String {
     let graph = Graph::new(&policy.machine);
@@ -31,6 +32,7 @@ pub fn svg(policy: &Policy) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"graph\" viewBox=\"{left} {top} {width} {height}\" \
          width=\"{width}\" height=\"{height}\" role=\"img\">\n<title>{binary}</title>\n\
          <style>\n{style}</style>\n\
+         <rect class=\"paper\" x=\"{left}\" y=\"{top}\" width=\"{width}\" height=\"{height}\" rx=\"8\"/>\n\
          <text class=\"title\" x=\"{x}\" y=\"{y}\">{binary}</text>\n\
          <text class=\"told\" x=\"{end}\" y=\"{y}\" text-anchor=\"end\">{told}</text>\n{elements}",
         binary = markup(&policy.binary),
