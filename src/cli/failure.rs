@@ -27,6 +27,12 @@ impl Failure {
         Failure { what, hint: "check the directory, its permissions and the space".into(), broken_pipe }
     }
 
+    /// What has failed, without the hint.
+    #[cfg(feature = "kernel")]
+    pub(super) fn what(&self) -> &str {
+        &self.what
+    }
+
     pub(super) fn is_broken_pipe(&self) -> bool {
         self.broken_pipe
     }

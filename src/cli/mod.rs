@@ -5,15 +5,24 @@
 
 mod check;
 #[cfg(feature = "kernel")]
+mod child;
+#[cfg(feature = "kernel")]
 mod doctor;
 #[cfg(feature = "kernel")]
 mod enforce;
 mod extract;
 mod failure;
 mod input;
+mod learned;
 mod output;
+#[cfg(feature = "kernel")]
+mod record;
 mod report;
 mod show;
+#[cfg(feature = "kernel")]
+mod signals;
+#[cfg(feature = "kernel")]
+mod time;
 mod violation;
 
 use clap::{Parser, Subcommand};
@@ -50,6 +59,9 @@ enum Command {
     /// Have the kernel hold programs to their policies, until Ctrl-C or CMD's end
     #[cfg(feature = "kernel")]
     Enforce(enforce::Args),
+    /// Learn policies from running programs, in the kernel
+    #[cfg(feature = "kernel")]
+    Record(record::Args),
     /// Say what this kernel offers, and the level that enforce reaches here
     #[cfg(feature = "kernel")]
     Doctor(doctor::Args),
@@ -66,6 +78,8 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Show(args) => show::run(&args),
         #[cfg(feature = "kernel")]
         Command::Enforce(args) => enforce::run(&args),
+        #[cfg(feature = "kernel")]
+        Command::Record(args) => record::run(&args),
         #[cfg(feature = "kernel")]
         Command::Doctor(args) => doctor::run(&args),
     };

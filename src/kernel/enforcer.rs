@@ -4,7 +4,7 @@ use super::adopt::{candidates, Adoption};
 use super::bind::{self, put, IdentityMaps};
 use super::event::{epoch, Reader};
 use super::fill::{self, StepMaps};
-use super::hooks::{Hook, Hooks};
+use super::hooks::{seconds, tracepoints, Hooks};
 use super::identity::{identify, Identities};
 use super::inode::Inodes;
 use super::preemption::tracepoints_are_preemptible;
@@ -98,15 +98,7 @@ impl Enforcer {
             rodata.preemptible = preemptible;
             rodata.unseen = options.unseen.unwrap_or(u32::MAX);
         }
-        let programs = &mut open.progs;
-        for program in [
-            &mut programs.again_newtask,
-            &mut programs.again_exit,
-            &mut programs.again_signal,
-            &mut programs.again_sys_enter,
-            &mut programs.again_exec,
-            &mut programs.classic_sys_enter,
-        ] {
+        for program in seconds!(open) {
             program.set_autoload(preemptible);
         }
         let maps = &mut open.maps;
@@ -163,7 +155,7 @@ impl Enforcer {
             }
         }
         let states = tables.rows.iter().map(|r| r.state).collect();
-        let hooks = Hooks::attach(&tracepoints(&skel), preemptible)?;
+        let hooks = Hooks::attach(&tracepoints!(skel), preemptible)?;
         let enforcer = Enforcer { skel, hooks, vetoes, reader: Reader::new(tables), states };
         enforcer.claim(of_ways)?;
         enforcer.adopt(&identities, &mut inodes)?;
@@ -256,21 +248,4 @@ impl Enforcer {
         };
         adoption.repeat(|| candidates(identities, inodes))
     }
-}
-
-/// The programs at the tracepoints, births, ends and signals before calls and execs, so that no thread is watched whose
-/// children or handlers are not.
-fn tracepoints<'a>(skel: &'a EnforceSkel<'_>) -> [Hook<'a>; 5] {
-    let programs = &skel.progs;
-    let hook = |name, first, again| Hook { name, first, again, classic: None };
-    [
-        hook("task_newtask", &programs.handle_newtask, &programs.again_newtask),
-        hook("sched_process_exit", &programs.handle_exit, &programs.again_exit),
-        hook("signal_deliver", &programs.handle_signal, &programs.again_signal),
-        Hook {
-            classic: Some(&programs.classic_sys_enter),
-            ..hook("sys_enter", &programs.handle_sys_enter, &programs.again_sys_enter)
-        },
-        hook("sched_process_exec", &programs.handle_exec, &programs.again_exec),
-    ]
 }

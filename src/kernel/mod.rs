@@ -16,9 +16,11 @@ mod inode;
 pub mod learned;
 mod level;
 mod log;
+mod names;
 mod objects;
 mod preemption;
 pub mod probe;
+mod recorder;
 mod ring;
 mod skeleton;
 mod template;
@@ -30,6 +32,7 @@ pub use enforcer::{Enforcer, Options};
 pub use error::KernelError;
 pub use event::{Totals, Violation};
 pub use level::Level;
+pub use recorder::{RecordOptions, RecordTotals, Recorder, Target};
 pub use ways::Ways;
 
 /// The wire types, made from `bpf/sysfsm.h` by the skeleton.
