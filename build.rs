@@ -92,9 +92,13 @@ fn parse_unistd(text: &str) -> BTreeMap<u32, String> {
         .collect()
 }
 
-/// The BPF objects: what `enforce` loads, what finds a file's numbers, what is tried on a kernel, and the one through which the tests drive the same step.
+/// The BPF objects: what `enforce` and `record` load, what finds a file's numbers, what is tried on a kernel, and those through which the tests drive the same steps.
 #[cfg(feature = "kernel")]
-const OBJECTS: [&str; 4] = ["enforce", "identify", "probe", "step_test"];
+const OBJECTS: [&str; 6] = ["enforce", "record", "identify", "probe", "step_test", "learn_test"];
+
+/// Those that claim a cell by compare-and-swap, for which clang wants to know that the kernel has it (5.12).
+#[cfg(feature = "kernel")]
+const WITH_ATOMICS: [&str; 2] = ["record", "learn_test"];
 
 #[cfg(feature = "kernel")]
 fn skeletons(out: &Path, unistd: &str) {
@@ -111,6 +115,7 @@ fn skeletons(out: &Path, unistd: &str) {
     }
     for object in OBJECTS {
         let source = format!("bpf/{object}.bpf.c");
+        let cpu = if WITH_ATOMICS.contains(&object) { "v3" } else { "generic" };
         let made = libbpf_cargo::SkeletonBuilder::new()
             .source(&source)
             .obj(out.join(format!("{object}.bpf.o")))
@@ -122,6 +127,7 @@ fn skeletons(out: &Path, unistd: &str) {
                 // The arguments of a tracepoint are what they are.
                 "-Wno-unused-parameter".to_string(),
                 format!("-I{headers}"),
+                format!("-mcpu={cpu}"),
             ])
             .build_and_generate(out.join(format!("{object}.skel.rs")));
         if let Err(e) = made {

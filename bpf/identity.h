@@ -29,21 +29,20 @@ struct {
 } scripts SEC(".maps");
 
 /*
- * A script's policy, by the path of the exec: the interpreter's file is all that the kernel still
- * has of it here (fs/exec.c, exec_binprm). The path counts from the root or the working directory.
+ * A script, by the path of the exec: the interpreter's file is all that the kernel still has of it
+ * here (fs/exec.c, exec_binprm). The path counts from the root or the working directory. The key
+ * is zeroed. Its path's length with the zero, or an error.
  */
-static __noinline __u32 sysfsm_find_script(struct linux_binprm *bprm)
+static __always_inline long sysfsm_script_key(struct sysfsm_script *key, struct linux_binprm *bprm)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	const char *path = bprm->filename;
-	struct sysfsm_script key = {};
-	const __u32 *index;
 	char head[2] = {};
 
 	if (bpf_probe_read_kernel(head, sizeof(head), path))
-		return 0;
-	sysfsm_file(&key.from, head[0] == '/' ? task->fs->root.dentry->d_inode
-					      : task->fs->pwd.dentry->d_inode);
+		return -1;
+	sysfsm_file(&key->from, head[0] == '/' ? task->fs->root.dentry->d_inode
+					       : task->fs->pwd.dentry->d_inode);
 	for (int i = 0; i < 4; i++) {
 		if (head[0] == '/')
 			path += 1;
@@ -52,9 +51,17 @@ static __noinline __u32 sysfsm_find_script(struct linux_binprm *bprm)
 		else
 			break;
 		if (bpf_probe_read_kernel(head, sizeof(head), path))
-			return 0;
+			return -1;
 	}
-	if (bpf_probe_read_kernel_str(key.path, sizeof(key.path), path) < 0)
+	return bpf_probe_read_kernel_str(key->path, sizeof(key->path), path);
+}
+
+static __noinline __u32 sysfsm_find_script(struct linux_binprm *bprm)
+{
+	struct sysfsm_script key = {};
+	const __u32 *index;
+
+	if (sysfsm_script_key(&key, bprm) < 0)
 		return 0;
 	index = bpf_map_lookup_elem(&scripts, &key);
 	return index ? *index : 0;

@@ -3,13 +3,6 @@
 #ifndef SYSFSM_JUDGE_H
 #define SYSFSM_JUDGE_H
 
-#define SYSFSM_TS_COMPAT 0x0002 /* arch/x86/include/asm/thread_info.h */
-#define SYSFSM_X32_BIT 0x40000000u /* __X32_SYSCALL_BIT */
-#define SYSFSM_SIGN_BIT 0x80000000u /* a number below zero is of no ABI, just unknown */
-
-/* For the tests: a call that the programs at sys_enter are never shown. */
-const volatile __u32 unseen = SYSFSM_NO_CALL;
-
 /* How surely the choke points in place refuse a call, by number. Read where one is denied. */
 __u8 refusable[SYSFSM_CALLS] = {}; /* enum sysfsm_refusable */
 
@@ -148,7 +141,7 @@ static __always_inline __u32 sysfsm_entered_now(struct task_struct *task)
 static __always_inline int sysfsm_judge(struct task_struct *task, struct sysfsm_thread *thread,
 					struct pt_regs *regs, __u32 nr)
 {
-	struct sysfsm_violation violation = { .nr = nr };
+	struct sysfsm_violation violation = { .nr = nr, .abi = sysfsm_abi(task, nr) };
 	struct sysfsm_counters *counts = sysfsm_counters();
 
 	if (preemptible)
@@ -161,10 +154,6 @@ static __always_inline int sysfsm_judge(struct task_struct *task, struct sysfsm_
 	violation.state = thread->top.state;
 	if (learning)
 		sysfsm_remember(thread);
-	if (task->thread_info.status & SYSFSM_TS_COMPAT)
-		violation.abi = SYSFSM_I386;
-	else if ((nr & SYSFSM_X32_BIT) && !(nr & SYSFSM_SIGN_BIT))
-		violation.abi = SYSFSM_X32;
 	if (violation.abi == SYSFSM_X86_64)
 		violation.verdict = sysfsm_call(thread, nr);
 	else

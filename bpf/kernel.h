@@ -71,6 +71,7 @@ struct task_struct {
 	int tgid;
 	__u64 start_time;
 	struct pid *thread_pid;
+	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	struct mm_struct *mm;
 	struct fs_struct *fs;

@@ -1,117 +1,211 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
-/* What the machines of watched threads are to learn: sightings, the first of each kind with its
- * stack. */
+/*
+ * The learning step. src/machine/learn.rs is its specification; tests/learning.rs drives both with
+ * the same events.
+ *
+ * A frame's state is a node: a context of one program, by its number from 1; 0 while its past is
+ * not known. The transitions are in one open-addressed table, so that a call that was made before
+ * costs one cell.
+ */
 #ifndef SYSFSM_LEARN_H
 #define SYSFSM_LEARN_H
 
-/* Whether threads have the action SYSFSM_LEARN: nobody else pays for this. */
-const volatile bool learning = false;
+/* How far from its home a transition may be. */
+#define SYSFSM_PROBES 64
+#define SYSFSM_NO_EDGE 0xffffffffu
 
-/* Puts the types into the BTF. */
-const struct sysfsm_sighting *sighting_type = NULL;
-const struct sysfsm_sample *sample_type = NULL;
+const volatile __u32 depth = 2;
+/* The table has two to the power of this many cells. */
+const volatile __u32 edge_bits = 1;
 
-/* Kinds of which a sample was taken. */
+/* Program and context → node. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 65536);
-	__type(key, struct sysfsm_kind);
-	__type(value, __u8);
-} sampled SEC(".maps");
+	__uint(max_entries, 1);
+	__type(key, struct sysfsm_context);
+	__type(value, __u32);
+} nodes SEC(".maps");
 
-/* The context that is outside of the machine, before the call that is being judged. */
+/* Node → its program and context. */
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct sysfsm_history);
-} outsides SEC(".maps");
+	__type(value, struct sysfsm_context);
+} node_contexts SEC(".maps");
 
-/* Before the step forgets it. Whoever judges keeps the CPU. */
-static __always_inline void sysfsm_remember(const struct sysfsm_thread *thread)
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sysfsm_edge);
+} edges SEC(".maps");
+
+__u32 nodes_used = 0;
+__u64 edges_used = 0;
+/* When the last new transition was seen: CLOCK_MONOTONIC, ns. */
+__u64 newest = 0;
+/* Calls whose context, or whose transition, found no room. */
+__u64 nodes_lost = 0;
+__u64 edges_lost = 0;
+/* rt_sigreturn with no handler active. */
+__u64 stray_returns = 0;
+
+/* The node of a context, 0 if there is no room for a new one. */
+static __noinline __u32 sysfsm_node(const struct sysfsm_context *context)
 {
-	struct sysfsm_history *outside;
-	__u32 zero = 0;
+	__u32 *found = bpf_map_lookup_elem(&nodes, context);
+	struct sysfsm_context *slot = NULL;
+	__u32 node;
 
-	outside = bpf_map_lookup_elem(&outsides, &zero);
-	if (!outside)
-		return;
-	if (thread->top.outside)
-		*outside = thread->top.seen;
-	else
-		outside->len = 0;
-}
-
-/*
- * The top of the user stack: most programs are built without frame pointers, so that their frames
- * can only be found by their tables, which user space reads (src/kernel/unwind.rs).
- */
-static __always_inline void sysfsm_copy_stack(struct sysfsm_sample *sample, struct pt_regs *regs)
-{
-	sample->sp = regs->sp;
-	sample->bp = regs->bp;
-	sample->size = 0;
-	sample->pad = 0;
-	/* By pieces: what lies behind its end cannot be read. */
-	for (__u32 at = 0; at < SYSFSM_STACK; at += SYSFSM_STACK_PIECE) {
-		if (bpf_probe_read_user(sample->stack + at, SYSFSM_STACK_PIECE,
-					(const void *)(regs->sp + at)))
-			break;
-		sample->size += SYSFSM_STACK_PIECE;
+	if (found)
+		return *found;
+	/* Only counted up while there is room, or it would begin anew some day. */
+	node = nodes_used + 1;
+	if (bpf_map_lookup_elem(&node_contexts, &node)) {
+		node = __sync_fetch_and_add(&nodes_used, 1) + 1;
+		slot = bpf_map_lookup_elem(&node_contexts, &node);
 	}
-}
-
-static __always_inline void sysfsm_fill_sighting(struct sysfsm_sighting *sighting,
-						 const struct sysfsm_thread *thread,
-						 struct pt_regs *regs,
-						 const struct sysfsm_violation *violation,
-						 const struct sysfsm_kind *kind)
-{
-	sysfsm_describe(&sighting->event, thread, regs, violation);
-	sighting->event.action = SYSFSM_LOG;
-	sighting->event.kill_failed = 0;
-	sighting->outside = kind->outside;
-	sighting->pad = 0;
-}
-
-/* Tells user space. Not 0: there is no room. */
-static __noinline int sysfsm_sight(struct sysfsm_thread *thread, struct pt_regs *regs,
-				   const struct sysfsm_violation *violation)
-{
-	struct sysfsm_kind kind = {
-		.policy = thread->policy,
-		.state = violation->state,
-		.nr = violation->nr,
-		.verdict = violation->verdict,
-	};
-	const struct sysfsm_history *outside;
-	struct sysfsm_sighting *sighting;
-	struct sysfsm_sample *sample;
-	__u32 zero = 0;
-	__u8 one = 1;
-
-	outside = bpf_map_lookup_elem(&outsides, &zero);
-	if (outside && outside->len)
-		kind.outside = *outside;
-	/* A foreign call has a stack of another shape. */
-	if (violation->abi == SYSFSM_X86_64 &&
-	    !bpf_map_update_elem(&sampled, &kind, &one, BPF_NOEXIST)) {
-		sample = bpf_ringbuf_reserve(&events, sizeof(*sample), 0);
-		if (sample) {
-			sysfsm_fill_sighting(&sample->sighting, thread, regs, violation, &kind);
-			sysfsm_copy_stack(sample, regs);
-			bpf_ringbuf_submit(sample, 0);
-			return 0;
-		}
-		bpf_map_delete_elem(&sampled, &kind);
+	if (slot) {
+		*slot = *context;
+		if (!bpf_map_update_elem(&nodes, context, &node, BPF_NOEXIST))
+			return node;
+		/* Another CPU was faster; this number is nobody's. */
+		found = bpf_map_lookup_elem(&nodes, context);
+		if (found)
+			return *found;
 	}
-	sighting = bpf_ringbuf_reserve(&events, sizeof(*sighting), 0);
-	if (!sighting)
-		return -1;
-	sysfsm_fill_sighting(sighting, thread, regs, violation, &kind);
-	bpf_ringbuf_submit(sighting, 0);
+	SYSFSM_COUNT(nodes_lost);
 	return 0;
+}
+
+/* Where a symbol leads from a node; from no node, it is the first symbol of a context. */
+static __noinline __u32 sysfsm_follow(__u32 program, __u32 node, __u32 symbol)
+{
+	struct sysfsm_context context = { .policy = program };
+	const struct sysfsm_context *from;
+
+	if (node) {
+		from = bpf_map_lookup_elem(&node_contexts, &node);
+		if (!from)
+			return 0;
+		context = *from;
+	}
+	if (depth > 1)
+		sysfsm_then(&context.history, symbol, depth - 1);
+	return sysfsm_node(&context);
+}
+
+/* Where a transition is at home. (Fibonacci hashing: Knuth, TAOCP 3, 6.4.) */
+static __always_inline __u32 sysfsm_home(__u64 key)
+{
+	return key * 0x9e3779b97f4a7c15ull >> (64 - edge_bits);
+}
+
+/* The cell of a transition, made if it is new; none if there is no room near its home. */
+static __noinline __u32 sysfsm_edge_at(__u64 key)
+{
+	__u32 mask = (1u << edge_bits) - 1;
+	__u32 home = sysfsm_home(key);
+	struct sysfsm_edge *edge;
+	__u64 found;
+	__u32 at;
+
+	for (__u32 i = 0; i < SYSFSM_PROBES; i++) {
+		at = (home + i) & mask;
+		edge = bpf_map_lookup_elem(&edges, &at);
+		if (!edge)
+			break;
+		found = *(volatile __u64 *)&edge->key;
+		if (!found) {
+			found = __sync_val_compare_and_swap(&edge->key, 0, key);
+			if (!found) {
+				SYSFSM_COUNT(edges_used);
+				newest = bpf_ktime_get_ns();
+				return at;
+			}
+		}
+		if (found == key)
+			return at;
+	}
+	SYSFSM_COUNT(edges_lost);
+	return SYSFSM_NO_EDGE;
+}
+
+/* Counts the transition; where it leads. */
+static __always_inline __u32 sysfsm_take(struct sysfsm_thread *thread, __u32 symbol)
+{
+	__u32 from = thread->top.state;
+	__u64 key = (__u64)from << 32 | symbol;
+	__u32 at = sysfsm_home(key);
+	struct sysfsm_edge *edge = bpf_map_lookup_elem(&edges, &at);
+	__u32 next;
+
+	if (!edge || edge->key != key) {
+		at = sysfsm_edge_at(key);
+		edge = bpf_map_lookup_elem(&edges, &at);
+		if (!edge)
+			return sysfsm_follow(thread->policy, from, symbol);
+	}
+	SYSFSM_COUNT(edge->calls);
+	if (edge->run != thread->run)
+		sysfsm_run_takes(edge, at, thread->run);
+	next = edge->next;
+	if (!next) {
+		/* The same on every CPU. */
+		next = sysfsm_follow(thread->policy, from, symbol);
+		edge->next = next;
+	}
+	return next;
+}
+
+/* A thread after a successful exec, in a run of its own. */
+static __always_inline void sysfsm_learn_exec(struct sysfsm_thread *thread, __u32 program)
+{
+	thread->run = sysfsm_run_begin(program, false);
+	sysfsm_frames_exec(thread, sysfsm_follow(program, 0, SYSFSM_NR_EXECVE));
+	thread->policy = program;
+}
+
+/* A handler begins. */
+static __always_inline void sysfsm_learn_signal(struct sysfsm_thread *thread, __u32 signal)
+{
+	sysfsm_push(thread, sysfsm_follow(thread->policy, 0, SYSFSM_SIGNAL_BASE + signal));
+}
+
+/* A call through a foreign ABI: no context can hold it. */
+static __always_inline void sysfsm_learn_foreign(struct sysfsm_thread *thread)
+{
+	thread->top.state = 0;
+	thread->top.last = SYSFSM_NONE;
+}
+
+/* A handler ends. What it returned from is counted; a stray return leaves nothing known. */
+static __noinline int sysfsm_learn_return(struct sysfsm_thread *thread)
+{
+	if (thread->top.state)
+		sysfsm_take(thread, SYSFSM_NR_RT_SIGRETURN);
+	if (!sysfsm_pop(thread, 0)) {
+		SYSFSM_COUNT(stray_returns);
+		sysfsm_learn_foreign(thread);
+	}
+	return 0;
+}
+
+/* One call of the 64-bit ABI. */
+static __always_inline void sysfsm_learn_call(struct sysfsm_thread *thread, __u32 nr)
+{
+	if (nr == SYSFSM_NR_RT_SIGRETURN) {
+		sysfsm_learn_return(thread);
+		return;
+	}
+	if (nr == SYSFSM_NR_RESTART_SYSCALL || nr == thread->top.last)
+		return;
+	thread->top.last = nr;
+	if (thread->top.state)
+		thread->top.state = sysfsm_take(thread, nr);
+	else
+		thread->top.state = sysfsm_follow(thread->policy, 0, nr);
 }
 
 #endif /* SYSFSM_LEARN_H */

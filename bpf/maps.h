@@ -43,11 +43,4 @@ struct {
 	__type(value, struct sysfsm_history);
 } histories SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct sysfsm_counters);
-} counters SEC(".maps");
-
 #endif /* SYSFSM_MAPS_H */

@@ -6,90 +6,29 @@
 #ifndef SYSFSM_STEP_H
 #define SYSFSM_STEP_H
 
-#define SYSFSM_NR_RT_SIGRETURN 15
-#define SYSFSM_NR_EXECVE 59
-#define SYSFSM_NR_EXIT 60
-#define SYSFSM_NR_RESTART_SYSCALL 219
-#define SYSFSM_NR_EXIT_GROUP 231
-
-#define SYSFSM_RING (SYSFSM_FRAMES - 1)
-
-/* Atomic: a veto can be preempted, so that even a counter of this CPU has two writers. */
-#define SYSFSM_COUNT(counter) __sync_fetch_and_add(&(counter), 1)
-
-static __always_inline struct sysfsm_counters *sysfsm_counters(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&counters, &zero);
-}
-
-static __always_inline void sysfsm_frame_init(struct sysfsm_frame *frame, __u32 state, __u32 last)
-{
-	frame->state = state;
-	frame->last = last;
-	frame->outside = 0;
-	__builtin_memset(&frame->seen, 0, sizeof(frame->seen));
-}
-
-/* Whether a violation is only reported. */
-static __always_inline bool sysfsm_only_logs(__u32 action)
-{
-	return action == SYSFSM_LOG || action == SYSFSM_LEARN;
-}
-
 /* A thread after a successful exec, or, adopted, one whose past is unknown. */
 static __always_inline void sysfsm_bind(struct sysfsm_thread *thread, __u32 index,
 					const struct sysfsm_policy *policy, bool adopted)
 {
-	thread->policy = index;
 	thread->action = policy->action;
-	thread->head = 0;
-	thread->below = 0;
-	thread->unknown_returns = adopted ? SYSFSM_FRAMES - 1 : 0;
-	sysfsm_frame_init(&thread->top, adopted ? policy->lost : policy->exec,
-			  adopted ? SYSFSM_NONE : SYSFSM_NR_EXECVE);
+	if (adopted)
+		sysfsm_frames_unknown(thread, policy->lost);
+	else
+		sysfsm_frames_exec(thread, policy->exec);
+	/* From here on it is watched, and an adopted one may be in a call just now. */
+	barrier();
+	thread->policy = index;
 }
 
-/* A handler begins. Past the limit the ring overwrites the oldest frame. */
+/* A handler begins. */
 static __always_inline void sysfsm_signal(struct sysfsm_thread *thread, __u32 signal)
 {
 	const struct sysfsm_policy *policy;
-	struct sysfsm_counters *counts;
 	__u32 index = thread->policy;
 
 	policy = bpf_map_lookup_elem(&policies, &index);
-	if (!policy || signal >= SYSFSM_SIGNALS)
-		return;
-	thread->saved[thread->head & SYSFSM_RING] = thread->top;
-	thread->head++;
-	if (thread->below < SYSFSM_FRAMES - 1) {
-		thread->below++;
-	} else {
-		thread->unknown_returns++;
-		counts = sysfsm_counters();
-		if (counts)
-			SYSFSM_COUNT(counts->frames_dropped);
-	}
-	sysfsm_frame_init(&thread->top, policy->signals[signal], SYSFSM_NONE);
-}
-
-/* A handler ends: false if none is active. */
-static __always_inline bool sysfsm_return(struct sysfsm_thread *thread,
-					  const struct sysfsm_policy *policy)
-{
-	if (thread->below) {
-		thread->below--;
-		thread->head--;
-		thread->top = thread->saved[thread->head & SYSFSM_RING];
-		return true;
-	}
-	if (thread->unknown_returns) {
-		thread->unknown_returns--;
-		sysfsm_frame_init(&thread->top, policy->lost, SYSFSM_NONE);
-		return true;
-	}
-	return false;
+	if (policy && signal < SYSFSM_SIGNALS)
+		sysfsm_push(thread, policy->signals[signal]);
 }
 
 /* The next state by the row of state, 0 if the row has no such call. */
@@ -107,15 +46,6 @@ static __always_inline __u32 sysfsm_edge(__u32 state, __u32 nr)
 	}
 	next = bpf_map_lookup_elem(&far_cells, &far);
 	return next ? *next : 0;
-}
-
-/* Drops the oldest symbol. */
-static __always_inline void sysfsm_shift(struct sysfsm_history *seen)
-{
-	for (int i = 0; i < SYSFSM_HISTORY - 1; i++)
-		seen->symbols[i] = seen->symbols[i + 1];
-	seen->symbols[SYSFSM_HISTORY - 1] = 0;
-	seen->len--;
 }
 
 /*
@@ -139,10 +69,7 @@ static __noinline int sysfsm_resync(struct sysfsm_thread *thread,
 	}
 	if (policy->depth > 2)
 		key.history = *seen;
-	if (key.history.len >= policy->depth - 1)
-		sysfsm_shift(&key.history);
-	key.history.symbols[key.history.len & (SYSFSM_HISTORY - 1)] = nr;
-	key.history.len++;
+	sysfsm_then(&key.history, nr, policy->depth - 1);
 	thread->top.seen = key.history;
 	thread->top.state = policy->lost;
 	/* What fills the window is the whole context, whatever came before. No machine can have an
@@ -188,7 +115,7 @@ static __noinline int sysfsm_call_slow(struct sysfsm_thread *thread, __u32 nr)
 	if (!policy)
 		return SYSFSM_TRANSITION;
 	if (nr == SYSFSM_NR_RT_SIGRETURN) {
-		if (sysfsm_return(thread, policy))
+		if (sysfsm_pop(thread, policy->lost))
 			return SYSFSM_ALLOWED;
 		verdict = SYSFSM_SIGRETURN;
 	} else if (state == policy->lost && policy->depth > 1) {

@@ -8,6 +8,9 @@
 #include <bpf/bpf_helpers.h>
 
 #include "sysfsm.h"
+#include "counters.h"
+#include "history.h"
+#include "frames.h"
 #include "maps.h"
 #include "step.h"
 

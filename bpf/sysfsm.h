@@ -116,7 +116,7 @@ _Static_assert(sizeof(struct sysfsm_frame) == 48, "wire layout");
 
 /* A watched thread. The frame in use is at a fixed place; the interrupted ones are a ring. */
 struct sysfsm_thread {
-	__u32 policy; /* 0: not watched */
+	__u32 policy; /* 0: not watched. Of a recording: its program */
 	__u8 action; /* enum sysfsm_action */
 	__u8 sentence; /* enum sysfsm_sentence */
 	__u8 seen; /* what the thread meets was seen by the first of two programs */
@@ -126,9 +126,11 @@ struct sysfsm_thread {
 	__u32 head; /* the ring's next free slot */
 	__u32 below; /* frames in the ring */
 	__u32 unknown_returns; /* returns to frames that are not known */
+	__u32 run; /* of a recording: the run that it belongs to */
+	__u32 pad_run;
 	struct sysfsm_frame saved[SYSFSM_FRAMES];
 };
-_Static_assert(sizeof(struct sysfsm_thread) == 72 + 48 * SYSFSM_FRAMES, "wire layout");
+_Static_assert(sizeof(struct sysfsm_thread) == 80 + 48 * SYSFSM_FRAMES, "wire layout");
 
 /* A thread: its id, and when it began, since ids are used again. */
 struct sysfsm_tid {
@@ -170,7 +172,8 @@ _Static_assert(sizeof(struct sysfsm_script) == 16 + SYSFSM_PATH, "wire layout");
 struct sysfsm_adoptee {
 	struct sysfsm_file exe;
 	__u32 policy;
-	__u32 pad;
+	__u32 run; /* of a recording: the run that its threads belong to, once one of them has begun
+		      it */
 };
 _Static_assert(sizeof(struct sysfsm_adoptee) == 24, "wire layout");
 
@@ -251,5 +254,44 @@ struct sysfsm_counters {
 	__u64 adopted;
 };
 _Static_assert(sizeof(struct sysfsm_counters) == 104, "wire layout");
+
+/* One cell of a recording's table: a transition, its counts, and where it leads. */
+struct sysfsm_edge {
+	__u64 key; /* from which node (the high half), by which symbol; 0: a free cell */
+	__u64 calls;
+	__u32 next; /* node; 0: not looked up yet */
+	__u32 run; /* the last run that took it */
+	__u32 runs;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct sysfsm_edge) == 32, "wire layout");
+
+/* A run that has taken an edge. */
+struct sysfsm_taken {
+	__u32 run;
+	__u32 edge;
+};
+_Static_assert(sizeof(struct sysfsm_taken) == 8, "wire layout");
+
+/* A run that has not ended. */
+struct sysfsm_run {
+	__u32 threads;
+	__u32 adopted; /* its threads were running before, and joined it one after another */
+};
+_Static_assert(sizeof(struct sysfsm_run) == 8, "wire layout");
+
+#define SYSFSM_LONG_PATH 4096 /* PATH_MAX */
+
+/* A recording meets a program for the first time. */
+struct sysfsm_meeting {
+	struct sysfsm_file
+		from; /* the program; of a script the directory that its path counts from */
+	__u32 program;
+	__u32 pid;
+	__u32 script;
+	__u32 pad;
+	char path[SYSFSM_LONG_PATH]; /* as the exec gave it */
+};
+_Static_assert(sizeof(struct sysfsm_meeting) == 32 + SYSFSM_LONG_PATH, "wire layout");
 
 #endif /* SYSFSM_H */

@@ -1,20 +1,18 @@
 //! `sysfsm enforce`: policies in the kernel.
 
+use super::child::Child;
 use super::learn::Collector;
 use super::report::{self, counted};
+use super::signals::Signals;
+use super::time::stamp;
 use super::violation::Violation;
 use super::Failure;
 use crate::kernel::{self, Enforcer, Level, Options, Totals};
 use crate::policy::{self, Policy};
-use jiff::Timestamp;
 use serde_json::json;
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use std::io::{self, BufWriter, Write as _};
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitCode};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
+use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 /// What `enforce` is given.
@@ -66,22 +64,21 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         Printer { json: args.json, policies: &policies, out: BufWriter::new(io::stdout()), closed: false };
     printer.start(&enforcer, args.log_only)?;
 
-    let mut child = spawn(&args.command)?;
+    // The programs are attached: CMD's exec is seen, and its first call is judged.
+    let mut child = Child::spawn(&args.command)?;
     let status = loop {
         enforcer.poll(WAIT, |violation| took(violation, &mut printer, collector.as_mut()))?;
         printer.flush();
         collector.iter_mut().for_each(Collector::tick);
         if let Some(child) = &mut child {
-            let ended = child.try_wait().map_err(|e| cannot_run(&args.command, &e))?;
-            if let Some(status) = ended {
-                let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-                break u8::try_from(code).unwrap_or(u8::MAX);
+            if let Some(status) = child.ended()? {
+                break status;
             }
         }
         if let Some(signal) = signals.taken() {
             match &child {
                 // The terminal has sent its Ctrl-C to CMD as well; either way we end when it does.
-                Some(child) => forward(signal, child),
+                Some(child) => child.forward(signal),
                 None => break 0,
             }
         }
@@ -101,62 +98,6 @@ fn took(mut violation: kernel::Violation, printer: &mut Printer<'_>, collector: 
         collector.violation(&mut violation);
     }
     printer.violation(&violation);
-}
-
-fn spawn(command: &[String]) -> Result<Option<Child>, Failure> {
-    let Some((program, arguments)) = command.split_first() else {
-        return Ok(None);
-    };
-    // The programs are attached: CMD's exec is seen, and its first call is judged.
-    Command::new(program).args(arguments).spawn().map(Some).map_err(|e| cannot_run(command, &e))
-}
-
-fn cannot_run(command: &[String], error: &std::io::Error) -> Failure {
-    Failure::new(
-        format!("cannot run `{}`: {error}", command.first().map_or("", String::as_str)),
-        "is it installed, executable, and spelled right?",
-    )
-}
-
-fn forward(signal: i32, child: &Child) {
-    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap_or(0));
-    if let Ok(signal) = nix::sys::signal::Signal::try_from(signal) {
-        if let Err(e) = nix::sys::signal::kill(pid, signal) {
-            tracing::debug!("cannot forward {signal} to {pid}: {e}");
-        }
-    }
-}
-
-/// The signals that end an enforcement; SIGCHLD only ends a wait.
-struct Signals {
-    interrupt: Arc<AtomicBool>,
-    terminate: Arc<AtomicBool>,
-}
-
-impl Signals {
-    fn register() -> Result<Self, Failure> {
-        let signals = Signals { interrupt: Arc::default(), terminate: Arc::default() };
-        for (signal, flag) in [
-            (SIGINT, &signals.interrupt),
-            (SIGTERM, &signals.terminate),
-            // The terminal has gone away, or is impatient: no reason to end without the totals.
-            (SIGHUP, &signals.terminate),
-            (SIGQUIT, &signals.terminate),
-            (SIGCHLD, &Arc::default()),
-        ] {
-            signal_hook::flag::register(signal, flag.clone())
-                .map_err(|e| Failure::new(format!("cannot handle signal {signal}: {e}"), ""))?;
-        }
-        Ok(signals)
-    }
-
-    /// The signal that came since the last call.
-    fn taken(&self) -> Option<i32> {
-        if self.interrupt.swap(false, Ordering::Relaxed) {
-            return Some(SIGINT);
-        }
-        self.terminate.swap(false, Ordering::Relaxed).then_some(SIGTERM)
-    }
 }
 
 struct Printer<'a> {
@@ -317,9 +258,4 @@ impl Printer<'_> {
             tracing::debug!("{e}");
         }
     }
-}
-
-/// RFC 3339 in UTC, to the nanosecond.
-fn stamp(time: SystemTime) -> String {
-    Timestamp::try_from(time).map_or_else(|_| String::new(), |t| format!("{t:.9}"))
 }

@@ -1,13 +1,14 @@
 //! `sysfsm extract`: strace logs → policies.
 
 use super::input::Inputs;
+use super::learned::{PolicyOutput, Written};
 use super::report::{self, counted};
-use super::{coverage, output, Failure};
+use super::Failure;
 use crate::machine::{Depth, Learned, Learner};
-use crate::policy::{ends_in, relative_tail, Action, Children, Policy};
+use crate::policy::{ends_in, relative_tail, Policy};
 use crate::trace::{Reader, Report, Warning};
 use serde_json::{json, Value};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// What `extract` is given.
@@ -58,8 +59,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let runs: u64 = found.iter().map(|l| l.runs).sum();
     let binaries = found.len();
 
-    let directory = output::is_directory(&args.output);
-    let chosen = if directory && args.binary.is_none() {
+    let output = PolicyOutput::new(&args.output);
+    let chosen = if output.is_directory() && args.binary.is_none() {
         if found.is_empty() {
             return Err(no_binary(&found, None, report));
         }
@@ -67,24 +68,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     } else {
         vec![choose(found, args.binary.as_deref(), report)?]
     };
-    let mut written = Vec::new();
-    let binaries_chosen: Vec<&str> = chosen.iter().map(|l| &*l.binary).collect();
-    let files = output::policy_files(&binaries_chosen, &args.output)?;
-    for (learned, file) in chosen.into_iter().zip(files) {
-        let policy = Policy {
-            binary: learned.binary.to_string(),
-            action: Action::default(),
-            children: Children::default(),
-            runs: learned.runs,
-            machine: learned.machine,
-        };
-        output::write(&file, &policy.to_json())?;
-        written.push((policy, file));
-    }
+    let written = output.write(chosen)?;
 
     if args.json {
         let mut object = report::json(report, &inputs);
-        let policies: Vec<Value> = written.iter().map(|(policy, file)| policy_json(policy, file)).collect();
+        let policies: Vec<Value> = written.iter().map(Written::json).collect();
         object.extend([
             ("event".into(), json!("extract")),
             ("runs".into(), json!(runs)),
@@ -103,21 +91,13 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
             counted(runs, "run"),
             if binaries == 1 { "1 binary".into() } else { format!("{binaries} binaries") },
         );
-        for (policy, file) in &written {
-            eprintln!(
-                "{}: {}, {}, {} → {}",
-                policy.binary,
-                counted(policy.runs, "run"),
-                counted(policy.machine.rows().len() as u64, "state"),
-                counted(policy.machine.transitions() as u64, "transition"),
-                output::named(file),
-            );
-            eprintln!("coverage: {}", coverage::line(policy));
+        for one in &written {
+            eprintln!("{}", one.line());
         }
         report::print(report, &inputs);
         notes.print();
-        for (policy, _) in &written {
-            warn_of(policy);
+        for one in &written {
+            warn_of(&one.policy);
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -154,19 +134,6 @@ fn warn_of(policy: &Policy) {
             "`enforce` needs the absolute one: give it with --binary PATH",
         );
     }
-}
-
-fn policy_json(policy: &Policy, file: &Path) -> Value {
-    json!({
-        "binary": policy.binary,
-        "file": file.display().to_string(),
-        "depth": policy.machine.depth().get(),
-        "runs": policy.runs,
-        "states": policy.machine.rows().len(),
-        "transitions": policy.machine.transitions(),
-        "coverage": coverage::json(policy),
-        "warnings": policy.warnings(),
-    })
 }
 
 /// The first binary, or the one that the user named. A relative path of the log is the absolute one that the

@@ -33,6 +33,12 @@ impl Failure {
         self
     }
 
+    /// What has failed, without the hint.
+    #[cfg(feature = "kernel")]
+    pub(super) fn what(&self) -> &str {
+        &self.what
+    }
+
     pub(super) fn is_broken_pipe(&self) -> bool {
         self.broken_pipe
     }

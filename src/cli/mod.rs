@@ -4,6 +4,8 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod check;
+#[cfg(feature = "kernel")]
+mod child;
 mod coverage;
 mod diff;
 #[cfg(feature = "kernel")]
@@ -19,12 +21,19 @@ mod generate;
 mod input;
 #[cfg(feature = "kernel")]
 mod learn;
+mod learned;
 mod merge;
 mod output;
 mod questions;
+#[cfg(feature = "kernel")]
+mod record;
 mod report;
 mod review;
 mod show;
+#[cfg(feature = "kernel")]
+mod signals;
+#[cfg(feature = "kernel")]
+mod time;
 mod violation;
 
 use clap::{Parser, Subcommand};
@@ -71,6 +80,9 @@ enum Command {
     /// Have the kernel hold programs to their policies, until Ctrl-C or CMD's end
     #[cfg(feature = "kernel")]
     Enforce(enforce::Args),
+    /// Learn policies from running programs, in the kernel
+    #[cfg(feature = "kernel")]
+    Record(record::Args),
     /// Say what this kernel offers, and the level that enforce reaches here
     #[cfg(feature = "kernel")]
     Doctor(doctor::Args),
@@ -95,6 +107,8 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Review(args) => review::run(&args),
         #[cfg(feature = "kernel")]
         Command::Enforce(args) => enforce::run(&args),
+        #[cfg(feature = "kernel")]
+        Command::Record(args) => record::run(&args),
         #[cfg(feature = "kernel")]
         Command::Doctor(args) => doctor::run(&args),
         Command::Generate(args) => generate::run(&args),

@@ -1,10 +1,15 @@
-//! Finding the running processes that a new policy is about.
+//! Taking running processes under what has just begun: finding them, and having the kernel's side look at their
+//! threads.
 
+use super::bind::put;
+use super::fill::index_of;
 use super::identity::Identities;
 use super::inode::{FileId, Inodes, Stat};
-use super::KernelError;
+use super::skeleton::types;
+use super::{log, KernelError, Totals};
+use libbpf_rs::{MapCore as _, MapMut, ProgramMut};
 use std::fs;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// A running process, and the policy that it belongs under.
@@ -13,6 +18,66 @@ pub(super) struct Candidate {
     pub pid: u32,
     pub exe: FileId,
     pub policy: usize,
+}
+
+/// What adopts in the kernel.
+pub(super) struct Adoption<'a> {
+    pub program: &'a ProgramMut<'a>,
+    pub adoptees: &'a MapMut<'a>,
+    pub counters: &'a MapMut<'a>,
+}
+
+impl Adoption<'_> {
+    /// Adopts again and again, until a look finds no new thread: one may be born of one that was not adopted yet.
+    pub(super) fn repeat(
+        &self,
+        mut candidates: impl FnMut() -> Result<Vec<Candidate>, KernelError>,
+    ) -> Result<(), KernelError> {
+        const PASSES: usize = 20;
+        let mut before = 0;
+        for _ in 0..PASSES {
+            let found = candidates()?;
+            // As many at a time as the map takes.
+            for some in found.chunks(32_768) {
+                self.once(some)?;
+            }
+            let totals = Totals::read(self.counters)?;
+            if totals.threads_refused > 0 {
+                let what =
+                    format!("{} of their threads found no room for their state", totals.threads_refused);
+                return Err(KernelError::Adopt(what));
+            }
+            if totals.adopted == before {
+                return Ok(());
+            }
+            before = totals.adopted;
+        }
+        Err(KernelError::Adopt(format!("new threads of theirs are still found after {PASSES} looks")))
+    }
+
+    fn once(&self, candidates: &[Candidate]) -> Result<(), KernelError> {
+        let program = "handle_adopt";
+        let failed = |cause| KernelError::Attach { program, cause, log: log::take() };
+        for candidate in candidates {
+            let value = types::sysfsm_adoptee {
+                exe: candidate.exe.wire(),
+                policy: index_of(candidate.policy),
+                run: 0,
+            };
+            put(self.adoptees, "adoptees", &candidate.pid, &value)?;
+        }
+        let link = self.program.attach().map_err(failed)?;
+        let mut iterator = libbpf_rs::Iter::new(&link).map_err(failed)?;
+        io::copy(&mut iterator, &mut io::sink()).map_err(|cause| KernelError::Iterate { program, cause })?;
+        for candidate in candidates {
+            self.adoptees.delete(&candidate.pid.to_ne_bytes()).map_err(|cause| KernelError::Fill {
+                map: "adoptees",
+                entries: candidates.len(),
+                cause,
+            })?;
+        }
+        Ok(())
+    }
 }
 
 /// Every process whose program has a policy. Processes come and go meanwhile: one that cannot be read any
@@ -69,7 +134,7 @@ fn policy_of(process: &Path, exe: Stat, identities: &Identities, inodes: &Inodes
 }
 
 /// The script that a process was exec'd by, if the path leads to one.
-fn script_of(process: &Path, path: &Path) -> Option<Stat> {
+pub(super) fn script_of(process: &Path, path: &Path) -> Option<Stat> {
     let path = path
         .strip_prefix("/")
         .map_or_else(|_| process.join("cwd").join(path), |p| process.join("root").join(p));
@@ -80,7 +145,7 @@ fn script_of(process: &Path, path: &Path) -> Option<Stat> {
 }
 
 /// The path that the process was exec'd by: the kernel leaves it on the new stack (`AT_EXECFN`, `fs/binfmt_elf.c`).
-fn exec_path(process: &Path) -> Option<PathBuf> {
+pub(super) fn exec_path(process: &Path) -> Option<PathBuf> {
     const AT_EXECFN: u64 = 31;
     let auxv = fs::read(process.join("auxv")).ok()?;
     let mut words = auxv.chunks_exact(8).filter_map(|w| Some(u64::from_ne_bytes(w.try_into().ok()?)));

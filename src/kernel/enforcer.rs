@@ -1,9 +1,10 @@
 //! Enforcement, from the policies to the attached programs and back.
 
-use super::adopt::{self, Candidate};
+use super::adopt::{candidates, Adoption};
+use super::bind::{self, put, IdentityMaps};
 use super::event::{epoch, Reader};
-use super::fill::{self, index_of, StepMaps};
-use super::hooks::{Hook, Hooks};
+use super::fill::{self, StepMaps};
+use super::hooks::{seconds, tracepoints, Hooks};
 use super::identity::{identify, Identities};
 use super::inode::Inodes;
 use super::preemption::tracepoints_are_preemptible;
@@ -11,16 +12,14 @@ use super::skeleton::{types, EnforceSkel, EnforceSkelBuilder};
 use super::terms::{require, terms};
 use super::veto::Vetoes;
 use super::ways::Ways;
-use super::{log, objects, probe, KernelError, Level, Totals, Violation};
+use super::{log, objects, probe, ring, KernelError, Level, Totals, Violation};
 use crate::policy::Policy;
 use crate::table::{compile, State};
 use libbpf_rs::skel::{OpenSkel as _, Skel as _, SkelBuilder as _};
-use libbpf_rs::{MapCore as _, MapFlags, ProgramImpl, RingBufferBuilder};
-use nix::errno::Errno;
-use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use libbpf_rs::ProgramImpl;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 /// How policies are enforced.
@@ -89,7 +88,8 @@ impl Enforcer {
         let hoped = ways.level().min(options.at_most);
         require(hoped, options.require)?;
         let policy_terms = terms(policies, options, hoped)?;
-        let identities = identify(policies, &mut inodes)?;
+        let binaries: Vec<&str> = policies.iter().map(|p| p.binary.as_str()).collect();
+        let identities = identify(&binaries, &mut inodes)?;
         let tables = compile(policies.iter().map(|p| &p.machine));
 
         let refused = |cause| KernelError::Load { cause, log: log::take() };
@@ -105,17 +105,10 @@ impl Enforcer {
             rodata.learning = options.learn;
             rodata.unseen = options.unseen.unwrap_or(u32::MAX);
         }
-        let programs = &mut open.progs;
-        for program in [
-            &mut programs.again_newtask,
-            &mut programs.again_exit,
-            &mut programs.again_signal,
-            &mut programs.again_sys_enter,
-            &mut programs.again_exec,
-            &mut programs.classic_sys_enter,
-        ] {
+        for program in seconds!(open) {
             program.set_autoload(preemptible);
         }
+        let programs = &mut open.progs;
         for template in [
             &mut programs.veto,
             &mut programs.veto_capability,
@@ -137,10 +130,14 @@ impl Enforcer {
             },
             &tables,
         )?;
-        let size = |n: usize| u32::try_from(n.max(1)).unwrap_or(u32::MAX);
-        maps.binaries.set_max_entries(size(identities.binaries.len())).map_err(refused)?;
-        maps.names.set_max_entries(size(identities.names.len())).map_err(refused)?;
-        maps.scripts.set_max_entries(size(identities.scripts.len())).map_err(refused)?;
+        bind::resize(
+            &mut IdentityMaps {
+                binaries: &mut maps.binaries,
+                names: &mut maps.names,
+                scripts: &mut maps.scripts,
+            },
+            &identities,
+        )?;
         maps.events.set_max_entries(options.ring_bytes).map_err(refused)?;
         if !options.learn {
             maps.sampled.set_max_entries(1).map_err(refused)?;
@@ -157,7 +154,14 @@ impl Enforcer {
             &tables,
             &policy_terms,
         )?;
-        bind(&skel, &identities)?;
+        bind::fill(
+            &IdentityMaps {
+                binaries: &skel.maps.binaries,
+                names: &skel.maps.names,
+                scripts: &skel.maps.scripts,
+            },
+            &identities,
+        )?;
         let of_ways = ways.map;
         let vetoes = Vetoes::attach(&skel, ways, hoped, options.self_protect)?;
         // What could be tried on one hook may be missing on others.
@@ -172,7 +176,7 @@ impl Enforcer {
             }
         }
         let states = tables.rows.iter().map(|r| r.state).collect();
-        let hooks = Hooks::attach(&tracepoints(&skel), preemptible)?;
+        let hooks = Hooks::attach(&tracepoints!(skel), preemptible)?;
         let enforcer = Enforcer { skel, hooks, vetoes, reader: Reader::new(tables), states };
         enforcer.claim(of_ways)?;
         enforcer.adopt(&identities, &mut inodes)?;
@@ -210,29 +214,10 @@ impl Enforcer {
     /// The ring buffer cannot be read. A signal that interrupts the wait is none.
     pub fn poll(&self, timeout: Duration, mut each: impl FnMut(Violation)) -> Result<usize, KernelError> {
         const AT_A_TIME: usize = 4096;
-        let failed = |cause| KernelError::Read { map: "events", cause };
         let epoch = epoch();
-        let mut builder = RingBufferBuilder::new();
-        builder
-            .add(&self.skel.maps.events, |bytes| {
-                self.reader.read(epoch, bytes).into_iter().for_each(&mut each);
-                0
-            })
-            .map_err(failed)?;
-        let ring = builder.build().map_err(failed)?;
-        // What is there already wakes nobody up.
-        let mut taken = ring.consume_raw_n(AT_A_TIME);
-        if taken == 0 && !timeout.is_zero() {
-            // SAFETY: the ring owns the descriptor, and outlives this borrow of it.
-            let ready = unsafe { BorrowedFd::borrow_raw(ring.epoll_fd()) };
-            let patience = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
-            match poll(&mut [PollFd::new(ready, PollFlags::POLLIN)], patience) {
-                Ok(_) | Err(Errno::EINTR) => {}
-                Err(e) => return Err(failed(io::Error::from(e).into())),
-            }
-            taken = ring.consume_raw_n(AT_A_TIME);
-        }
-        usize::try_from(taken).map_err(|_| failed(io::Error::from_raw_os_error(-taken).into()))
+        ring::take(&self.skel.maps.events, "events", timeout, AT_A_TIME, |bytes| {
+            self.reader.read(epoch, bytes).into_iter().for_each(&mut each);
+        })
     }
 
     /// The totals so far.
@@ -240,20 +225,7 @@ impl Enforcer {
     /// # Errors
     /// The counters cannot be read.
     pub fn totals(&self) -> Result<Totals, KernelError> {
-        let cpus = self
-            .skel
-            .maps
-            .counters
-            .lookup_percpu(&0_u32.to_ne_bytes(), MapFlags::ANY)
-            .map_err(|cause| KernelError::Read { map: "counters", cause })?
-            .unwrap_or_default();
-        let mut totals = Totals::default();
-        for cpu in cpus {
-            let mut counters = types::sysfsm_counters::default();
-            if plain::copy_from_bytes(&mut counters, &cpu).is_ok() {
-                totals.add(&counters);
-            }
-        }
+        let mut totals = Totals::read(&self.skel.maps.counters)?;
         totals.missed = self.hooks.missed()?;
         Ok(totals)
     }
@@ -288,105 +260,13 @@ impl Enforcer {
         ours.iter().try_for_each(|object| put(&self.skel.maps.objects, "objects", object, &1_u32))
     }
 
-    /// Takes running threads under their policies, again and again until a look finds no new one: a thread may
-    /// be born of one that was not adopted yet.
+    /// Takes running threads under their policies.
     fn adopt(&self, identities: &Identities, inodes: &mut Inodes<'_>) -> Result<(), KernelError> {
-        const PASSES: usize = 20;
-        let mut before = 0;
-        for _ in 0..PASSES {
-            let found = adopt::candidates(identities, inodes)?;
-            // As many at a time as the map takes.
-            for some in found.chunks(32_768) {
-                self.adopt_some(some)?;
-            }
-            let totals = self.totals()?;
-            if totals.threads_refused > 0 {
-                let what =
-                    format!("{} of their threads found no room for their state", totals.threads_refused);
-                return Err(KernelError::Adopt(what));
-            }
-            if totals.adopted == before {
-                return Ok(());
-            }
-            before = totals.adopted;
-        }
-        Err(KernelError::Adopt(format!("new threads of theirs are still found after {PASSES} looks")))
+        let adoption = Adoption {
+            program: &self.skel.progs.handle_adopt,
+            adoptees: &self.skel.maps.adoptees,
+            counters: &self.skel.maps.counters,
+        };
+        adoption.repeat(|| candidates(identities, inodes))
     }
-
-    fn adopt_some(&self, candidates: &[Candidate]) -> Result<(), KernelError> {
-        let program = "handle_adopt";
-        let failed = |cause| KernelError::Attach { program, cause, log: log::take() };
-        let map = &self.skel.maps.adoptees;
-        for candidate in candidates {
-            let value = types::sysfsm_adoptee {
-                exe: candidate.exe.wire(),
-                policy: index_of(candidate.policy),
-                pad: 0,
-            };
-            put(map, "adoptees", &candidate.pid, &value)?;
-        }
-        let link = self.skel.progs.handle_adopt.attach().map_err(failed)?;
-        let mut iterator = libbpf_rs::Iter::new(&link).map_err(failed)?;
-        io::copy(&mut iterator, &mut io::sink()).map_err(|cause| KernelError::Iterate { program, cause })?;
-        for candidate in candidates {
-            map.delete(&candidate.pid.to_ne_bytes()).map_err(|cause| KernelError::Fill {
-                map: "adoptees",
-                entries: candidates.len(),
-                cause,
-            })?;
-        }
-        Ok(())
-    }
-}
-
-/// The programs at the tracepoints, births, ends and signals before calls and execs, so that no thread is watched whose
-/// children or handlers are not.
-fn tracepoints<'a>(skel: &'a EnforceSkel<'_>) -> [Hook<'a>; 5] {
-    let programs = &skel.progs;
-    let hook = |name, first, again| Hook { name, first, again, classic: None };
-    [
-        hook("task_newtask", &programs.handle_newtask, &programs.again_newtask),
-        hook("sched_process_exit", &programs.handle_exit, &programs.again_exit),
-        hook("signal_deliver", &programs.handle_signal, &programs.again_signal),
-        Hook {
-            classic: Some(&programs.classic_sys_enter),
-            ..hook("sys_enter", &programs.handle_sys_enter, &programs.again_sys_enter)
-        },
-        hook("sched_process_exec", &programs.handle_exec, &programs.again_exec),
-    ]
-}
-
-fn bind(skel: &EnforceSkel<'_>, identities: &Identities) -> Result<(), KernelError> {
-    for (file, &policy) in &identities.binaries {
-        put(&skel.maps.binaries, "binaries", &file.wire(), &index_of(policy))?;
-    }
-    for (name, &policy) in &identities.names {
-        let mut key = types::sysfsm_name { text: [0; 256] };
-        write_text(&mut key.text, name.as_bytes());
-        put(&skel.maps.names, "names", &key, &index_of(policy))?;
-    }
-    for ((from, path), &policy) in &identities.scripts {
-        let mut key = types::sysfsm_script { from: from.wire(), path: [0; 256] };
-        write_text(&mut key.path, path);
-        put(&skel.maps.scripts, "scripts", &key, &index_of(policy))?;
-    }
-    Ok(())
-}
-
-/// Copies bytes into a C string, leaving its last zero.
-fn write_text(to: &mut [i8; 256], from: &[u8]) {
-    for (slot, &byte) in to.iter_mut().take(255).zip(from) {
-        *slot = i8::from_ne_bytes([byte]);
-    }
-}
-
-fn put<K: plain::Plain, V: plain::Plain>(
-    map: &libbpf_rs::MapMut<'_>,
-    name: &'static str,
-    key: &K,
-    value: &V,
-) -> Result<(), KernelError> {
-    // SAFETY: `Plain` promises that both are plain bytes without hidden padding.
-    let (key, value) = unsafe { (plain::as_bytes(key), plain::as_bytes(value)) };
-    map.update(key, value, MapFlags::ANY).map_err(|cause| KernelError::Fill { map: name, entries: 1, cause })
 }

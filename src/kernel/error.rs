@@ -88,7 +88,7 @@ impl KernelError {
                 "sysfsm needs Linux 5.15 or newer, without lockdown=confidentiality; `sysfsm doctor` tells what is missing".into()
             }
             KernelError::Fill { .. } => "memory, or a memory limit (cgroup, ulimit -l), may be too small for the policies".into(),
-            KernelError::Adopt(_) => "try again; or begin to enforce before the programs start".into(),
+            KernelError::Adopt(_) => "try again; or begin before the programs start".into(),
             KernelError::Read { .. } | KernelError::Iterate { .. } => "this should not happen; please report it with `sysfsm doctor --json`".into(),
             KernelError::Bind(_) => String::new(),
             KernelError::Level { .. } => "`--require kill` accepts it knowingly: the violating call itself may still take effect".into(),

@@ -3,12 +3,13 @@
 use super::fill::symbol;
 use super::skeleton::types;
 use super::stack::Seen;
-use super::Snapshot;
+use super::{KernelError, Snapshot};
 use crate::machine::{foreign_symbol, Context, Depth, Reason};
 use crate::policy::Action;
 use crate::syscall::CallName;
 use crate::table::Tables;
 use crate::trace::Abi;
+use libbpf_rs::{MapCore, MapFlags};
 use std::mem;
 use std::time::{Duration, SystemTime};
 
@@ -81,8 +82,24 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// Reads the counters of all CPUs; not `missed`, which is the kernel's own.
+    pub(super) fn read(counters: &impl MapCore) -> Result<Self, KernelError> {
+        let cpus = counters
+            .lookup_percpu(&0_u32.to_ne_bytes(), MapFlags::ANY)
+            .map_err(|cause| KernelError::Read { map: "counters", cause })?
+            .unwrap_or_default();
+        let mut totals = Totals::default();
+        for cpu in cpus {
+            let mut counters = types::sysfsm_counters::default();
+            if plain::copy_from_bytes(&mut counters, &cpu).is_ok() {
+                totals.add(&counters);
+            }
+        }
+        Ok(totals)
+    }
+
     /// Adds one CPU's.
-    pub(super) fn add(&mut self, cpu: &types::sysfsm_counters) {
+    fn add(&mut self, cpu: &types::sysfsm_counters) {
         self.judged += cpu.judged;
         self.violations += cpu.violations;
         self.kills += cpu.kills;

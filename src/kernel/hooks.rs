@@ -15,6 +15,43 @@ pub(super) struct Hook<'a> {
     pub classic: Option<&'a ProgramMut<'a>>,
 }
 
+/// The programs of `bpf/hooks.h`, of whichever skeleton has them: births, ends and signals before calls and execs, so
+/// that no thread is watched whose children or handlers are not.
+macro_rules! tracepoints {
+    ($skel:expr) => {{
+        use $crate::kernel::hooks::Hook;
+        let programs = &$skel.progs;
+        let hook = |name, first, again| Hook { name, first, again, classic: None };
+        [
+            hook("task_newtask", &programs.handle_newtask, &programs.again_newtask),
+            hook("sched_process_exit", &programs.handle_exit, &programs.again_exit),
+            hook("signal_deliver", &programs.handle_signal, &programs.again_signal),
+            Hook {
+                classic: Some(&programs.classic_sys_enter),
+                ..hook("sys_enter", &programs.handle_sys_enter, &programs.again_sys_enter)
+            },
+            hook("sched_process_exec", &programs.handle_exec, &programs.again_exec),
+        ]
+    }};
+}
+pub(super) use tracepoints;
+
+/// Those of them that are only of use where programs can be preempted, of a skeleton that is not loaded yet.
+macro_rules! seconds {
+    ($open:expr) => {{
+        let programs = &mut $open.progs;
+        [
+            &mut programs.again_newtask,
+            &mut programs.again_exit,
+            &mut programs.again_signal,
+            &mut programs.again_sys_enter,
+            &mut programs.again_exec,
+            &mut programs.classic_sys_enter,
+        ]
+    }};
+}
+pub(super) use seconds;
+
 /// Tracepoints with their programs. Dropping it takes them off.
 #[derive(Default)]
 pub(super) struct Hooks {

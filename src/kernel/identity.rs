@@ -2,7 +2,6 @@
 
 use super::inode::{FileId, Inodes, Stat};
 use super::KernelError;
-use crate::policy::Policy;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -43,18 +42,17 @@ fn problem(what: String, hint: &str) -> Problem {
     Problem::Policy(what, hint.into())
 }
 
-/// Finds every policy's file.
+/// Finds the file of every policy's binary.
 ///
 /// # Errors
 /// Everything that cannot be bound, a message and a hint each.
-pub(super) fn identify(policies: &[Policy], inodes: &mut Inodes<'_>) -> Result<Identities, KernelError> {
-    let paths: Vec<&str> =
-        policies.iter().map(|p| p.binary.as_str()).filter(|b| b.starts_with('/')).collect();
+pub(super) fn identify(binaries: &[&str], inodes: &mut Inodes<'_>) -> Result<Identities, KernelError> {
+    let paths: Vec<&str> = binaries.iter().copied().filter(|b| b.starts_with('/')).collect();
     inodes.learn(&paths)?;
     let mut found = Identities::default();
     let mut problems = Vec::new();
-    for (index, policy) in policies.iter().enumerate() {
-        match one(index, policy, policies, inodes, &mut found) {
+    for (index, binary) in binaries.iter().enumerate() {
+        match one(index, binary, binaries, inodes, &mut found) {
             Ok(()) => {}
             Err(Problem::Policy(what, hint)) => problems.push((what, hint)),
             Err(Problem::Kernel(error)) => return Err(error),
@@ -62,11 +60,10 @@ pub(super) fn identify(policies: &[Policy], inodes: &mut Inodes<'_>) -> Result<I
     }
     // A name that is also the last part of a bound path would bind the same file twice.
     for name in found.names.keys() {
-        let twin =
-            policies.iter().find(|p| p.binary.contains('/') && p.binary.rsplit('/').next() == Some(name));
+        let twin = binaries.iter().find(|b| b.contains('/') && b.rsplit('/').next() == Some(name));
         if let Some(twin) = twin {
             problems.push((
-                format!("two policies for one binary: `{name}` matches `{}` too", twin.binary),
+                format!("two policies for one binary: `{name}` matches `{twin}` too"),
                 "leave one of them, or give both their absolute paths".into(),
             ));
         }
@@ -80,12 +77,11 @@ pub(super) fn identify(policies: &[Policy], inodes: &mut Inodes<'_>) -> Result<I
 
 fn one(
     index: usize,
-    policy: &Policy,
-    all: &[Policy],
+    binary: &str,
+    all: &[&str],
     inodes: &mut Inodes<'_>,
     found: &mut Identities,
 ) -> Result<(), Problem> {
-    let binary = &policy.binary;
     if !binary.contains('/') {
         if binary.len() > MAX_TEXT {
             return Err(problem(
@@ -96,7 +92,7 @@ fn one(
                 "write the executable's absolute path",
             ));
         }
-        found.names.insert(binary.clone(), index);
+        found.names.insert(binary.to_string(), index);
         return Ok(());
     }
     if !binary.starts_with('/') {
@@ -126,7 +122,7 @@ fn one(
     };
     if let Some(first) = first.and_then(|i| all.get(i)) {
         return Err(problem(
-            format!("two policies for one binary: `{}` and `{binary}` are the same file", first.binary),
+            format!("two policies for one binary: `{first}` and `{binary}` are the same file"),
             "leave one of them",
         ));
     }

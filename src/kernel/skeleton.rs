@@ -15,14 +15,21 @@ mod probe {
     include!(concat!(env!("OUT_DIR"), "/probe.skel.rs"));
 }
 
+#[allow(clippy::all, clippy::pedantic, clippy::restriction, missing_docs)]
+mod record {
+    include!(concat!(env!("OUT_DIR"), "/record.skel.rs"));
+}
+
 pub(super) use enforce::{EnforceSkel, EnforceSkelBuilder};
 pub(super) use identify::{IdentifySkel, IdentifySkelBuilder};
 pub(super) use probe::{OpenProbeSkel, ProbeSkelBuilder};
+pub(super) use record::{RecordSkel, RecordSkelBuilder};
 
 /// The wire types of `bpf/sysfsm.h`.
 pub mod types {
     pub use super::enforce::types::*;
     pub use super::identify::types::sysfsm_open_file;
+    pub use super::record::types::{sysfsm_edge, sysfsm_meeting, sysfsm_run, sysfsm_taken};
 }
 
 macro_rules! plain {
@@ -38,15 +45,19 @@ plain!(
     sysfsm_cell,
     sysfsm_context,
     sysfsm_counters,
+    sysfsm_edge,
     sysfsm_event,
     sysfsm_far,
     sysfsm_file,
     sysfsm_history,
+    sysfsm_meeting,
     sysfsm_name,
     sysfsm_object,
     sysfsm_open_file,
     sysfsm_policy,
+    sysfsm_run,
     sysfsm_sample,
     sysfsm_script,
-    sysfsm_sighting
+    sysfsm_sighting,
+    sysfsm_taken
 );

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * Adoption: the program that goes over the running tasks. What becomes of one is the object's own:
+ *
+ *   sysfsm_on_adopt(task, thread, adoptee)  binds the thread; false if it cannot
+ */
+#ifndef SYSFSM_ADOPT_H
+#define SYSFSM_ADOPT_H
+
+/* Process id → what it is taken for, while running processes are adopted. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__type(key, __u32);
+	__type(value, struct sysfsm_adoptee);
+} adoptees SEC(".maps");
+
+/* The id of a task's process in the namespace of the process that reads, 0 if it has none there. */
+static __always_inline __u32 sysfsm_pid_here(struct task_struct *task)
+{
+	struct pid *reader = bpf_get_current_task_btf()->thread_pid;
+	struct pid *pid = task->group_leader->thread_pid;
+	struct upid there = {};
+	struct upid here = {};
+	__u32 level;
+
+	if (!reader || !pid)
+		return 0;
+	level = reader->level;
+	if (pid->level < level)
+		return 0;
+	if (bpf_probe_read_kernel(&here, sizeof(here), &reader->numbers[0] + level) ||
+	    bpf_probe_read_kernel(&there, sizeof(there), &pid->numbers[0] + level))
+		return 0;
+	return here.ns == there.ns ? there.nr : 0;
+}
+
+/* Whether a task still runs this file: it may have exec'd since user space looked. */
+static __always_inline bool sysfsm_runs(struct task_struct *task, const struct sysfsm_file *exe)
+{
+	struct sysfsm_file now = {};
+	struct file *file;
+
+	if (!task->mm)
+		return false;
+	file = task->mm->exe_file;
+	if (!file)
+		return false;
+	sysfsm_file(&now, file->f_inode);
+	return now.inode == exe->inode && now.device == exe->device;
+}
+
+SEC("iter/task")
+int handle_adopt(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct sysfsm_adoptee *adoptee;
+	struct sysfsm_counters *counts;
+	struct sysfsm_thread *thread;
+	__u32 pid;
+
+	if (!task)
+		return 0;
+	pid = sysfsm_pid_here(task);
+	adoptee = bpf_map_lookup_elem(&adoptees, &pid);
+	if (!adoptee || !sysfsm_runs(task, &adoptee->exe) || sysfsm_thread(task))
+		return 0;
+	counts = sysfsm_counters();
+	thread = sysfsm_begin(task);
+	/* User space takes a refusal for an error: nobody is killed before enforcement began. */
+	if (!thread && counts)
+		counts->threads_refused++;
+	else if (thread && sysfsm_on_adopt(task, thread, adoptee) && counts)
+		counts->adopted++;
+	return 0;
+}
+
+#endif /* SYSFSM_ADOPT_H */

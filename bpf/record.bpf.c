@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * Recording: what happens to a thread (exec, birth, signal, system call) becomes a transition,
+ * counted in the table from which user space writes policies.
+ */
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "sysfsm.h"
+#include "kernel.h"
+#include "abi.h"
+#include "hold.h"
+#include "counters.h"
+#include "history.h"
+#include "frames.h"
+#include "runs.h"
+#include "learn.h"
+#include "threads.h"
+#include "identity.h"
+#include "programs.h"
+
+#define SYSFSM_PF_EXITING 0x4 /* include/linux/sched.h */
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+static __always_inline int sysfsm_on_call(struct task_struct *task, struct sysfsm_thread *thread,
+					  struct pt_regs *regs, __u32 nr)
+{
+	struct sysfsm_counters *counts = sysfsm_counters();
+
+	if (thread->policy == SYSFSM_NAMELESS)
+		return 0;
+	/* Whoever comes here keeps the CPU. */
+	if (counts)
+		counts->judged++;
+	if (sysfsm_abi(task, nr) == SYSFSM_X86_64)
+		sysfsm_learn_call(thread, nr);
+	else
+		sysfsm_learn_foreign(thread);
+	return 0;
+}
+
+static __always_inline int sysfsm_on_exec(struct task_struct *task, struct linux_binprm *bprm,
+					  bool again)
+{
+	struct sysfsm_thread *thread = sysfsm_thread(task);
+	__u32 program;
+
+	/* One exec is one run. */
+	if (again && thread && thread->seen) {
+		thread->seen = 0;
+		return 0;
+	}
+	if (tree && !thread && !sysfsm_is_root(task))
+		return 0;
+	program = tree ? sysfsm_program(task, bprm) : sysfsm_find(bprm);
+	if (thread)
+		sysfsm_run_leave(thread->run);
+	if (!program) {
+		if (thread)
+			sysfsm_release(task, thread);
+		return 0;
+	}
+	if (!thread)
+		thread = sysfsm_begin(task);
+	if (!thread) {
+		sysfsm_refuse(true);
+		return 0;
+	}
+	thread->action = SYSFSM_LOG;
+	sysfsm_learn_exec(thread, program);
+	if (preemptible && !again)
+		thread->seen = 1;
+	return 0;
+}
+
+static __always_inline void sysfsm_on_birth(struct sysfsm_thread *thread)
+{
+	sysfsm_run_join(thread->run);
+}
+
+static __always_inline void sysfsm_on_exit(struct task_struct *task)
+{
+	struct sysfsm_thread *thread = sysfsm_thread(task);
+
+	if (!thread)
+		return;
+	sysfsm_run_leave(thread->run);
+	thread->policy = 0;
+}
+
+static __always_inline void sysfsm_on_signal(struct sysfsm_thread *thread, __u32 signal)
+{
+	if (thread->policy != SYSFSM_NAMELESS)
+		sysfsm_learn_signal(thread, signal);
+}
+
+/* The threads of one process are one run: this look at the tasks may not be the first one. */
+static __always_inline bool sysfsm_on_adopt(struct task_struct *task, struct sysfsm_thread *thread,
+					    struct sysfsm_adoptee *adoptee)
+{
+	struct sysfsm_thread *leader = NULL;
+
+	/* Its end may have been seen already. */
+	if (task->flags & SYSFSM_PF_EXITING)
+		return false;
+	if (!adoptee->run && task->group_leader)
+		leader = sysfsm_thread(task->group_leader);
+	if (leader)
+		adoptee->run = leader->run;
+	if (adoptee->run)
+		sysfsm_run_join(adoptee->run);
+	else
+		adoptee->run = sysfsm_run_begin(adoptee->policy, true);
+	thread->action = SYSFSM_LOG;
+	thread->run = adoptee->run;
+	sysfsm_frames_unknown(thread, 0);
+	/* From here on it is watched, and it may be in a call just now. */
+	barrier();
+	thread->policy = adoptee->policy;
+	return true;
+}
+
+#include "hooks.h"
+#include "adopt.h"

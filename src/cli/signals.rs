@@ -1,0 +1,38 @@
+//! The signals that end what runs until it is told to end.
+
+use super::Failure;
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+
+/// Those that came; SIGCHLD only ends a wait.
+pub(super) struct Signals {
+    interrupt: Arc<AtomicBool>,
+    terminate: Arc<AtomicBool>,
+}
+
+impl Signals {
+    pub(super) fn register() -> Result<Self, Failure> {
+        let signals = Signals { interrupt: Arc::default(), terminate: Arc::default() };
+        for (signal, flag) in [
+            (SIGINT, &signals.interrupt),
+            (SIGTERM, &signals.terminate),
+            // The terminal has gone away, or is impatient: no reason to end without the totals.
+            (SIGHUP, &signals.terminate),
+            (SIGQUIT, &signals.terminate),
+            (SIGCHLD, &Arc::default()),
+        ] {
+            signal_hook::flag::register(signal, flag.clone())
+                .map_err(|e| Failure::new(format!("cannot handle signal {signal}: {e}"), ""))?;
+        }
+        Ok(signals)
+    }
+
+    /// The signal that came since the last call.
+    pub(super) fn taken(&self) -> Option<i32> {
+        if self.interrupt.swap(false, Ordering::Relaxed) {
+            return Some(SIGINT);
+        }
+        self.terminate.swap(false, Ordering::Relaxed).then_some(SIGTERM)
+    }
+}

@@ -1,0 +1,214 @@
+//! What the kernel has learned → machines. The maps are named, so that the test object's are read by the same code.
+
+use super::skeleton::types;
+use super::KernelError;
+use crate::machine::{Context, Count, Depth, Machine};
+use crate::syscall::Symbol;
+use libbpf_rs::{MapCore, MapFlags, OpenMapMut};
+use plain::Plain;
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+
+/// The maps of the learning step, by the names of `bpf/learn.h` and `bpf/runs.h`.
+pub struct LearnMaps<M> {
+    /// Program and context → node.
+    pub nodes: M,
+    /// Node → program and context.
+    pub node_contexts: M,
+    /// The transitions.
+    pub edges: M,
+    /// Live runs → their threads.
+    pub live_runs: M,
+    /// Which live run has taken which transition.
+    pub taken: M,
+    /// Program → how many runs it had.
+    pub run_counts: M,
+}
+
+/// How much the kernel has room for.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// Transitions of all programs together. As many contexts, and twice as many cells, so that cells are found near
+    /// their home.
+    pub transitions: u32,
+    /// Programs.
+    pub programs: u32,
+}
+
+impl Room {
+    /// The cells of the table are two to the power of this many.
+    #[must_use]
+    pub fn edge_bits(self) -> u32 {
+        // Not fewer than a cell may be away from its home.
+        self.transitions.saturating_mul(2).checked_next_power_of_two().unwrap_or(1 << 31).ilog2().max(7)
+    }
+}
+
+/// What was recorded of one program.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// Its transitions.
+    pub machine: Machine,
+    /// How many runs it had.
+    pub runs: u64,
+}
+
+/// How many entries are asked for at a time.
+const BATCH: u32 = 8192;
+
+/// Gives the maps their sizes. Before the object is loaded.
+///
+/// # Errors
+/// libbpf refuses a size.
+pub fn resize(maps: &mut LearnMaps<&mut OpenMapMut<'_>>, room: Room) -> Result<(), KernelError> {
+    let set = |map: &mut OpenMapMut<'_>, name: &'static str, entries: u32| {
+        map.set_max_entries(entries.max(1)).map_err(|cause| KernelError::Fill {
+            map: name,
+            entries: entries as usize,
+            cause,
+        })
+    };
+    // The numbers begin at 1, and a few are lost when two CPUs meet the same thing at once.
+    let nodes = room.transitions.saturating_add(room.transitions / 8).saturating_add(64);
+    set(maps.nodes, "nodes", nodes)?;
+    set(maps.node_contexts, "node_contexts", nodes)?;
+    set(maps.edges, "edges", 1 << room.edge_bits())?;
+    set(maps.taken, "taken", room.transitions.max(4096))?;
+    set(maps.run_counts, "run_counts", room.programs.saturating_add(room.programs / 8).saturating_add(64))
+}
+
+/// What was learned so far, by the programs' numbers. Programs without a run are left out.
+///
+/// # Errors
+/// A map cannot be read.
+pub fn read<M: MapCore>(maps: &LearnMaps<&M>, depth: Depth) -> Result<BTreeMap<u32, Recorded>, KernelError> {
+    let mut edges = Vec::new();
+    each(maps.edges, "edges", u32::MAX, |_, edge: types::sysfsm_edge| {
+        if edge.calls > 0 {
+            edges.push(edge);
+        }
+    })?;
+    // Read after the edges, so that every node of theirs is there.
+    let last = edges.iter().map(from).max().unwrap_or(0);
+    let mut nodes = Vec::new();
+    each(maps.node_contexts, "node_contexts", last.saturating_add(1), |_, node: types::sysfsm_context| {
+        nodes.push((node.policy, context(&node.history, depth)));
+    })?;
+    let mut found = BTreeMap::new();
+    each(maps.run_counts, "run_counts", u32::MAX, |program, runs: u64| {
+        if runs > 0 {
+            found.insert(program, Recorded { machine: Machine::new(depth), runs });
+        }
+    })?;
+    for edge in &edges {
+        let Some(&(program, context)) = nodes.get(from(edge) as usize) else { continue };
+        let symbol = symbol(u32::try_from(edge.key & u64::from(u32::MAX)).unwrap_or(0));
+        // A call is counted before its run.
+        let count = Count { calls: edge.calls, runs: u64::from(edge.runs.max(1)) };
+        if let Some(recorded) = found.get_mut(&program) {
+            recorded.machine.insert(context, symbol, count);
+        }
+    }
+    Ok(found)
+}
+
+/// Forgets what runs that have ended have taken. A number of a run does not come again.
+///
+/// # Errors
+/// A map cannot be read or changed.
+pub fn forget_ended<M: MapCore>(maps: &LearnMaps<&M>) -> Result<usize, KernelError> {
+    let mut taken = Vec::new();
+    for (key, _) in batches(maps.taken, "taken")? {
+        if let Some(key) = plain::<types::sysfsm_taken>(&key) {
+            taken.push(key);
+        }
+    }
+    if taken.is_empty() {
+        return Ok(0);
+    }
+    // Read after `taken`: whose run is not here any more has ended.
+    let live: HashSet<u32> = maps.live_runs.keys().filter_map(|key| plain(&key)).collect();
+    taken.retain(|key| !live.contains(&key.run));
+    for key in &taken {
+        let key = [key.run.to_ne_bytes(), key.edge.to_ne_bytes()].concat();
+        maps.taken.delete(&key).map_err(|cause| KernelError::Read { map: "taken", cause })?;
+    }
+    Ok(taken.len())
+}
+
+fn from(edge: &types::sysfsm_edge) -> u32 {
+    u32::try_from(edge.key >> 32).unwrap_or(0)
+}
+
+/// A symbol from its code in a history or a key.
+fn symbol(code: u32) -> Symbol {
+    match code.checked_sub(SIGNAL_BASE).and_then(|signal| u8::try_from(signal).ok()) {
+        Some(signal) if u32::from(signal) < SIGNALS => Symbol::Signal(signal),
+        _ => Symbol::Call(code),
+    }
+}
+
+/// `SYSFSM_SIGNAL_BASE` and `SYSFSM_SIGNALS`.
+const SIGNAL_BASE: u32 = 0x4000_0000;
+const SIGNALS: u32 = 65;
+
+fn context(history: &types::sysfsm_history, depth: Depth) -> Context {
+    Context::of(history.symbols.iter().take(history.len as usize).map(|&code| symbol(code)), depth)
+}
+
+/// Hands over the first entries of an array.
+fn each<V: Plain + Default>(
+    map: &impl MapCore,
+    name: &'static str,
+    at_most: u32,
+    mut take: impl FnMut(u32, V),
+) -> Result<(), KernelError> {
+    let wanted = at_most.min(map.max_entries());
+    let mut read = 0;
+    for (key, value) in batches(map, name)?.take(wanted as usize) {
+        if let (Some(key), Some(value)) = (plain(&key), plain(&value)) {
+            take(key, value);
+        }
+        read += 1;
+    }
+    if read == wanted {
+        return Ok(());
+    }
+    // The iterator ends at an error without a word.
+    let cause = io::Error::other(format!("{read} of {wanted} entries")).into();
+    Err(KernelError::Read { map: name, cause })
+}
+
+fn batches<'a>(
+    map: &'a impl MapCore,
+    name: &'static str,
+) -> Result<impl Iterator<Item = (Vec<u8>, Vec<u8>)> + 'a, KernelError> {
+    map.lookup_batch(BATCH, MapFlags::ANY, MapFlags::ANY)
+        .map_err(|cause| KernelError::Read { map: name, cause })
+}
+
+fn plain<V: Plain + Default>(bytes: &[u8]) -> Option<V> {
+    let mut value = V::default();
+    plain::copy_from_bytes(&mut value, bytes).ok()?;
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_a_call_or_a_signal() {
+        assert_eq!(symbol(0), Symbol::Call(0));
+        assert_eq!(symbol(0x4000_0000 + 64), Symbol::Signal(64));
+        assert_eq!(symbol(0x4000_0000 + 65), Symbol::Call(0x4000_0041));
+        assert_eq!(symbol(u32::MAX), Symbol::Call(u32::MAX));
+    }
+
+    #[test]
+    fn there_are_twice_as_many_cells_as_transitions() {
+        let bits = |transitions| Room { transitions, programs: 1 }.edge_bits();
+        assert_eq!((bits(1), bits(1000), bits(1 << 18)), (7, 11, 19));
+        assert_eq!(bits(u32::MAX), 31);
+    }
+}
