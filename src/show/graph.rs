@@ -59,7 +59,8 @@ pub(super) struct Graph {
 impl Graph {
     /// The graph of a machine. An allow-list, which has but one state, is drawn as a star of its symbols.
     pub(super) fn new(machine: &Machine) -> Self {
-        let depth = if machine.depth().context_len() == 0 { Depth::PAIRS } else { machine.depth() };
+        let star = machine.depth().context_len() == 0;
+        let depth = if star { Depth::PAIRS } else { machine.depth() };
         let all = || {
             machine.rows().flat_map(move |(&context, row)| {
                 row.iter().map(move |(&symbol, &count)| (context, context.then(symbol, depth), symbol, count))
@@ -82,7 +83,7 @@ impl Graph {
             Node {
                 name: if *context == Context::EMPTY { "(anything)".into() } else { context.to_string() },
                 kind: *kind,
-                role: role(context, outward),
+                role: if star { Role::Passage } else { role(context, outward) },
                 degree: (inward, outward),
             }
         });
@@ -175,7 +176,7 @@ mod tests {
             graph(r#"{"sysfsm": 1, "binary": "a", "depth": 1, "transitions": {"": ["brk", "execve"]}}"#);
         assert_eq!(graph.nodes.len(), 3);
         assert!(graph.edges.iter().all(|e| graph.name(e.from) == "(anything)"));
-        assert!(graph.nodes.iter().all(|n| n.role != Role::Start));
+        assert!(graph.nodes.iter().all(|n| n.role == Passage), "after any of them any other");
     }
 
     #[test]

@@ -23,11 +23,13 @@ pub(super) fn map(graph: &Graph) -> String {
     let (wide, high) = (CELL * float(columns.len()), CELL * float(rows.len()));
     let (width, height) = (round(left + wide + 2.0).ceil(), round(top + high + 2.0).ceil());
     let mut svg = format!(
-        "<svg class=\"heat\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" tabindex=\"0\" \
+        "<svg class=\"heat{}\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" tabindex=\"0\" \
          role=\"img\" aria-label=\"map of the transitions: from a state, down, to a symbol, across\">\n\
          <rect class=\"ground\" x=\"{left}\" y=\"{top}\" width=\"{wide}\" height=\"{high}\"/>\n\
          <rect class=\"cross row\" x=\"0\" y=\"0\" width=\"{width}\" height=\"{CELL}\" visibility=\"hidden\"/>\n\
          <rect class=\"cross column\" x=\"0\" y=\"0\" width=\"{CELL}\" height=\"{height}\" visibility=\"hidden\"/>\n",
+        // A narrow window shrinks a wide map, but not until it cannot be read.
+        if width > 700.0 { " wide" } else { "" },
         left = round(left),
         top = round(top),
     );

@@ -131,13 +131,19 @@ fn chart(text: &mut String, graph: &Graph) {
 fn table(text: &mut String, graph: &Graph, runs: u64) {
     let once = graph.edges.iter().filter(|edge| edge.count.runs == 1).count() as u64;
     let total = if runs > 0 { format!(" of {}", grouped(runs)) } else { String::new() };
+    let told = if graph.edges.iter().all(|edge| edge.count.runs == 0) {
+        "This policy has no counts.".into()
+    } else {
+        format!(
+            "{} seen in one run only. What is rare is where the next run is likely to show something else.",
+            counted(once, "transition")
+        )
+    };
     let _ = write!(
         text,
-        "<h2>Rare transitions first</h2>\n<p>{} seen in one run only. What is rare is where the next run is likely to \
-         show something else.</p>\n<div class=\"scroll table\" tabindex=\"0\" role=\"region\" aria-label=\"transitions\">\n\
+        "<h2>Rare transitions first</h2>\n<p>{told}</p>\n<div class=\"scroll table\" tabindex=\"0\" role=\"region\" aria-label=\"transitions\">\n\
          <table>\n<thead><tr><th>from</th><th>to</th><th>runs{total}</th><th>calls</th></tr></thead>\n<tbody>\n{}\
          </tbody>\n</table>\n</div>\n",
-        counted(once, "transition"),
         rare::rows(graph)
     );
 }

@@ -18,8 +18,8 @@ const GAP: f64 = 1.4;
 const RADIUS: f64 = 250.0;
 /// How far an edge stays away from the middle of the nodes.
 const AWAY: f64 = 8.0;
-/// Where in its slot an edge leaves, and, on the other side, arrives.
-const PORT: f64 = 0.2;
+/// How far beside its node an edge leaves, and, on the other side, arrives.
+const PORT: f64 = 3.2;
 /// How strongly an edge is drawn to the road.
 const BUNDLE: f64 = 0.86;
 
@@ -51,7 +51,6 @@ pub(super) struct Ring {
     pub(super) angles: Vec<f64>,
     /// The stretch of each kind: from angle, to angle.
     pub(super) stretches: Vec<(Kind, f64, f64)>,
-    slot: f64,
 }
 
 impl Ring {
@@ -65,7 +64,6 @@ impl Ring {
             radius: (slots * SLOT / TAU).max(RADIUS),
             angles: Vec::with_capacity(graph.nodes.len()),
             stretches: Vec::with_capacity(kinds.len()),
-            slot,
         };
         let mut at = -PI / 2.0;
         for (kind, size) in kinds {
@@ -79,8 +77,8 @@ impl Ring {
 
     /// The line of an edge and its head, as SVG's path data.
     pub(super) fn edge(&self, graph: &Graph, edge: &Edge, width: f64) -> (String, String) {
-        let leave = self.angle(edge.from) + self.slot * PORT;
-        let arrive = self.angle(edge.to) - self.slot * PORT;
+        let leave = self.angle(edge.from) + PORT / self.radius;
+        let arrive = self.angle(edge.to) - PORT / self.radius;
         let head = 4.0 + width * 1.5;
         let start = Point::polar(leave, self.radius - AWAY);
         let end = Point::polar(arrive, self.radius - AWAY - head * 0.8);
@@ -184,7 +182,10 @@ mod tests {
             .angles
             .windows(2)
             .all(|pair| matches!(pair, [a, b] if (b - a) * ring.radius >= SLOT - 1e-6)));
-        assert!(ring.stretches.windows(2).all(|pair| matches!(pair, [a, b] if b.1 - a.2 >= ring.slot)));
+        assert!(ring
+            .stretches
+            .windows(2)
+            .all(|pair| matches!(pair, [a, b] if (b.1 - a.2) * ring.radius >= SLOT)));
         let round = ring.stretches.last().map_or(0.0, |s| s.2) + PI / 2.0;
         assert!(round <= TAU, "the last meets the first");
     }
