@@ -20,7 +20,7 @@ VM_PACKAGES := qemu-system-x86 busybox-static debian-archive-keyring
 INSTALL := $(SUDO) bash tests/install-packages.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-build build demo test test-vm check policies picture install uninstall clean
+.PHONY: help deps deps-build build demo test test-vm calibration check policies picture install uninstall clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -46,6 +46,9 @@ test-vm: deps ## run the kernel tests on stock kernels, in virtual machines
 	@$(INSTALL) $(VM_PACKAGES)
 	$(CARGO) build --release --all-targets
 	bash tests/vm/run.sh
+
+calibration: deps ## check the estimates of coverage against hundreds of real runs, and print the tables of docs/coverage.md
+	$(CARGO) test --release --no-default-features --test calibration -- --ignored --nocapture
 
 check: deps ## formatting and lints
 	$(CARGO) fmt --check

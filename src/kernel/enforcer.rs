@@ -8,7 +8,7 @@ use super::hooks::{seconds, tracepoints, Hooks};
 use super::identity::{identify, Identities};
 use super::inode::Inodes;
 use super::preemption::tracepoints_are_preemptible;
-use super::skeleton::{types, EnforceSkel, EnforceSkelBuilder};
+use super::skeleton::{types, EnforceSkel, EnforceSkelBuilder, OpenEnforceSkel};
 use super::terms::{require, terms};
 use super::veto::Vetoes;
 use super::ways::Ways;
@@ -24,6 +24,8 @@ use std::time::Duration;
 
 /// How policies are enforced.
 #[derive(Debug, Clone, Copy)]
+// Each says yes or no to something of its own.
+#[allow(clippy::struct_excessive_bools)]
 pub struct Options {
     /// Only report, whatever the policies' actions are.
     pub log_only: bool,
@@ -105,20 +107,7 @@ impl Enforcer {
             rodata.learning = options.learn;
             rodata.unseen = options.unseen.unwrap_or(u32::MAX);
         }
-        for program in seconds!(open) {
-            program.set_autoload(preemptible);
-        }
-        let programs = &mut open.progs;
-        for template in [
-            &mut programs.veto,
-            &mut programs.veto_capability,
-            &mut programs.veto_key,
-            &mut programs.protect_task,
-            &mut programs.protect_owner,
-            &mut programs.protect_bpf,
-        ] {
-            template.set_autoload(hoped > Level::Kill);
-        }
+        choose_programs(&mut open, preemptible, hoped);
         let maps = &mut open.maps;
         fill::resize(
             &mut StepMaps {
@@ -268,5 +257,23 @@ impl Enforcer {
             counters: &self.skel.maps.counters,
         };
         adoption.repeat(|| candidates(identities, inodes))
+    }
+}
+
+/// Leaves out what is for other kernels, and for other levels: each program costs a part of the start.
+fn choose_programs(open: &mut OpenEnforceSkel<'_>, preemptible: bool, level: Level) {
+    for program in seconds!(open) {
+        program.set_autoload(preemptible);
+    }
+    let programs = &mut open.progs;
+    for template in [
+        &mut programs.veto,
+        &mut programs.veto_capability,
+        &mut programs.veto_key,
+        &mut programs.protect_task,
+        &mut programs.protect_owner,
+        &mut programs.protect_bpf,
+    ] {
+        template.set_autoload(level > Level::Kill);
     }
 }

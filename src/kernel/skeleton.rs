@@ -20,7 +20,7 @@ mod record {
     include!(concat!(env!("OUT_DIR"), "/record.skel.rs"));
 }
 
-pub(super) use enforce::{EnforceSkel, EnforceSkelBuilder};
+pub(super) use enforce::{EnforceSkel, EnforceSkelBuilder, OpenEnforceSkel};
 pub(super) use identify::{IdentifySkel, IdentifySkelBuilder};
 pub(super) use probe::{OpenProbeSkel, ProbeSkelBuilder};
 pub(super) use record::{RecordSkel, RecordSkelBuilder};

@@ -147,6 +147,10 @@ fn chance(novel: NovelRuns, runs: u64) -> Chance {
 
 /// Wilson's bound of a share that was seen in so many trials: the lower one with the sign -1, the upper one with 1.
 fn wilson(share: f64, trials: f64, sign: f64) -> f64 {
+    // Rounding would leave a hair of an interval that begins at 0 or ends at 1.
+    if (share <= 0.0 && sign < 0.0) || (share >= 1.0 && sign > 0.0) {
+        return share.clamp(0.0, 1.0);
+    }
     let shift = Z_SQUARED / trials;
     let spread = (shift * (share * (1.0 - share) + shift / 4.0)).sqrt();
     ((share + shift / 2.0 + sign * spread) / (1.0 + shift)).clamp(0.0, 1.0)
@@ -284,5 +288,8 @@ mod tests {
         // Ten of twenty at twice the variance is five of ten at once: 0.2366 to 0.7634.
         assert!((wilson(0.5, 20.0, -1.0) - 0.236_6).abs() < 1e-4);
         assert!((wilson(0.5, 20.0, 1.0) - 0.763_4).abs() < 1e-4);
+        for trials in [2.0, 7.0, 25.0, 1e6] {
+            assert!(wilson(0.0, trials, -1.0) <= 0.0 && wilson(1.0, trials, 1.0) >= 1.0);
+        }
     }
 }
