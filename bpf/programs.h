@@ -38,7 +38,8 @@ static __always_inline bool sysfsm_is_root(struct task_struct *task)
 }
 
 /* A program that has no number yet. Without the news of its name a number would be useless. */
-static __noinline __u32 sysfsm_meet(struct linux_binprm *bprm, const struct sysfsm_script *key)
+static __noinline __u32 sysfsm_meet(struct task_struct *task, struct linux_binprm *bprm,
+				    const struct sysfsm_script *key)
 {
 	struct sysfsm_meeting *meeting = bpf_ringbuf_reserve(&meetings, sizeof(*meeting), 0);
 	const __u32 *found;
@@ -47,13 +48,9 @@ static __noinline __u32 sysfsm_meet(struct linux_binprm *bprm, const struct sysf
 	if (!meeting)
 		return SYSFSM_NAMELESS;
 	program = __sync_fetch_and_add(&programs_used, 1) + 1;
-	meeting->from = key->from;
 	meeting->program = program;
-	meeting->pid = bpf_get_current_pid_tgid() >> 32;
-	meeting->script = bprm->interp != bprm->filename;
 	meeting->pad = 0;
-	if (bpf_probe_read_kernel_str(meeting->path, sizeof(meeting->path), bprm->filename) < 0)
-		meeting->path[0] = 0;
+	sysfsm_whence(meeting, task, bprm);
 	if (!bpf_map_update_elem(&programs, key, &program, BPF_NOEXIST)) {
 		bpf_ringbuf_submit(meeting, 0);
 		return program;
@@ -85,7 +82,7 @@ static __noinline __u32 sysfsm_program(struct task_struct *task, struct linux_bi
 	found = bpf_map_lookup_elem(&programs, &key);
 	if (found)
 		return *found;
-	program = sysfsm_meet(bprm, &key);
+	program = sysfsm_meet(task, bprm, &key);
 	if (program == SYSFSM_NAMELESS)
 		SYSFSM_COUNT(programs_lost);
 	return program;

@@ -7,6 +7,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
 
 #include "sysfsm.h"
 #include "kernel.h"
@@ -19,6 +20,7 @@
 #include "learn.h"
 #include "threads.h"
 #include "identity.h"
+#include "paths.h"
 #include "programs.h"
 
 #define SYSFSM_PF_EXITING 0x4 /* include/linux/sched.h */

@@ -282,16 +282,26 @@ _Static_assert(sizeof(struct sysfsm_run) == 8, "wire layout");
 
 #define SYSFSM_LONG_PATH 4096 /* PATH_MAX */
 
+/* By what path a recording has met a program. */
+enum sysfsm_whence {
+	SYSFSM_GIVEN = 0, /* by the one that the exec gave: it is absolute */
+	SYSFSM_FOUND = 1, /* it is the file that the names lead to */
+	SYSFSM_BELOW =
+		2, /* by the one that the exec gave, from the directory that the names lead to */
+	SYSFSM_NOWHERE = 3, /* the names are too many */
+};
+
 /* A recording meets a program for the first time. */
 struct sysfsm_meeting {
-	struct sysfsm_file
-		from; /* the program; of a script the directory that its path counts from */
 	__u32 program;
-	__u32 pid;
-	__u32 script;
+	__u32 whence; /* enum sysfsm_whence */
+	__u32 length; /* of the names */
 	__u32 pad;
 	char path[SYSFSM_LONG_PATH]; /* as the exec gave it */
+	char names[SYSFSM_LONG_PATH +
+		   SYSFSM_NAME]; /* from a file up to the root, each with a zero */
 };
-_Static_assert(sizeof(struct sysfsm_meeting) == 32 + SYSFSM_LONG_PATH, "wire layout");
+_Static_assert(sizeof(struct sysfsm_meeting) == 16 + 2 * SYSFSM_LONG_PATH + SYSFSM_NAME,
+	       "wire layout");
 
 #endif /* SYSFSM_H */

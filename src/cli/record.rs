@@ -75,7 +75,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let (mut second, mut written) = (begun, begun);
     let live = io::stderr().is_terminal() && !args.json;
     loop {
-        recorder.poll(WAIT)?;
+        recorder.poll(WAIT.min(args.every))?;
         if let Some(child) = &mut child {
             status = child.ended()?;
         }

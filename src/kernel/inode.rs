@@ -21,10 +21,6 @@ pub(super) struct FileId {
 }
 
 impl FileId {
-    pub(super) fn new(device: u32, inode: u64) -> Self {
-        FileId { device, inode }
-    }
-
     pub(super) fn wire(self) -> types::sysfsm_file {
         types::sysfsm_file { inode: self.inode, device: self.device, pad: 0 }
     }
@@ -131,7 +127,8 @@ impl<'a> Inodes<'a> {
         for bytes in records.chunks_exact(size_of::<types::sysfsm_open_file>()) {
             let mut record = types::sysfsm_open_file::default();
             if plain::copy_from_bytes(&mut record, bytes).is_ok() {
-                files.by_descriptor.insert(record.fd, FileId::new(record.file.device, record.file.inode));
+                let file = FileId { device: record.file.device, inode: record.file.inode };
+                files.by_descriptor.insert(record.fd, file);
                 files.process = Some(record.tgid);
             }
         }

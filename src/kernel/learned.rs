@@ -1,13 +1,12 @@
 //! What the kernel has learned → machines. The maps are named, so that the test object's are read by the same code.
 
 use super::skeleton::types;
-use super::KernelError;
+use super::{array, KernelError};
 use crate::machine::{Context, Count, Depth, Machine};
 use crate::syscall::Symbol;
 use libbpf_rs::{MapCore, MapFlags, OpenMapMut};
 use plain::Plain;
 use std::collections::{BTreeMap, HashSet};
-use std::io;
 
 /// The maps of the learning step, by the names of `bpf/learn.h` and `bpf/runs.h`.
 pub struct LearnMaps<M> {
@@ -82,31 +81,25 @@ pub fn resize(maps: &mut LearnMaps<&mut OpenMapMut<'_>>, room: Room) -> Result<(
 /// # Errors
 /// A map cannot be read.
 pub fn read<M: MapCore>(maps: &LearnMaps<&M>, depth: Depth) -> Result<BTreeMap<u32, Recorded>, KernelError> {
-    let mut edges = Vec::new();
-    each(maps.edges, "edges", u32::MAX, |_, edge: types::sysfsm_edge| {
-        if edge.calls > 0 {
-            edges.push(edge);
-        }
-    })?;
+    let mut edges: Vec<types::sysfsm_edge> = array::read(maps.edges, "edges", u32::MAX)?;
+    edges.retain(|edge| edge.calls > 0);
     // Read after the edges, so that every node of theirs is there.
     let last = edges.iter().map(from).max().unwrap_or(0);
-    let mut nodes = Vec::new();
-    each(maps.node_contexts, "node_contexts", last.saturating_add(1), |_, node: types::sysfsm_context| {
-        nodes.push((node.policy, context(&node.history, depth)));
-    })?;
-    let mut found = BTreeMap::new();
-    each(maps.run_counts, "run_counts", u32::MAX, |program, runs: u64| {
-        if runs > 0 {
-            found.insert(program, Recorded { machine: Machine::new(depth), runs });
-        }
-    })?;
+    let nodes: Vec<types::sysfsm_context> =
+        array::read(maps.node_contexts, "node_contexts", last.saturating_add(1))?;
+    let runs: Vec<u64> = array::read(maps.run_counts, "run_counts", u32::MAX)?;
+    let mut found: BTreeMap<u32, Recorded> = (0..)
+        .zip(runs)
+        .filter(|&(_, runs)| runs > 0)
+        .map(|(program, runs)| (program, Recorded { machine: Machine::new(depth), runs }))
+        .collect();
     for edge in &edges {
-        let Some(&(program, context)) = nodes.get(from(edge) as usize) else { continue };
+        let Some(node) = nodes.get(from(edge) as usize) else { continue };
         let symbol = symbol(u32::try_from(edge.key & u64::from(u32::MAX)).unwrap_or(0));
         // A call is counted before its run.
         let count = Count { calls: edge.calls, runs: u64::from(edge.runs.max(1)) };
-        if let Some(recorded) = found.get_mut(&program) {
-            recorded.machine.insert(context, symbol, count);
+        if let Some(recorded) = found.get_mut(&node.policy) {
+            recorded.machine.insert(context(&node.history, depth), symbol, count);
         }
     }
     Ok(found)
@@ -118,10 +111,10 @@ pub fn read<M: MapCore>(maps: &LearnMaps<&M>, depth: Depth) -> Result<BTreeMap<u
 /// A map cannot be read or changed.
 pub fn forget_ended<M: MapCore>(maps: &LearnMaps<&M>) -> Result<usize, KernelError> {
     let mut taken = Vec::new();
-    for (key, _) in batches(maps.taken, "taken")? {
-        if let Some(key) = plain::<types::sysfsm_taken>(&key) {
-            taken.push(key);
-        }
+    // This iterator ends at an error without a word; then some are left for the next time.
+    let batches = maps.taken.lookup_batch(BATCH, MapFlags::ANY, MapFlags::ANY);
+    for (key, _) in batches.map_err(|cause| KernelError::Read { map: "taken", cause })? {
+        taken.extend(plain::<types::sysfsm_taken>(&key));
     }
     if taken.is_empty() {
         return Ok(0);
@@ -154,37 +147,6 @@ const SIGNALS: u32 = 65;
 
 fn context(history: &types::sysfsm_history, depth: Depth) -> Context {
     Context::of(history.symbols.iter().take(history.len as usize).map(|&code| symbol(code)), depth)
-}
-
-/// Hands over the first entries of an array.
-fn each<V: Plain + Default>(
-    map: &impl MapCore,
-    name: &'static str,
-    at_most: u32,
-    mut take: impl FnMut(u32, V),
-) -> Result<(), KernelError> {
-    let wanted = at_most.min(map.max_entries());
-    let mut read = 0;
-    for (key, value) in batches(map, name)?.take(wanted as usize) {
-        if let (Some(key), Some(value)) = (plain(&key), plain(&value)) {
-            take(key, value);
-        }
-        read += 1;
-    }
-    if read == wanted {
-        return Ok(());
-    }
-    // The iterator ends at an error without a word.
-    let cause = io::Error::other(format!("{read} of {wanted} entries")).into();
-    Err(KernelError::Read { map: name, cause })
-}
-
-fn batches<'a>(
-    map: &'a impl MapCore,
-    name: &'static str,
-) -> Result<impl Iterator<Item = (Vec<u8>, Vec<u8>)> + 'a, KernelError> {
-    map.lookup_batch(BATCH, MapFlags::ANY, MapFlags::ANY)
-        .map_err(|cause| KernelError::Read { map: name, cause })
 }
 
 fn plain<V: Plain + Default>(bytes: &[u8]) -> Option<V> {

@@ -2,6 +2,7 @@
 
 mod abi;
 mod adopt;
+mod array;
 mod background;
 mod bind;
 mod choke;

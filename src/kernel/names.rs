@@ -18,69 +18,35 @@ pub(super) struct Names {
     pub nameless: BTreeMap<u32, String>,
 }
 
-/// What the kernel tells of a program that it has met for the first time.
-#[derive(Debug)]
-struct Meeting {
-    number: u32,
-    pid: u32,
-    script: bool,
-    /// The program's file; of a script the directory that its path counts from.
-    from: FileId,
-    path: PathBuf,
-}
-
-impl Meeting {
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let meeting: &types::sysfsm_meeting = plain::from_bytes(bytes).ok()?;
-        let path: Vec<u8> =
-            meeting.path.iter().map(|&c| c.to_ne_bytes()[0]).take_while(|&c| c != 0).collect();
-        Some(Meeting {
-            number: meeting.program,
-            pid: meeting.pid,
-            script: meeting.script != 0,
-            from: FileId::new(meeting.from.device, meeting.from.inode),
-            path: PathBuf::from(OsStr::from_bytes(&path)),
-        })
-    }
-
-    /// The path by which the program is known: the one that the exec gave, if it is absolute, as a log has it.
-    fn name(&self, inodes: &mut Inodes<'_>) -> Result<Option<PathBuf>, KernelError> {
-        // What fexecve(3) gives leads nowhere from outside of the process.
-        let descriptor = self.path.starts_with("/dev/fd");
-        if self.path.is_absolute() && !descriptor {
-            return Ok(Some(self.path.clone()));
-        }
-        let process = Path::new("/proc").join(self.pid.to_string());
-        if self.script {
-            // It may have ended, and this process may be in the same directory.
-            for directory in [process.join("cwd"), PathBuf::from(".")] {
-                if inodes.of(&directory)?.is_ok_and(|found| found == self.from) {
-                    return Ok(fs::canonicalize(&directory).ok().map(|d| clean(&d.join(&self.path))));
-                }
-            }
-            return Ok(None);
-        }
-        let exe = process.join("exe");
-        if inodes.of(&exe)?.is_ok_and(|found| found == self.from) {
-            return Ok(exe_of(&process));
-        }
-        if !descriptor && inodes.of(&self.path)?.is_ok_and(|found| found == self.from) {
-            return Ok(std::path::absolute(&self.path).ok().map(|path| clean(&path)));
-        }
-        Ok(None)
-    }
-}
-
 impl Names {
-    /// Takes in what the kernel tells. At once: the process may end any moment.
-    pub(super) fn meet(&mut self, bytes: &[u8], inodes: &mut Inodes<'_>) -> Result<(), KernelError> {
-        let Some(meeting) = Meeting::parse(bytes) else { return Ok(()) };
-        match meeting.name(inodes)? {
-            Some(name) => self.known.insert(meeting.number, name.to_string_lossy().into_owned()),
-            None => self.nameless.insert(meeting.number, meeting.path.to_string_lossy().into_owned()),
+    /// Takes in what the kernel tells of a program that it has met for the first time (`struct sysfsm_meeting`).
+    pub(super) fn meet(&mut self, bytes: &[u8]) {
+        let Ok(meeting) = plain::from_bytes::<types::sysfsm_meeting>(bytes) else { return };
+        let path: Vec<u8> = text(&meeting.path).take_while(|&byte| byte != 0).collect();
+        let names: Vec<u8> = text(&meeting.names).take(meeting.length as usize).collect();
+        let given = PathBuf::from(OsStr::from_bytes(&path));
+        let name = match meeting.whence {
+            0 => Some(given.clone()),
+            1 => Some(down(&names)),
+            2 => Some(clean(&down(&names).join(&given))),
+            _ => None,
         };
-        Ok(())
+        match name {
+            Some(name) => self.known.insert(meeting.program, name.to_string_lossy().into_owned()),
+            None => self.nameless.insert(meeting.program, given.to_string_lossy().into_owned()),
+        };
     }
+}
+
+fn text(from: &[i8]) -> impl Iterator<Item = u8> + '_ {
+    from.iter().map(|c| c.to_ne_bytes()[0])
+}
+
+/// The path whose names, each with a zero, go up to the root.
+fn down(names: &[u8]) -> PathBuf {
+    let mut path = PathBuf::from("/");
+    path.extend(names.split(|&byte| byte == 0).rev().map(OsStr::from_bytes).filter(|name| !name.is_empty()));
+    path
 }
 
 /// What a running process was exec'd as.
@@ -149,6 +115,12 @@ fn clean(path: &Path) -> PathBuf {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_go_up_and_a_path_goes_down() {
+        assert_eq!(down(b"cat\0bin\0usr\0"), Path::new("/usr/bin/cat"));
+        assert_eq!(down(b""), Path::new("/"));
+    }
 
     #[test]
     fn a_clean_path_has_no_dots() {

@@ -75,7 +75,6 @@ pub struct RecordTotals {
 pub struct Recorder {
     skel: RecordSkel<'static>,
     hooks: Hooks,
-    inodes: Inodes<'static>,
     names: Names,
     depth: Depth,
 }
@@ -102,8 +101,8 @@ impl Recorder {
         probe::require_privilege()?;
         probe::require_btf()?;
         log::capture();
-        // The skeletons borrow their objects; there is one of each a process, so that leaking them costs nothing.
-        let mut inodes = Inodes::load(Box::leak(Box::new(MaybeUninit::uninit())))?;
+        let mut finder = MaybeUninit::uninit();
+        let mut inodes = Inodes::load(&mut finder)?;
         let identities = match target {
             Target::Binaries(paths) => {
                 let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
@@ -143,17 +142,18 @@ impl Recorder {
             }
         }
         let hooks = Hooks::attach(&tracepoints!(skel), tracepoints_are_preemptible())?;
-        let mut recorder = Recorder { skel, hooks, inodes, names, depth: options.depth };
-        recorder.adopt(target, &identities, &processes)?;
+        let recorder = Recorder { skel, hooks, names, depth: options.depth };
+        recorder.adopt(target, &identities, &processes, &mut inodes)?;
         Ok(recorder)
     }
 
     /// Takes running threads in.
     fn adopt(
-        &mut self,
+        &self,
         target: &Target,
         identities: &Identities,
         processes: &Processes,
+        inodes: &mut Inodes<'_>,
     ) -> Result<(), KernelError> {
         let adoption = Adoption {
             program: &self.skel.progs.handle_adopt,
@@ -161,26 +161,20 @@ impl Recorder {
             counters: &self.skel.maps.counters,
         };
         match target {
-            Target::Binaries(_) => adoption.repeat(|| candidates(identities, &mut self.inodes)),
+            Target::Binaries(_) => adoption.repeat(|| candidates(identities, inodes)),
             Target::Processes(_) => adoption.repeat(|| Ok(processes.candidates.clone())),
             Target::Children => Ok(()),
         }
     }
 
-    /// Waits for a new program, `timeout` at the most, and finds out the names of those that there are. How many these
+    /// Waits for a new program, `timeout` at the most, and takes in the names of those that there are. How many these
     /// were.
     ///
     /// # Errors
     /// The ring buffer cannot be read. A signal that interrupts the wait is none.
     pub fn poll(&mut self, timeout: Duration) -> Result<usize, KernelError> {
         const AT_A_TIME: usize = 64;
-        let mut failed = Ok(());
-        let count = ring::take(&self.skel.maps.meetings, "meetings", timeout, AT_A_TIME, |bytes| {
-            if let Err(error) = self.names.meet(bytes, &mut self.inodes) {
-                failed = Err(error);
-            }
-        })?;
-        failed.map(|()| count)
+        ring::take(&self.skel.maps.meetings, "meetings", timeout, AT_A_TIME, |bytes| self.names.meet(bytes))
     }
 
     /// Gives room back that runs had which have ended. To be called every second or so.
@@ -317,10 +311,11 @@ fn load(
     options: RecordOptions,
     identities: &Identities,
 ) -> Result<RecordSkel<'static>, KernelError> {
-    /// A meeting has 4 KiB: so many may wait for their names.
+    /// A meeting has more than 8 KiB: about 480 may wait to be read.
     const RING_BYTES: u32 = 4 << 20;
     let refused = |cause| KernelError::Load { cause, log: log::take() };
     let preemptible = tracepoints_are_preemptible();
+    // The skeleton borrows its object; there is one a process, so that leaking it costs nothing.
     let object = Box::leak(Box::new(MaybeUninit::uninit()));
     let mut open = RecordSkelBuilder::default().open(object).map_err(refused)?;
     let room = Room { transitions: options.room, programs: (options.room / 16).max(4096) };

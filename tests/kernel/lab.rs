@@ -79,13 +79,29 @@ impl Running {
         fs::read_to_string(&self.stdout).unwrap()
     }
 
+    /// What it has written to its standard error so far.
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.stderr).unwrap()).into_owned()
+    }
+
     /// Waits until it has said something, or has ended; what it has said.
     #[track_caller]
     pub fn said(&mut self, enough: impl Fn(&str) -> bool) -> String {
+        self.hear(enough, Self::stdout)
+    }
+
+    /// The same of its standard error.
+    #[track_caller]
+    pub fn complained(&mut self, enough: impl Fn(&str) -> bool) -> String {
+        self.hear(enough, Self::stderr)
+    }
+
+    #[track_caller]
+    fn hear(&mut self, enough: impl Fn(&str) -> bool, said: impl Fn(&Self) -> String) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let ended = self.child.try_wait().unwrap().is_some();
-            let said = self.stdout();
+            let said = said(self);
             if ended || enough(&said) {
                 return said;
             }
@@ -112,12 +128,7 @@ impl Running {
             assert!(Instant::now() < deadline, "still running after {patience:?}: {}", self.stdout());
             std::thread::sleep(Duration::from_millis(2));
         };
-        Ended {
-            pid: self.child.id(),
-            status,
-            stdout: self.stdout(),
-            stderr: String::from_utf8_lossy(&fs::read(&self.stderr).unwrap()).into_owned(),
-        }
+        Ended { pid: self.child.id(), status, stdout: self.stdout(), stderr: self.stderr() }
     }
 }
 

@@ -12,5 +12,6 @@ mod lab;
 mod load;
 mod processes;
 mod programs;
+mod record;
 mod spares;
 mod verifier;

@@ -1,0 +1,55 @@
+//! Reading arrays out of the kernel, many entries a call.
+
+use super::KernelError;
+use libbpf_rs::libbpf_sys::{bpf_map_batch_opts, bpf_map_lookup_batch};
+use libbpf_rs::MapCore;
+use plain::Plain;
+use std::io;
+use std::mem::size_of;
+use std::os::fd::AsRawFd as _;
+use std::ptr;
+
+/// Entries a call.
+const BATCH: usize = 8192;
+
+/// The first entries of an array, or all that it has. (libbpf-rs makes two vectors of each entry, and takes an error for
+/// the end.)
+pub(super) fn read<V: Plain + Default + Copy>(
+    map: &impl MapCore,
+    name: &'static str,
+    at_most: u32,
+) -> Result<Vec<V>, KernelError> {
+    let failed = |cause: io::Error| KernelError::Read { map: name, cause: cause.into() };
+    if map.value_size() as usize != size_of::<V>() || map.key_size() as usize != size_of::<u32>() {
+        return Err(failed(io::Error::other("its entries are of another size")));
+    }
+    let mut values = vec![V::default(); at_most.min(map.max_entries()) as usize];
+    let mut keys = [0_u32; BATCH];
+    let mut last: Option<u32> = None;
+    for chunk in values.chunks_mut(BATCH) {
+        let mut after = last;
+        let mut count = u32::try_from(chunk.len()).unwrap_or(0);
+        let options = bpf_map_batch_opts { sz: size_of::<bpf_map_batch_opts>() as u64, ..Default::default() };
+        // SAFETY: `keys` and `chunk` have room for `count` entries of the sizes that were compared above, of which any
+        // bytes are a value; a place in an array is its key, which `last` has room for.
+        let result = unsafe {
+            bpf_map_lookup_batch(
+                map.as_fd().as_raw_fd(),
+                after.as_mut().map_or(ptr::null_mut(), |key| ptr::from_mut(key).cast()),
+                ptr::from_mut(last.get_or_insert(0)).cast(),
+                keys.as_mut_ptr().cast(),
+                chunk.as_mut_ptr().cast(),
+                &raw mut count,
+                &raw const options,
+            )
+        };
+        // At the end of the array it says that there is no next one.
+        if result < 0 && -result != nix::libc::ENOENT {
+            return Err(failed(io::Error::from_raw_os_error(-result)));
+        }
+        if count as usize != chunk.len() {
+            return Err(failed(io::Error::other(format!("{count} of {} entries", chunk.len()))));
+        }
+    }
+    Ok(values)
+}

@@ -1,0 +1,112 @@
+//! All CPUs at once: no transition, no call and no run is lost or counted twice. What there must be is computed.
+
+use super::{json, start, stopped, transitions, Transitions};
+use crate::lab::Lab;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+/// As in tests/programs/walkers.rs.
+const NUMBERS: u64 = 48;
+const FIRST: u64 = 4000;
+const MARK: u64 = 4999;
+
+fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// What the walks are, each process a run: context → symbol → calls, and in which processes.
+fn reference(depth: usize, processes: u64, threads: u64, calls: u64) -> Transitions {
+    let mut all: BTreeMap<Vec<u64>, BTreeMap<u64, (u64, BTreeSet<u64>)>> = BTreeMap::new();
+    for process in 0..processes {
+        for thread in 0..threads {
+            let mut state = process * threads + thread;
+            let walk = (0..calls).map(|_| FIRST + next(&mut state) % NUMBERS);
+            let mut context = vec![MARK];
+            for symbol in walk.chain([MARK]) {
+                if context.last() == Some(&symbol) {
+                    continue;
+                }
+                // What came before the first mark is the program's own.
+                if context.len() == depth - 1 {
+                    let count = all.entry(context.clone()).or_default().entry(symbol).or_default();
+                    count.0 += 1;
+                    count.1.insert(process);
+                    context.remove(0);
+                }
+                context.push(symbol);
+            }
+        }
+    }
+    let mut found = Transitions::new();
+    for (context, row) in all {
+        let context: Vec<String> = context.iter().map(|number| format!("syscall_{number}")).collect();
+        for (symbol, (calls, processes)) in row {
+            found
+                .insert(format!("{} → syscall_{symbol}", context.join(" ")), (calls, processes.len() as u64));
+        }
+    }
+    found
+}
+
+/// Records the walks, and compares.
+#[track_caller]
+fn storm(depth: usize, processes: u64, threads: u64, calls: u64, room: &str) {
+    let lab = Lab::new();
+    let program = lab.example("walkers").display().to_string();
+    let policy = lab.path("policy.json");
+    let [depth_text, processes_text, threads_text, calls_text] =
+        [depth as u64, processes, threads, calls].map(|n| n.to_string());
+    let mut arguments = vec!["--depth", &depth_text, "--room", room, "-o", policy.to_str().unwrap()];
+    arguments.extend(["--", &program, &processes_text, &threads_text, &calls_text]);
+    let begun = Instant::now();
+    let stop = stopped(&start(&lab, &arguments).end_within(Duration::from_secs(300)).well("record").stderr);
+    let seconds = begun.elapsed().as_secs_f64();
+
+    let policy = json(&policy);
+    let walks =
+        |(key, _): &(&String, &(u64, u64))| key.split(' ').all(|s| s == "→" || s.starts_with("syscall_"));
+    let recorded = transitions(&policy);
+    let recorded: Transitions = recorded.iter().filter(walks).map(|(k, &c)| (k.clone(), c)).collect();
+    let expected = reference(depth, processes, threads, calls);
+    let wrong: Vec<String> = expected
+        .iter()
+        .filter(|(key, count)| recorded.get(*key) != Some(count))
+        .map(|(key, count)| format!("{key}: recorded {:?}, done {count:?}", recorded.get(key)))
+        .take(20)
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(recorded.len(), expected.len());
+    assert_eq!(policy["runs"], processes + 1, "one for each, and one of their creator");
+    let all = processes * threads * (calls + 2);
+    assert!(stop["calls"].as_u64().unwrap() >= all);
+    #[allow(clippy::cast_precision_loss)]
+    let rate = all as f64 / seconds / 1e6;
+    eprintln!(
+        "depth {depth}: {all} calls of {processes} runs, {} transitions, {rate:.1} M calls/s",
+        expected.len()
+    );
+}
+
+#[test]
+fn threads_of_one_run_lose_nothing() {
+    storm(2, 1, 4, 500_000, "4000");
+}
+
+#[test]
+fn runs_that_interleave_are_counted_exactly() {
+    // Each transition is taken by each run, and by each of them many times.
+    storm(2, 12, 1, 100_000, "4000");
+    storm(2, 8, 3, 50_000, "4000");
+    // Some by some of them.
+    storm(3, 12, 2, 10_000, "150000");
+}
+
+#[test]
+fn new_contexts_on_all_sides_lose_nothing() {
+    storm(4, 4, 2, 20_000, "250000");
+    storm(8, 3, 2, 20_000, "200000");
+}

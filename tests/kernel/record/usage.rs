@@ -1,0 +1,80 @@
+//! What `record` refuses, and what it tells when there is no room: exit status 2, with a hint.
+
+use super::{json, transitions};
+use crate::lab::{Ended, Lab, SYSFSM};
+use std::path::Path;
+use std::process::Command;
+
+fn record(lab: &Lab, arguments: &[&str]) -> Ended {
+    lab.start(Command::new(SYSFSM).arg("record").args(arguments)).end()
+}
+
+#[track_caller]
+fn fails(ended: &Ended, parts: &[&str]) {
+    let stderr = &ended.stderr;
+    assert_eq!(ended.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("error: ") && stderr.contains("\nhint: "), "{stderr}");
+    for part in parts {
+        assert!(stderr.contains(part), "{part:?} in {stderr}");
+    }
+}
+
+#[test]
+fn bad_usage() {
+    let lab = Lab::new();
+    fails(&record(&lab, &["-o", "x"]), &["nothing to record", "--binary", "--pid"]);
+    fails(&record(&lab, &["-o", "x", "--binary", "/bin/ls", "/bin/cat"]), &["2 binaries", "`x`", "DIR/"]);
+    fails(&record(&lab, &["-o", "no/such/x", "--", "/bin/true"]), &["`no/such/x`"]);
+    fails(&record(&lab, &["-o", "x", "--binary", "/no/such/program"]), &["/no/such/program"]);
+    fails(&record(&lab, &["-o", "policies/", "--binary", "/bin/ls", "/bin/ls"]), &["same file"]);
+    fails(&record(&lab, &["-o", "x", "--pid", "4000000"]), &["no process `4000000`"]);
+    fails(&record(&lab, &["-o", "x", "--pid", "2"]), &["process `2` has no program"]);
+    fails(&record(&lab, &["-o", "x", "--for", "10", "--", "/bin/true"]), &["`10`", "--for", "10m"]);
+    fails(&record(&lab, &["-o", "x", "--", "/no/such/program"]), &["cannot run `/no/such/program`"]);
+    for usage in [
+        &["--", "/bin/true"][..],
+        &["-o", "x", "--depth", "9", "--", "/bin/true"],
+        &["-o", "x", "--room", "0", "--", "/bin/true"],
+        &["-o", "x", "--pid", "1", "--binary", "/bin/ls"],
+    ] {
+        assert_eq!(record(&lab, usage).status.code(), Some(2), "{usage:?}");
+    }
+    assert!(!lab.path("x").exists(), "nothing is half-written");
+}
+
+#[test]
+fn what_was_not_seen_is_an_error() {
+    let lab = Lab::new();
+    let arguments = ["-o", "x", "--for", "200ms", "--binary", "/usr/bin/yes"];
+    fails(&record(&lab, &arguments), &["no run was seen"]);
+    assert!(!lab.path("x").exists());
+}
+
+#[test]
+fn a_full_table_is_an_error_and_the_file_is_written() {
+    let lab = Lab::new();
+    let walkers = lab.example("walkers").display().to_string();
+    let file = lab.path("policy.json");
+    for depth in ["2", "8"] {
+        let arguments = ["--room", "100", "--depth", depth, "-o", file.to_str().unwrap(), "--"];
+        let ended = record(&lab, &[&arguments as &[&str], &[&walkers, "1", "2", "3000"]].concat());
+        fails(&ended, &["the recording has gaps", "found no room", "--room"]);
+        let policy = json(&file);
+        assert_eq!(policy["binary"], *walkers);
+        let some = transitions(&policy).len();
+        assert!((100..300).contains(&some), "depth {depth}: {some} transitions");
+        std::fs::remove_file(&file).unwrap();
+    }
+    let ended = record(&lab, &["--room", "100", "-o", "y", "--json", "--", &walkers, "1", "2", "3000"]);
+    assert!(ended.stderr.contains("\"transitions_lost\":"), "{}", ended.stderr);
+    assert!(Path::new(&lab.path("y")).exists());
+}
+
+#[test]
+fn a_stream_of_policies_is_one_at_the_end() {
+    let lab = Lab::new();
+    let ended = record(&lab, &["--every", "50ms", "-o", "-", "--", "/bin/sleep", "0.4"]).well("record");
+    let policy: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(policy["binary"], "/bin/sleep");
+    assert!(ended.stderr.contains("recorded ") && ended.stderr.contains("→ stdout"), "{}", ended.stderr);
+}
