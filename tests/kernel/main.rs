@@ -12,5 +12,6 @@ mod lab;
 mod load;
 mod processes;
 mod programs;
+mod review;
 mod spares;
 mod verifier;
