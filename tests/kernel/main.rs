@@ -13,5 +13,6 @@ mod load;
 mod processes;
 mod programs;
 mod record;
+mod review;
 mod spares;
 mod verifier;
