@@ -226,6 +226,12 @@ impl Recorder {
         self.names.nameless.values().map(String::as_str).collect()
     }
 
+    /// The same of the first program of all, if it is one of them.
+    #[must_use]
+    pub fn nameless_first(&self) -> Option<&str> {
+        self.names.nameless.get(&1).map(String::as_str)
+    }
+
     /// How far it is.
     ///
     /// # Errors
