@@ -55,7 +55,7 @@ pub struct RecordTotals {
     pub contexts_lost: u64,
     /// Execs whose program found no room.
     pub programs_lost: u64,
-    /// How often a run could not be remembered, so that the runs of some transition may be wrong.
+    /// Calls whose run could not be remembered, so that the runs of their transition may be too few.
     pub runs_uncertain: u64,
     /// `rt_sigreturn` with no handler active.
     pub stray_returns: u64,
