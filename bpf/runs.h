@@ -35,7 +35,7 @@ struct {
 } run_counts SEC(".maps");
 
 __u32 last_run = 0;
-/* How often no room was left to remember a run, so that some transition's runs may be wrong. */
+/* How often no room was left to remember a run, so that a transition's runs may be too few. */
 __u64 runs_uncertain = 0;
 
 /* A run with one thread begins. */
@@ -112,15 +112,15 @@ static __noinline int sysfsm_run_takes(struct sysfsm_edge *edge, __u32 at, __u32
 			if (counted)
 				return 0;
 			if (bpf_map_update_elem(&taken, &other, &one, BPF_ANY))
-				SYSFSM_COUNT(runs_uncertain);
+				break;
 		}
 		if (!counted && !alone && other.run) {
 			failed = bpf_map_update_elem(&taken, &mine, &one, BPF_NOEXIST);
+			if (failed && failed != -SYSFSM_EEXIST)
+				break;
 			if (!failed)
 				SYSFSM_COUNT(edge->runs);
-			else if (failed != -SYSFSM_EEXIST)
-				SYSFSM_COUNT(runs_uncertain);
-			counted = !failed || failed == -SYSFSM_EEXIST;
+			counted = true;
 		}
 		if (__sync_val_compare_and_swap(&edge->run, other.run, run) == other.run) {
 			if (!counted)
@@ -130,6 +130,7 @@ static __noinline int sysfsm_run_takes(struct sysfsm_edge *edge, __u32 at, __u32
 		if (counted)
 			return 0;
 	}
+	/* Not counted: rather too few runs than one twice. Its next call tries again. */
 	SYSFSM_COUNT(runs_uncertain);
 	return 0;
 }

@@ -16,7 +16,6 @@ use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
 use libbpf_rs::{MapCore as _, MapFlags, ProgramInput};
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
-use std::sync::Arc;
 use sysfsm::kernel::learned::{forget_ended, read, resize, LearnMaps, Recorded, Room};
 use sysfsm::machine::{Depth, Learned, Learner};
 use sysfsm::syscall::nr;
@@ -232,10 +231,10 @@ fn name(program: u32) -> String {
     format!("/program-{program}")
 }
 
-/// What both sides compare: binary → runs, and context → symbol → counts.
-fn comparable<'a>(
-    learned: impl Iterator<Item = (String, u64, &'a sysfsm::machine::Machine)>,
-) -> BTreeMap<String, (u64, BTreeMap<String, (u64, u64)>)> {
+/// What both sides compare: binary → runs, and transition → calls and runs.
+type Comparable = BTreeMap<String, (u64, BTreeMap<String, (u64, u64)>)>;
+
+fn comparable<'a>(learned: impl Iterator<Item = (String, u64, &'a sysfsm::machine::Machine)>) -> Comparable {
     learned
         .map(|(binary, runs, machine)| {
             let rows = machine.rows().flat_map(|(context, row)| {
@@ -292,7 +291,7 @@ fn round(seed: u64, depth: Depth) -> usize {
     assert_eq!(stray, twins.learner.stray_returns(), "seed {seed}, depth {depth}");
     let learned: Vec<Learned> = twins.learner.finish();
     let ours = comparable(recorded.iter().map(|(&p, r)| (name(p), r.runs, &r.machine)));
-    let theirs = comparable(learned.iter().map(|l| (Arc::clone(&l.binary).to_string(), l.runs, &l.machine)));
+    let theirs = comparable(learned.iter().map(|l| (l.binary.to_string(), l.runs, &l.machine)));
     assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());
     for (binary, (runs, rows)) in &theirs {
         let (our_runs, our_rows) = &ours[binary];

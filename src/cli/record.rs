@@ -200,6 +200,12 @@ impl Writer {
     fn write(&mut self, recorder: &Recorder) -> Result<Vec<Written>, Failure> {
         let mut learned = recorder.learned()?;
         if !self.output.is_directory() {
+            if let Some(path) = recorder.nameless_first() {
+                return Err(Failure::new(
+                    format!("where the program `{path}` is could not be found out"),
+                    "give its absolute path; or a directory, -o DIR/, for the others' policies",
+                ));
+            }
             learned.truncate(1);
         }
         if learned.is_empty() {

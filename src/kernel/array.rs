@@ -24,7 +24,7 @@ pub(super) fn read<V: Plain + Default + Copy>(
         return Err(failed(io::Error::other("its entries are of another size")));
     }
     let mut values = vec![V::default(); at_most.min(map.max_entries()) as usize];
-    let mut keys = [0_u32; BATCH];
+    let mut keys = vec![0_u32; BATCH];
     let mut last: Option<u32> = None;
     for chunk in values.chunks_mut(BATCH) {
         let mut after = last;

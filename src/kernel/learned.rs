@@ -72,7 +72,7 @@ pub fn resize(maps: &mut LearnMaps<&mut OpenMapMut<'_>>, room: Room) -> Result<(
     set(maps.nodes, "nodes", nodes)?;
     set(maps.node_contexts, "node_contexts", nodes)?;
     set(maps.edges, "edges", 1 << room.edge_bits())?;
-    set(maps.taken, "taken", room.transitions.max(4096))?;
+    set(maps.taken, "taken", room.transitions.saturating_mul(2).max(65_536))?;
     set(maps.run_counts, "run_counts", room.programs.saturating_add(room.programs / 8).saturating_add(64))
 }
 

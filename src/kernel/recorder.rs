@@ -55,7 +55,7 @@ pub struct RecordTotals {
     pub contexts_lost: u64,
     /// Execs whose program found no room.
     pub programs_lost: u64,
-    /// How often a run could not be remembered, so that the runs of some transition may be wrong.
+    /// Calls whose run could not be remembered, so that the runs of their transition may be too few.
     pub runs_uncertain: u64,
     /// `rt_sigreturn` with no handler active.
     pub stray_returns: u64,
@@ -224,6 +224,12 @@ impl Recorder {
     #[must_use]
     pub fn nameless(&self) -> Vec<&str> {
         self.names.nameless.values().map(String::as_str).collect()
+    }
+
+    /// The same of the first program of all, if it is one of them.
+    #[must_use]
+    pub fn nameless_first(&self) -> Option<&str> {
+        self.names.nameless.get(&1).map(String::as_str)
     }
 
     /// How far it is.

@@ -5,6 +5,7 @@
 suite="
 doctor    refusals  doctor
 equality  equality
+learning  learning
 refusals  refusals  --skip=doctor
 binding   kernel    binding:: --skip=where_stat_tells
 processes kernel    processes::

@@ -4,13 +4,13 @@ use super::{json, start, transitions};
 use crate::lab::Lab;
 use nix::sys::signal::{kill, Signal};
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 const KILLS: u64 = 100;
-const EVERY: Duration = Duration::from_millis(100);
-/// For the writing itself, on a machine that does other work too.
-const SLACK: Duration = Duration::from_millis(400);
+/// It writes ten times a second. On a machine that does other work too one may come much later.
+const LATE: Duration = Duration::from_secs(5);
 /// Kills come within so many milliseconds.
 const WITHIN: u64 = 1200;
 
@@ -33,7 +33,7 @@ fn killed_at_any_moment_it_leaves_a_whole_file() {
     let file = lab.path("policy.json");
     let old = "{\"sysfsm\": 1, \"binary\": \"/old\", \"transitions\": {}}";
     let [mut new, mut checked] = [0, 0];
-    let mut random = Instant::now().elapsed().as_nanos() as u64 ^ u64::from(std::process::id());
+    let mut random = u64::from(std::process::id());
     for _ in 0..KILLS {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let moment = Duration::from_millis((random >> 33) % WITHIN);
@@ -43,25 +43,29 @@ fn killed_at_any_moment_it_leaves_a_whole_file() {
             ["--every", "100ms", "-o", file.to_str().unwrap(), "--", &program, "if=/dev/zero", "bs=1"];
         let recorder = start(&lab, &[&arguments as &[&str], &["of=/dev/null", "status=none"]].concat());
         let begun = Instant::now();
-        // What was done early enough to be in the file.
-        let mut done = 0;
+        // What was done when each new file was seen: the next one was made after that.
+        let (mut inode, mut done, mut last) = (fs::metadata(&file).unwrap().ino(), vec![0], begun);
         while begun.elapsed() < moment {
-            let early = begun.elapsed() + EVERY + SLACK < moment;
-            let so_far = child_of(recorder.pid().as_raw()).and_then(|child| reads(&child));
-            if let (true, Some(so_far)) = (early, so_far) {
-                done = so_far;
+            let now = fs::metadata(&file).unwrap().ino();
+            if now != inode {
+                inode = now;
+                done.extend(child_of(recorder.pid().as_raw()).and_then(|child| reads(&child)));
+                last = Instant::now();
             }
-            std::thread::sleep(Duration::from_millis(5));
+            assert!(last.elapsed() < LATE, "nothing was written for {LATE:?}");
+            std::thread::sleep(Duration::from_millis(2));
         }
         kill(recorder.pid(), Signal::SIGKILL).unwrap();
         drop(recorder);
         let policy = json(&file);
-        let recorded = transitions(&policy).get("write → read").map_or(0, |count| count.0);
+        let found = transitions(&policy).get("write → read").map_or(0, |count| count.0);
+        // The second last: what was done when the last file was seen may have been done after it was made.
+        let done = done.iter().rev().nth(1).copied().unwrap_or(0);
         new += u64::from(policy["binary"] != "/old");
-        // The loader has read its libraries before, and some bytes are between the two.
         checked += u64::from(done > 1000);
-        assert!(recorded + 50 >= done, "killed after {moment:?}: {recorded} reads of {done} are in the file");
+        // The loader has read its libraries, which is no `write → read`.
+        assert!(found + 50 >= done, "killed after {moment:?}: {found} reads of {done} are in the file");
     }
     eprintln!("{KILLS} kills: {new} files were new, and {checked} were held against what was done before");
-    assert!(new > KILLS / 2 && checked > KILLS / 4);
+    assert!(new > KILLS / 4 && checked > KILLS / 10);
 }

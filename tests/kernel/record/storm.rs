@@ -18,9 +18,12 @@ fn next(state: &mut u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// Symbol → how often, and in which processes.
+type Row = BTreeMap<u64, (u64, BTreeSet<u64>)>;
+
 /// What the walks are, each process a run: context → symbol → calls, and in which processes.
 fn reference(depth: usize, processes: u64, threads: u64, calls: u64) -> Transitions {
-    let mut all: BTreeMap<Vec<u64>, BTreeMap<u64, (u64, BTreeSet<u64>)>> = BTreeMap::new();
+    let mut all: BTreeMap<Vec<u64>, Row> = BTreeMap::new();
     for process in 0..processes {
         for thread in 0..threads {
             let mut state = process * threads + thread;
