@@ -16,7 +16,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo -E env PATH=$$PATH")
 BUILD_PACKAGES := gcc libc6-dev make pkg-config clang libelf-dev zlib1g-dev linux-libc-dev
 TEST_PACKAGES := strace clang-format binutils coreutils tar gzip xz-utils findutils grep ripgrep perl python3 \
 	sqlite3 nginx-light redis-server redis-tools apache2-utils curl procps util-linux systemd chromium graphviz \
-	postgresql openssh-server openssh-client
+	openssh-server openssh-client
 VM_PACKAGES := qemu-system-x86 busybox-static debian-archive-keyring
 INSTALL := $(SUDO) bash tests/install-packages.sh
 

@@ -62,14 +62,14 @@ impl Server {
             self.work("plain", &format!("bash {} {}", trace.display(), logs.display())).unwrap();
         }
         let policy = self.lab.path("policy.json");
-        let mut command = self.sysfsm("extract");
+        let mut command = Self::sysfsm("extract");
         command.arg("--binary").arg(&self.program).arg("-o").arg(&policy);
         command.args(fs::read_dir(logs).unwrap().map(|entry| entry.unwrap().path()));
         self.lab.start(&mut command).end().well("extract");
         policy
     }
 
-    fn sysfsm(&self, command: &str) -> Command {
+    fn sysfsm(command: &str) -> Command {
         let mut sysfsm = Command::new(crate::lab::SYSFSM);
         sysfsm.arg(command);
         sysfsm
@@ -84,13 +84,13 @@ impl Server {
         let report = enforcement.stop();
         worked.unwrap();
         assert!(report.judged() > 0, "{}: nothing was judged", self.name);
-        let mut review = self.sysfsm("review");
+        let mut review = Self::sysfsm("review");
         review.arg(seen).arg("--policy").arg(policy).args(["--accept-all", "--json"]);
         let ended = self.lab.start(&mut review).end();
         // 1 would be a question that cannot be accepted.
         assert_eq!(ended.status.code(), Some(0), "{}: {}", self.name, ended.stderr);
         let questions = ended.stdout.lines().count();
-        let mut again = self.sysfsm("review");
+        let mut again = Self::sysfsm("review");
         again.arg(seen).arg("--policy").arg(policy).arg("--accept-all");
         let twice = self.lab.start(&mut again).end().well("a second review").stdout;
         assert_eq!(twice, "", "{}: asked twice", self.name);
@@ -135,13 +135,6 @@ fn nginx_reloads_reopens_and_ends_gracefully() {
 #[test]
 fn redis_saves_rewrites_and_shuts_down() {
     procedure("redis-server", Path::new("/usr/bin/redis-server"));
-}
-
-#[test]
-fn postgresql_vacuums_checkpoints_reloads_and_restarts() {
-    let versions = fs::read_dir("/usr/lib/postgresql").expect("postgresql is installed (make deps)");
-    let program = versions.map(|v| v.unwrap().path().join("bin/postgres")).find(|p| p.exists());
-    procedure("postgres", &program.expect("a server of postgresql"));
 }
 
 #[test]
