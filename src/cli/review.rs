@@ -16,6 +16,7 @@ use std::process::ExitCode;
     character; the whole must match: `* → futex`, `brk mmap → *`.\n\n\
     Exit status: 0 everything is decided; 1 questions are left; 2 an error."
 )]
+#[allow(clippy::struct_excessive_bools)] // Switches of the command line.
 pub(super) struct Args {
     /// What `enforce --log-only --learn-to` has written
     #[arg(value_name = "FILE")]

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 /// How policies are enforced.
 #[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_excessive_bools)] // Switches, each of its own.
 pub struct Options {
     /// Only report, whatever the policies' actions are.
     pub log_only: bool,

@@ -74,17 +74,11 @@ impl Server {
             self.work("plain", &launcher).unwrap();
         }
         let policy = self.lab.path("policy.json");
-        let mut command = self.sysfsm("extract");
+        let mut command = sysfsm("extract");
         command.arg("--binary").arg(&self.program).arg("-o").arg(&policy);
         command.args(fs::read_dir(logs).unwrap().map(|entry| entry.unwrap().path()));
         self.lab.start(&mut command).end().well("extract");
         policy
-    }
-
-    fn sysfsm(&self, command: &str) -> Command {
-        let mut sysfsm = Command::new(crate::lab::SYSFSM);
-        sysfsm.arg(command);
-        sysfsm
     }
 
     /// One round.
@@ -106,14 +100,14 @@ impl Server {
         let report = enforcement.stop();
         worked.unwrap();
         assert!(report.judged() > 0, "{}: nothing was judged", self.name);
-        let mut review = self.sysfsm("review");
+        let mut review = sysfsm("review");
         review.arg(seen).arg("--policy").arg(policy).arg("--accept-all");
         let ended = self.lab.start(&mut review).end();
         // 1 would be a question that cannot be accepted.
         assert_eq!(ended.status.code(), Some(0), "{}: {}", self.name, ended.stderr);
         let questions = ended.stdout.lines().filter_map(|line| line.rsplit_once(": "));
         let questions = questions.map(|(_, transition)| transition.to_string()).collect();
-        let mut again = self.sysfsm("review");
+        let mut again = sysfsm("review");
         again.arg(seen).arg("--policy").arg(policy).arg("--accept-all");
         let twice = self.lab.start(&mut again).end().well("a second review").stdout;
         assert_eq!(twice, "", "{}: asked twice", self.name);
@@ -129,6 +123,12 @@ impl Server {
         report.lawful(self.name);
         worked.unwrap();
     }
+}
+
+fn sysfsm(command: &str) -> Command {
+    let mut sysfsm = Command::new(crate::lab::SYSFSM);
+    sysfsm.arg(command);
+    sysfsm
 }
 
 /// The whole procedure.
@@ -171,7 +171,7 @@ fn redis_saves_rewrites_and_shuts_down() {
 fn postgresql_vacuums_checkpoints_reloads_and_restarts() {
     let versions = fs::read_dir("/usr/lib/postgresql").expect("postgresql is installed (make deps)");
     let program = versions.map(|v| v.unwrap().path().join("bin/postgres")).find(|p| p.exists());
-    procedure("postgres", &program.expect("a server of postgresql"), Pace { crowd: 3, alone: 1, silent: 4 });
+    procedure("postgres", &program.expect("a server of postgresql"), Pace { crowd: 5, alone: 1, silent: 10 });
 }
 
 #[test]
