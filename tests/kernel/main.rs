@@ -9,6 +9,7 @@ mod binding;
 // tests/veto needs more of it.
 #[allow(dead_code)]
 mod lab;
+mod learning;
 mod load;
 mod processes;
 mod programs;

@@ -7,25 +7,35 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Watching ends with so many rounds in a row that brought nothing new, and fails after so many at all.
-const SILENT: usize = 3;
-const MOST: usize = 40;
-/// Rounds under enforcement.
-const RUNS: usize = 5;
+/// Watching fails after so many rounds.
+const MOST: usize = 80;
+/// How often the everyday use is traced, every second time with delays that make threads overtake each other.
+const TRACED: usize = 4;
+
+/// How long a server is watched: what only chance brings needs many runs.
+struct Pace {
+    /// Uses at once in a round: that changes the order of calls.
+    crowd: usize,
+    /// Uses one after another.
+    alone: usize,
+    /// Watching ends with so many rounds in a row that brought nothing new.
+    silent: usize,
+}
 
 struct Server {
     lab: Lab,
     name: &'static str,
     program: PathBuf,
+    pace: Pace,
 }
 
 impl Server {
-    fn new(name: &'static str, program: &Path) -> Self {
+    fn new(name: &'static str, program: &Path, pace: Pace) -> Self {
         let lab = Lab::new();
         // Some of them give their rights up.
         fs::set_permissions(lab.path(""), fs::Permissions::from_mode(0o755)).unwrap();
         let program = lab.copy(program, name);
-        Server { lab, name, program }
+        Server { lab, name, program, pace }
     }
 
     /// Uses the server once, `plain` or `rare`; `launcher` goes before every start of it.
@@ -53,44 +63,51 @@ impl Server {
 
     /// The policy of everyday use, learned from logs of strace.
     #[track_caller]
-    fn learn(&self, rounds: usize) -> PathBuf {
+    fn learn(&self) -> PathBuf {
         let logs = self.lab.path("logs");
         fs::create_dir(&logs).unwrap();
         // Where the program gives its rights up strace goes on as root.
         let trace = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/trace.sh");
-        for _ in 0..rounds {
-            self.work("plain", &format!("bash {} {}", trace.display(), logs.display())).unwrap();
+        for round in 0..TRACED {
+            let disturb = if round % 2 == 0 { "" } else { "env DISTURB=delay_exit=500:when=3+7 " };
+            let launcher = format!("{disturb}bash {} {}", trace.display(), logs.display());
+            self.work("plain", &launcher).unwrap();
         }
         let policy = self.lab.path("policy.json");
-        let mut command = Self::sysfsm("extract");
+        let mut command = sysfsm("extract");
         command.arg("--binary").arg(&self.program).arg("-o").arg(&policy);
         command.args(fs::read_dir(logs).unwrap().map(|entry| entry.unwrap().path()));
         self.lab.start(&mut command).end().well("extract");
         policy
     }
 
-    fn sysfsm(command: &str) -> Command {
-        let mut sysfsm = Command::new(crate::lab::SYSFSM);
-        sysfsm.arg(command);
-        sysfsm
+    /// One round.
+    fn round(&self) -> Result<(), String> {
+        std::thread::scope(|scope| {
+            // All are started before the first is waited for.
+            let crowd: Vec<_> = (0..self.pace.crowd).map(|_| scope.spawn(|| self.work("rare", ""))).collect();
+            crowd.into_iter().try_for_each(|one| one.join().unwrap())
+        })?;
+        (0..self.pace.alone).try_for_each(|_| self.work("rare", ""))
     }
 
-    /// Watches one round, and reviews: how many questions there were.
+    /// Watches one round, and reviews: what was asked.
     #[track_caller]
-    fn watch(&self, policy: &Path, seen: &Path) -> usize {
+    fn watch(&self, policy: &Path, seen: &Path) -> Vec<String> {
         let options = ["--log-only", "--learn-to", seen.to_str().unwrap()];
         let enforcement = self.lab.enforce(&[policy], &options);
-        let worked = self.work("rare", "");
+        let worked = self.round();
         let report = enforcement.stop();
         worked.unwrap();
         assert!(report.judged() > 0, "{}: nothing was judged", self.name);
-        let mut review = Self::sysfsm("review");
-        review.arg(seen).arg("--policy").arg(policy).args(["--accept-all", "--json"]);
+        let mut review = sysfsm("review");
+        review.arg(seen).arg("--policy").arg(policy).arg("--accept-all");
         let ended = self.lab.start(&mut review).end();
         // 1 would be a question that cannot be accepted.
         assert_eq!(ended.status.code(), Some(0), "{}: {}", self.name, ended.stderr);
-        let questions = ended.stdout.lines().count();
-        let mut again = Self::sysfsm("review");
+        let questions = ended.stdout.lines().filter_map(|line| line.rsplit_once(": "));
+        let questions = questions.map(|(_, transition)| transition.to_string()).collect();
+        let mut again = sysfsm("review");
         again.arg(seen).arg("--policy").arg(policy).arg("--accept-all");
         let twice = self.lab.start(&mut again).end().well("a second review").stdout;
         assert_eq!(twice, "", "{}: asked twice", self.name);
@@ -101,43 +118,63 @@ impl Server {
     #[track_caller]
     fn live(&self, policy: &Path) {
         let enforcement = self.lab.enforce(&[policy], &[]);
-        let worked = (0..RUNS).try_for_each(|_| self.work("rare", ""));
+        let worked = self.round();
         let report: Report = enforcement.stop();
         report.lawful(self.name);
         worked.unwrap();
     }
 }
 
+fn sysfsm(command: &str) -> Command {
+    let mut sysfsm = Command::new(crate::lab::SYSFSM);
+    sysfsm.arg(command);
+    sysfsm
+}
+
 /// The whole procedure.
 #[track_caller]
-fn procedure(name: &'static str, program: &Path) {
-    let server = Server::new(name, program);
-    let policy = server.learn(2);
+fn procedure(name: &'static str, program: &Path, pace: Pace) {
+    let server = Server::new(name, program, pace);
+    let policy = server.learn();
     let seen = server.lab.path("seen.json");
-    let (mut asked, mut silent) = (Vec::new(), 0);
-    while silent < SILENT {
-        assert!(asked.len() < MOST, "{name}: new questions without end: {asked:?}");
+    let (mut asked, mut late, mut silent) = (Vec::new(), Vec::new(), 0);
+    while silent < server.pace.silent {
+        assert!(asked.len() < MOST, "{name}: new questions without end: {asked:?} {late:?}");
         let questions = server.watch(&policy, &seen);
-        silent = if questions == 0 { silent + 1 } else { 0 };
-        asked.push(questions);
+        silent = if questions.is_empty() { silent + 1 } else { 0 };
+        if !asked.is_empty() {
+            late.extend(questions.iter().cloned());
+        }
+        asked.push(questions.len());
     }
     let total: usize = asked.iter().sum();
-    eprintln!("REVIEW {name}: {total} questions in {} rounds: {asked:?}", asked.len());
+    eprintln!(
+        "REVIEW {name}: {total} questions in {} rounds: {asked:?}, after the first {late:?}",
+        asked.len()
+    );
     assert!(asked[0] > 0, "{name}: the rare paths are not rare: the policy knew them all");
     server.live(&policy);
 }
 
 #[test]
 fn nginx_reloads_reopens_and_ends_gracefully() {
-    procedure("nginx", Path::new("/usr/sbin/nginx"));
+    procedure("nginx", Path::new("/usr/sbin/nginx"), Pace { crowd: 5, alone: 3, silent: 6 });
 }
 
 #[test]
 fn redis_saves_rewrites_and_shuts_down() {
-    procedure("redis-server", Path::new("/usr/bin/redis-server"));
+    // Its threads meet by chance.
+    procedure("redis-server", Path::new("/usr/bin/redis-server"), Pace { crowd: 5, alone: 3, silent: 15 });
+}
+
+#[test]
+fn postgresql_vacuums_checkpoints_reloads_and_restarts() {
+    let versions = fs::read_dir("/usr/lib/postgresql").expect("postgresql is installed (make deps)");
+    let program = versions.map(|v| v.unwrap().path().join("bin/postgres")).find(|p| p.exists());
+    procedure("postgres", &program.expect("a server of postgresql"), Pace { crowd: 5, alone: 1, silent: 10 });
 }
 
 #[test]
 fn sshd_exchanges_new_keys_and_reloads() {
-    procedure("sshd", Path::new("/usr/sbin/sshd"));
+    procedure("sshd", Path::new("/usr/sbin/sshd"), Pace { crowd: 3, alone: 1, silent: 4 });
 }

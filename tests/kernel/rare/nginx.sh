@@ -68,7 +68,8 @@ if [ "$PHASE" = rare ]; then
 	# worker. The page is fetched anew.
 	find cache -type f -delete
 	same "the page after the purge" 200 "$(status "$at/cached/large.txt")"
-	[ -n "$(find cache -type f)" ] || wrong "the page is not cached again"
+	cached() { [ -n "$(find cache -type f)" ]; }
+	await 20 "$pid" cached
 	# Reload: another worker.
 	old=$(worker | head -n 1)
 	kill -HUP "$pid"
