@@ -15,13 +15,13 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo -E env PATH=$$PATH")
 # What the build needs, and what the tests and the demo run, as Debian's packages.
 BUILD_PACKAGES := gcc libc6-dev make pkg-config clang libelf-dev zlib1g-dev linux-libc-dev
 TEST_PACKAGES := strace clang-format binutils coreutils tar gzip xz-utils findutils grep ripgrep perl python3 \
-	sqlite3 nginx-light redis-server redis-tools apache2-utils curl procps util-linux systemd chromium graphviz \
-	openssh-server openssh-client
+	sqlite3 nginx-light redis-server redis-tools apache2-utils curl procps util-linux systemd chromium graphviz
+RARE_PACKAGES := postgresql openssh-server openssh-client
 VM_PACKAGES := qemu-system-x86 busybox-static debian-archive-keyring
 INSTALL := $(SUDO) bash tests/install-packages.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-build build demo test test-vm calibration check policies picture install uninstall clean
+.PHONY: help deps deps-build build demo test test-rare test-vm calibration check policies picture install uninstall clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -42,6 +42,11 @@ demo: build ## trace a program, learn its policy, enforce it, attack it (as root
 test: deps ## run every test: readers, machine, policies, and enforcement on this kernel (as root)
 	$(CARGO) build --release --all-targets
 	$(SUDO) $(CARGO) test --release --no-fail-fast
+
+test-rare: deps ## real servers on rare paths: watch, review, enforce (as root)
+	@$(INSTALL) $(RARE_PACKAGES)
+	$(CARGO) build --release --all-targets
+	$(SUDO) $(CARGO) test --release --no-fail-fast --test rare -- --nocapture --test-threads=1
 
 test-vm: deps ## run the kernel tests on stock kernels, in virtual machines
 	@$(INSTALL) $(VM_PACKAGES)

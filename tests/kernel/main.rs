@@ -14,6 +14,5 @@ mod load;
 mod processes;
 mod programs;
 mod record;
-mod review;
 mod spares;
 mod verifier;

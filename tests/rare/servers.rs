@@ -43,7 +43,7 @@ impl Server {
     fn work(&self, phase: &str, launcher: &str) -> Result<(), String> {
         let dir = self.lab.fresh("work");
         fs::create_dir(&dir).unwrap();
-        let script = format!("tests/kernel/rare/{}.sh", self.name);
+        let script = format!("tests/rare/{}.sh", self.name);
         let mut command = Command::new("bash");
         command
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(script))
