@@ -160,7 +160,9 @@ fn mistakes_are_one_clear_error_with_a_hint() {
         let (status, stdout, stderr) = review(dir.path(), args, "");
         assert_eq!((status, stdout.as_str()), (Some(2), ""), "{stderr}");
         assert!(stderr.starts_with("error: ") && stderr.contains("hint: "), "{stderr}");
-        parts.iter().for_each(|part| assert!(stderr.contains(part), "{part} in {stderr}"));
+        for part in parts {
+            assert!(stderr.contains(part), "{part} in {stderr}");
+        }
     };
     fails(&["--accept", "futex"], &["`futex`", "arrow"]);
     fs::write(dir.path().join("q.json"), POLICY.replace("/bin/p", "/bin/q")).unwrap();
