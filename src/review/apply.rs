@@ -158,7 +158,7 @@ impl<'a> Sheet<'a> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::super::tests::{entry, fragment, key};
     use super::*;

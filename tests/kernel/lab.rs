@@ -150,7 +150,10 @@ impl Lab {
     /// A copy of a program, by the name that it is to have.
     pub fn copy(&self, program: &Path, name: &str) -> PathBuf {
         let to = self.path(name);
-        fs::copy(program, &to).unwrap_or_else(|e| panic!("{}: {e}", program.display()));
+        // Not by this process: a child of another test's, between its fork and its exec, would hold the copy open for
+        // writing, and nobody could run it (ETXTBSY).
+        let copied = Command::new("cp").arg("--").arg(program).arg(&to).status().unwrap();
+        assert!(copied.success(), "{}: {copied}", program.display());
         to
     }
 
