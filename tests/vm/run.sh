@@ -38,7 +38,7 @@ at_once=3
 boot() {
 	local initramfs=$work/$1.cpio
 	cat "$work/guest.cpio" <(cd "$work/$1" && echo groups | busybox cpio -o -H newc) >"$initramfs"
-	timeout 1500 qemu-system-x86_64 -accel tcg,thread=multi -cpu max,-cx16,-erms,-fsrm,-la57 -smp 1 -m 1024 -nodefaults -nographic \
+	timeout 2400 qemu-system-x86_64 -accel tcg,thread=multi -cpu max,-cx16,-erms,-fsrm,-la57 -smp 1 -m 1024 -nodefaults -nographic \
 		-no-reboot -serial stdio -kernel "$2" -initrd "$initramfs" \
 		-append "console=ttyS0 quiet panic=-1 oops=panic $3" </dev/null 2>&1 |
 		stdbuf -o0 tr -d '\r' >"$logs/$1.log" || true
