@@ -14,7 +14,7 @@ target=$1 level=$2 runs=${RUNS:-20}
 workloads=$(realpath "$(dirname "$0")/../../policies/workloads")
 export LIGHT=1
 dir=$(mktemp -d)
-mkdir "$dir"/{bin,policies,plain,under,work}
+mkdir "$dir"/{bin,policies,plain,under,places}
 
 # Calls that a program makes or not, as its timing has it.
 margin='brk clock_nanosleep clone clone3 epoll_wait exit exit_group fork futex getpid gettid madvise mmap mprotect mremap
@@ -39,7 +39,7 @@ for name in $names; do cp -L "${programs[$name]}" "$dir/bin/$name"; done
 # work NAME OUT: does the workload once, what it prints and its exit status into OUT. Every command of its own would
 # cost a tenth of a second.
 work() {
-	local status=0 place=$dir/work/$1
+	local status=0 place=$dir/places/$1
 	case $1 in
 	signals | forks) "$dir/bin/$1" ;;
 	threads) "$dir/bin/$1" 4 <<<work ;;
@@ -49,8 +49,8 @@ work() {
 }
 # before each round
 clean() {
-	rm -rf "$dir/work"
-	mkdir "$dir/work" $(printf "$dir/work/%s " $names)
+	rm -rf "$dir/places"
+	mkdir "$dir/places" $(printf "$dir/places/%s " $names)
 }
 
 # enforce OPTION...: starts it, events into $dir/events
