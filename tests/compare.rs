@@ -2,35 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+#[path = "common/command.rs"]
+mod command;
+
+use command::{fails, sysfsm, text};
 use serde_json::{json, Value};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
-
-fn sysfsm(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sysfsm"))
-        .args(args)
-        .current_dir(dir)
-        .stdin(Stdio::null())
-        .output()
-        .expect("the binary runs")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Exit status 2, nothing on stdout, and an error with a hint that says all of `parts`.
-fn fails(output: &Output, parts: &[&str]) {
-    let stderr = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{stderr}");
-    assert!(output.stdout.is_empty(), "{}", text(&output.stdout));
-    assert!(stderr.starts_with("error: ") && stderr.contains("\nhint: "), "{stderr}");
-    for part in parts {
-        assert!(stderr.contains(part), "{part:?} in {stderr}");
-    }
-}
 
 /// A log of one run that makes these calls.
 fn log(binary: &str, calls: &[&str]) -> String {

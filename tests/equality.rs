@@ -11,8 +11,12 @@
     unsafe_code
 )]
 
+#[path = "common/random.rs"]
+mod random;
+
 use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
 use libbpf_rs::{MapCore as _, MapFlags, ProgramInput};
+use random::Random;
 use std::mem::MaybeUninit;
 use sysfsm::kernel::fill::{fill, resize, StepMaps, Terms};
 use sysfsm::machine::{Context, Count, Depth, Frames, Judge, Machine, Reaction, Reason, State, Verdict};
@@ -33,27 +37,6 @@ const NESTERS: u32 = 6;
 const BATCH: usize = 1024;
 const BATCHES: usize = 24;
 const ROUNDS: u64 = 8;
-
-/// splitmix64: small, and the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        usize::try_from(self.next() % n as u64).unwrap()
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())]
-    }
-}
 
 /// Calls that events draw from: ordinary ones, those that the semantics know, numbers without a column.
 const CALLS: [u32; 16] = [

@@ -2,6 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+// Not all of it is needed here.
+#[allow(dead_code)]
+#[path = "common/command.rs"]
+mod command;
+
+use command::text;
 use serde_json::{json, Value};
 use std::fs;
 use std::io::Write as _;
@@ -44,10 +50,6 @@ fn sysfsm(dir: &Path, args: &[&str], input: &str) -> Output {
     // A command that does not read its stdin may have ended.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A folder with both logs and a policy of the first.

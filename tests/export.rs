@@ -2,12 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+// Not all of it is needed here.
+#[allow(dead_code)]
+#[path = "common/command.rs"]
+mod command;
+
+use command::{sysfsm, text};
 use serde_json::{json, Value};
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::{parent_id, ExitStatusExt as _};
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Output, Stdio};
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Stdio};
 use sysfsm::export::{export, Format};
 use sysfsm::policy::{load, parse, Policy};
 use tempfile::TempDir;
@@ -159,19 +165,6 @@ fn the_kernel_lets_by_what_the_policy_has_and_nothing_else() {
     assert_eq!(child("kill", "socket").signal(), Some(libc::SIGSYS));
     assert_eq!(child("deny", "socket").code(), Some(10 + libc::EPERM));
     assert_eq!(child("log", "socket").code(), Some(0));
-}
-
-fn sysfsm(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sysfsm"))
-        .args(args)
-        .current_dir(dir)
-        .stdin(Stdio::null())
-        .output()
-        .expect("the binary runs")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[test]

@@ -2,26 +2,22 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+// Not all of it is needed here.
+#[allow(dead_code)]
+#[path = "common/command.rs"]
+mod command;
+
+use command::{sysfsm, text};
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 /// A policy with a handler, under a name with everything that a string may stumble over.
 const HOSTILE: &str = r#"{"sysfsm": 1, "binary": "/opt/a\"b\\n&lt;<script>\n\\", "transitions": {
     "execve": {"brk": {"calls": 7, "runs": 2}}, "brk": {"exit_group": {"calls": 2, "runs": 2}},
     "@SIGUSR1": {"write": {"calls": 1, "runs": 1}}}}"#;
-
-fn show(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sysfsm"))
-        .arg("show")
-        .args(args)
-        .current_dir(dir)
-        .stdin(Stdio::null())
-        .output()
-        .expect("the binary runs")
-}
 
 fn folder() -> TempDir {
     let dir = TempDir::new().unwrap();
@@ -34,10 +30,6 @@ fn folder() -> TempDir {
     dir
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
 #[test]
 fn every_format_begins_and_ends_as_its_files_do_and_is_the_same_twice() {
     let dir = folder();
@@ -48,20 +40,24 @@ fn every_format_begins_and_ends_as_its_files_do_and_is_the_same_twice() {
         ("svg", "<svg xmlns=", "</svg>\n"),
         ("html", "<!DOCTYPE html>\n", "</html>\n"),
     ] {
-        let output = show(dir.path(), &["--format", format, "redis.json"]);
+        let output = sysfsm(dir.path(), &["show", "--format", format, "redis.json"]);
         // Beside data goes how complete the policy is.
         let said = text(&output.stderr).replace(|c: char| format == "json" && c != '\n', "");
         assert_eq!((output.status.code(), said.trim_end()), (Some(0), ""), "{format}");
         let stdout = text(&output.stdout);
         assert!(stdout.starts_with(begins) && stdout.ends_with(ends), "{format}: {stdout:.99}");
-        assert_eq!(stdout, text(&show(dir.path(), &["--format", format, "redis.json"]).stdout), "{format}");
+        assert_eq!(
+            stdout,
+            text(&sysfsm(dir.path(), &["show", "--format", format, "redis.json"]).stdout),
+            "{format}"
+        );
     }
 }
 
 #[test]
 fn a_picture_is_of_one_policy() {
     let dir = folder();
-    let output = show(dir.path(), &["--format", "svg", "redis.json", "hostile.json"]);
+    let output = sysfsm(dir.path(), &["show", "--format", "svg", "redis.json", "hostile.json"]);
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2));
     assert!(output.stdout.is_empty());
@@ -70,7 +66,7 @@ fn a_picture_is_of_one_policy() {
         "{stderr}"
     );
     for format in ["text", "json", "dot", "html"] {
-        let output = show(dir.path(), &["--format", format, "redis.json", "hostile.json"]);
+        let output = sysfsm(dir.path(), &["show", "--format", format, "redis.json", "hostile.json"]);
         assert_eq!(output.status.code(), Some(0), "{format}");
     }
 }
@@ -78,7 +74,7 @@ fn a_picture_is_of_one_policy() {
 #[test]
 fn graphviz_reads_the_graphs_and_shows_the_names_as_they_are() {
     let dir = folder();
-    let graphs = show(dir.path(), &["--format", "dot", "redis.json", "hostile.json"]);
+    let graphs = sysfsm(dir.path(), &["show", "--format", "dot", "redis.json", "hostile.json"]);
     let mut graphviz = Command::new("dot")
         .arg("-Tplain")
         .stdin(Stdio::piped())
@@ -97,7 +93,7 @@ fn graphviz_reads_the_graphs_and_shows_the_names_as_they_are() {
     let transitions: usize = rows.values().map(|row| row.as_object().unwrap().len()).sum();
     assert_eq!(edges, transitions + 3);
 
-    let hostile = show(dir.path(), &["--format", "dot", "hostile.json"]);
+    let hostile = sysfsm(dir.path(), &["show", "--format", "dot", "hostile.json"]);
     fs::write(dir.path().join("hostile.dot"), hostile.stdout).unwrap();
     let output = Command::new("dot").args(["-Tsvg", "hostile.dot"]).current_dir(dir.path()).output().unwrap();
     let drawn = text(&output.stdout);

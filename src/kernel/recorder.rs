@@ -121,7 +121,8 @@ impl Recorder {
             }
         };
 
-        let mut skel = load(target, options, &identities)?;
+        let preemptible = tracepoints_are_preemptible();
+        let mut skel = load(target, options, &identities, preemptible)?;
         bind::fill(
             &IdentityMaps {
                 binaries: &skel.maps.binaries,
@@ -141,7 +142,7 @@ impl Recorder {
                 data.parent_of_root = inodes.process()?;
             }
         }
-        let hooks = Hooks::attach(&tracepoints!(skel), tracepoints_are_preemptible())?;
+        let hooks = Hooks::attach(&tracepoints!(skel), preemptible)?;
         let recorder = Recorder { skel, hooks, names, depth: options.depth };
         recorder.adopt(target, &identities, &processes, &mut inodes)?;
         Ok(recorder)
@@ -316,11 +317,11 @@ fn load(
     target: &Target,
     options: RecordOptions,
     identities: &Identities,
+    preemptible: bool,
 ) -> Result<RecordSkel<'static>, KernelError> {
     /// A meeting has more than 8 KiB: about 480 may wait to be read.
     const RING_BYTES: u32 = 4 << 20;
     let refused = |cause| KernelError::Load { cause, log: log::take() };
-    let preemptible = tracepoints_are_preemptible();
     // The skeleton borrows its object; there is one a process, so that leaking it costs nothing.
     let object = Box::leak(Box::new(MaybeUninit::uninit()));
     let mut open = RecordSkelBuilder::default().open(object).map_err(refused)?;

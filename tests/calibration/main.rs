@@ -4,8 +4,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout)]
 
+// Not all of it is needed here.
 mod dice;
 mod programs;
+#[allow(dead_code)]
+#[path = "../common/random.rs"]
+mod random;
 mod runs;
 mod trial;
 
