@@ -4,13 +4,13 @@ use super::child::Child;
 use super::learn::Collector;
 use super::report::{self, counted};
 use super::signals::Signals;
+use super::sink::Sink;
 use super::time::stamp;
 use super::violation::Violation;
 use super::Failure;
 use crate::kernel::{self, Enforcer, Level, Options, Totals};
 use crate::policy::{self, Policy};
 use serde_json::json;
-use std::io::{self, BufWriter, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -39,6 +39,9 @@ pub(super) struct Args {
     /// Print events as JSON, one a line
     #[arg(long)]
     json: bool,
+    /// Append events to FILE too, as JSON, one a line, where `sysfsm explain ID --events FILE` finds them
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
     /// Run CMD, and end with it and its exit status
     #[arg(last = true, value_name = "CMD")]
     command: Vec<String>,
@@ -59,9 +62,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         ..Options::default()
     };
     let mut collector = args.learn_to.as_ref().map(|f| Collector::start(f.clone(), &policies)).transpose()?;
+    let file = args.events.as_deref().map(Sink::append).transpose()?;
     let mut enforcer = Enforcer::start(&policies, options)?;
-    let mut printer =
-        Printer { json: args.json, policies: &policies, out: BufWriter::new(io::stdout()), closed: false };
+    let mut printer = Printer { json: args.json, policies: &policies, out: Sink::stdout(), file };
     printer.start(&enforcer, args.log_only)?;
 
     // The programs are attached: CMD's exec is seen, and its first call is judged.
@@ -103,10 +106,9 @@ fn took(mut violation: kernel::Violation, printer: &mut Printer<'_>, collector: 
 struct Printer<'a> {
     json: bool,
     policies: &'a [Policy],
-    /// Flushed after every look at what there is: a line at a time could not keep up with a storm.
-    out: BufWriter<io::Stdout>,
-    /// Nobody reads our events any more. Protection goes on.
-    closed: bool,
+    out: Sink,
+    /// Of `--events`.
+    file: Option<Sink>,
 }
 
 impl Printer<'_> {
@@ -115,7 +117,7 @@ impl Printer<'_> {
         let totals = enforcer.totals()?;
         let level = enforcer.level();
         let (hooks, functions) = enforcer.chokes();
-        if self.json {
+        if self.structured() {
             let event = json!({
                 "event": "start",
                 "time": stamp(SystemTime::now()),
@@ -129,8 +131,9 @@ impl Printer<'_> {
                 "transitions": transitions,
                 "adopted": totals.adopted,
             });
-            self.line(&event.to_string());
-        } else {
+            self.event(&event.to_string());
+        }
+        if !self.json {
             let what = match (log_only, level) {
                 (true, _) => "watching (log only)".into(),
                 (false, Level::Kill) => format!("enforcing at level {level}"),
@@ -169,8 +172,13 @@ impl Printer<'_> {
         violation.args = Some(found.args.iter().map(|a| format!("{a:#x}")).collect());
         violation.ip = Some(format!("{:#x}", found.ip));
         violation.kill_failed = found.kill_failed;
+        let mut id = String::new();
+        if self.structured() {
+            // Without a file of events nobody could look it up.
+            id = format!(" [{}]", violation.identify());
+            self.event(&violation.to_json());
+        }
         if self.json {
-            self.line(&violation.to_json());
             return;
         }
         let done = match (violation.action, found.kill_failed) {
@@ -179,8 +187,8 @@ impl Printer<'_> {
             ("deny", _) => "denied",
             _ => "logged",
         };
-        self.line(&format!(
-            "{} {} pid {} tid {} ({}): {}: {done}",
+        self.out.line(&format!(
+            "{} {} pid {} tid {} ({}): {}: {done}{id}",
             stamp(found.time),
             policy.binary,
             found.pid,
@@ -191,7 +199,7 @@ impl Printer<'_> {
     }
 
     fn stop(&mut self, totals: &Totals) {
-        if self.json {
+        if self.structured() {
             let event = json!({
                 "event": "stop",
                 "time": stamp(SystemTime::now()),
@@ -210,7 +218,9 @@ impl Printer<'_> {
                 "missed": totals.missed,
                 "adopted": totals.adopted,
             });
-            self.line(&event.to_string());
+            self.event(&event.to_string());
+        }
+        if self.json {
             return;
         }
         let denials = match totals.denials {
@@ -237,25 +247,23 @@ impl Printer<'_> {
         }
     }
 
-    fn line(&mut self, text: &str) {
-        if !self.closed {
-            let outcome = writeln!(self.out, "{text}");
-            self.check(outcome);
+    /// Whether anybody reads events as JSON.
+    fn structured(&self) -> bool {
+        self.json || self.file.is_some()
+    }
+
+    /// An event as JSON, to whoever reads it so.
+    fn event(&mut self, event: &str) {
+        if self.json {
+            self.out.line(event);
+        }
+        if let Some(file) = &mut self.file {
+            file.line(event);
         }
     }
 
     fn flush(&mut self) {
-        if !self.closed {
-            let outcome = self.out.flush();
-            self.check(outcome);
-        }
-    }
-
-    fn check(&mut self, outcome: io::Result<()>) {
-        if let Err(e) = outcome {
-            self.closed = true;
-            report::warn("stdout is closed: events are not printed any more, enforcement goes on", "");
-            tracing::debug!("{e}");
-        }
+        self.out.flush();
+        self.file.iter_mut().for_each(Sink::flush);
     }
 }

@@ -14,13 +14,17 @@ use std::process::ExitCode;
 
 /// What `explain` is given.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example:\n  sysfsm check --json --policy p.json trace | sysfsm explain --policy p.json"
-)]
+#[command(after_help = "Examples:\n  \
+    sysfsm check --json --policy p.json trace | sysfsm explain --policy p.json\n  \
+    sysfsm explain 5e0d6cc1f6ab --events events.jsonl --policy p.json")]
 pub(super) struct Args {
-    /// A violation, as `enforce --json` and `check --json` print it; a file of such lines; or `-`
-    #[arg(value_name = "VIOLATION|FILE", default_value = "-")]
+    /// A violation, as `enforce --json` and `check --json` print it; a file of such lines; or `-`. With --events the id
+    /// of one
+    #[arg(value_name = "VIOLATION|FILE|ID", default_value = "-")]
     violation: String,
+    /// Where the violation with that id is: what `enforce --events` has written, or such lines (`-`: stdin)
+    #[arg(long, value_name = "FILE", requires = "violation")]
+    events: Option<String>,
     /// The policy that it is a violation of, or a directory of policies; may be given several times
     #[arg(short, long = "policy", value_name = "FILE|DIR", required = true)]
     policies: Vec<PathBuf>,
@@ -33,7 +37,11 @@ pub(super) struct Args {
 const LISTED: usize = 10;
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    if args.violation == "-" && args.policies.iter().any(|p| p == Path::new("-")) {
+    let (from, id) = match &args.events {
+        Some(events) => (events, Some(args.violation.as_str())),
+        None => (&args.violation, None),
+    };
+    if from == "-" && args.policies.iter().any(|p| p == Path::new("-")) {
         return Err(Failure::new("both the violations and the policy are `-`", "give one of them as a file"));
     }
     let loaded = policy::load(&args.policies)?;
@@ -42,7 +50,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
             super::show::warn_of(&loaded.policy);
         }
     }
-    let (name, lines) = open(&args.violation)?;
+    let (name, lines) = open(from)?;
     let mut explained = 0_u64;
     for (index, line) in lines.lines().enumerate() {
         let place = if name == ARGUMENT { name.clone() } else { format!("{name}:{}", index + 1) };
@@ -58,6 +66,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
             }
             Err(e) => return Err(no_violation(&place, &e)),
         };
+        if id.is_some() && violation.id.as_deref() != id {
+            continue;
+        }
         let of = policy_of(&loaded, &violation, &place)?;
         let explanation = explain(&violation, &of.policy).map_err(|e| {
             Failure::new(
@@ -73,11 +84,20 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         }
         explained += 1;
     }
-    if explained == 0 {
-        return Err(Failure::new(
-            format!("no violation in `{name}`"),
-            "give what `enforce --json` or `check --json` printed",
-        ));
+    match id {
+        _ if explained > 0 => {}
+        Some(id) => {
+            return Err(Failure::new(
+                format!("no violation with the id `{id}` in `{name}`"),
+                "give the file that `enforce --events FILE` wrote then",
+            ))
+        }
+        None => {
+            return Err(Failure::new(
+                format!("no violation in `{name}`"),
+                "give what `enforce --json` or `check --json` printed",
+            ))
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -33,6 +33,8 @@ mod show;
 #[cfg(feature = "kernel")]
 mod signals;
 #[cfg(feature = "kernel")]
+mod sink;
+#[cfg(feature = "kernel")]
 mod time;
 mod violation;
 

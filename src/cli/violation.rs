@@ -3,11 +3,16 @@
 use crate::machine::{Context, Reason};
 use crate::policy::Action;
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
 
 /// The JSON object of DESIGN, section 4. What a source does not know is left out.
 #[derive(Debug, Serialize)]
 pub(super) struct Violation<'a> {
     pub event: &'static str,
+    /// By which `explain` finds it again: the hash of all the rest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
     pub reason: &'static str,
@@ -50,6 +55,7 @@ impl<'a> Violation<'a> {
     ) -> Self {
         Violation {
             event: "violation",
+            id: None,
             time: None,
             reason: reason.as_str(),
             action: action.as_str(),
@@ -67,6 +73,17 @@ impl<'a> Violation<'a> {
             file: None,
             line: None,
         }
+    }
+
+    /// Gives it its id, when nothing else of it changes any more.
+    pub(super) fn identify(&mut self) -> &str {
+        const BYTES: usize = 6;
+        self.id = None;
+        let digest = Sha256::digest(self.to_json());
+        self.id.insert(digest.iter().take(BYTES).fold(String::new(), |mut id, byte| {
+            let _ = write!(id, "{byte:02x}");
+            id
+        }))
     }
 
     pub(super) fn to_json(&self) -> String {

@@ -7,6 +7,8 @@ use serde_json::Value;
 /// What is asked of a violation. Keys that are not known are left alone: they are others' to read.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Violation {
+    /// By which it is found among others.
+    pub id: Option<String>,
     /// `transition`, `abi` or `sigreturn`.
     pub reason: String,
     /// What was done: `kill`, `deny` or `log`.
