@@ -26,6 +26,17 @@ pub(super) fn line(policy: &Policy) -> String {
     }
 }
 
+/// The same of several policies in a few words: of the one that the next run most likely shows something new of.
+#[cfg(feature = "kernel")]
+pub(super) fn glance(policies: &[Policy]) -> String {
+    let novelty = |policy: &Policy| Coverage::of(&policy.machine, policy.runs).novelty.ok();
+    let chances = policies.iter().filter_map(novelty).map(|chance| chance.estimate);
+    match chances.max_by(f64::total_cmp) {
+        Some(chance) => format!("the next run shows something new with probability {chance:.2}"),
+        None => "how complete it is cannot be told yet".into(),
+    }
+}
+
 /// The same as JSON; `new` is null where it cannot be told, and `untold` says why.
 pub(super) fn json(policy: &Policy) -> Value {
     let coverage = Coverage::of(&policy.machine, policy.runs);

@@ -34,18 +34,22 @@ impl PolicyOutput {
         let binaries: Vec<&str> = learned.iter().map(|l| &*l.binary).collect();
         let files = output::policy_files(&binaries, &self.to)?;
         let mut written = Vec::new();
-        for (learned, file) in learned.into_iter().zip(files) {
-            let policy = Policy {
-                binary: learned.binary.to_string(),
-                action: Action::default(),
-                children: Children::default(),
-                runs: learned.runs,
-                machine: learned.machine,
-            };
+        for (policy, file) in learned.into_iter().map(policy).zip(files) {
             output::write(&file, &policy.to_json())?;
             written.push(Written { policy, file });
         }
         Ok(written)
+    }
+}
+
+/// The policy that was learned, its other settings the defaults.
+pub(super) fn policy(learned: Learned) -> Policy {
+    Policy {
+        binary: learned.binary.to_string(),
+        action: Action::default(),
+        children: Children::default(),
+        runs: learned.runs,
+        machine: learned.machine,
     }
 }
 

@@ -1,13 +1,14 @@
 //! `sysfsm record`: the kernel collects transitions, and they become policies.
 
 use super::child::Child;
-use super::learned::{PolicyOutput, Written};
+use super::learned::{self, PolicyOutput, Written};
 use super::report::{self, counted};
 use super::signals::Signals;
 use super::time::{parse_length, rough, stamp};
-use super::{show, Failure};
+use super::{coverage, show, Failure};
 use crate::kernel::{RecordOptions, RecordTotals, Recorder, Target};
 use crate::machine::Depth;
+use crate::policy::Policy;
 use serde_json::{json, Value};
 use std::collections::BTreeSet;
 use std::fs;
@@ -73,7 +74,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut status = None;
     let begun = Instant::now();
     let (mut second, mut written) = (begun, begun);
-    let live = io::stderr().is_terminal() && !args.json;
+    let mut live = (io::stderr().is_terminal() && !args.json).then(LiveLine::default);
     loop {
         recorder.poll(WAIT.min(args.every))?;
         if let Some(child) = &mut child {
@@ -93,8 +94,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         if second.elapsed() >= SECOND {
             second = Instant::now();
             recorder.tidy()?;
-            if live {
-                eprint!("\r\x1b[K{}", progress(&recorder.totals()?));
+            if let Some(live) = &mut live {
+                live.show(&recorder)?;
             }
         }
         // Whoever sends a signal may lose patience.
@@ -105,7 +106,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     }
     recorder.detach();
     while recorder.poll(Duration::ZERO)? > 0 {}
-    if live {
+    if live.is_some() {
         eprint!("\r\x1b[K");
     }
     let found = writer.write(&recorder);
@@ -245,10 +246,32 @@ fn start(args: &Args, recorder: &Recorder) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The live line.
-fn progress(totals: &RecordTotals) -> String {
-    let quiet = totals.quiet.map_or(String::new(), |q| format!(", the last new one {} ago", rough(q)));
-    format!("{}, {}{quiet}", counted(totals.calls, "call"), counted(totals.transitions, "transition"))
+/// The line on a terminal that is written over once a second.
+#[derive(Default)]
+struct LiveLine {
+    coverage: String,
+    /// Runs and transitions that it is of.
+    of: Option<(u64, u64)>,
+    seconds: u32,
+}
+
+impl LiveLine {
+    fn show(&mut self, recorder: &Recorder) -> Result<(), Failure> {
+        // All tables have to be read for it.
+        const EVERY: u32 = 5;
+        let totals = recorder.totals()?;
+        let of = Some((totals.runs, totals.transitions));
+        if self.seconds % EVERY == 0 && self.of != of {
+            self.of = of;
+            let policies: Vec<Policy> = recorder.learned()?.into_iter().map(learned::policy).collect();
+            self.coverage = coverage::glance(&policies);
+        }
+        self.seconds += 1;
+        let quiet = totals.quiet.map_or(String::new(), |q| format!(", the last new one {} ago", rough(q)));
+        let (calls, transitions) = (counted(totals.calls, "call"), counted(totals.transitions, "transition"));
+        eprint!("\r\x1b[K{calls}, {transitions}{quiet}; {}", self.coverage);
+        Ok(())
+    }
 }
 
 fn stop(args: &Args, recorder: &Recorder, totals: &RecordTotals, written: &[Written]) {

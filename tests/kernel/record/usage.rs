@@ -71,6 +71,29 @@ fn a_full_table_is_an_error_and_the_file_is_written() {
 }
 
 #[test]
+fn on_a_terminal_a_line_tells_how_far_it_is() {
+    let lab = Lab::new();
+    let shell = lab.copy(Path::new("/bin/dash"), "shell").display().to_string();
+    // Each of the shells in the loop is a run.
+    let work = format!("for i in 1 2 3; do {shell} -c :; done; sleep 3");
+    let recording = ["record", "-o", "policy.json", "--binary", &shell, "--", "sh", "-c", &work];
+    let on_terminal = {
+        let command: Vec<String> =
+            [SYSFSM].iter().chain(&recording).map(|word| format!("'{word}'")).collect();
+        lab.start(Command::new("script").args(["-qec", &command.join(" "), "/dev/null"])).end().well("record")
+    };
+    let lines: Vec<&str> = on_terminal.stdout.split("\r\x1b[K").collect();
+    for part in
+        [" calls, ", " transitions, ", "the last new one 1 s ago", "shows something new with probability 0."]
+    {
+        let told = lines.iter().any(|line| line.contains(" ago; ") && line.contains(part));
+        assert!(told, "{part:?} in {lines:?}");
+    }
+    let ended = lab.start(Command::new(SYSFSM).args(recording)).end().well("record");
+    assert!(!ended.stderr.contains(" ago; ") && !ended.stderr.contains('\r'), "{}", ended.stderr);
+}
+
+#[test]
 fn a_stream_of_policies_is_one_at_the_end() {
     let lab = Lab::new();
     let ended = record(&lab, &["--every", "50ms", "-o", "-", "--", "/bin/sleep", "0.4"]).well("record");
