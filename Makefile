@@ -21,7 +21,7 @@ VM_PACKAGES := qemu-system-x86 busybox-static debian-archive-keyring
 INSTALL := $(SUDO) bash tests/install-packages.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-build build demo test test-rare test-vm calibration check policies picture install uninstall clean
+.PHONY: help deps deps-build build demo test test-storm test-rare test-vm calibration check policies picture install uninstall clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -42,6 +42,10 @@ demo: build ## trace a program, learn its policy, enforce it, attack it (as root
 test: deps ## run every test: readers, machine, policies, and enforcement on this kernel (as root)
 	$(CARGO) build --release --all-targets
 	$(SUDO) $(CARGO) test --release --no-fail-fast
+
+test-storm: deps ## record two million calls a second for a minute, and look for what is lost (as root, on a quiet machine)
+	$(CARGO) build --release --all-targets
+	$(SUDO) $(CARGO) test --release --test kernel -- --ignored --nocapture a_minute
 
 test-rare: deps ## real servers on rare paths: watch, review, enforce (as root)
 	@$(INSTALL) $(RARE_PACKAGES)
