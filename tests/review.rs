@@ -75,7 +75,7 @@ fn accept_all_widens_the_policy_in_place_and_leaves_the_rest_of_it() {
     // Nothing is asked twice, and nothing added twice.
     let (status, stdout, stderr) = review(dir.path(), &[], "");
     assert_eq!((status, stdout.as_str()), (Some(0), ""));
-    assert!(!stderr.contains("[a/c"), "{stderr}");
+    assert!(!stderr.contains("[a/w/c"), "{stderr}");
     assert_eq!(policy(dir.path()), wider);
 }
 
@@ -104,6 +104,28 @@ fn patterns_accept_and_reject_and_what_is_rejected_stays_so() {
     assert_eq!((&summary["accepted"], &summary["left"]), (&json!(2), &json!(0)));
     let (_, _, stderr) = review(dir.path(), &["--reject", "nothing → nothing"], "");
     assert!(stderr.contains("`nothing → nothing`") && stderr.contains("hint: "), "{stderr}");
+}
+
+#[test]
+fn a_call_from_anywhere_is_not_asked_about_again() {
+    let dir = three();
+    let (status, stdout, stderr) =
+        review(dir.path(), &["--accept-all", "--accept-anywhere", "read → write"], "");
+    assert_eq!(status, Some(0), "{stderr}");
+    assert_eq!(stdout, "accepted: /bin/p: brk → read\nanywhere: /bin/p: read → write\n");
+    assert!(stderr.contains("2 questions: 2 accepted"), "{stderr}");
+    let wider = policy(dir.path());
+    let writes = |context: &str| wider["transitions"][context]["write"].clone();
+    assert_eq!(writes("brk"), json!({"calls": 2, "runs": 1}));
+    assert_eq!(writes("execve"), json!({"calls": 0, "runs": 0}));
+    // It is seen where the policy did not know it.
+    let mut seen: Value = serde_json::from_slice(&fs::read(dir.path().join("seen.json")).unwrap()).unwrap();
+    let violations = seen["policies"][0]["violations"].as_array_mut().unwrap();
+    violations.push(violation(&["mmap"], "write", "transition"));
+    fs::write(dir.path().join("seen.json"), seen.to_string()).unwrap();
+    let (status, stdout, _) = review(dir.path(), &[], "");
+    assert_eq!((status, stdout.as_str()), (Some(0), ""));
+    assert_eq!(policy(dir.path())["transitions"]["mmap"]["write"], json!({"calls": 2, "runs": 1}));
 }
 
 #[test]

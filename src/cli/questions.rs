@@ -108,6 +108,7 @@ pub(super) fn ask(
                 "q" | "quit" => return Ok(false),
                 "r" | "reject" => sheet.decide(key, Decision::Rejected),
                 "a" | "accept" if choices.accept => sheet.decide(key, Decision::Accepted),
+                "w" if choices.accept => sheet.decide(key, Decision::Anywhere),
                 "c" if choices.accept => accept_where(sheet, |k, _| k.context == key.context),
                 "m" if choices.module.is_some() => {
                     let module = choices.module.clone();
@@ -152,7 +153,7 @@ impl Choices {
             keys.insert(0, "m");
         }
         if self.accept {
-            keys.splice(0..0, ["a", "c"]);
+            keys.splice(0..0, ["a", "w", "c"]);
         }
         format!("[{}]", keys.join("/"))
     }
@@ -161,6 +162,7 @@ impl Choices {
         let mut text = String::new();
         if self.accept {
             let _ = writeln!(text, "  a  accept: the policy is to allow it");
+            let _ = writeln!(text, "  w  accept `{}` from anywhere: when it comes is chance", key.symbol);
             let _ = writeln!(text, "  c  accept everything from this context, `{}`", key.context);
         }
         if let Some(module) = &self.module {
@@ -219,6 +221,10 @@ mod tests {
         };
         assert_eq!(answered("r\na\nq\n").0.len(), 2);
         assert_eq!(answered("s\nc\nq\n").0, accepted(&["brk → mmap", "brk → write"]));
+        let everywhere = ("brk → write".to_string(), Decision::Anywhere);
+        let (decided, end, _) = answered("s\nw\ns\ns\n");
+        assert_eq!(decided, [everywhere]);
+        assert!(end, "`read → write` is not asked any more");
         let (decided, end, _) = answered("s\nm\ns\ns\n");
         assert_eq!(decided, accepted(&["brk → write", "read → write"]));
         assert!(end);

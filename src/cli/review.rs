@@ -3,7 +3,7 @@
 use super::report::{self, counted};
 use super::{fragment, output, questions, Failure};
 use crate::policy::{self, Loaded};
-use crate::review::{to_value, Decision, Fragment, Glob, Key, Sheet};
+use crate::review::{to_value, Decision, Fragment, Glob, Sheet};
 use serde_json::json;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
     /// Print what was seen and what was decided, and decide nothing
-    #[arg(long, conflicts_with_all = ["accept_all", "accept", "reject", "output"])]
+    #[arg(long, conflicts_with_all = ["accept_all", "accept", "accept_anywhere", "reject", "output"])]
     list: bool,
     /// Accept everything that is not rejected
     #[arg(long)]
@@ -37,6 +37,10 @@ pub(super) struct Args {
     /// Accept what matches; may be given several times
     #[arg(long, value_name = "PATTERN")]
     accept: Vec<Glob>,
+    /// Accept the calls of what matches from anywhere in the program, now and when they are seen elsewhere later; may be
+    /// given several times
+    #[arg(long, value_name = "PATTERN")]
+    accept_anywhere: Vec<Glob>,
     /// Reject what matches, whatever else accepts it; may be given several times
     #[arg(long, value_name = "PATTERN")]
     reject: Vec<Glob>,
@@ -46,6 +50,16 @@ pub(super) struct Args {
     /// Print decisions as JSON, one a line
     #[arg(long)]
     json: bool,
+}
+
+impl Args {
+    /// The patterns, each with what it decides: a later one has the last word.
+    fn patterns(&self) -> impl Iterator<Item = (Decision, &Glob)> {
+        let accepted = self.accept.iter().map(|pattern| (Decision::Accepted, pattern));
+        let anywhere = self.accept_anywhere.iter().map(|pattern| (Decision::Anywhere, pattern));
+        let rejected = self.reject.iter().map(|pattern| (Decision::Rejected, pattern));
+        accepted.chain(anywhere).chain(rejected)
+    }
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
@@ -67,7 +81,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         for (loaded, sheet) in &sheets {
             list(&loaded.policy.binary, sheet, args.json)?;
         }
-    } else if args.accept_all || !args.accept.is_empty() || !args.reject.is_empty() {
+    } else if args.accept_all || args.patterns().next().is_some() {
         by_patterns(&mut sheets, args);
     } else {
         by_asking(&mut sheets)?;
@@ -143,29 +157,24 @@ fn list(binary: &str, sheet: &Sheet<'_>, json: bool) -> Result<(), Failure> {
 }
 
 fn by_patterns(sheets: &mut [(&Loaded, Sheet<'_>)], args: &Args) {
-    let mut used = vec![false; args.accept.len() + args.reject.len()];
-    let mut any = |patterns: &[Glob], from: usize, key: &Key| {
-        let context = key.context.to_string();
-        let mut found = false;
-        for (pattern, used) in patterns.iter().zip(used.iter_mut().skip(from)) {
-            let fits = pattern.matches(&context, &key.symbol);
-            *used |= fits;
-            found |= fits;
-        }
-        found
-    };
+    let mut used = vec![false; args.patterns().count()];
     for (_, sheet) in sheets {
         for key in sheet.questions() {
-            let (accepted, rejected) =
-                (any(&args.accept, 0, &key), any(&args.reject, args.accept.len(), &key));
-            if rejected {
-                sheet.decide(&key, Decision::Rejected);
-            } else if accepted || args.accept_all {
-                sheet.decide(&key, Decision::Accepted);
+            let context = key.context.to_string();
+            let mut decision = args.accept_all.then_some(Decision::Accepted);
+            for ((meaning, pattern), used) in args.patterns().zip(&mut used) {
+                if pattern.matches(&context, &key.symbol) {
+                    *used = true;
+                    decision = Some(meaning);
+                }
+            }
+            // What one before it has decided is not open any more.
+            if let (Some(decision), true) = (decision, sheet.open(&key)) {
+                sheet.decide(&key, decision);
             }
         }
     }
-    for (pattern, _) in args.accept.iter().chain(&args.reject).zip(used).filter(|(_, used)| !used) {
+    for ((_, pattern), _) in args.patterns().zip(used).filter(|(_, used)| !used) {
         report::warn(&format!("nothing that is open matches `{pattern}`"), "see what there is with --list");
     }
 }
@@ -221,7 +230,8 @@ fn tell(sheet: &Sheet<'_>, binary: &str, added: usize, to: &Path, as_json: bool)
         })?;
     }
     let count = |wanted| sheet.decided().iter().filter(|(_, d)| *d == wanted).count() as u64;
-    let (accepted, rejected) = (count(Decision::Accepted), count(Decision::Rejected));
+    let accepted = count(Decision::Accepted) + count(Decision::Anywhere);
+    let rejected = count(Decision::Rejected);
     let left = sheet.questions().len() as u64;
     let file = if to == Path::new("-") { "stdout".into() } else { to.display().to_string() };
     if as_json {

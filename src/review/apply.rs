@@ -4,6 +4,7 @@ use super::{Decision, Entry, Key, Part};
 use crate::machine::{Context, Count, Machine, Reason};
 use crate::policy::Policy;
 use crate::syscall::Symbol;
+use std::collections::BTreeSet;
 
 /// What is known of a violation besides itself, for the one who is asked about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,13 +59,21 @@ impl<'a> Sheet<'a> {
         })
     }
 
+    /// Whether its call was accepted from anywhere, when it was seen somewhere else.
+    fn anywhere(&self, key: &Key) -> bool {
+        self.never(key).is_none()
+            && self.part.entries.iter().any(|(other, entry)| {
+                entry.decision == Some(Decision::Anywhere) && other.symbol == key.symbol
+            })
+    }
+
     /// Whether nothing has been decided about it yet.
     #[must_use]
     pub fn open(&self, key: &Key) -> bool {
         let Some(entry) = self.part.entries.get(key) else { return false };
         match entry.decision {
-            None => !self.known(key),
-            Some(Decision::Accepted) => false,
+            None => !self.known(key) && !self.anywhere(key),
+            Some(Decision::Accepted | Decision::Anywhere) => false,
             Some(Decision::Rejected) => self.again && !self.decided.iter().any(|(decided, _)| decided == key),
         }
     }
@@ -107,7 +116,7 @@ impl<'a> Sheet<'a> {
 
     /// Decides. What no policy can allow is not accepted: false.
     pub fn decide(&mut self, key: &Key, decision: Decision) -> bool {
-        if decision == Decision::Accepted && self.never(key).is_some() {
+        if decision != Decision::Rejected && self.never(key).is_some() {
             return false;
         }
         let Some(entry) = self.part.entries.get_mut(key) else { return false };
@@ -121,11 +130,32 @@ impl<'a> Sheet<'a> {
     #[must_use]
     pub fn apply(&self) -> (Policy, usize) {
         let mut machine: Machine = self.policy.machine.clone();
-        let accepted = self.part.entries.iter().filter(|(_, e)| e.decision == Some(Decision::Accepted));
-        for (key, entry) in accepted {
-            if let (Some((context, symbol)), false) = (self.transition(key), self.known(key)) {
+        let mut anywhere = BTreeSet::new();
+        for (key, entry) in &self.part.entries {
+            let Some((context, symbol)) = self.transition(key) else { continue };
+            match entry.decision {
+                Some(Decision::Rejected) => continue,
+                Some(Decision::Anywhere) => drop(anywhere.insert(symbol)),
+                None if !self.anywhere(key) => continue,
+                None | Some(Decision::Accepted) => {}
+            }
+            if !self.known(key) {
                 // In how many runs is not known: in one at least.
                 machine.insert(context, symbol, Count { calls: entry.count, runs: 1 });
+            }
+        }
+        // Never seen there. What was rejected stays so.
+        let rejected = |context: &Context, symbol: Symbol| {
+            let key = Key { context: *context, symbol: symbol.to_string(), reason: Reason::Transition };
+            self.part.entries.get(&key).is_some_and(|e| e.decision == Some(Decision::Rejected))
+        };
+        let contexts: Vec<Context> = machine.rows().map(|(context, _)| *context).collect();
+        for context in &contexts {
+            for &symbol in &anywhere {
+                let known = machine.row(context).is_some_and(|row| row.contains_key(&symbol));
+                if !known && !rejected(context, symbol) {
+                    machine.insert(*context, symbol, Count { calls: 0, runs: 0 });
+                }
             }
         }
         let added = machine.transitions() - self.policy.machine.transitions();
@@ -192,6 +222,44 @@ mod tests {
         let sheet = Sheet::new(&wider, sheet.part().clone(), false);
         assert_eq!(sheet.apply(), (wider.clone(), 0));
         assert!(sheet.questions().is_empty());
+    }
+
+    #[test]
+    fn what_is_accepted_from_anywhere_may_follow_all_that_the_policy_knows_now_and_later() {
+        let policy = policy();
+        let seen = part(&[("brk", "futex", 1, 7), ("read", "futex", 2, 1), ("mmap", "futex", 2, 1)]);
+        let mut sheet = Sheet::new(&policy, seen, false);
+        assert!(sheet.decide(&key("read", "futex"), Decision::Rejected));
+        assert!(sheet.decide(&key("brk", "futex"), Decision::Anywhere));
+        // One answer was enough.
+        assert!(sheet.questions().is_empty());
+        let (wider, added) = sheet.apply();
+        let counts = |policy: &Policy, context: &str| {
+            let row = policy.machine.row(&context.parse().unwrap()).cloned().unwrap_or_default();
+            row.get(&"futex".parse().unwrap()).copied()
+        };
+        assert_eq!(added, 3);
+        assert_eq!(counts(&wider, "brk"), Some(Count { calls: 7, runs: 1 }));
+        assert_eq!(counts(&wider, "mmap"), Some(Count { calls: 1, runs: 1 }));
+        assert_eq!(counts(&wider, "execve"), Some(Count { calls: 0, runs: 0 }));
+        assert_eq!(counts(&wider, "read"), None, "it was rejected there");
+        // A context that the policy has got meanwhile, and one that nobody has seen yet; after itself it is no transition.
+        let mut later = wider.clone();
+        for context in ["write", "futex"] {
+            later.machine.insert(
+                context.parse().unwrap(),
+                "brk".parse().unwrap(),
+                Count { calls: 1, runs: 1 },
+            );
+        }
+        let mut seen = sheet.part().clone();
+        seen.entries.insert(key("close", "futex"), entry(3, 1));
+        let sheet = Sheet::new(&later, seen, false);
+        assert!(sheet.questions().is_empty());
+        let (wider, added) = sheet.apply();
+        assert_eq!(added, 2);
+        assert!(counts(&wider, "write").is_some() && counts(&wider, "close").is_some());
+        assert_eq!(counts(&wider, "futex"), None);
     }
 
     #[test]

@@ -175,7 +175,7 @@ impl Violation {
         let decision = match self.decision.as_deref() {
             None => None,
             Some(text) => Some(
-                [Decision::Accepted, Decision::Rejected]
+                [Decision::Accepted, Decision::Anywhere, Decision::Rejected]
                     .into_iter()
                     .find(|d| d.as_str() == text)
                     .ok_or_else(|| format!("unknown decision `{text}`"))?,

@@ -76,6 +76,8 @@ pub struct First {
 pub enum Decision {
     /// The policy is to allow it.
     Accepted,
+    /// The policy is to allow the call wherever the program is: when it comes is chance.
+    Anywhere,
     /// It stays a violation.
     Rejected,
 }
@@ -86,6 +88,7 @@ impl Decision {
     pub fn as_str(self) -> &'static str {
         match self {
             Decision::Accepted => "accepted",
+            Decision::Anywhere => "anywhere",
             Decision::Rejected => "rejected",
         }
     }
