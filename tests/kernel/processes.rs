@@ -1,7 +1,7 @@
 //! Threads, children, signals, and the command that `enforce` runs itself.
 
 use crate::lab::{Lab, Report, SYSFSM};
-use serde_json::json;
+use serde_json::{json, Value};
 use std::path::Path;
 use std::process::Command;
 
@@ -68,6 +68,32 @@ fn a_child_that_execs_is_released_or_inherits() {
 }
 
 #[test]
+fn a_violation_on_a_terminal_is_explained_by_its_id() {
+    let lab = Lab::new();
+    let victim = lab.example("victim");
+    let policy = lab.learn(&victim, &[(&[], "work")]);
+    let events = lab.path("events");
+    for _ in 0..2 {
+        let mut command = Command::new(SYSFSM);
+        command.args(["enforce", "--at-most", "kill", "--events"]).arg(&events).arg("--policy").arg(&policy);
+        let mut running = lab.start(command.arg("--").arg(&victim));
+        running.say("attack unknown-call");
+        let line = running.end().stdout;
+        let (_, id) = line.trim_end().trim_end_matches(']').rsplit_once(" [").expect("an id");
+        let mut explain = Command::new(SYSFSM);
+        explain.args(["explain", id, "--events"]).arg(&events).arg("--policy").arg(&policy);
+        let told = lab.start(&mut explain).end().well("explain").stdout;
+        assert!(told.contains("it was killed") && told.contains("syscall_4000"), "{told}");
+        assert_eq!(told.matches("it was killed").count(), 1, "{told}");
+    }
+    // Both runs, each from its start to its stop.
+    let kinds: Vec<Value> =
+        std::fs::read_to_string(&events).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let kinds: Vec<&str> = kinds.iter().filter_map(|event| event["event"].as_str()).collect();
+    assert_eq!(kinds, ["start", "violation", "stop"].repeat(2));
+}
+
+#[test]
 fn enforce_ends_with_its_commands_status() {
     let lab = Lab::new();
     let victim = lab.example("victim");
@@ -79,7 +105,8 @@ fn enforce_ends_with_its_commands_status() {
         ("attack unknown-call", &["--log-only"], 42),
     ] {
         let mut command = Command::new(SYSFSM);
-        command.args(["enforce", "--json", "--policy"]).arg(&policy).args(options).arg("--").arg(&victim);
+        command.args(["enforce", "--json", "--at-most", "kill", "--policy"]).arg(&policy);
+        command.args(options).arg("--").arg(&victim);
         let mut running = lab.start(&mut command);
         running.say(line);
         let ended = running.end();

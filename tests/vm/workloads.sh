@@ -3,7 +3,7 @@
 # under enforcement at the level that the kernel has to reach: no violation, and the output and the exit status of a
 # run without enforcement.
 #
-# The policies are allow-lists (depth 1), learned here: an emulated machine is so slow that the order of calls is
+# The policies are allow-lists (depth 1), recorded here: an emulated machine is so slow that the order of calls is
 # chance, and it is the veto that is on trial, not the automaton.
 #
 # usage: workloads.sh TARGET LEVEL      TARGET is cargo's directory with sysfsm and examples/
@@ -14,7 +14,7 @@ target=$1 level=$2 runs=${RUNS:-20}
 workloads=$(realpath "$(dirname "$0")/../../policies/workloads")
 export LIGHT=1
 dir=$(mktemp -d)
-mkdir "$dir"/{bin,policies,plain,under,places}
+mkdir "$dir"/{bin,recorded,policies,plain,under,places}
 
 # Calls that a program makes or not, as its timing has it.
 margin='brk clock_nanosleep clone clone3 epoll_wait exit exit_group fork futex getpid gettid madvise mmap mprotect mremap
@@ -53,57 +53,44 @@ clean() {
 	mkdir "$dir/places" $(printf "$dir/places/%s " $names)
 }
 
-# enforce OPTION...: starts it, events into $dir/events
-enforce() {
-	: >"$dir/events"
-	"$target/sysfsm" enforce --json "$@" --policy "$dir/policies" >"$dir/events" 2>"$dir/errors" &
-	enforcer=$!
-	until grep -q '"event":"start"' "$dir/events"; do
-		kill -0 $enforcer 2>/dev/null || fail "enforce does not start: $(cat "$dir/errors")"
+# started PID FILE: waits for the start event
+started() {
+	until grep -q '"event":"start"' "$2"; do
+		kill -0 "$1" 2>/dev/null || fail "it does not start:" "$(cat "$dir/errors")"
 		sleep 0.1
 	done
 }
+# stop PID
 stop() {
-	kill $enforcer
-	wait $enforcer || fail "enforce: $(cat "$dir/errors")"
+	kill "$1"
+	wait "$1" || fail "it does not end well:" "$(cat "$dir/errors")"
 }
 total() { grep '"event":"stop"' "$dir/events" | grep -o "\"$1\":[0-9]*" | cut -d: -f2; }
 
-# write NAME SYMBOL...: its policy
-write() {
-	local name=$1 symbols
-	shift
-	symbols=$(printf '"%s",' "$@")
-	printf '{"sysfsm":1,"binary":"%s","depth":1,"transitions":{"":[%s]}}\n' "$dir/bin/$name" "${symbols%,}" \
-		>"$dir/policies/$name.json"
-}
-
 begun=$SECONDS
-clean
-for name in $names; do
-	began=${EPOCHREALTIME/./}
-	work "$name" "$dir/plain/$name"
-	echo "| $name: $(((${EPOCHREALTIME/./} - began) / 1000)) ms without enforcement"
-	grep -qx 'status 0' "$dir/plain/$name" || fail "$name does not work here:" "$(cat "$dir/plain/$name")"
-	printf '%s\n' execve $margin >"$dir/$name.symbols"
-	write "$name" $(sort -u "$dir/$name.symbols")
-done
-
-# Learned until a round has shown nothing new.
-for round in $(seq 20); do
-	enforce --log-only
+"$target/sysfsm" record --json --depth 1 -o "$dir/recorded/" --binary $(printf "$dir/bin/%s " $names) 2>"$dir/errors" &
+recorder=$!
+started $recorder "$dir/errors"
+for place in plain under; do
 	clean
-	for name in $names; do work "$name" "$dir/under/$name"; done
-	stop
-	sed -n 's|.*"policy":"[^"]*/\([^"/]*\)".*"symbol":"\([^"]*\)".*|\1 \2|p' "$dir/events" | sort -u >"$dir/new"
-	[ -s "$dir/new" ] || break
-	while read -r name symbol; do echo "$symbol" >>"$dir/$name.symbols"; done <"$dir/new"
-	for name in $names; do write "$name" $(sort -u "$dir/$name.symbols"); done
+	for name in $names; do
+		began=${EPOCHREALTIME/./}
+		work "$name" "$dir/$place/$name"
+		echo "| $name: $(((${EPOCHREALTIME/./} - began) / 1000)) ms without enforcement"
+		grep -qx 'status 0' "$dir/$place/$name" || fail "$name does not work here:" "$(cat "$dir/$place/$name")"
+	done
 done
-[ ! -s "$dir/new" ] || fail "after $round rounds there is still something new: $(cat "$dir/new")"
-echo "| learned in $round rounds, $((SECONDS - begun)) s"
+stop $recorder
+symbols=$(printf '"%s",' $margin)
+for name in $names; do
+	printf '{"sysfsm":1,"binary":"%s","depth":1,"transitions":{"":[%s]}}\n' "$dir/bin/$name" "${symbols%,}" >"$dir/margin"
+	"$target/sysfsm" merge "$dir/recorded/$name.json" "$dir/margin" -o "$dir/policies/$name.json"
+done
+echo "| recorded, $((SECONDS - begun)) s"
 
-enforce --require "$level"
+"$target/sysfsm" enforce --json --require "$level" --policy "$dir/policies" >"$dir/events" 2>"$dir/errors" &
+enforcer=$!
+started $enforcer "$dir/events"
 different=0
 for run in $(seq "$runs"); do
 	clean
@@ -114,7 +101,7 @@ for run in $(seq "$runs"); do
 		printf '%s\n' "$name, run $run, differs:" "$(diff "$dir/plain/$name" "$dir/under/$name")" >&2
 	done
 done
-stop
+stop $enforcer
 reached=$(grep '"event":"start"' "$dir/events" | grep -o '"level":"[^"]*"')
 echo "| $(wc -w <<<"$names") workloads, $runs runs each, ${reached}: $(total judged) calls judged, $(total violations)" \
 	"violations, $different differences; $((SECONDS - begun)) s"

@@ -27,7 +27,7 @@ fn work() -> io::Result<()> {
     assert_eq!(text, back, "a pipe gives back what it was given");
     fs::metadata("/")?;
     // Large enough that malloc maps it, and unmaps it again.
-    let large = vec![1_u8; 1 << 20];
+    let large = vec![1_u8; 1 << 18];
     assert!(large.iter().all(|&byte| byte == 1), "memory keeps what it was given");
     Ok(())
 }
