@@ -261,7 +261,7 @@ impl LiveLine {
         const EVERY: u32 = 5;
         let totals = recorder.totals()?;
         let of = Some((totals.runs, totals.transitions));
-        if self.seconds % EVERY == 0 && self.of != of {
+        if self.seconds.is_multiple_of(EVERY) && self.of != of {
             self.of = of;
             let policies: Vec<Policy> = recorder.learned()?.into_iter().map(learned::policy).collect();
             self.coverage = coverage::glance(&policies);
