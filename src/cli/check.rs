@@ -67,7 +67,6 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         }
         if failure.is_none() {
             failure = output::line(&if args.json {
-                violation.identify();
                 violation.to_json()
             } else {
                 format!("{}: {}: {}", inputs.place(finding.place), policy.binary, violation.sentence())
