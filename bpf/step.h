@@ -53,14 +53,16 @@ static __always_inline __u32 sysfsm_edge(__u32 state, __u32 nr)
  * of the machine, or lost. If `whole` is set, that is the whole context of a thread whose machine
  * is to learn: then no suffix will do, it is outside.
  */
-static __noinline int sysfsm_resync(struct sysfsm_thread *thread,
-				    const struct sysfsm_policy *policy,
-				    const struct sysfsm_history *seen, __u32 nr, bool whole)
+__noinline int sysfsm_resync(struct sysfsm_thread *thread, const struct sysfsm_policy *policy,
+			     const struct sysfsm_history *seen, __u32 nr, bool whole)
 {
-	struct sysfsm_context key = { .policy = thread->policy };
+	struct sysfsm_context key = {};
 	const __u32 *state;
 	__u32 single;
 
+	if (!thread || !policy || !seen)
+		return 0;
+	key.policy = thread->policy;
 	thread->top.last = nr;
 	thread->top.outside = 0;
 	if (policy->depth <= 1) {
@@ -97,18 +99,26 @@ static __noinline int sysfsm_resync(struct sysfsm_thread *thread,
 	return 0;
 }
 
-/* What the state's own row does not answer. */
-static __noinline int sysfsm_call_slow(struct sysfsm_thread *thread, __u32 nr)
+/*
+ * What the state's own row does not answer. Not static, as sysfsm_resync is not: the verifier takes
+ * a global function by itself, once a program, and not again on each way to it.
+ */
+__noinline int sysfsm_call_slow(struct sysfsm_thread *thread, __u32 nr)
 {
 	const struct sysfsm_history *seen;
 	struct sysfsm_history none = {};
 	const struct sysfsm_policy *policy;
-	__u32 state = thread->top.state;
-	__u32 index = thread->policy;
 	int verdict = SYSFSM_TRANSITION;
+	__u32 state;
+	__u32 index;
 	bool whole;
 	__u32 next;
 
+	/* Never: but it cannot know who calls. */
+	if (!thread)
+		return SYSFSM_TRANSITION;
+	state = thread->top.state;
+	index = thread->policy;
 	if (nr == SYSFSM_NR_RESTART_SYSCALL || nr == SYSFSM_NR_EXIT || nr == SYSFSM_NR_EXIT_GROUP)
 		return SYSFSM_ALLOWED;
 	policy = bpf_map_lookup_elem(&policies, &index);
