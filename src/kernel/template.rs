@@ -1,10 +1,11 @@
 //! Programs that are loaded once more for each place that they are to guard.
 
 use libbpf_rs::libbpf_sys::{
-    bpf_attach_type, bpf_insn, bpf_prog_load, bpf_prog_load_opts, bpf_prog_type, bpf_raw_tracepoint_open,
-    BPF_LSM_MAC, BPF_MODIFY_RETURN, BPF_PROG_TYPE_LSM, BPF_PROG_TYPE_TRACING,
+    bpf_attach_type, bpf_func_info, bpf_insn, bpf_object__btf_fd, bpf_prog_load, bpf_prog_load_opts,
+    bpf_prog_type, bpf_program__func_info, bpf_program__func_info_cnt, bpf_raw_tracepoint_open, BPF_LSM_MAC,
+    BPF_MODIFY_RETURN, BPF_PROG_TYPE_LSM, BPF_PROG_TYPE_TRACING,
 };
-use libbpf_rs::ProgramMut;
+use libbpf_rs::{AsRawLibbpf as _, Object, ProgramMut};
 use std::ffi::CString;
 use std::io;
 use std::mem::size_of;
@@ -28,12 +29,35 @@ impl Place {
     }
 }
 
-/// The instructions of a loaded program, its maps resolved.
-pub(super) struct Template<'a>(&'a [bpf_insn]);
+/// Of a table of functions; `size_of` of eight bytes fits anything.
+#[allow(clippy::cast_possible_truncation)]
+const RECORD: u32 = size_of::<bpf_func_info>() as u32;
+
+/// The instructions of a loaded program, its maps resolved, and where its functions begin: without that the verifier
+/// takes global ones for static.
+pub(super) struct Template<'a> {
+    instructions: &'a [bpf_insn],
+    functions: *const bpf_func_info,
+    functions_count: u32,
+    /// The descriptor of the object's BTF.
+    types: u32,
+}
 
 impl<'a> Template<'a> {
-    pub(super) fn of(program: &ProgramMut<'a>) -> Self {
-        Template(program.insns())
+    /// The template must not outlive the object that the program is of.
+    pub(super) fn of(object: &'a Object, program: &ProgramMut<'a>) -> Self {
+        let pointer = program.as_libbpf_object().as_ptr();
+        // SAFETY: both belong to a loaded object, which is there for as long as 'a.
+        let (functions, count, types) = unsafe {
+            (
+                bpf_program__func_info(pointer),
+                bpf_program__func_info_cnt(pointer),
+                bpf_object__btf_fd(object.as_libbpf_object().as_ptr()),
+            )
+        };
+        // A kernel that took no BTF gets no table either.
+        let (types, functions_count) = u32::try_from(types).map_or((0, 0), |types| (types, count));
+        Template { instructions: program.insns(), functions, functions_count, types }
     }
 
     /// Loads the instructions for a place, and attaches them there. The place is guarded until the link is dropped.
@@ -45,17 +69,21 @@ impl<'a> Template<'a> {
             sz: size_of::<bpf_prog_load_opts>() as u64,
             expected_attach_type: attach,
             attach_btf_id: function,
+            prog_btf_fd: self.types,
+            func_info: self.functions.cast(),
+            func_info_cnt: self.functions_count,
+            func_info_rec_size: RECORD,
             ..Default::default()
         };
-        // SAFETY: the name, the license and the options live until the call returns, and the pointer and the
-        // count are those of one slice.
+        // SAFETY: the name, the license, the options and the object's own table of functions live until the call
+        // returns, and the pointer and the count are those of one slice.
         let program = owned(unsafe {
             bpf_prog_load(
                 kind,
                 name.as_ptr(),
                 c"Dual MIT/GPL".as_ptr(),
-                self.0.as_ptr(),
-                self.0.len() as u64,
+                self.instructions.as_ptr(),
+                self.instructions.len() as u64,
                 &raw mut options,
             )
         })?;

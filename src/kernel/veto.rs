@@ -9,6 +9,7 @@ use super::ways::Ways;
 use super::{KernelError, Level};
 use crate::syscall;
 use crate::table::CALLS;
+use libbpf_rs::skel::Skel as _;
 use std::mem;
 use std::os::fd::OwnedFd;
 
@@ -160,14 +161,14 @@ struct Templates<'a> {
 
 impl<'a> Templates<'a> {
     fn of(skel: &'a EnforceSkel<'_>) -> Self {
-        let programs = &skel.progs;
+        let (object, programs) = (skel.object(), &skel.progs);
         Templates {
-            veto: Template::of(&programs.veto),
-            capability: Template::of(&programs.veto_capability),
-            key: Template::of(&programs.veto_key),
-            task: Template::of(&programs.protect_task),
-            owner: Template::of(&programs.protect_owner),
-            objects: Template::of(&programs.protect_bpf),
+            veto: Template::of(object, &programs.veto),
+            capability: Template::of(object, &programs.veto_capability),
+            key: Template::of(object, &programs.veto_key),
+            task: Template::of(object, &programs.protect_task),
+            owner: Template::of(object, &programs.protect_owner),
+            objects: Template::of(object, &programs.protect_bpf),
         }
     }
 

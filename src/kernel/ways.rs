@@ -6,7 +6,7 @@ use super::probe::{programs, VETO};
 use super::skeleton::{types, ProbeSkelBuilder};
 use super::template::{Place, Template};
 use super::{log, objects, KernelError, Level};
-use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
+use libbpf_rs::skel::{OpenSkel as _, Skel as _, SkelBuilder as _};
 use nix::errno::Errno;
 use nix::sched::sched_getaffinity;
 use nix::unistd::{getpgid, getpid, getsid};
@@ -50,7 +50,7 @@ impl Ways {
             data.prober = inodes.process()?;
         }
         let functions = Functions::read(&["bpf_lsm_task_get", "security_task_get", "__x64_sys_getpgid"])?;
-        let veto = Template::of(&skel.progs.try_veto);
+        let veto = Template::of(skel.object(), &skel.progs.try_veto);
         let mut links = Vec::new();
         let mut attempt = |function: &str, place: fn(u32) -> Place, call: fn() -> Result<(), Errno>| {
             let id = functions.id(function).ok_or_else(|| format!("the kernel has no `{function}`"))?;
