@@ -121,7 +121,8 @@ fn a_command_that_does_not_exist() {
     let prog = dir.path().join("prog").display().to_string();
     let policy = policy(dir.path(), "p.json", &prog, "");
     let output = Command::new(dir.path().join("sysfsm"))
-        .args(["enforce", "--policy"])
+        // It starts soonest.
+        .args(["enforce", "--at-most", "kill", "--policy"])
         .arg(policy)
         .args(["--", "/no/such/program"])
         .output()

@@ -3,8 +3,6 @@
 use crate::machine::{Context, Reason};
 use crate::policy::Action;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
-use std::fmt::Write as _;
 
 /// The JSON object of DESIGN, section 4. What a source does not know is left out.
 #[derive(Debug, Serialize)]
@@ -76,7 +74,10 @@ impl<'a> Violation<'a> {
     }
 
     /// Gives it its id, when nothing else of it changes any more.
+    #[cfg(feature = "kernel")]
     pub(super) fn identify(&mut self) -> &str {
+        use sha2::{Digest as _, Sha256};
+        use std::fmt::Write as _;
         const BYTES: usize = 6;
         self.id = None;
         let digest = Sha256::digest(self.to_json());

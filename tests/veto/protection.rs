@@ -57,7 +57,8 @@ fn without_self_protection_it_can() {
     let lab = Lab::new();
     let saboteur = lab.example("saboteur");
     let policy = anything(&lab, &saboteur);
-    let enforcement = lab.enforce(&[&policy], &["--require", "contain", "--no-self-protect"]);
+    let enforcement =
+        lab.enforce(&[&policy], &["--require", "contain", "--at-most", "contain", "--no-self-protect"]);
     let has = lab.run(&saboteur, &["objects"], "").well("the saboteur").stdout;
     assert!(words(&has).values().all(|&count| count != "0"), "{has}");
     let pid = enforcement.pid().to_string();
@@ -65,7 +66,8 @@ fn without_self_protection_it_can() {
     assert_eq!((words(&tried)["sigstop"], words(&tried)["sigkill"]), ("0", "0"), "{tried}");
     assert!(enforcement.end().killed(), "nothing protects it");
 
-    let enforcement = lab.enforce(&[&policy], &["--require", "contain", "--no-self-protect"]);
+    let enforcement =
+        lab.enforce(&[&policy], &["--require", "contain", "--at-most", "contain", "--no-self-protect"]);
     lab.run(&saboteur, &["input", &enforcement.pid().to_string()], "").well("the saboteur");
     assert!(enforcement.end().killed(), "nothing protects it from a signal of input");
 }
