@@ -68,6 +68,13 @@ int try_kill(void *ctx)
 	return 0;
 }
 
+/* Where no program can be preempted (hold.h). */
+SEC("tracepoint/raw_syscalls/sys_enter")
+int try_classic(void *ctx)
+{
+	return 0;
+}
+
 /* A template, as in veto.h: refuses the prober. */
 SEC("tp_btf/sys_enter")
 long try_veto(void *ctx)

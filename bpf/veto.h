@@ -83,7 +83,7 @@ long veto_capability(void *ctx)
 }
 
 /*
- * Judges the call that a thread is in, if no program at sys_enter was shown it (see `preemptible`):
+ * Judges the call that a thread is in, if no program at sys_enter was shown it:
  * then it is another than the last one judged, or its repetition, which is allowed. LSM programs
  * are never left out (bpf_prog_check_recur, include/linux/bpf_verifier.h).
  */
@@ -106,7 +106,7 @@ static __noinline int sysfsm_catch_up(struct task_struct *task, struct sysfsm_th
 	return sysfsm_judge(task, thread, regs, nr);
 }
 
-static __always_inline long sysfsm_answer(void)
+static __always_inline long sysfsm_answer(bool late)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct sysfsm_thread *thread = sysfsm_thread(task);
@@ -114,21 +114,22 @@ static __always_inline long sysfsm_answer(void)
 	if (!thread || !enforcer)
 		return 0;
 	/* A denial may be that of the call before the one that was missed. */
-	if (preemptible && thread->sentence != SYSFSM_CONDEMNED)
+	if (late && preemptible && thread->sentence != SYSFSM_CONDEMNED)
 		sysfsm_catch_up(task, thread);
 	sysfsm_join(task, thread);
 	return thread->sentence ? sysfsm_refusal(thread) : 0;
 }
 
-/* Whether the current thread is refused what it asks for in its call. */
-static __always_inline long sysfsm_veto(void)
+/* Whether the current thread is refused what it asks for in its call; `late`: which may have to be
+ * judged first. */
+static __always_inline long sysfsm_veto(bool late)
 {
 	long answer;
 
 	/* Programs on functions are left out as those of tracepoints are, programs on hooks never.
 	 */
 	sysfsm_hold();
-	answer = sysfsm_answer();
+	answer = sysfsm_answer(late);
 	sysfsm_let_go();
 	return answer;
 }
@@ -137,7 +138,15 @@ static __always_inline long sysfsm_veto(void)
 SEC("tp_btf/sys_enter")
 long veto(void *ctx)
 {
-	return sysfsm_veto();
+	return sysfsm_veto(false);
+}
+
+/* The same where programs at sys_enter can be left out. It has the whole step in it: hundreds of
+ * these take several times as long to load. */
+SEC("tp_btf/sys_enter")
+long veto_late(void *ctx)
+{
+	return sysfsm_veto(true);
 }
 
 /*
@@ -148,7 +157,7 @@ long veto(void *ctx)
 SEC("tp_btf/mm_page_alloc")
 long veto_key(__u64 *ctx)
 {
-	return (__u32)ctx[2] == SYSFSM_KEY_NEED_SEARCH ? 0 : sysfsm_veto();
+	return (__u32)ctx[2] == SYSFSM_KEY_NEED_SEARCH ? 0 : sysfsm_veto(true);
 }
 
 static __noinline long sysfsm_protection(void)

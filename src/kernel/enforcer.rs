@@ -4,10 +4,10 @@ use super::adopt::{candidates, Adoption};
 use super::bind::{self, put, IdentityMaps};
 use super::event::{epoch, Reader};
 use super::fill::{self, StepMaps};
-use super::hooks::{seconds, tracepoints, Hooks};
+use super::hooks::{choose, tracepoints, Hooks};
 use super::identity::{identify, Identities};
 use super::inode::Inodes;
-use super::preemption::tracepoints_are_preemptible;
+use super::preemption::Turns;
 use super::skeleton::{types, EnforceSkel, EnforceSkelBuilder, OpenEnforceSkel};
 use super::terms::{require, terms};
 use super::veto::Vetoes;
@@ -95,7 +95,8 @@ impl Enforcer {
         let tables = compile(policies.iter().map(|p| &p.machine));
 
         let refused = |cause| KernelError::Load { cause, log: log::take() };
-        let preemptible = tracepoints_are_preemptible() || options.unseen.is_some();
+        let turns = Turns::find(options.unseen.is_some());
+        let late = turns == Turns::Twice || options.unseen.is_some();
         // The skeleton borrows its object; there is one a process, so that leaking it costs nothing.
         let object = Box::leak(Box::new(MaybeUninit::uninit()));
         let mut open = EnforceSkelBuilder::default().open(object).map_err(refused)?;
@@ -103,11 +104,11 @@ impl Enforcer {
             rodata.names_used = !identities.names.is_empty();
             rodata.scripts_used = !identities.scripts.is_empty();
             rodata.spares_only = options.spares_only;
-            rodata.preemptible = preemptible;
+            rodata.preemptible = turns.preemptible();
             rodata.learning = options.learn;
             rodata.unseen = options.unseen.unwrap_or(u32::MAX);
         }
-        choose_programs(&mut open, preemptible, hoped);
+        choose_programs(&mut open, turns, hoped, late);
         let maps = &mut open.maps;
         fill::resize(
             &mut StepMaps {
@@ -152,7 +153,7 @@ impl Enforcer {
             &identities,
         )?;
         let of_ways = ways.map;
-        let vetoes = Vetoes::attach(&skel, ways, hoped, options.self_protect)?;
+        let vetoes = Vetoes::attach(&skel, ways, hoped, late, options.self_protect)?;
         // What could be tried on one hook may be missing on others.
         if vetoes.level < hoped {
             require(vetoes.level, options.require)?;
@@ -165,7 +166,7 @@ impl Enforcer {
             }
         }
         let states = tables.rows.iter().map(|r| r.state).collect();
-        let hooks = Hooks::attach(&tracepoints!(skel), preemptible)?;
+        let hooks = Hooks::attach(&tracepoints!(skel), turns)?;
         let enforcer = Enforcer { skel, hooks, vetoes, reader: Reader::new(tables), states };
         enforcer.claim(of_ways)?;
         enforcer.adopt(&identities, &mut inodes)?;
@@ -261,13 +262,12 @@ impl Enforcer {
 }
 
 /// Leaves out what is for other kernels, and for other levels: each program costs a part of the start.
-fn choose_programs(open: &mut OpenEnforceSkel<'_>, preemptible: bool, level: Level) {
-    for program in seconds!(open) {
-        program.set_autoload(preemptible);
-    }
+fn choose_programs(open: &mut OpenEnforceSkel<'_>, turns: Turns, level: Level, late: bool) {
+    choose!(open, turns);
     let programs = &mut open.progs;
+    programs.veto.set_autoload(level > Level::Kill && !late);
+    programs.veto_late.set_autoload(level > Level::Kill && late);
     for template in [
-        &mut programs.veto,
         &mut programs.veto_capability,
         &mut programs.veto_key,
         &mut programs.protect_task,

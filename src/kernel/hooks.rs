@@ -1,5 +1,6 @@
 //! The programs at the tracepoints: attached together, and asked how often the kernel has left them out.
 
+use super::preemption::Turns;
 use super::{log, KernelError};
 use libbpf_rs::{Link, ProgramMut};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -11,7 +12,7 @@ pub(super) struct Hook<'a> {
     pub first: &'a ProgramMut<'a>,
     /// What follows it where the first can be preempted.
     pub again: &'a ProgramMut<'a>,
-    /// What can take the place of both there, if tracefs is to be had.
+    /// What takes the place of both where that can be had.
     pub classic: Option<&'a ProgramMut<'a>>,
 }
 
@@ -36,21 +37,25 @@ macro_rules! tracepoints {
 }
 pub(super) use tracepoints;
 
-/// Those of them that are only of use where programs can be preempted, of a skeleton that is not loaded yet.
-macro_rules! seconds {
-    ($open:expr) => {{
-        let programs = &mut $open.progs;
-        [
+/// Chooses those of them that are of use, in a skeleton that is not loaded yet: each costs a part of the start.
+macro_rules! choose {
+    ($open:expr, $turns:expr) => {{
+        use $crate::kernel::preemption::Turns;
+        let (programs, turns): (_, Turns) = (&mut $open.progs, $turns);
+        programs.handle_sys_enter.set_autoload(turns != Turns::Classic);
+        programs.again_sys_enter.set_autoload(turns == Turns::Twice);
+        programs.classic_sys_enter.set_autoload(turns == Turns::Classic);
+        for again in [
             &mut programs.again_newtask,
             &mut programs.again_exit,
             &mut programs.again_signal,
-            &mut programs.again_sys_enter,
             &mut programs.again_exec,
-            &mut programs.classic_sys_enter,
-        ]
+        ] {
+            again.set_autoload(turns.preemptible());
+        }
     }};
 }
-pub(super) use seconds;
+pub(super) use choose;
 
 /// Tracepoints with their programs. Dropping it takes them off.
 #[derive(Default)]
@@ -62,14 +67,14 @@ pub(super) struct Hooks {
 
 impl Hooks {
     /// Attaches the programs in this order.
-    pub(super) fn attach(hooks: &[Hook<'_>], preemptible: bool) -> Result<Self, KernelError> {
+    pub(super) fn attach(hooks: &[Hook<'_>], turns: Turns) -> Result<Self, KernelError> {
         let mut all = Hooks::default();
         for hook in hooks {
-            if preemptible && hook.classic.is_some_and(|program| all.put(hook.name, &[program]).is_ok()) {
-                continue;
+            match (turns, hook.classic) {
+                (Turns::Sure, _) => all.put(hook.name, &[hook.first])?,
+                (Turns::Classic, Some(classic)) => all.put(hook.name, &[classic])?,
+                (Turns::Classic | Turns::Twice, _) => all.put(hook.name, &[hook.first, hook.again])?,
             }
-            let both = [hook.first, hook.again];
-            all.put(hook.name, if preemptible { &both } else { &both[..1] })?;
         }
         Ok(all)
     }

@@ -1,6 +1,37 @@
-//! Whether what runs at a tracepoint can be preempted.
+//! Whether what runs at a tracepoint can be preempted, and what is done about it (`bpf/hold.h`).
 
+use super::probe;
 use nix::sys::utsname::uname;
+
+/// How the programs of tracepoints get their turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turns {
+    /// Nothing preempts them, so that none is ever left out.
+    Sure,
+    /// They can be preempted. Calls are judged on the classic tracepoint, whose programs cannot; the others have a
+    /// second program each, for what the first was not shown.
+    Classic,
+    /// They can be preempted, and all of them have a second program: there is no tracefs.
+    Twice,
+}
+
+impl Turns {
+    /// Finds out what this kernel needs and has. `preemptible` says that programs are to be taken for preemptible even
+    /// where they are not.
+    pub(super) fn find(preemptible: bool) -> Self {
+        if !preemptible && !tracepoints_are_preemptible() {
+            Turns::Sure
+        } else if probe::classic().is_ok() {
+            Turns::Classic
+        } else {
+            Turns::Twice
+        }
+    }
+
+    pub(super) fn preemptible(self) -> bool {
+        self != Turns::Sure
+    }
+}
 
 /// Since Linux 7.0 (`__DECLARE_TRACE`, `include/linux/tracepoint.h`: the probes run under SRCU, no more with preemption
 /// off). Nothing else of the kernel tells, so that its version has to; one that cannot be read is taken for a younger.

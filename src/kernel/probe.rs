@@ -13,8 +13,6 @@ use std::mem::{size_of, MaybeUninit};
 use std::path::Path;
 
 const BTF: &str = "/sys/kernel/btf/vmlinux";
-/// The classic tracepoint of system calls (`bpf/hold.h`).
-const CLASSIC: &str = "/sys/kernel/tracing/events/raw_syscalls/sys_enter/id";
 
 /// A capability, and what was found.
 #[derive(Debug, Clone)]
@@ -68,7 +66,7 @@ pub fn probe() -> Report {
         works &= report.add(name, true, load_and_attach(only), good);
     }
     if tracepoints_are_preemptible() {
-        let found = Path::new(CLASSIC).exists();
+        let found = classic().is_ok();
         let detail = if found {
             "calls are judged where no program can be preempted"
         } else {
@@ -151,16 +149,22 @@ fn ways() -> Result<Ways, KernelError> {
 }
 
 /// The place of the one that refuses.
-pub(super) const VETO: usize = 4;
+pub(super) const VETO: usize = 5;
+
+/// Whether programs can be put on the classic tracepoint of system calls.
+pub(super) fn classic() -> Result<(), KernelError> {
+    load_and_attach(4)
+}
 
 /// The programs of `bpf/probe.bpf.c`.
-pub(super) fn programs<'a, 'obj>(open: &'a mut OpenProbeSkel<'obj>) -> [&'a mut OpenProgramMut<'obj>; 5] {
+pub(super) fn programs<'a, 'obj>(open: &'a mut OpenProbeSkel<'obj>) -> [&'a mut OpenProgramMut<'obj>; 6] {
     let programs = &mut open.progs;
     [
         &mut programs.try_tracepoint,
         &mut programs.try_storage,
         &mut programs.try_ring,
         &mut programs.try_kill,
+        &mut programs.try_classic,
         &mut programs.try_veto,
     ]
 }
@@ -176,8 +180,13 @@ fn load_and_attach(only: usize) -> Result<(), KernelError> {
     open.maps.storage.set_autocreate(only == 1).map_err(refused)?;
     open.maps.ring.set_autocreate(only == 2).map_err(refused)?;
     let skel = open.load().map_err(refused)?;
-    let programs =
-        [&skel.progs.try_tracepoint, &skel.progs.try_storage, &skel.progs.try_ring, &skel.progs.try_kill];
+    let programs = [
+        &skel.progs.try_tracepoint,
+        &skel.progs.try_storage,
+        &skel.progs.try_ring,
+        &skel.progs.try_kill,
+        &skel.progs.try_classic,
+    ];
     if let Some(program) = programs.get(only) {
         let attached = program.attach();
         drop(attached.map_err(|cause| KernelError::Attach {

@@ -3,12 +3,12 @@
 use super::adopt::{candidates, Adoption, Candidate};
 use super::bind::{self, put, write_text, IdentityMaps};
 use super::fill::index_of;
-use super::hooks::{seconds, tracepoints, Hooks};
+use super::hooks::{choose, tracepoints, Hooks};
 use super::identity::{identify, Identities};
 use super::inode::Inodes;
 use super::learned::{self, LearnMaps, Room};
 use super::names::{running, Names, Running};
-use super::preemption::tracepoints_are_preemptible;
+use super::preemption::Turns;
 use super::skeleton::{types, RecordSkel, RecordSkelBuilder};
 use super::{log, probe, ring, KernelError, Totals};
 use crate::machine::{Depth, Learned};
@@ -121,8 +121,8 @@ impl Recorder {
             }
         };
 
-        let preemptible = tracepoints_are_preemptible();
-        let mut skel = load(target, options, &identities, preemptible)?;
+        let turns = Turns::find(false);
+        let mut skel = load(target, options, &identities, turns)?;
         bind::fill(
             &IdentityMaps {
                 binaries: &skel.maps.binaries,
@@ -142,7 +142,7 @@ impl Recorder {
                 data.parent_of_root = inodes.process()?;
             }
         }
-        let hooks = Hooks::attach(&tracepoints!(skel), preemptible)?;
+        let hooks = Hooks::attach(&tracepoints!(skel), turns)?;
         let recorder = Recorder { skel, hooks, names, depth: options.depth };
         recorder.adopt(target, &identities, &processes, &mut inodes)?;
         Ok(recorder)
@@ -317,7 +317,7 @@ fn load(
     target: &Target,
     options: RecordOptions,
     identities: &Identities,
-    preemptible: bool,
+    turns: Turns,
 ) -> Result<RecordSkel<'static>, KernelError> {
     /// A meeting has more than 8 KiB: about 480 may wait to be read.
     const RING_BYTES: u32 = 4 << 20;
@@ -329,14 +329,12 @@ fn load(
     if let Some(rodata) = open.maps.rodata_data.as_mut() {
         rodata.names_used = !identities.names.is_empty();
         rodata.scripts_used = !identities.scripts.is_empty();
-        rodata.preemptible = preemptible;
+        rodata.preemptible = turns.preemptible();
         rodata.tree = !matches!(target, Target::Binaries(_));
         rodata.depth = options.depth.get().into();
         rodata.edge_bits = room.edge_bits();
     }
-    for program in seconds!(open) {
-        program.set_autoload(preemptible);
-    }
+    choose!(open, turns);
     let maps = &mut open.maps;
     bind::resize(
         &mut IdentityMaps {

@@ -38,11 +38,12 @@ pub(super) struct Vetoes {
 }
 
 impl Vetoes {
-    /// Guards whatever this kernel lets be guarded.
+    /// Guards whatever this kernel lets be guarded; `late`: calls may have to be judged at the choke points.
     pub(super) fn attach(
         skel: &EnforceSkel<'_>,
         mut ways: Ways,
         at_most: Level,
+        late: bool,
         self_protect: bool,
     ) -> Result<Self, KernelError> {
         let mut vetoes = Vetoes {
@@ -58,7 +59,7 @@ impl Vetoes {
             return Ok(vetoes);
         }
         let functions = Functions::read(&["bpf_lsm_", "security_", "__x64_sys_"])?;
-        let templates = Templates::of(skel);
+        let templates = Templates::of(skel, late);
         for choke in CHOKES {
             if vetoes.guard(choke, &templates, &ways, &functions) {
                 vetoes.hooks += 1;
@@ -160,10 +161,10 @@ struct Templates<'a> {
 }
 
 impl<'a> Templates<'a> {
-    fn of(skel: &'a EnforceSkel<'_>) -> Self {
+    fn of(skel: &'a EnforceSkel<'_>, late: bool) -> Self {
         let (object, programs) = (skel.object(), &skel.progs);
         Templates {
-            veto: Template::of(object, &programs.veto),
+            veto: Template::of(object, if late { &programs.veto_late } else { &programs.veto }),
             capability: Template::of(object, &programs.veto_capability),
             key: Template::of(object, &programs.veto_key),
             task: Template::of(object, &programs.protect_task),

@@ -66,8 +66,7 @@ fn without_self_protection_it_can() {
     assert_eq!((words(&tried)["sigstop"], words(&tried)["sigkill"]), ("0", "0"), "{tried}");
     assert!(enforcement.end().killed(), "nothing protects it");
 
-    let enforcement =
-        lab.enforce(&[&policy], &["--require", "contain", "--at-most", "contain", "--no-self-protect"]);
+    let enforcement = lab.enforce(&[&policy], &["--no-self-protect"]);
     lab.run(&saboteur, &["input", &enforcement.pid().to_string()], "").well("the saboteur");
     assert!(enforcement.end().killed(), "nothing protects it from a signal of input");
 }

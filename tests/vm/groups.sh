@@ -28,7 +28,7 @@ for message in map(json.loads, sys.stdin):
 )
 target=$(dirname "$(dirname "${tests[kernel]:?cargo has built no kernel tests}")")
 
-# groups_of LIST LEVEL RUNS: a name and a command a line, of the groups in the list (`all` of them, or with commas between)
+# groups_of LIST LEVEL: a name and a command a line, of the groups in the list (`all` of them, or with commas between)
 groups_of() {
 	local name binary arguments
 	if [ "$1" = refusal ]; then
@@ -37,9 +37,9 @@ groups_of() {
 	fi
 	{
 		while read -r name binary arguments; do
-			[ -z "$name" ] || echo "$name BATTERY_LEVEL=$2 ${tests[$binary]} $arguments"
+			[ -z "$name" ] || echo "$name BATTERY_LEVEL=$2 TIMES=20 ${tests[$binary]} $arguments"
 		done <<<"$suite"
-		echo "workloads RUNS=${RUNS:-$3} ONLY='${ONLY:-}' bash $here/workloads.sh $target $2"
+		echo "workloads RUNS=${RUNS:-20} ONLY='${ONLY:-}' bash $here/workloads.sh $target $2"
 	} | while read -r name arguments; do
 		[ "$1" = all ] || [[ ",$1," == *",$name,"* ]] || continue
 		[ -z "${GROUPS_ONLY:-}" ] || [[ " $GROUPS_ONLY " == *" $name "* ]] || continue

@@ -19,14 +19,14 @@ all_lsm=lsm=landlock,lockdown,yama,integrity,apparmor,bpf
 no_bpf_lsm=lsm=landlock,lockdown,yama,integrity,apparmor
 # Of the groups only these have to do with the list of LSMs: the others enforce at level kill.
 of_level=doctor,veto,battery
-# name, suite, LSM list, which groups, the level that `enforce` has to reach, how often each workload runs
+# name, suite, LSM list, which groups, the level that `enforce` has to reach
 kernels="
-newest         trixie-backports    $all_lsm     all                  prevent  20
-6.12           bookworm-backports  $all_lsm     all                  contain  20
-6.1            bookworm            $all_lsm     all                  contain  20
-6.12-no-lsm    bookworm-backports  $no_bpf_lsm  $of_level,workloads  contain  5
-newest-no-lsm  trixie-backports    $no_bpf_lsm  $of_level            prevent  0
-5.10           bullseye            $all_lsm     refusal              none     0
+newest         trixie-backports    $all_lsm     all               prevent
+6.12           bookworm-backports  $all_lsm     all               contain
+6.1            bookworm            $all_lsm     all               contain
+6.12-no-lsm    bookworm-backports  $no_bpf_lsm  $of_level         contain
+newest-no-lsm  trixie-backports    $no_bpf_lsm  doctor,battery    prevent
+5.10           bullseye            $all_lsm     refusal           none
 "
 # One processor a guest: three guests at a time keep two of the machine's busy, since they often wait for grace periods.
 at_once=3
@@ -77,12 +77,12 @@ row() {
 build_guest
 begun=$SECONDS
 names=()
-while read -r name from lsm groups level runs; do
+while read -r name from lsm groups level; do
 	[ -n "$name" ] || continue
 	[ $# = 0 ] || [[ " $* " == *" $name "* ]] || continue
 	names+=("$name")
 	mkdir "$work/$name"
-	groups_of "$groups" "$level" "$runs" >"$work/$name/groups"
+	groups_of "$groups" "$level" >"$work/$name/groups"
 	image=$(bash "$here/kernels.sh" "$from")
 	while [ "$(jobs -pr | wc -l)" -ge $at_once ]; do wait -n || true; done
 	boot "$name" "$image" "$lsm" &
@@ -91,7 +91,7 @@ wait
 
 failed=()
 printf '%-14s %-24s' kernel release
-columns=($(groups_of all none 0 | cut -d' ' -f1))
+columns=($(groups_of all none | cut -d' ' -f1))
 printf ' %9s' "${columns[@]}"
 echo
 for name in "${names[@]}"; do row "$name" || failed+=("$name"); done
