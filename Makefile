@@ -15,13 +15,14 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo -E env PATH=$$PATH")
 # What the build needs, and what the tests and the demo run, as Debian's packages.
 BUILD_PACKAGES := gcc libc6-dev make pkg-config clang libelf-dev zlib1g-dev linux-libc-dev
 TEST_PACKAGES := strace clang-format binutils coreutils tar gzip xz-utils findutils grep ripgrep perl python3 \
-	sqlite3 nginx-light redis-server redis-tools apache2-utils curl procps util-linux systemd chromium graphviz
+	sqlite3 nginx-light redis-server redis-tools apache2-utils curl procps util-linux systemd chromium graphviz valgrind
 RARE_PACKAGES := postgresql openssh-server openssh-client
+BENCH_PACKAGES := wrk
 VM_PACKAGES := qemu-system-x86 busybox-static debian-archive-keyring
 INSTALL := $(SUDO) bash tests/install-packages.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-build build demo test test-storm test-rare test-vm calibration check policies picture install uninstall clean
+.PHONY: help deps deps-build build demo test test-storm test-rare test-vm bench bench-parts calibration check policies picture install uninstall clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -56,6 +57,14 @@ test-vm: deps ## run the kernel tests on stock kernels, in virtual machines
 	@$(INSTALL) $(VM_PACKAGES)
 	$(CARGO) build --release --all-targets
 	bash tests/vm/run.sh
+
+bench: deps ## measure what a call and a log cost, and print the table of docs/performance.md (as root, on a quiet machine)
+	@$(INSTALL) $(BENCH_PACKAGES)
+	$(CARGO) build --release --all-targets
+	$(SUDO) $(CARGO) bench --bench table
+
+bench-parts: deps ## measure the parser, the step and the compiler of tables by themselves
+	$(CARGO) bench --no-default-features --bench parser --bench step --bench compiler
 
 calibration: deps ## check the estimates of coverage against hundreds of real runs, and print the tables of docs/coverage.md
 	$(CARGO) test --release --no-default-features --test calibration -- --ignored --nocapture

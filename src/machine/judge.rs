@@ -2,7 +2,8 @@
 
 use super::{Context, Depth, Frames, Machine};
 use crate::syscall::{nr, Symbol};
-use std::collections::{BTreeSet, HashMap};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeSet;
 
 /// Why a call is a violation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,7 +75,7 @@ impl Frames<State> {
 #[derive(Debug)]
 pub struct Judge {
     depth: Depth,
-    edges: HashMap<Context, BTreeSet<Symbol>>,
+    edges: FxHashMap<Context, FxHashSet<Symbol>>,
     alphabet: BTreeSet<Symbol>,
 }
 

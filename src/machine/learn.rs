@@ -3,7 +3,7 @@
 use super::{Context, Count, Depth, Frames, Machine};
 use crate::syscall::{nr, Symbol};
 use crate::trace::{Event, EventKind, Tid};
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 /// What was learned of one binary.
@@ -22,10 +22,10 @@ pub struct Learned {
 pub struct Learner {
     depth: Depth,
     builders: Vec<Builder>,
-    by_path: HashMap<Arc<str>, usize>,
+    by_path: FxHashMap<Arc<str>, usize>,
     runs: Vec<Run>,
     free_runs: Vec<usize>,
-    threads: HashMap<Tid, Thread>,
+    threads: FxHashMap<Tid, Thread>,
     /// The binary of threads that were running when the log began, where the user has named it.
     assumed: Option<Arc<str>>,
     assumed_run: Option<usize>,
@@ -54,8 +54,8 @@ struct Builder {
     depth: Depth,
     runs: u64,
     contexts: Vec<Context>,
-    nodes: HashMap<Context, Node>,
-    edges: HashMap<(Node, Symbol), usize>,
+    nodes: FxHashMap<Context, Node>,
+    edges: FxHashMap<(Node, Symbol), usize>,
     taken: Vec<Edge>,
 }
 
@@ -82,10 +82,10 @@ impl Learner {
         Learner {
             depth,
             builders: Vec::new(),
-            by_path: HashMap::new(),
+            by_path: FxHashMap::default(),
             runs: Vec::new(),
             free_runs: Vec::new(),
-            threads: HashMap::new(),
+            threads: FxHashMap::default(),
             assumed: None,
             assumed_run: None,
             unknown_threads: 0,
@@ -159,34 +159,40 @@ impl Learner {
             return;
         }
         let symbol = Symbol::Call(number);
-        let thread = self.thread(tid);
-        if thread.fresh && matches!(number, nr::EXECVE | nr::EXECVEAT) {
-            thread.frames.top.last = Some(symbol);
+        // Nearly every call is of a thread that is known.
+        let thread = match self.threads.get_mut(&tid) {
+            Some(thread) if !thread.fresh => thread,
+            _ => {
+                let thread = self.thread(tid);
+                if thread.fresh && matches!(number, nr::EXECVE | nr::EXECVEAT) {
+                    thread.frames.top.last = Some(symbol);
+                    return;
+                }
+                self.known_thread(tid);
+                let Some(thread) = self.threads.get_mut(&tid) else { return };
+                thread
+            }
+        };
+        let top = &mut thread.frames.top;
+        if top.last == Some(symbol) && number != nr::RT_SIGRETURN {
             return;
         }
-        self.known_thread(tid);
-        let Some(thread) = self.threads.get_mut(&tid) else { return };
         let run = thread.run.and_then(|r| self.runs.get_mut(r));
         let builder = run.as_ref().and_then(|r| self.builders.get_mut(r.builder));
         let (Some(run), Some(builder)) = (run, builder) else {
             return;
         };
-        if thread.frames.top.last == Some(symbol) && number != nr::RT_SIGRETURN {
-            return;
-        }
-        let next = match thread.frames.top.state {
+        let next = match top.state {
             Some(node) => builder.take(node, symbol, run),
             None => builder.node(Context::start(symbol, self.depth)),
         };
-        if number == nr::RT_SIGRETURN {
-            if !thread.frames.pop(None) {
-                self.stray_returns += 1;
-                thread.frames.top.state = None;
-                thread.frames.top.last = None;
-            }
-        } else {
-            thread.frames.top.state = Some(next);
-            thread.frames.top.last = Some(symbol);
+        if number != nr::RT_SIGRETURN {
+            top.state = Some(next);
+            top.last = Some(symbol);
+        } else if !thread.frames.pop(None) {
+            self.stray_returns += 1;
+            thread.frames.top.state = None;
+            thread.frames.top.last = None;
         }
     }
 
@@ -304,8 +310,8 @@ impl Builder {
             depth,
             runs: 0,
             contexts: Vec::new(),
-            nodes: HashMap::new(),
-            edges: HashMap::new(),
+            nodes: FxHashMap::default(),
+            edges: FxHashMap::default(),
             taken: Vec::new(),
         }
     }

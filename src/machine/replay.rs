@@ -3,7 +3,7 @@
 use super::{Context, Frames, Judge, Reaction, Reason, State, Verdict};
 use crate::syscall::{nr, CallName};
 use crate::trace::{Abi, Event, EventKind, Place, Tid};
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 /// A machine that is bound to a binary.
@@ -60,7 +60,7 @@ pub struct Replay<F> {
     bind: F,
     /// Who judges threads that were running when the log began.
     unknown: Option<usize>,
-    threads: HashMap<Tid, Thread>,
+    threads: FxHashMap<Tid, Thread>,
     judged: u64,
     runs: Vec<u64>,
 }
@@ -70,7 +70,7 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
     /// judges the threads whose exec the log does not show.
     pub fn new(bounds: Vec<Bound>, bind: F, unknown: Option<usize>) -> Self {
         let runs = vec![0; bounds.len()];
-        Replay { bounds, bind, unknown, threads: HashMap::new(), judged: 0, runs }
+        Replay { bounds, bind, unknown, threads: FxHashMap::default(), judged: 0, runs }
     }
 
     /// How many calls were judged.
@@ -145,11 +145,14 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
         step: impl FnOnce(&Judge, &mut Frames<State>) -> Verdict,
         name: impl FnOnce() -> (String, Option<Arc<str>>),
     ) -> Option<Finding> {
-        let exec = matches!(event.kind, EventKind::Call(nr::EXECVE | nr::EXECVEAT));
-        if exec && matches!(self.thread(event.tid).watch, Watch::Fresh(_)) {
-            return None;
+        // Nearly every call is of a thread that is known.
+        if !self.threads.get(&event.tid).is_some_and(|t| !matches!(t.watch, Watch::Fresh(_))) {
+            let exec = matches!(event.kind, EventKind::Call(nr::EXECVE | nr::EXECVEAT));
+            if exec && matches!(self.thread(event.tid).watch, Watch::Fresh(_)) {
+                return None;
+            }
+            self.known_thread(event.tid);
         }
-        self.known_thread(event.tid);
         let thread = self.threads.get_mut(&event.tid)?;
         let Watch::By(bound, frames) = &mut thread.watch else {
             return None;

@@ -5,9 +5,14 @@ use memchr::memchr;
 /// Escape: begins every colour sequence.
 const ESC: u8 = 0x1b;
 
+/// Whether there are any escape sequences.
+pub(super) fn any(text: &[u8]) -> bool {
+    memchr(ESC, text).is_some()
+}
+
 /// The line without its escape sequences, built in `scratch` if it has any.
 pub(super) fn plain<'a>(line: &'a [u8], scratch: &'a mut Vec<u8>) -> &'a [u8] {
-    if memchr(ESC, line).is_none() {
+    if !any(line) {
         return line;
     }
     scratch.clear();

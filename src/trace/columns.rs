@@ -39,6 +39,27 @@ pub(super) fn split(line: &[u8]) -> Columns<'_> {
     Columns { tid, body: if any { skip_blanks(rest) } else { rest } }
 }
 
+/// The same, quickly for the lines of most logs, which have no column but the thread's.
+pub(super) fn of_thread(line: &[u8]) -> (Option<Tid>, &[u8]) {
+    const DIGITS: usize = 7;
+    let mut value = 0;
+    for (at, &b) in until(line, DIGITS + 1).iter().enumerate() {
+        match b {
+            b'0'..=b'9' => value = value * 10 + u32::from(b - b'0'),
+            b' ' if (1..=PID_MAX).contains(&u64::from(value)) => {
+                let body = skip_blanks(from(line, at));
+                if body.first().is_some_and(|b| b.is_ascii_lowercase() || *b == b'<') {
+                    return (Some(value), body);
+                }
+                break;
+            }
+            _ => break,
+        }
+    }
+    let Columns { tid, body } = split(line);
+    (tid, body)
+}
+
 /// `123   `, `123<comm> `, `[pid   123] ` and `[pid   123<comm>] ` (`-Y` shows the command's name).
 fn pid(line: &[u8]) -> Option<(Tid, &[u8])> {
     if let Some(inner) = line.strip_prefix(b"[pid ") {
@@ -128,6 +149,7 @@ mod tests {
     #[track_caller]
     fn is(line: &str, tid: Option<Tid>, body: &str) {
         let found = split(line.as_bytes());
+        assert_eq!(of_thread(line.as_bytes()), (found.tid, found.body), "{line}");
         assert_eq!((found.tid, String::from_utf8_lossy(found.body).as_ref()), (tid, body), "{line}");
     }
 

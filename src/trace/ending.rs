@@ -60,7 +60,7 @@ fn open(text: &[u8]) -> Option<Ending<'_>> {
 fn result(text: &[u8]) -> Option<Ending<'_>> {
     let mut end = text.len();
     loop {
-        let at = memrchr(b'=', until(text, end))?;
+        let at = last_equals(until(text, end))?;
         let follows = from(text, at + 1);
         if follows.first() == Some(&b' ')
             && follows.get(1).is_some_and(|b| b.is_ascii_digit() || matches!(b, b'-' | b'?'))
@@ -74,6 +74,16 @@ fn result(text: &[u8]) -> Option<Ending<'_>> {
             }
         }
         end = at;
+    }
+}
+
+/// The last `=`. Most results are so short that this is faster than to begin a faster search.
+fn last_equals(text: &[u8]) -> Option<usize> {
+    const SHORT: usize = 16;
+    let far = text.len().saturating_sub(SHORT);
+    match from(text, far).iter().rposition(|&b| b == b'=') {
+        Some(at) => Some(far + at),
+        None => memrchr(b'=', until(text, far)),
     }
 }
 

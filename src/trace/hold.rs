@@ -31,7 +31,7 @@ impl State {
     ) -> bool {
         let Some(life) = self.lives.get_mut(key) else { return true };
         let event = Event { tid: life.tid, place, kind };
-        if life.wait == Wait::No && life.queue.is_empty() {
+        if life.flows() {
             sink(event);
             return true;
         }

@@ -146,6 +146,11 @@ impl Group {
 }
 
 impl Life {
+    /// Its events go out as they come.
+    pub(super) fn flows(&self) -> bool {
+        self.wait == Wait::No && self.queue.is_empty()
+    }
+
     /// It is in an exec.
     pub(super) fn in_exec(&self) -> bool {
         matches!(self.open, Some(Open { kind: Kind::Exec(_), .. }))

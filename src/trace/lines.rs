@@ -7,6 +7,8 @@ use std::io::{self, BufRead, ErrorKind};
 const HEAD: usize = 64 * 1024;
 /// … and its end (the result).
 const TAIL: usize = 4 * 1024;
+/// Longer lines are shortened to this.
+pub(super) const KEPT: usize = HEAD + TAIL;
 
 /// A line as it was cut, without its newline.
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +78,7 @@ impl<R: BufRead> Lines<R> {
                 used += end + 1;
                 self.number += 1;
                 let number = self.number;
-                if self.kept.is_empty() && end <= HEAD + TAIL {
+                if self.kept.is_empty() && end <= KEPT {
                     go_on = take(RawLine { text: chomp(piece), number, shortened: false, ended: true });
                 } else {
                     keep(&mut self.kept, &mut self.shortened, piece);
@@ -95,10 +97,10 @@ impl<R: BufRead> Lines<R> {
 }
 
 /// Adds to a line's kept bytes: all of them up to the bound, then the beginning and the end only.
-fn keep(kept: &mut Vec<u8>, shortened: &mut bool, piece: &[u8]) {
+pub(super) fn keep(kept: &mut Vec<u8>, shortened: &mut bool, piece: &[u8]) {
     for part in piece.chunks(HEAD) {
         kept.extend_from_slice(part);
-        if kept.len() > HEAD + TAIL {
+        if kept.len() > KEPT {
             *shortened = true;
             kept.drain(HEAD..kept.len() - TAIL);
         }
@@ -106,7 +108,7 @@ fn keep(kept: &mut Vec<u8>, shortened: &mut bool, piece: &[u8]) {
 }
 
 /// Without the carriage return that a terminal's recording or a copy through another system leaves.
-fn chomp(line: &[u8]) -> &[u8] {
+pub(super) fn chomp(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
@@ -148,7 +150,7 @@ mod tests {
         for size in [100, 8192, 10_000_000] {
             let lines = all(BufReader::with_capacity(size, Cursor::new(&text)));
             let (line, _, shortened, _) = lines.first().unwrap();
-            assert!(*shortened && line.len() <= HEAD + TAIL);
+            assert!(*shortened && line.len() <= KEPT);
             assert!(line.starts_with(b"write(1, ") && line.ends_with(b") = 5000000"));
             assert_eq!(lines.last().unwrap().0, b"next");
         }

@@ -1,6 +1,7 @@
 //! strace lines → events. Reads a `BufRead`; opens nothing, prints nothing.
 //!
-//! A line is cut ([`lines`]), its columns told from its body ([`columns`], [`body`]), the body's call
+//! A log is cut into pieces ([`pieces`]), of whose ordinary lines several processors tell what they say
+//! ([`ordinary`]). Any other line is cut ([`lines`]), its columns told from its body ([`columns`], [`body`]), the body's call
 //! from its result ([`ending`]). Then the threads' lives say what it means: who made whom
 //! ([`children`]), which signals run a handler ([`signals`]), which events must wait ([`hold`]).
 
@@ -19,6 +20,8 @@ mod life;
 mod lines;
 mod names;
 mod notes;
+mod ordinary;
+mod pieces;
 mod pool;
 mod reader;
 mod report;

@@ -21,7 +21,38 @@ const SLOTS: usize = 2048;
 
 /// Every name of the table, for a look-up without an allocation and mostly with one comparison.
 pub(super) struct Names {
-    slots: Vec<Option<(&'static str, u32)>>,
+    slots: Vec<Option<Entry>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    name: &'static str,
+    number: u32,
+    ends: Ends,
+}
+
+/// The first eight bytes of a name, and the last: most names are no longer than both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ends(u64, u64);
+
+impl Ends {
+    fn of(name: &[u8]) -> Self {
+        let half = |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes));
+        if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
+            return Ends(u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+        }
+        if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
+            return Ends(half(first), half(last));
+        }
+        Ends(name.iter().fold(0, |word, &b| word << 8 | u64::from(b)), 0)
+    }
+
+    /// The slots to try, one after another.
+    fn probe(self, length: usize) -> impl Iterator<Item = usize> {
+        let mixed = (self.0 ^ self.1.rotate_left(29) ^ length as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let at = usize::try_from(mixed >> 48).unwrap_or_default();
+        (0..SLOTS).map(move |step| at.wrapping_add(step) & (SLOTS - 1))
+    }
 }
 
 impl Names {
@@ -44,16 +75,19 @@ impl Names {
     }
 
     fn add(&mut self, name: &'static str, number: u32) {
-        let free = probe(name.as_bytes()).find(|&at| matches!(self.slots.get(at), Some(None)));
+        let ends = Ends::of(name.as_bytes());
+        let free = ends.probe(name.len()).find(|&at| matches!(self.slots.get(at), Some(None)));
         if let Some(slot) = free.and_then(|at| self.slots.get_mut(at)) {
-            *slot = Some((name, number));
+            *slot = Some(Entry { name, number, ends });
         }
     }
 
-    fn find(&self, name: &[u8]) -> Option<u32> {
-        for at in probe(name) {
+    /// The number of a name of the table.
+    pub(super) fn find(&self, name: &[u8]) -> Option<u32> {
+        let ends = Ends::of(name);
+        for at in ends.probe(name.len()) {
             match self.slots.get(at) {
-                Some(Some((known, number))) if known.as_bytes() == name => return Some(*number),
+                Some(Some(entry)) if entry.is(name, ends) => return Some(entry.number),
                 Some(Some(_)) => {}
                 _ => return None,
             }
@@ -78,11 +112,13 @@ impl Names {
     }
 }
 
-/// The slots to try for a name, one after another.
-fn probe(name: &[u8]) -> impl Iterator<Item = usize> {
-    let hash = name.iter().fold(0x811c_9dc5_u32, |h, &b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
-    let first = usize::try_from(hash ^ (hash >> 15)).unwrap_or_default();
-    (0..SLOTS).map(move |step| (first.wrapping_add(step)) & (SLOTS - 1))
+impl Entry {
+    fn is(&self, name: &[u8], ends: Ends) -> bool {
+        const COVERED: usize = 16;
+        self.ends == ends
+            && self.name.len() == name.len()
+            && (name.len() <= COVERED || self.name.as_bytes() == name)
+    }
 }
 
 /// `syscall_0x1ce`, in older ones `syscall_462`, before that `SYS_462`: a number that strace did not

@@ -7,9 +7,11 @@ use super::dispositions::sigaction;
 use super::ending::{child, failed, value, Ending};
 use super::event::{Abi, Event, EventKind, Place, Tid};
 use super::life::{Kind, Open};
-use super::lines::{Lines, RawLine};
+use super::lines::RawLine;
 use super::names::{Named, Names};
 use super::notes::{self, Notes};
+use super::ordinary::{Ordinary, Part};
+use super::pieces;
 use super::pool::Key;
 use super::report::{Case, Report, SetAside, Warning};
 use super::speaker::{after_output, Speaker, NAMELESS};
@@ -20,7 +22,7 @@ use std::io::{self, BufRead};
 use std::sync::Arc;
 
 /// `rt_sigaction` (x86-64 ABI).
-const RT_SIGACTION: u32 = 13;
+pub(super) const RT_SIGACTION: u32 = 13;
 /// `mmap` and `brk` (x86-64 ABI).
 const MEMORY: [u32; 2] = [9, 12];
 /// A log of so many calls, none of which gets memory, is suspicious.
@@ -35,7 +37,7 @@ pub struct Reader {
     pub(super) state: State,
     pub(super) speaker: Speaker,
     pub(super) log: Log,
-    names: Names,
+    names: Arc<Names>,
     notes: Notes,
     scratch: Vec<u8>,
     /// What the last line that was left open belongs to.
@@ -88,7 +90,7 @@ impl Reader {
             state: State::new(),
             speaker: Speaker::default(),
             log: Log::default(),
-            names: Names::new(),
+            names: Arc::new(Names::new()),
             notes: Notes::default(),
             scratch: Vec::new(),
             broken: None,
@@ -118,13 +120,11 @@ impl Reader {
     }
 
     pub(super) fn read_log(&mut self, file: u32, input: &mut dyn BufRead, sink: Sink) -> io::Result<()> {
-        let mut lines = Lines::new(input);
-        let result = lines.each(|raw| {
-            self.line(file, raw, sink);
-            true
-        });
-        self.finish(Place { file, line: lines.count() }, sink);
-        result.map(|_| ())
+        let names = Arc::clone(&self.names);
+        let (lines, result) =
+            pieces::each(input, &names, &mut |raw, ordinary| self.take(file, raw, ordinary, sink));
+        self.finish(Place { file, line: lines }, sink);
+        result
     }
 
     /// The log, or the family, is over.
@@ -155,16 +155,87 @@ impl Reader {
 
     /// Takes one line.
     pub(super) fn line(&mut self, file: u32, raw: RawLine<'_>, sink: Sink) {
+        let plain = !raw.shortened && !colour::any(raw.text);
+        let ordinary = if plain { Ordinary::of(raw.text, &self.names) } else { None };
+        self.take(file, raw, ordinary, sink);
+    }
+
+    /// Takes one line, of which is known what it says if it is ordinary.
+    fn take(&mut self, file: u32, raw: RawLine<'_>, ordinary: Option<Ordinary>, sink: Sink) {
         self.state.report.lines += 1;
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let text = colour::plain(raw.text, &mut scratch);
         let place = Place { file, line: raw.number };
         self.log.place = place;
+        if let Some(ordinary) = ordinary {
+            if self.ordinary(ordinary, place, sink) {
+                self.told(ordinary.tid, raw.text);
+                return;
+            }
+        }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let text = colour::plain(raw.text, &mut scratch);
         let line = Line { text, place, shortened: raw.shortened, ended: raw.ended };
         if !self.understand(line, sink) {
             self.other(line, sink);
         }
         self.scratch = scratch;
+    }
+
+    /// A line has told something: of this thread, if it names one.
+    fn told(&mut self, tid: Option<Tid>, text: &[u8]) {
+        if tid.is_some() {
+            self.state.named = true;
+            self.speaker.column |= text.first().is_some_and(u8::is_ascii_digit);
+        }
+    }
+
+    /// Takes an ordinary line. Returns false if what it means depends on more than what it says.
+    fn ordinary(&mut self, ordinary: Ordinary, place: Place, sink: Sink) -> bool {
+        let Ordinary { tid, number, part } = ordinary;
+        let named = Named::Number(number);
+        let resumed = if let Part::End { .. } = part { Some(named) } else { None };
+        let key = self.speaker.who(&mut self.state, tid, resumed, place, sink);
+        let Some(life) = self.state.life_mut(key) else { return false };
+        if let Part::End { failed } = part {
+            if !matches!(&life.open, Some(open) if open.named == named) {
+                return false;
+            }
+            life.open = None;
+            self.log.failures += u64::from(failed);
+            return true;
+        }
+        if life.abi.is_some() {
+            return false;
+        }
+        if life.open.is_some() {
+            self.leave_open(key, sink);
+        }
+        self.state.report.calls += 1;
+        self.enters(named);
+        let Some(life) = self.state.life_mut(key) else { return false };
+        match part {
+            Part::Whole { failed } => self.log.failures += u64::from(failed),
+            _ => {
+                life.open = Some(Open { named, kind: Kind::Plain, place, cut: false });
+                life.becomes = None;
+                self.broken = Some(Broken::Call(key));
+            }
+        }
+        let kind = EventKind::Call(number);
+        if life.flows() {
+            sink(Event { tid: life.tid, place, kind });
+        } else {
+            self.state.emit(key, kind, place, sink);
+        }
+        true
+    }
+
+    /// A call is entered.
+    fn enters(&mut self, named: Named) {
+        if self.log.calls == 0 {
+            self.state.from_start = named == Named::Number(nr::EXECVE);
+        }
+        self.log.calls += 1;
+        self.log.memory |= MEMORY.iter().any(|&nr| named == Named::Number(nr)) || named == Named::Only32;
     }
 
     /// Takes a line that begins as strace's lines do. Otherwise nothing happens, and it returns false.
@@ -193,10 +264,7 @@ impl Reader {
             Body::Mark => self.mend_broken(),
             Body::Other => return false,
         }
-        if tid.is_some() {
-            self.state.named = true;
-            self.speaker.column |= line.text.first().is_some_and(u8::is_ascii_digit);
-        }
+        self.told(tid, line.text);
         true
     }
 
@@ -229,11 +297,7 @@ impl Reader {
             self.state.return_from_handler(key, sink);
         }
         let event = self.event(named, name, abi, place);
-        if self.log.calls == 0 {
-            self.state.from_start = named == Named::Number(nr::EXECVE);
-        }
-        self.log.calls += 1;
-        self.log.memory |= MEMORY.iter().any(|&nr| named == Named::Number(nr)) || named == Named::Only32;
+        self.enters(named);
         self.state.emit(key, event, place, sink);
         let args = match ending {
             Ending::Result { args, .. } | Ending::Open { args, .. } => args,

@@ -6,8 +6,8 @@ use super::life::{Group, Life, Table, Wait};
 use super::pool::{Key, Pool};
 use super::report::{Case, Report};
 use super::Sink;
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::VecDeque;
 
 /// Threads that ended in a way that may have no line of its own, and children that never spoke: so many
 /// are remembered.
@@ -18,30 +18,10 @@ const REMEMBERED_BY_NAME: usize = 1 << 16;
 /// The id of a child that may have been made, while the log has not named it. No thread has it.
 pub(super) const UNBORN: Tid = Tid::MAX;
 
-/// Spreads thread ids over a table.
-#[derive(Debug, Default)]
-pub(super) struct TidHasher(u64);
-
-impl Hasher for TidHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &b in bytes {
-            self.write_u32(u32::from(b));
-        }
-    }
-
-    fn write_u32(&mut self, value: u32) {
-        self.0 = (self.0.rotate_left(5) ^ u64::from(value)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-}
-
 /// A map by thread id.
-pub(super) type ByTid<T> = HashMap<Tid, T, BuildHasherDefault<TidHasher>>;
+pub(super) type ByTid<T> = FxHashMap<Tid, T>;
 /// A set of thread ids.
-pub(super) type Tids = HashSet<Tid, BuildHasherDefault<TidHasher>>;
+pub(super) type Tids = FxHashSet<Tid>;
 
 /// What is known of a family of files before they are read for good.
 #[derive(Debug, Default)]
@@ -335,7 +315,10 @@ impl State {
         for key in self.lives.keys() {
             self.flush(key, sink);
         }
-        for (tid, place) in self.kin.take().map(|k| k.ended).unwrap_or_default() {
+        let ended = self.kin.take().map(|k| k.ended).unwrap_or_default();
+        let mut ended: Vec<(Place, Tid)> = ended.into_iter().map(|(tid, place)| (place, tid)).collect();
+        ended.sort_unstable();
+        for (place, tid) in ended {
             sink(Event { tid, place, kind: EventKind::End });
         }
         let report = std::mem::take(&mut self.report);

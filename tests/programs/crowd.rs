@@ -1,5 +1,5 @@
-//! `crowd PROCESSES THREADS [stray]`: so many processes of so many threads each, all alive at once; with `stray`
-//! each makes one call, `getppid`, that it does not make without. Proves that a policy holds for a hundred thousand
+//! `crowd PROCESSES THREADS [stray|stay]`: so many processes of so many threads each, all alive at once; with `stray`
+//! each makes one call, `getppid`, that it does not make without; with `stay` all wait until the input ends. Proves that a policy holds for a hundred thousand
 //! threads.
 
 #![allow(unsafe_code, clippy::print_stderr, clippy::print_stdout, clippy::indexing_slicing)]
@@ -14,7 +14,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let numbers: Vec<usize> = arguments.iter().filter_map(|a| a.parse().ok()).collect();
     let &[processes, threads] = numbers.as_slice() else {
-        eprintln!("usage: crowd PROCESSES THREADS [stray]");
+        eprintln!("usage: crowd PROCESSES THREADS [stray|stay]");
         exit(2);
     };
     let stray = arguments.iter().any(|a| a == "stray");
@@ -43,6 +43,10 @@ fn main() {
         there += 1;
     }
     println!("{} threads", there * threads);
+    if arguments.iter().any(|a| a == "stay") {
+        // SAFETY: the buffer has room for one byte.
+        while unsafe { libc::read(0, byte.as_mut_ptr().cast(), 1) } == 1 {}
+    }
     close(go[1]);
     let mut failed = there != processes;
     for pid in children {

@@ -95,9 +95,11 @@ columns=($(groups_of all none | cut -d' ' -f1))
 printf ' %9s' "${columns[@]}"
 echo
 for name in "${names[@]}"; do row "$name" || failed+=("$name"); done
-# What was measured besides, of each guest: how the battery went, the verifier's counts, the lawful workloads.
+# What was measured besides, of each guest: how the battery went, what the verifier walked through, the lawful workloads.
 for name in "${names[@]}"; do
-	sed -nE "s/^\| (.* as it should be|verified .*|[0-9]+ workloads, .*)$/$name: \1/p" "$logs/$name.log"
+	sed -nE "s/^\| (.* as it should be|[0-9]+ workloads, .*)$/$name: \1/p" "$logs/$name.log"
+	awk -v name="$name" '$2 == "verified" { n++; if ($4 > most) { most = $4; which = $3 } }
+		END { if (n) print name ": " n " programs verified, the longest " which ": " most " instructions" }' "$logs/$name.log"
 done
 echo "${#names[@]} guests in $((SECONDS - begun)) s"
 for name in "${failed[@]}"; do sed "s/^/    $name: /" "$logs/$name.log" >&2; done

@@ -1,0 +1,125 @@
+//! What a call costs: bare, with an empty program on the hook, under a seccomp filter, watched, unwatched, recorded.
+
+use super::empty::Empty;
+use super::lab::{Lab, SYSFSM};
+use super::rounds::{interleave, Way};
+use super::row::{Row, Target};
+use nix::sys::signal::{kill, Signal};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const ROUNDS: usize = 21;
+/// Batches of one sample.
+const BATCHES: &str = "41";
+
+/// What one call of a program's takes, in nanoseconds.
+pub fn cost(lab: &Lab, program: &Path, arguments: &[&str]) -> f64 {
+    // Wherever it ran, it would run on a processor whose other tasks it shares; on one, it is the same one each time.
+    let mut command = Command::new("taskset");
+    command.args(["-c", "1"]).arg(program).args(arguments).arg(BATCHES);
+    lab.start(&mut command).end().well("calls").stdout.trim().parse().unwrap()
+}
+
+/// The policy of `calls` at a depth, learned from a short run.
+pub fn policy(lab: &Lab, calls: &Path, depth: &str) -> PathBuf {
+    // What it finds before it says its result depends on how many batches there are to sort.
+    lab.learn_at(depth, calls, &[(&[BATCHES], "")])
+}
+
+pub fn rows() -> Vec<Row> {
+    let lab = Lab::new();
+    let (watched, unwatched) = (lab.example("calls"), lab.example_as("calls", "others"));
+    let (pairs, octets) = (policy(&lab, &watched, "2"), policy(&lab, &watched, "8"));
+    let empty = Empty::load();
+    let under = |policy: &Path, program: &Path| {
+        let enforcement = lab.enforce(&[policy], &[]);
+        let cost = cost(&lab, program, &[]);
+        let report = enforcement.stop();
+        // Nobody judges the others; the watched are judged to the last call.
+        let judged = report.judged();
+        assert!(if program == watched { judged > 1_000_000 } else { judged == 0 }, "{judged} calls judged");
+        assert!(report.violations.is_empty(), "{:?}", report.violations.first());
+        cost
+    };
+    let mut ways = [
+        Way::new("bare", || cost(&lab, &unwatched, &[])),
+        Way::new("empty", || {
+            let _link = empty.attach();
+            cost(&lab, &unwatched, &[])
+        }),
+        Way::new("seccomp", || cost(&lab, &unwatched, &["filter"])),
+        Way::new("unwatched", || under(&pairs, &unwatched)),
+        Way::new("depth 2", || under(&pairs, &watched)),
+        Way::new("depth 8", || under(&octets, &watched)),
+    ];
+    let samples = interleave("hook", ROUNDS, &mut ways);
+    let mut rows = vec![
+        Row::new("a bare call", "ns", Target::None, samples.of("bare")),
+        Row::new(
+            "an empty program on the hook, over a bare call",
+            "ns",
+            Target::None,
+            samples.more("empty", "bare"),
+        ),
+        Row::new(
+            "a seccomp filter with one argument, over a bare call",
+            "ns",
+            Target::None,
+            samples.more("seccomp", "bare"),
+        ),
+    ];
+    for depth in ["depth 2", "depth 8"] {
+        rows.push(Row::new(
+            format!("watched call, {depth}, over the empty program"),
+            "ns",
+            Target::AtMost(8.0),
+            samples.more(depth, "empty"),
+        ));
+        rows.push(Row::new(
+            format!("watched call, {depth}, against a seccomp filter"),
+            "×",
+            Target::AtMost(1.1),
+            samples.times(depth, "seccomp"),
+        ));
+    }
+    rows.push(Row::new(
+        "unwatched call, over the empty program",
+        "ns",
+        Target::AtMost(2.0),
+        samples.more("unwatched", "empty"),
+    ));
+    rows
+}
+
+/// What it costs to learn from a call, against judging it.
+pub fn record() -> Vec<Row> {
+    let lab = Lab::new();
+    let calls = lab.example("calls");
+    let policy = policy(&lab, &calls, "2");
+    let enforced = || {
+        let enforcement = lab.enforce(&[&policy], &[]);
+        let cost = cost(&lab, &calls, &[]);
+        enforcement.stop().lawful("calls");
+        cost
+    };
+    let recorded = || {
+        let to = lab.fresh("recorded");
+        let mut command = Command::new(SYSFSM);
+        command.args(["record", "--json", "-o"]).arg(&to).arg("--binary").arg(&calls);
+        let mut recorder = lab.start(&mut command);
+        recorder.complained(|said| said.contains("\"event\":\"start\""));
+        let cost = cost(&lab, &calls, &[]);
+        kill(recorder.pid(), Signal::SIGTERM).unwrap();
+        let ended = recorder.end().well("record");
+        assert!(ended.stderr.contains("\"transitions\""), "{}", ended.stderr);
+        cost
+    };
+    let mut ways = [Way::new("enforce", enforced), Way::new("record", recorded)];
+    let samples = interleave("record", ROUNDS, &mut ways);
+    vec![Row::new(
+        "recorded call, against an enforced one",
+        "×",
+        Target::AtMost(1.15),
+        samples.times("record", "enforce"),
+    )]
+}
