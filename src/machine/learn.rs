@@ -1,5 +1,6 @@
 //! Learning: events → one machine for each binary.
 
+use super::threads::ByThread;
 use super::{Context, Count, Depth, Frames, Machine};
 use crate::syscall::{nr, Symbol};
 use crate::trace::{Event, EventKind, Tid};
@@ -25,7 +26,7 @@ pub struct Learner {
     by_path: FxHashMap<Arc<str>, usize>,
     runs: Vec<Run>,
     free_runs: Vec<usize>,
-    threads: FxHashMap<Tid, Thread>,
+    threads: ByThread<Thread>,
     /// The binary of threads that were running when the log began, where the user has named it.
     assumed: Option<Arc<str>>,
     assumed_run: Option<usize>,
@@ -57,6 +58,8 @@ struct Builder {
     nodes: FxHashMap<Context, Node>,
     edges: FxHashMap<(Node, Symbol), usize>,
     taken: Vec<Edge>,
+    /// The last edge that was taken from each node: mostly it is the next one, too.
+    last: Vec<usize>,
 }
 
 #[derive(Debug)]
@@ -85,7 +88,7 @@ impl Learner {
             by_path: FxHashMap::default(),
             runs: Vec::new(),
             free_runs: Vec::new(),
-            threads: FxHashMap::default(),
+            threads: ByThread::default(),
             assumed: None,
             assumed_run: None,
             unknown_threads: 0,
@@ -139,7 +142,7 @@ impl Learner {
             }
             &EventKind::Signal(signal) => self.signal(event.tid, signal),
             &EventKind::Renamed(to) => {
-                if let Some(thread) = self.threads.remove(&event.tid) {
+                if let Some(thread) = self.threads.remove(event.tid) {
                     self.end(to);
                     self.threads.insert(to, thread);
                 }
@@ -160,7 +163,7 @@ impl Learner {
         }
         let symbol = Symbol::Call(number);
         // Nearly every call is of a thread that is known.
-        let thread = match self.threads.get_mut(&tid) {
+        let thread = match self.threads.get_mut(tid) {
             Some(thread) if !thread.fresh => thread,
             _ => {
                 let thread = self.thread(tid);
@@ -169,7 +172,7 @@ impl Learner {
                     return;
                 }
                 self.known_thread(tid);
-                let Some(thread) = self.threads.get_mut(&tid) else { return };
+                let Some(thread) = self.threads.get_mut(tid) else { return };
                 thread
             }
         };
@@ -199,7 +202,7 @@ impl Learner {
     fn signal(&mut self, tid: Tid, signal: u8) {
         let depth = self.depth;
         self.known_thread(tid);
-        let Some(thread) = self.threads.get_mut(&tid) else { return };
+        let Some(thread) = self.threads.get_mut(tid) else { return };
         // Of a thread without a binary nothing is learned, nor do its returns end frames.
         let Some(run) = thread.run else { return };
         let builder = self.runs.get(run).and_then(|r| self.builders.get_mut(r.builder));
@@ -227,7 +230,7 @@ impl Learner {
     }
 
     fn end(&mut self, tid: Tid) {
-        let Some(index) = self.threads.remove(&tid).and_then(|t| t.run) else { return };
+        let Some(index) = self.threads.remove(tid).and_then(|t| t.run) else { return };
         let Some(run) = self.runs.get_mut(index) else { return };
         run.threads -= 1;
         if run.threads == 0 {
@@ -241,11 +244,7 @@ impl Learner {
 
     /// The thread, taken as one of unknown past where it has not been seen before.
     fn thread(&mut self, tid: Tid) -> &mut Thread {
-        self.threads.entry(tid).or_insert_with(|| Thread {
-            run: None,
-            frames: Frames::adopted(None),
-            fresh: true,
-        })
+        self.threads.or_insert_with(tid, || Thread { run: None, frames: Frames::adopted(None), fresh: true })
     }
 
     /// The same; one that is not about to exec belongs to the binary that the user has named.
@@ -313,6 +312,7 @@ impl Builder {
             nodes: FxHashMap::default(),
             edges: FxHashMap::default(),
             taken: Vec::new(),
+            last: Vec::new(),
         }
     }
 
@@ -320,6 +320,7 @@ impl Builder {
         let next = Node::try_from(self.contexts.len()).unwrap_or(Node::MAX);
         *self.nodes.entry(context).or_insert_with(|| {
             self.contexts.push(context);
+            self.last.push(usize::MAX);
             next
         })
     }
@@ -330,6 +331,19 @@ impl Builder {
 
     /// Counts the transition for this run; its target.
     fn take(&mut self, from: Node, symbol: Symbol, run: &mut Run) -> Node {
+        let last = self.last.get(from as usize).copied().unwrap_or(usize::MAX);
+        let is_last = self.taken.get(last).is_some_and(|edge| edge.symbol == symbol);
+        let index = if is_last { last } else { self.find(from, symbol) };
+        let Some(edge) = self.taken.get_mut(index) else { return from };
+        edge.count.calls += 1;
+        if run.first(index) {
+            edge.count.runs += 1;
+        }
+        edge.to
+    }
+
+    /// The edge's index; it is made if it was never taken.
+    fn find(&mut self, from: Node, symbol: Symbol) -> usize {
         let index = if let Some(&index) = self.edges.get(&(from, symbol)) {
             index
         } else {
@@ -338,12 +352,10 @@ impl Builder {
             self.edges.insert((from, symbol), self.taken.len() - 1);
             self.taken.len() - 1
         };
-        let Some(edge) = self.taken.get_mut(index) else { return from };
-        edge.count.calls += 1;
-        if run.first(index) {
-            edge.count.runs += 1;
+        if let Some(last) = self.last.get_mut(from as usize) {
+            *last = index;
         }
-        edge.to
+        index
     }
 
     fn finish(self) -> Learned {

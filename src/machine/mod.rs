@@ -10,6 +10,7 @@ mod frames;
 mod judge;
 mod learn;
 mod replay;
+mod threads;
 
 pub use context::{Context, Depth, DepthError, MAX_DEPTH};
 pub use coverage::{Chance, Coverage, Untold, LEVEL};

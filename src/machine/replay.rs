@@ -1,9 +1,9 @@
 //! Replay: events, held against machines as the kernel would have held the programs.
 
+use super::threads::ByThread;
 use super::{Context, Frames, Judge, Reaction, Reason, State, Verdict};
 use crate::syscall::{nr, CallName};
 use crate::trace::{Abi, Event, EventKind, Place, Tid};
-use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 /// A machine that is bound to a binary.
@@ -60,7 +60,7 @@ pub struct Replay<F> {
     bind: F,
     /// Who judges threads that were running when the log began.
     unknown: Option<usize>,
-    threads: FxHashMap<Tid, Thread>,
+    threads: ByThread<Thread>,
     judged: u64,
     runs: Vec<u64>,
 }
@@ -70,7 +70,7 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
     /// judges the threads whose exec the log does not show.
     pub fn new(bounds: Vec<Bound>, bind: F, unknown: Option<usize>) -> Self {
         let runs = vec![0; bounds.len()];
-        Replay { bounds, bind, unknown, threads: FxHashMap::default(), judged: 0, runs }
+        Replay { bounds, bind, unknown, threads: ByThread::default(), judged: 0, runs }
     }
 
     /// How many calls were judged.
@@ -117,7 +117,7 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
             }
             &EventKind::Signal(signal) => {
                 self.known_thread(event.tid);
-                if let Some(Thread { watch: Watch::By(index, frames), .. }) = self.threads.get_mut(&event.tid)
+                if let Some(Thread { watch: Watch::By(index, frames), .. }) = self.threads.get_mut(event.tid)
                 {
                     if let Some(bound) = self.bounds.get(*index) {
                         bound.judge.signal(frames, signal);
@@ -126,14 +126,14 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
                 None
             }
             &EventKind::Renamed(to) => {
-                if let Some(mut thread) = self.threads.remove(&event.tid) {
+                if let Some(mut thread) = self.threads.remove(event.tid) {
                     thread.pid = to;
                     self.threads.insert(to, thread);
                 }
                 None
             }
             EventKind::End => {
-                self.threads.remove(&event.tid);
+                self.threads.remove(event.tid);
                 None
             }
         }
@@ -146,14 +146,14 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
         name: impl FnOnce() -> (String, Option<Arc<str>>),
     ) -> Option<Finding> {
         // Nearly every call is of a thread that is known.
-        if !self.threads.get(&event.tid).is_some_and(|t| !matches!(t.watch, Watch::Fresh(_))) {
+        if !self.threads.get_mut(event.tid).is_some_and(|t| !matches!(t.watch, Watch::Fresh(_))) {
             let exec = matches!(event.kind, EventKind::Call(nr::EXECVE | nr::EXECVEAT));
             if exec && matches!(self.thread(event.tid).watch, Watch::Fresh(_)) {
                 return None;
             }
             self.known_thread(event.tid);
         }
-        let thread = self.threads.get_mut(&event.tid)?;
+        let thread = self.threads.get_mut(event.tid)?;
         let Watch::By(bound, frames) = &mut thread.watch else {
             return None;
         };
@@ -195,8 +195,7 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
     fn thread(&mut self, tid: Tid) -> &mut Thread {
         let unknown = self.unknown;
         self.threads
-            .entry(tid)
-            .or_insert_with(|| Thread { pid: tid, watch: unknown.map_or(Watch::Free, Watch::Fresh) })
+            .or_insert_with(tid, || Thread { pid: tid, watch: unknown.map_or(Watch::Free, Watch::Fresh) })
     }
 
     /// The same; one that is not about to exec is judged from now on.

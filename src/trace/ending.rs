@@ -1,7 +1,7 @@
 //! How a call's line ends: with a result, with a mark that says that it goes on elsewhere, or not at all.
 
 use super::event::Tid;
-use super::scan::{after, decimal, from, number, until};
+use super::scan::{after, decimal, from, late, number, until};
 use memchr::{memmem, memrchr};
 
 /// The end of a line.
@@ -77,11 +77,11 @@ fn result(text: &[u8]) -> Option<Ending<'_>> {
     }
 }
 
-/// The last `=`. Most results are so short that this is faster than to begin a faster search.
+/// The last `=`. Most results are so short that it is near.
 fn last_equals(text: &[u8]) -> Option<usize> {
-    const SHORT: usize = 16;
-    let far = text.len().saturating_sub(SHORT);
-    match from(text, far).iter().rposition(|&b| b == b'=') {
+    const NEAR: usize = 16;
+    let far = text.len().saturating_sub(NEAR);
+    match late(from(text, far), b'=') {
         Some(at) => Some(far + at),
         None => memrchr(b'=', until(text, far)),
     }

@@ -151,6 +151,20 @@ impl Life {
         self.wait == Wait::No && self.queue.is_empty()
     }
 
+    /// It lives, and goes by this id.
+    pub(super) fn is(&self, tid: Tid) -> bool {
+        !self.ended && (self.tid == tid || self.alias == Some(tid))
+    }
+
+    /// A line of its own.
+    pub(super) fn speaks(&mut self, place: Place) {
+        self.spoke = true;
+        if self.line != place.line {
+            self.before = self.line;
+            self.line = place.line;
+        }
+    }
+
     /// It is in an exec.
     pub(super) fn in_exec(&self) -> bool {
         matches!(self.open, Some(Open { kind: Kind::Exec(_), .. }))

@@ -8,7 +8,7 @@ use super::ending::{failed, Ending};
 use super::event::Tid;
 use super::names::Names;
 use super::reader::RT_SIGACTION;
-use super::scan::{from, until};
+use super::scan::{from, soon, until};
 use crate::syscall::nr;
 
 /// Longer than any name.
@@ -48,7 +48,7 @@ impl Ordinary {
         let (tid, body) = columns::of_thread(line);
         let (name, rest, resumed) = if body.first().is_some_and(u8::is_ascii_lowercase) {
             // What is no name of the table is not looked up in vain: a marked name of x32 is none.
-            let bracket = until(body, LONGEST).iter().position(|&b| b == b'(')?;
+            let bracket = soon(until(body, LONGEST), b'(')?;
             (until(body, bracket), from(body, bracket + 1), false)
         } else {
             match body::parse(body) {

@@ -54,7 +54,7 @@ impl Piece {
     }
 
     /// Goes through the lines, of which `count` came before.
-    fn each(&self, count: &mut u64, take: Take) {
+    fn each(&self, count: &mut u64, mut take: impl FnMut(RawLine<'_>, Option<Ordinary>)) {
         let text = self.text();
         let mut begin = 0;
         for &(end, ordinary) in &self.lines {
@@ -74,9 +74,6 @@ impl Piece {
         }
     }
 }
-
-/// Takes a line, with what it says if it is ordinary.
-type Take<'a> = &'a mut dyn FnMut(RawLine<'_>, Option<Ordinary>);
 
 /// Cuts an input into pieces.
 struct Cutter<R> {
@@ -232,7 +229,11 @@ impl Drop for Over<'_> {
 
 /// Hands every line of a log to `take`, in their order, with what it says if it is ordinary. Returns how many there
 /// were, also of an input that failed in the end.
-pub(super) fn each(input: impl Read, names: &Names, take: Take) -> (u64, io::Result<()>) {
+pub(super) fn each(
+    input: impl Read,
+    names: &Names,
+    mut take: impl FnMut(RawLine<'_>, Option<Ordinary>),
+) -> (u64, io::Result<()>) {
     let helpers = std::thread::available_parallelism().map_or(0, |n| n.get() - 1).min(HELPERS);
     // One processor has nothing to gain from being ahead.
     let most = if helpers > 0 { AHEAD } else { 1 };
@@ -266,7 +267,7 @@ pub(super) fn each(input: impl Read, names: &Names, take: Take) -> (u64, io::Res
             // What comes slowly is gone through at once.
             for _ in 0..if fast { flying.min(1) } else { flying } {
                 let Some(piece) = board.first(names) else { break };
-                piece.each(&mut count, take);
+                piece.each(&mut count, &mut take);
                 spare.push(piece);
                 flying -= 1;
             }
@@ -299,7 +300,7 @@ mod tests {
     fn in_pieces(input: impl Read) -> Vec<(Vec<u8>, u64, bool, bool)> {
         let names = Names::new();
         let mut out = Vec::new();
-        let (count, result) = each(input, &names, &mut |line, ordinary| {
+        let (count, result) = each(input, &names, |line, ordinary| {
             assert!(ordinary.is_none() || ordinary == Ordinary::of(line.text, &names));
             out.push((line.text.to_vec(), line.number, line.shortened, line.ended));
         });
@@ -354,7 +355,7 @@ mod tests {
             }
         }
         let mut seen = 0;
-        let (count, result) = each(Fails(Trickle(b"a\nb\nc", 2)), &Names::new(), &mut |_, _| seen += 1);
+        let (count, result) = each(Fails(Trickle(b"a\nb\nc", 2)), &Names::new(), |_, _| seen += 1);
         assert_eq!((count, seen), (2, 2));
         assert_eq!(result.unwrap_err().to_string(), "gone");
     }

@@ -6,7 +6,7 @@ use super::columns::{self, Columns};
 use super::dispositions::sigaction;
 use super::ending::{child, failed, value, Ending};
 use super::event::{Abi, Event, EventKind, Place, Tid};
-use super::life::{Kind, Open};
+use super::life::{Kind, Life, Open};
 use super::lines::RawLine;
 use super::names::{Named, Names};
 use super::notes::{self, Notes};
@@ -44,6 +44,20 @@ pub struct Reader {
     broken: Option<Broken>,
     /// In a family: the leader's file goes on after that thread's file.
     pub(super) superseded_by: Option<Tid>,
+    /// The thread that speaks without being interrupted.
+    streak: Option<Streak>,
+}
+
+/// A thread that makes one whole call after another: most of a log is made of such streaks.
+struct Streak {
+    /// How its lines name it.
+    speaker: Option<Tid>,
+    key: Key,
+    /// The id under which its events go out.
+    tid: Tid,
+    /// Its last two lines, for [`Life`] when the streak is over.
+    line: u64,
+    before: u64,
 }
 
 /// What is counted of one log, for its warnings.
@@ -56,6 +70,25 @@ pub(super) struct Log {
     memory: bool,
     /// The last line.
     pub place: Place,
+}
+
+impl Log {
+    /// An ordinary call, which is not the first.
+    #[inline]
+    fn goes_on(&mut self, number: u32, failed: bool) {
+        self.calls += 1;
+        self.failures += u64::from(failed);
+        self.memory |= MEMORY.contains(&number);
+    }
+
+    /// A call is entered. Whether it is an exec tells, of the first one, whether the log is there `from_start`.
+    fn enters(&mut self, named: Named, from_start: &mut bool) {
+        if self.calls == 0 {
+            *from_start = named == Named::Number(nr::EXECVE);
+        }
+        self.calls += 1;
+        self.memory |= MEMORY.iter().any(|&nr| named == Named::Number(nr)) || named == Named::Only32;
+    }
 }
 
 /// A line, for those who have to go back to it.
@@ -95,6 +128,7 @@ impl Reader {
             scratch: Vec::new(),
             broken: None,
             superseded_by: None,
+            streak: None,
         }
     }
 
@@ -122,7 +156,8 @@ impl Reader {
     pub(super) fn read_log(&mut self, file: u32, input: &mut dyn BufRead, sink: Sink) -> io::Result<()> {
         let names = Arc::clone(&self.names);
         let (lines, result) =
-            pieces::each(input, &names, &mut |raw, ordinary| self.take(file, raw, ordinary, sink));
+            pieces::each(input, &names, |raw, ordinary| self.stream(file, raw, ordinary, sink));
+        self.end_streak();
         self.finish(Place { file, line: lines }, sink);
         result
     }
@@ -160,6 +195,52 @@ impl Reader {
         self.take(file, raw, ordinary, sink);
     }
 
+    /// Takes one line of a log, of which is known what it says if it is ordinary.
+    #[inline]
+    fn stream(&mut self, file: u32, raw: RawLine<'_>, ordinary: Option<Ordinary>, sink: Sink) {
+        let place = Place { file, line: raw.number };
+        if let (Some(streak), Some(Ordinary { tid, number, part: Part::Whole { failed } })) =
+            (&mut self.streak, ordinary)
+        {
+            if streak.speaker == tid {
+                streak.before = streak.line;
+                streak.line = place.line;
+                self.state.report.lines += 1;
+                self.state.report.calls += 1;
+                self.log.place = place;
+                self.log.goes_on(number, failed);
+                sink(Event { tid: streak.tid, place, kind: EventKind::Call(number) });
+                return;
+            }
+        }
+        self.end_streak();
+        self.take(file, raw, ordinary, sink);
+        if let Some(Ordinary { tid, part: Part::Whole { .. } | Part::End { .. }, .. }) = ordinary {
+            self.begin_streak(tid);
+        }
+    }
+
+    /// From here on the thread's whole calls need no more than to be told and counted: it is in no call, and none of
+    /// its events has to wait.
+    fn begin_streak(&mut self, speaker: Option<Tid>) {
+        let Some(key) = self.speaker.last_to_speak(speaker) else { return };
+        let free = |l: &&Life| !l.ended && l.abi.is_none() && l.open.is_none() && l.flows();
+        self.streak = self.state.life(key).filter(free).map(|life| Streak {
+            speaker,
+            key,
+            tid: life.tid,
+            line: life.line,
+            before: life.before,
+        });
+    }
+
+    fn end_streak(&mut self) {
+        let Some(streak) = self.streak.take() else { return };
+        if let Some(life) = self.state.life_mut(streak.key) {
+            (life.line, life.before) = (streak.line, streak.before);
+        }
+    }
+
     /// Takes one line, of which is known what it says if it is ordinary.
     fn take(&mut self, file: u32, raw: RawLine<'_>, ordinary: Option<Ordinary>, sink: Sink) {
         self.state.report.lines += 1;
@@ -194,27 +275,27 @@ impl Reader {
         let named = Named::Number(number);
         let resumed = if let Part::End { .. } = part { Some(named) } else { None };
         let key = self.speaker.who(&mut self.state, tid, resumed, place, sink);
-        let Some(life) = self.state.life_mut(key) else { return false };
-        if let Part::End { failed } = part {
-            if !matches!(&life.open, Some(open) if open.named == named) {
-                return false;
-            }
-            life.open = None;
-            self.log.failures += u64::from(failed);
-            return true;
-        }
-        if life.abi.is_some() {
-            return false;
-        }
-        if life.open.is_some() {
-            self.leave_open(key, sink);
-        }
-        self.state.report.calls += 1;
-        self.enters(named);
-        let Some(life) = self.state.life_mut(key) else { return false };
+        let Some(life) = self.state.lives.get_mut(key) else { return false };
         match part {
-            Part::Whole { failed } => self.log.failures += u64::from(failed),
-            _ => {
+            Part::Whole { .. } | Part::Beginning if life.abi.is_some() => return false,
+            // The call before has no result.
+            Part::Whole { .. } | Part::Beginning if life.open.is_some() => self.leave_open(key, sink),
+            Part::Whole { .. } | Part::Beginning => {}
+            Part::End { failed } => {
+                let same = matches!(&life.open, Some(open) if open.named == named);
+                if same {
+                    life.open = None;
+                    self.log.failures += u64::from(failed);
+                }
+                return same;
+            }
+        }
+        self.log.enters(named, &mut self.state.from_start);
+        self.state.report.calls += 1;
+        let Some(life) = self.state.lives.get_mut(key) else { return false };
+        match part {
+            Part::Whole { failed } | Part::End { failed } => self.log.failures += u64::from(failed),
+            Part::Beginning => {
                 life.open = Some(Open { named, kind: Kind::Plain, place, cut: false });
                 life.becomes = None;
                 self.broken = Some(Broken::Call(key));
@@ -227,15 +308,6 @@ impl Reader {
             self.state.emit(key, kind, place, sink);
         }
         true
-    }
-
-    /// A call is entered.
-    fn enters(&mut self, named: Named) {
-        if self.log.calls == 0 {
-            self.state.from_start = named == Named::Number(nr::EXECVE);
-        }
-        self.log.calls += 1;
-        self.log.memory |= MEMORY.iter().any(|&nr| named == Named::Number(nr)) || named == Named::Only32;
     }
 
     /// Takes a line that begins as strace's lines do. Otherwise nothing happens, and it returns false.
@@ -297,7 +369,7 @@ impl Reader {
             self.state.return_from_handler(key, sink);
         }
         let event = self.event(named, name, abi, place);
-        self.enters(named);
+        self.log.enters(named, &mut self.state.from_start);
         self.state.emit(key, event, place, sink);
         let args = match ending {
             Ending::Result { args, .. } | Ending::Open { args, .. } => args,
@@ -651,5 +723,74 @@ fn kind(named: Named, name: &[u8], args: &[u8]) -> Kind {
         Named::Number(RT_SIGACTION) => Kind::Sigaction(sigaction(args)),
         Named::Only32 if name == b"sigaction" => Kind::Sigaction(sigaction(args)),
         _ => Kind::Plain,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::super::lines::Lines;
+    use super::*;
+    use std::path::Path;
+
+    /// What a log tells if no line of it is taken for ordinary.
+    fn the_long_way(text: &[u8]) -> (Vec<Event>, Report) {
+        let (mut reader, mut events) = (Reader::new(), Vec::new());
+        let sink = &mut |event| events.push(event);
+        let mut lines = Lines::new(text);
+        lines
+            .each(|raw| {
+                reader.take(0, raw, None, sink);
+                true
+            })
+            .unwrap();
+        reader.finish(Place { file: 0, line: lines.count() }, sink);
+        (events, reader.report().clone())
+    }
+
+    fn as_ever(text: &[u8]) -> (Vec<Event>, Report) {
+        let (mut reader, mut events) = (Reader::new(), Vec::new());
+        reader.read(0, text, &mut |event| events.push(event)).unwrap();
+        (events, reader.report().clone())
+    }
+
+    /// Every log of a folder of the tests, and of its folders.
+    fn logs(folder: &Path, all: &mut Vec<Vec<u8>>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                logs(&path, all);
+            } else {
+                all.push(std::fs::read(path).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn ordinary_lines_mean_what_they_mean_the_long_way() {
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+        let mut all = Vec::new();
+        logs(&tests.join("data/trace"), &mut all);
+        logs(&tests.join("golden"), &mut all);
+        assert!(all.len() > 40, "{}", all.len());
+        // Whole lines of all of them, in any order: what follows what is nowhere as it should be.
+        let lines: Vec<&[u8]> = all.iter().flat_map(|log| log.split_inclusive(|&b| b == b'\n')).collect();
+        let mut state = 1_u64;
+        let mut next = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(state >> 33).unwrap() % below
+        };
+        let mixed: Vec<Vec<u8>> = (0..200)
+            .map(|_| {
+                let piece = |_| {
+                    let at = next(lines.len());
+                    lines[at..lines.len().min(at + 1 + next(6))].concat()
+                };
+                (0..60).flat_map(piece).collect()
+            })
+            .collect();
+        for log in all.iter().chain(&mixed) {
+            assert_eq!(as_ever(log), the_long_way(log), "{}", String::from_utf8_lossy(log));
+        }
     }
 }

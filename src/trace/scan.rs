@@ -45,6 +45,39 @@ pub(super) fn number(text: &[u8]) -> Option<u64> {
     Some(value)
 }
 
+/// Where a word of eight bytes has this one: the highest bit of each such byte.
+fn bytes_like(word: u64, byte: u8) -> u64 {
+    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+    let differs = word ^ u64::from(byte).wrapping_mul(0x0101_0101_0101_0101);
+    !((differs & LOW).wrapping_add(LOW) | differs | LOW)
+}
+
+/// The first place of a byte that is expected very soon: eight bytes at a time, where a branch for each would mostly be
+/// guessed wrong once.
+pub(super) fn soon(text: &[u8], byte: u8) -> Option<usize> {
+    let (words, rest) = text.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let found = bytes_like(u64::from_le_bytes(*word), byte);
+        if found != 0 {
+            return Some(at * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let at = rest.iter().position(|&b| b == byte)?;
+    Some(words.len() * 8 + at)
+}
+
+/// The last place of a byte that is expected near the end.
+pub(super) fn late(text: &[u8], byte: u8) -> Option<usize> {
+    let (rest, words) = text.as_rchunks::<8>();
+    for (at, word) in words.iter().enumerate().rev() {
+        let found = bytes_like(u64::from_le_bytes(*word), byte);
+        if found != 0 {
+            return Some(rest.len() + at * 8 + 7 - found.leading_zeros() as usize / 8);
+        }
+    }
+    rest.iter().rposition(|&b| b == byte)
+}
+
 /// The bytes after the first occurrence of `needle`.
 pub(super) fn after<'a>(text: &'a [u8], needle: &[u8]) -> Option<&'a [u8]> {
     memchr::memmem::find(text, needle).map(|at| from(text, at + needle.len()))
@@ -53,4 +86,28 @@ pub(super) fn after<'a>(text: &'a [u8], needle: &[u8]) -> Option<&'a [u8]> {
 /// A byte that may stand in the name of a system call.
 pub(super) fn in_name(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b == b'_'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_is_found_where_it_is() {
+        let mut text: Vec<u8> = (0..40_u8).map(|i| i.wrapping_mul(37) | 0x80).collect();
+        assert_eq!((soon(&text, b'='), late(&text, b'=')), (None, None));
+        for first in 0..text.len() {
+            for second in first..text.len() {
+                let before = (text[first], text[second]);
+                // One that differs in the highest bit only stands beside each.
+                if let Some(next) = text.get_mut(second + 1) {
+                    *next = b'=' | 0x80;
+                }
+                text[first] = b'=';
+                text[second] = b'=';
+                assert_eq!((soon(&text, b'='), late(&text, b'=')), (Some(first), Some(second)));
+                (text[second], text[first]) = (before.1, before.0);
+            }
+        }
+    }
 }

@@ -33,16 +33,20 @@ impl Speaker {
         place: Place,
         sink: Sink,
     ) -> Key {
-        let key = match self.only.or(tid) {
+        let tid = self.only.or(tid);
+        if let (Some(tid), Some((last, key))) = (tid, self.last) {
+            // Most lines are of whoever has spoken just before.
+            if let Some(life) = state.lives.get_mut(key).filter(|l| last == tid && l.is(tid)) {
+                life.speaks(place);
+                return key;
+            }
+        }
+        let key = match tid {
             Some(tid) => self.named(state, tid, resumed, place, sink),
             None => self.unnamed(state, resumed, place, sink),
         };
         if let Some(life) = state.life_mut(key) {
-            life.spoke = true;
-            if life.line != place.line {
-                life.before = life.line;
-                life.line = place.line;
-            }
+            life.speaks(place);
         }
         key
     }
@@ -55,11 +59,6 @@ impl Speaker {
         place: Place,
         sink: Sink,
     ) -> Key {
-        if let Some((_, key)) = self.last.filter(|&(last, _)| last == tid) {
-            if state.life(key).is_some_and(|l| !l.ended && (l.tid == tid || l.alias == Some(tid))) {
-                return key;
-            }
-        }
         let key = state
             .find(tid)
             .unwrap_or_else(|| Self::unknown(state, self.only.is_some(), tid, resumed, place, sink));
@@ -131,6 +130,14 @@ impl Speaker {
         let alive = || state.lives.iter().filter(|(_, l)| l.spoke && !l.ended);
         let same = alive().filter(|(_, l)| resumed.is_some() && l.open.as_ref().map(|o| o.named) == resumed);
         same.max_by_key(|(_, l)| l.line).or_else(|| alive().max_by_key(|(_, l)| l.line)).map(|(key, _)| key)
+    }
+
+    /// The thread that has just spoken, by this name or by none.
+    pub(super) fn last_to_speak(&self, name: Option<Tid>) -> Option<Key> {
+        match name {
+            Some(name) => self.last.filter(|&(last, _)| last == name).map(|(_, key)| key),
+            None => self.nameless,
+        }
     }
 
     /// Forgets a log.
