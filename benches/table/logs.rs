@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 const ROUNDS: usize = 9;
-/// How large the log is.
-const SIZE: usize = 256 << 20;
+/// How large the log is, in MiB.
+const SIZE: u32 = 256;
 
 /// What is traced for it: shells and pipes, a compiler, an interpreter, archives; threads, signals, much reading.
 const WORK: [&str; 5] = [
@@ -53,7 +53,7 @@ fn time(processors: &str, command: &[&str], log: &Path) -> f64 {
 
 pub fn rows() -> Vec<Row> {
     let lab = Lab::new();
-    let log = log(&lab, SIZE);
+    let log = log(&lab, SIZE as usize * 1024 * 1024);
     let policies = lab.path("policies/");
     fs::create_dir(&policies).unwrap();
     let to = policies.display().to_string();
@@ -68,10 +68,9 @@ pub fn rows() -> Vec<Row> {
         Way::new("extract on two", || time("0,1", &extract, &log)),
     ];
     let samples = interleave("logs", ROUNDS, &mut ways);
-    let mib = SIZE as f64 / f64::from(1 << 20);
     let at = samples.at("extract");
     vec![
-        Row::new("extract, one core", "MiB/s", Target::None, samples.each(|row| mib / row[at])),
+        Row::new("extract, one core", "MiB/s", Target::None, samples.each(|row| f64::from(SIZE) / row[at])),
         Row::new(
             "extract, one core, against rg -c -F ' = '",
             "×",

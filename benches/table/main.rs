@@ -28,6 +28,7 @@ mod size;
 mod start;
 
 use row::Row;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
@@ -68,7 +69,7 @@ fn main() -> ExitCode {
         }
         for row in rows() {
             println!("{}", row.line());
-            lines.push_str(&format!("{}\n", row.json()));
+            let _ = writeln!(lines, "{}", row.json());
             met &= row.met();
         }
     }

@@ -4,35 +4,42 @@ use super::lab::{Lab, SYSFSM};
 use super::logs::log;
 use super::rounds::Spread;
 use super::row::{Row, Target};
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// Larger than memory is on most machines.
 const SIZE: u64 = 10 << 30;
 const THREADS: u32 = 100_000;
 
-/// The peak of `extract`'s resident memory over what is written to its input, in KiB.
+/// The peak of `extract`'s resident memory when it has read all that is written to its input, in KiB. (Not what wait4(2)
+/// tells at its end: that is at least what the parent had when it forked.)
 fn peak(lab: &Lab, mut write: impl FnMut(&mut dyn Write)) -> f64 {
     let to = lab.fresh("policies");
     fs::create_dir(&to).unwrap();
     let mut command = Command::new(SYSFSM);
-    let mut child = command
+    command
         .args(["extract", "-", "-o"])
         .arg(&to)
         .stdin(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    write(&mut child.stdin.take().unwrap());
-    let (mut status, mut usage) = (0, std::mem::MaybeUninit::<libc::rusage>::uninit());
-    let pid = i32::try_from(child.id()).unwrap();
-    // SAFETY: a child of ours that nobody has waited for, and room for what is told of it.
-    let waited = unsafe { libc::wait4(pid, &raw mut status, 0, usage.as_mut_ptr()) };
-    assert_eq!((waited, status), (pid, 0), "extract");
-    // SAFETY: wait4 has filled it.
-    let usage = unsafe { usage.assume_init() };
-    usage.ru_maxrss as f64
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    write(&mut input);
+    // It has read all of it when it waits for more.
+    let of_child = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", child.id())).unwrap();
+    while !of_child("wchan").contains("pipe") && !of_child("stat").contains(") S ") {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    let status = of_child("status");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    drop(input);
+    assert!(child.wait().unwrap().success(), "extract");
+    peak.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 /// It is counted, not timed: there is nothing to compare within a run.
@@ -53,10 +60,10 @@ pub fn rows() -> Vec<Row> {
         move |input: &mut dyn Write| {
             let mut text = String::from("1 execve(\"/bin/crowd\", [\"crowd\"], 0x7ffe /* 1 var */) = 0\n");
             for tid in 2..threads + 2 {
-                text.push_str(&format!("1 clone(child_stack=0x7f00, flags=CLONE_VM|CLONE_FS|CLONE_FILES|CLONE_SIGHAND|CLONE_THREAD) = {tid}\n"));
-                text.push_str(&format!(
-                    "{tid} set_robust_list(0x7f00, 24) = 0\n{tid} read(3,  <unfinished ...>\n"
-                ));
+                let flags = "CLONE_VM|CLONE_FS|CLONE_FILES|CLONE_SIGHAND|CLONE_THREAD";
+                let _ = writeln!(text, "1 clone(child_stack=0x7f00, flags={flags}) = {tid}");
+                let _ =
+                    writeln!(text, "{tid} set_robust_list(0x7f00, 24) = 0\n{tid} read(3,  <unfinished ...>");
             }
             input.write_all(text.as_bytes()).unwrap();
         }

@@ -6,6 +6,7 @@ use super::lab::{Lab, Running, SYSFSM};
 use super::rounds::{interleave, Spread, Way};
 use super::row::{Row, Target};
 use nix::sys::signal::{kill, Signal};
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -107,7 +108,7 @@ fn sqlite(lab: &Lab, binary: &Path) -> f64 {
         "pragma journal_mode=wal; pragma synchronous=off; create table t(a integer primary key, b);\n",
     );
     for i in 0..20_000 {
-        script.push_str(&format!("insert into t values({i}, 'text of line {i}');\n"));
+        let _ = writeln!(script, "insert into t values({i}, 'text of line {i}');");
     }
     script.push_str("select count(*) from t where b like '%9%';\n");
     let file = lab.fresh("script");

@@ -1,32 +1,47 @@
-//! Something for each thread. Most events are of the thread that the one before was of.
+//! Something for each thread. Most events are of a few threads, those that run at the same time.
 
 use crate::trace::Tid;
 use rustc_hash::FxHashMap;
 
-/// A map by thread, quick to give the same one again.
+/// How many are at hand: a power of two, more than most machines have processors.
+const AT_HAND: usize = 16;
+/// No place.
+const NOWHERE: usize = usize::MAX;
+
+/// A map by thread, quick to give the same ones again.
 #[derive(Debug)]
 pub(super) struct ByThread<T> {
     places: FxHashMap<Tid, usize>,
     values: Vec<Option<T>>,
     free: Vec<usize>,
-    /// The last one that was asked for, and its place.
-    last: (Tid, usize),
+    /// Of those that share the last bits of their ids the one that was asked for last, and its place.
+    at_hand: [(Tid, usize); AT_HAND],
 }
 
 impl<T> Default for ByThread<T> {
     fn default() -> Self {
-        ByThread { places: FxHashMap::default(), values: Vec::new(), free: Vec::new(), last: (0, usize::MAX) }
+        ByThread {
+            places: FxHashMap::default(),
+            values: Vec::new(),
+            free: Vec::new(),
+            at_hand: [(0, NOWHERE); AT_HAND],
+        }
     }
 }
 
 impl<T> ByThread<T> {
+    fn hand(&mut self, tid: Tid) -> &mut (Tid, usize) {
+        #[allow(clippy::indexing_slicing)] // There are that many.
+        &mut self.at_hand[tid as usize % AT_HAND]
+    }
+
     fn place(&mut self, tid: Tid) -> Option<usize> {
-        let (last, place) = self.last;
-        if last == tid && place != usize::MAX {
+        let (last, place) = *self.hand(tid);
+        if last == tid && place != NOWHERE {
             return Some(place);
         }
         let place = *self.places.get(&tid)?;
-        self.last = (tid, place);
+        *self.hand(tid) = (tid, place);
         Some(place)
     }
 
@@ -41,11 +56,7 @@ impl<T> ByThread<T> {
             Some(place) => place,
             None => self.put(tid, None),
         };
-        // Each place that is in use has a value; a new one gets it here.
-        if place >= self.values.len() {
-            self.values.resize_with(place + 1, || None);
-        }
-        #[allow(clippy::indexing_slicing)] // It has just been made long enough.
+        #[allow(clippy::indexing_slicing)] // Places are those of values.
         self.values[place].get_or_insert_with(make)
     }
 
@@ -58,7 +69,7 @@ impl<T> ByThread<T> {
 
     pub(super) fn remove(&mut self, tid: Tid) -> Option<T> {
         let place = self.places.remove(&tid)?;
-        self.last = (0, usize::MAX);
+        *self.hand(tid) = (0, NOWHERE);
         self.free.push(place);
         self.values.get_mut(place)?.take()
     }
@@ -74,7 +85,7 @@ impl<T> ByThread<T> {
             *slot = value;
         }
         self.places.insert(tid, place);
-        self.last = (tid, place);
+        *self.hand(tid) = (tid, place);
         place
     }
 }
@@ -90,7 +101,7 @@ mod tests {
         let mut state = 1_u64;
         for step in 0..20_000_u32 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let (tid, what) = ((state >> 40) as u32 % 13, state >> 61);
+            let (tid, what) = ((state >> 40) as u32 % 40, state >> 61);
             match what {
                 0 | 1 => {
                     map.insert(tid, step);

@@ -39,8 +39,38 @@ pub(super) fn split(line: &[u8]) -> Columns<'_> {
     Columns { tid, body: if any { skip_blanks(rest) } else { rest } }
 }
 
+/// The beginning of the line before, by which most lines are known: they are of the same thread.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    /// Its first eight bytes, as far as they are the thread's column …
+    column: u64,
+    /// … which is where this has bits.
+    mask: u64,
+    tid: Tid,
+    /// How long the column is, with its blanks.
+    length: usize,
+}
+
 /// The same, quickly for the lines of most logs, which have no column but the thread's.
-pub(super) fn of_thread(line: &[u8]) -> (Option<Tid>, &[u8]) {
+#[inline]
+pub(super) fn of_thread<'a>(line: &'a [u8], recent: &mut Recent) -> (Option<Tid>, &'a [u8]) {
+    if let Some(first) = line.first_chunk() {
+        if u64::from_le_bytes(*first) & recent.mask == recent.column && recent.length > 0 {
+            let body = from(line, recent.length);
+            if begins_body(body) {
+                return (Some(recent.tid), body);
+            }
+        }
+    }
+    of_another(line, recent)
+}
+
+/// Whether what follows a thread's column can be nothing but the body.
+fn begins_body(body: &[u8]) -> bool {
+    body.first().is_some_and(|b| b.is_ascii_lowercase() || *b == b'<')
+}
+
+fn of_another<'a>(line: &'a [u8], recent: &mut Recent) -> (Option<Tid>, &'a [u8]) {
     const DIGITS: usize = 7;
     let mut value = 0;
     for (at, &b) in until(line, DIGITS + 1).iter().enumerate() {
@@ -48,7 +78,13 @@ pub(super) fn of_thread(line: &[u8]) -> (Option<Tid>, &[u8]) {
             b'0'..=b'9' => value = value * 10 + u32::from(b - b'0'),
             b' ' if (1..=PID_MAX).contains(&u64::from(value)) => {
                 let body = skip_blanks(from(line, at));
-                if body.first().is_some_and(|b| b.is_ascii_lowercase() || *b == b'<') {
+                if begins_body(body) {
+                    let length = line.len() - body.len();
+                    if let Some(first) = line.first_chunk().filter(|_| length <= 8) {
+                        let mask = u64::MAX >> (64 - 8 * length);
+                        *recent =
+                            Recent { column: u64::from_le_bytes(*first) & mask, mask, tid: value, length };
+                    }
                     return (Some(value), body);
                 }
                 break;
@@ -149,7 +185,15 @@ mod tests {
     #[track_caller]
     fn is(line: &str, tid: Option<Tid>, body: &str) {
         let found = split(line.as_bytes());
-        assert_eq!(of_thread(line.as_bytes()), (found.tid, found.body), "{line}");
+        let mut recent = Recent::default();
+        for _ in 0..2 {
+            assert_eq!(of_thread(line.as_bytes(), &mut recent), (found.tid, found.body), "{line}");
+        }
+        // Of another thread, whose id begins or ends alike.
+        for line in [format!("1{line}"), format!("{line}1 read(0) = 0"), line.replacen('2', "3", 1)] {
+            let found = split(line.as_bytes());
+            assert_eq!(of_thread(line.as_bytes(), &mut recent), (found.tid, found.body), "{line}");
+        }
         assert_eq!((found.tid, String::from_utf8_lossy(found.body).as_ref()), (tid, body), "{line}");
     }
 

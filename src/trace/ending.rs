@@ -58,33 +58,56 @@ fn open(text: &[u8]) -> Option<Ending<'_>> {
 /// The last `) = RET`: what the arguments or a decoded path hold of the kind stands before it. strace
 /// pads with blanks up to the column of -a.
 fn result(text: &[u8]) -> Option<Ending<'_>> {
+    let (bracket, result) = places(text)?;
+    Some(Ending::Result { args: until(text, bracket), result: from(text, result) })
+}
+
+/// Where the bracket stands, and where the returned value begins.
+fn places(text: &[u8]) -> Option<(usize, usize)> {
     let mut end = text.len();
     loop {
         let at = last_equals(until(text, end))?;
-        let follows = from(text, at + 1);
-        if follows.first() == Some(&b' ')
-            && follows.get(1).is_some_and(|b| b.is_ascii_digit() || matches!(b, b'-' | b'?'))
-        {
+        if let Some([b' ', b'0'..=b'9' | b'-' | b'?', ..]) = text.get(at + 1..) {
             let before = until(text, at);
             let args = before.trim_ascii_end();
-            if args.len() < before.len() {
-                if let Some(args) = args.strip_suffix(b")") {
-                    return Some(Ending::Result { args, result: from(follows, 1) });
-                }
+            if args.len() < before.len() && args.ends_with(b")") {
+                return Some((args.len() - 1, at + 2));
             }
         }
         end = at;
     }
 }
 
+/// What an ordinary line needs to know of its end, if it has an ordinary one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// There is a result: whether it is a failure.
+    Result {
+        /// As [`failed`] has it.
+        failed: bool,
+    },
+    /// ` <unfinished ...>`
+    Open,
+}
+
+impl Outcome {
+    /// As [`Ending::of`] has it; `None` for all that is less ordinary.
+    pub(super) fn of(text: &[u8]) -> Option<Self> {
+        if text.last() == Some(&b'>') {
+            return match Ending::of(text) {
+                Ending::Result { result, .. } => Some(Outcome::Result { failed: failed(result) }),
+                Ending::Open { pid: None, .. } => Some(Outcome::Open),
+                _ => None,
+            };
+        }
+        let (_, result) = places(text)?;
+        Some(Outcome::Result { failed: failed(from(text, result)) })
+    }
+}
+
 /// The last `=`. Most results are so short that it is near.
 fn last_equals(text: &[u8]) -> Option<usize> {
-    const NEAR: usize = 16;
-    let far = text.len().saturating_sub(NEAR);
-    match late(from(text, far), b'=') {
-        Some(at) => Some(far + at),
-        None => memrchr(b'=', until(text, far)),
-    }
+    late(text, b'=').or_else(|| memrchr(b'=', text))
 }
 
 /// Whether the call failed, or was interrupted to be restarted.

@@ -83,6 +83,7 @@ impl Names {
     }
 
     /// The number of a name of the table.
+    #[inline]
     pub(super) fn find(&self, name: &[u8]) -> Option<u32> {
         let ends = Ends::of(name);
         for at in ends.probe(name.len()) {

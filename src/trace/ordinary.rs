@@ -2,9 +2,8 @@
 //! its halves. What they say is told from their own bytes alone, so that any processor can tell it
 //! ([`pieces`](super::pieces)); what it means, the [`Reader`](super::Reader) knows.
 
-use super::body::{self, Body};
-use super::columns;
-use super::ending::{failed, Ending};
+use super::columns::{self, Recent};
+use super::ending::Outcome;
 use super::event::Tid;
 use super::names::Names;
 use super::reader::RT_SIGACTION;
@@ -43,45 +42,55 @@ pub(super) enum Part {
 }
 
 impl Ordinary {
-    /// Tells what a line says; `None`: it is not ordinary. The line is whole, and without colours.
-    pub(super) fn of(line: &[u8], names: &Names) -> Option<Self> {
-        let (tid, body) = columns::of_thread(line);
-        let (name, rest, resumed) = if body.first().is_some_and(u8::is_ascii_lowercase) {
-            // What is no name of the table is not looked up in vain: a marked name of x32 is none.
+    /// Tells what a line says; `None`: it is not ordinary. The line is whole, and without colours. `recent` is what lines
+    /// before have left, of any log.
+    pub(super) fn of(line: &[u8], names: &Names, recent: &mut Recent) -> Option<Self> {
+        let (tid, body) = columns::of_thread(line, recent);
+        // What is no name of the table is not looked up in vain: a marked name of x32 is none.
+        let (name, rest, resumed) = if let Some(text) = body.strip_prefix(b"<... ") {
+            let blank = soon(until(text, LONGEST), b' ')?;
+            (until(text, blank), from(text, blank).strip_prefix(b" resumed>")?, true)
+        } else {
             let bracket = soon(until(body, LONGEST), b'(')?;
             (until(body, bracket), from(body, bracket + 1), false)
-        } else {
-            match body::parse(body) {
-                Body::Resumed { name, rest } => (name, rest, true),
-                _ => return None,
-            }
         };
         let number = names.find(name).filter(|&n| is_plain(n))?;
-        let part = match (Ending::of(rest), resumed) {
-            (Ending::Result { result, .. }, false) => Part::Whole { failed: failed(result) },
-            (Ending::Result { result, .. }, true) => Part::End { failed: failed(result) },
-            (Ending::Open { pid: None, .. }, false) => Part::Beginning,
-            _ => return None,
+        let part = match (Outcome::of(rest)?, resumed) {
+            (Outcome::Result { failed }, false) => Part::Whole { failed },
+            (Outcome::Result { failed }, true) => Part::End { failed },
+            (Outcome::Open, false) => Part::Beginning,
+            (Outcome::Open, true) => return None,
         };
         Some(Ordinary { tid, number, part })
     }
 }
 
-/// Whether a call is nothing but a symbol: it makes nobody, ends nobody, and changes no handlers.
+/// A bit for each call that is more than a symbol: it makes somebody, ends somebody, or changes handlers.
+#[allow(clippy::indexing_slicing)] // Only the compiler runs it.
+const SPECIAL: [u64; 8] = {
+    let calls = [
+        RT_SIGACTION,
+        nr::RT_SIGRETURN,
+        nr::CLONE,
+        nr::CLONE3,
+        nr::FORK,
+        nr::VFORK,
+        nr::EXECVE,
+        nr::EXECVEAT,
+        nr::EXIT,
+        nr::EXIT_GROUP,
+    ];
+    let (mut bits, mut at) = ([0; 8], 0);
+    while at < calls.len() {
+        bits[calls[at] as usize / 64] |= 1 << (calls[at] % 64);
+        at += 1;
+    }
+    bits
+};
+
+/// Whether a call is nothing but a symbol.
 fn is_plain(number: u32) -> bool {
-    !matches!(
-        number,
-        RT_SIGACTION
-            | nr::RT_SIGRETURN
-            | nr::CLONE
-            | nr::CLONE3
-            | nr::FORK
-            | nr::VFORK
-            | nr::EXECVE
-            | nr::EXECVEAT
-            | nr::EXIT
-            | nr::EXIT_GROUP
-    )
+    SPECIAL.get(number as usize / 64).is_some_and(|word| word >> (number % 64) & 1 == 0)
 }
 
 #[cfg(test)]
@@ -91,7 +100,7 @@ mod tests {
     #[test]
     fn only_what_is_nothing_but_a_symbol_is_ordinary() {
         let names = Names::new();
-        let of = |line: &str| Ordinary::of(line.as_bytes(), &names);
+        let of = |line: &str| Ordinary::of(line.as_bytes(), &names, &mut Recent::default());
         let is = |tid, number, part| Some(Ordinary { tid, number, part });
         assert_eq!(of("read(3, \"\", 1) = 0"), is(None, 0, Part::Whole { failed: false }));
         assert_eq!(of("12  read(3, 0x1, 1) = -1 EIO (x)"), is(Some(12), 0, Part::Whole { failed: true }));

@@ -2,11 +2,12 @@
 //! through them in their order.
 
 use super::colour;
+use super::columns::Recent;
 use super::lines::{chomp, keep, RawLine, KEPT};
 use super::names::Names;
 use super::ordinary::Ordinary;
-use super::scan::{from, until};
-use memchr::{memchr_iter, memrchr};
+use super::scan::{each_place, from, until};
+use memchr::memrchr;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -41,14 +42,17 @@ impl Piece {
         lines.clear();
         let text = self.text();
         let coloured = colour::any(text);
-        let mut begin = 0;
-        let last = (!text.ends_with(b"\n")).then_some(text.len());
-        for end in memchr_iter(b'\n', text).chain(last) {
+        let (mut begin, mut recent) = (0, Recent::default());
+        let mut line = |end: usize| {
             let line = until(from(text, begin), end - begin);
             let plain = !coloured && line.len() <= KEPT && !(begin == 0 && self.shortened);
-            let ordinary = if plain { Ordinary::of(chomp(line), names) } else { None };
+            let ordinary = if plain { Ordinary::of(chomp(line), names, &mut recent) } else { None };
             lines.push((u32::try_from(end).unwrap_or(u32::MAX), ordinary));
             begin = end + 1;
+        };
+        each_place(text, b'\n', &mut line);
+        if !text.ends_with(b"\n") {
+            line(text.len());
         }
         self.lines = lines;
     }
@@ -173,8 +177,9 @@ impl Board {
         self.changed.notify_all();
     }
 
-    /// Until all is over.
+    /// Until all is over. Who is helped must not wait for one that panics.
     fn help(&self, names: &Names) {
+        let _over = Over(self);
         let mut stages = self.lock();
         while !stages.over {
             if let Some(taken) = stages.take() {
@@ -187,7 +192,8 @@ impl Board {
         }
     }
 
-    /// The first piece, told. While somebody else is at it, the caller is at the others.
+    /// The first piece, told; none if there is none, or never will be. While somebody else is at it, the caller is at
+    /// the others.
     fn first(&self, names: &Names) -> Option<Piece> {
         let mut stages = self.lock();
         loop {
@@ -205,6 +211,8 @@ impl Board {
                 drop(stages);
                 self.tell(taken, names);
                 stages = self.lock();
+            } else if stages.over {
+                return None;
             } else {
                 stages = self.wait(stages);
             }
@@ -301,7 +309,9 @@ mod tests {
         let names = Names::new();
         let mut out = Vec::new();
         let (count, result) = each(input, &names, |line, ordinary| {
-            assert!(ordinary.is_none() || ordinary == Ordinary::of(line.text, &names));
+            assert!(
+                ordinary.is_none() || ordinary == Ordinary::of(line.text, &names, &mut Recent::default())
+            );
             out.push((line.text.to_vec(), line.number, line.shortened, line.ended));
         });
         result.unwrap();

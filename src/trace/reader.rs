@@ -2,7 +2,7 @@
 
 use super::args::{exec_path, sharing, Sharing};
 use super::body::{self, Body};
-use super::columns::{self, Columns};
+use super::columns::{self, Columns, Recent};
 use super::dispositions::sigaction;
 use super::ending::{child, failed, value, Ending};
 use super::event::{Abi, Event, EventKind, Place, Tid};
@@ -191,7 +191,7 @@ impl Reader {
     /// Takes one line.
     pub(super) fn line(&mut self, file: u32, raw: RawLine<'_>, sink: Sink) {
         let plain = !raw.shortened && !colour::any(raw.text);
-        let ordinary = if plain { Ordinary::of(raw.text, &self.names) } else { None };
+        let ordinary = if plain { Ordinary::of(raw.text, &self.names, &mut Recent::default()) } else { None };
         self.take(file, raw, ordinary, sink);
     }
 

@@ -1,5 +1,7 @@
 //! Small steps over bytes, shared by the parsers of this layer.
 
+use wide::u8x16;
+
 /// The bytes from `at` on; empty past the end.
 pub(super) fn from(text: &[u8], at: usize) -> &[u8] {
     text.get(at..).unwrap_or_default()
@@ -45,37 +47,48 @@ pub(super) fn number(text: &[u8]) -> Option<u64> {
     Some(value)
 }
 
-/// Where a word of eight bytes has this one: the highest bit of each such byte.
-fn bytes_like(word: u64, byte: u8) -> u64 {
-    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    let differs = word ^ u64::from(byte).wrapping_mul(0x0101_0101_0101_0101);
-    !((differs & LOW).wrapping_add(LOW) | differs | LOW)
+/// How many bytes are compared at once.
+const WIDE: usize = 16;
+
+/// Which of sixteen bytes are this one: a bit each.
+fn alike(bytes: &[u8; WIDE], byte: u8) -> u32 {
+    u8x16::from(*bytes).cmp_eq(u8x16::splat(byte)).move_mask().cast_unsigned()
 }
 
-/// The first place of a byte that is expected very soon: eight bytes at a time, where a branch for each would mostly be
-/// guessed wrong once.
+/// The first place of a byte that is expected very soon: no branch for each byte, of which one would be guessed wrong.
 pub(super) fn soon(text: &[u8], byte: u8) -> Option<usize> {
-    let (words, rest) = text.as_chunks::<8>();
-    for (at, word) in words.iter().enumerate() {
-        let found = bytes_like(u64::from_le_bytes(*word), byte);
+    if let Some(first) = text.first_chunk() {
+        let found = alike(first, byte);
         if found != 0 {
-            return Some(at * 8 + found.trailing_zeros() as usize / 8);
+            return Some(found.trailing_zeros() as usize);
         }
+        return from(text, WIDE).iter().position(|&b| b == byte).map(|at| WIDE + at);
     }
-    let at = rest.iter().position(|&b| b == byte)?;
-    Some(words.len() * 8 + at)
+    text.iter().position(|&b| b == byte)
 }
 
-/// The last place of a byte that is expected near the end.
+/// The last place of a byte, if it is among the last sixteen.
 pub(super) fn late(text: &[u8], byte: u8) -> Option<usize> {
-    let (rest, words) = text.as_rchunks::<8>();
-    for (at, word) in words.iter().enumerate().rev() {
-        let found = bytes_like(u64::from_le_bytes(*word), byte);
-        if found != 0 {
-            return Some(rest.len() + at * 8 + 7 - found.leading_zeros() as usize / 8);
+    if let Some(last) = text.last_chunk() {
+        let found = alike(last, byte);
+        return (found != 0).then(|| text.len() - 1 - (found.leading_zeros() as usize - WIDE));
+    }
+    text.iter().rposition(|&b| b == byte)
+}
+
+/// The places of a byte that comes every few dozen bytes, in their order.
+pub(super) fn each_place(text: &[u8], byte: u8, mut take: impl FnMut(usize)) {
+    let (wide, rest) = text.as_chunks();
+    for (at, bytes) in wide.iter().enumerate() {
+        let mut found = alike(bytes, byte);
+        while found != 0 {
+            take(at * WIDE + found.trailing_zeros() as usize);
+            found &= found - 1;
         }
     }
-    rest.iter().rposition(|&b| b == byte)
+    for (at, _) in rest.iter().enumerate().filter(|(_, &b)| b == byte) {
+        take(text.len() - rest.len() + at);
+    }
 }
 
 /// The bytes after the first occurrence of `needle`.
@@ -89,25 +102,27 @@ pub(super) fn in_name(b: u8) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_byte_is_found_where_it_is() {
-        let mut text: Vec<u8> = (0..40_u8).map(|i| i.wrapping_mul(37) | 0x80).collect();
-        assert_eq!((soon(&text, b'='), late(&text, b'=')), (None, None));
-        for first in 0..text.len() {
-            for second in first..text.len() {
-                let before = (text[first], text[second]);
-                // One that differs in the highest bit only stands beside each.
-                if let Some(next) = text.get_mut(second + 1) {
-                    *next = b'=' | 0x80;
+        for length in 0..40 {
+            for first in 0..length {
+                for second in first..length {
+                    // Others that differ in one bit only.
+                    let mut text: Vec<u8> = (0..length).map(|i| b'=' ^ (1 << (i % 8))).collect();
+                    text[first] = b'=';
+                    text[second] = b'=';
+                    let near = second + 16 >= length;
+                    assert_eq!((soon(&text, b'='), late(&text, b'=')), (Some(first), near.then_some(second)));
+                    let mut places = Vec::new();
+                    each_place(&text, b'=', |at| places.push(at));
+                    assert_eq!(places, if first == second { vec![first] } else { vec![first, second] });
                 }
-                text[first] = b'=';
-                text[second] = b'=';
-                assert_eq!((soon(&text, b'='), late(&text, b'=')), (Some(first), Some(second)));
-                (text[second], text[first]) = (before.1, before.0);
             }
+            assert_eq!((soon(&vec![0; length], b'='), late(&vec![0; length], b'=')), (None, None));
         }
     }
 }
