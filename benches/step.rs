@@ -2,30 +2,23 @@
 
 #![allow(missing_docs)]
 
+// Not all of it is needed here.
+#[allow(dead_code)]
+#[path = "../tests/common/load.rs"]
+mod load;
+
 use criterion::{criterion_group, criterion_main, Criterion, Throughput};
+use load::LOOP;
 use std::hint::black_box;
-use sysfsm::machine::{Context, Count, Depth, Judge, Machine, Reaction};
-use sysfsm::syscall::{nr, Symbol};
+use sysfsm::machine::{Depth, Reaction};
 
-/// Calls in turn, as a program in its loop makes them.
-const LOOP: [u32; 8] = [0, 1, 3, 257, 262, 9, 11, 202];
 const CALLS: u64 = 10_000;
-
-fn judge(depth: Depth) -> Judge {
-    let mut machine = Machine::new(depth);
-    let mut context = Context::start(Symbol::Call(nr::EXECVE), depth);
-    for number in LOOP.into_iter().cycle().take(100) {
-        machine.insert(context, Symbol::Call(number), Count::default());
-        context = context.then(Symbol::Call(number), depth);
-    }
-    Judge::new(&machine)
-}
 
 fn step(c: &mut Criterion) {
     let mut group = c.benchmark_group("step");
     group.throughput(Throughput::Elements(CALLS));
     for depth in Depth::all().filter(|d| [1, 2, 4, 8].contains(&d.get())) {
-        let judge = judge(depth);
+        let judge = load::judge(depth);
         group.bench_function(format!("depth {depth}"), |b| {
             b.iter(|| {
                 let mut frames = judge.exec();

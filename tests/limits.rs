@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+#[path = "common/more_ids.rs"]
+mod more_ids;
+
+use more_ids::MoreIds;
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::fs;
@@ -101,27 +105,6 @@ fn a_million_transitions() {
     );
     let (output, stop) = enforce(&policy, &[], &[&program, "--help"]);
     assert_eq!((output.status.code(), &stop["kills"]), (Some(137), &1.into()), "{stop}");
-}
-
-/// The kernel's limit on ids, raised for as long as this lives.
-struct MoreIds(String);
-
-const PID_MAX: &str = "/proc/sys/kernel/pid_max";
-
-impl MoreIds {
-    fn at_least(wanted: u64) -> Self {
-        let before = fs::read_to_string(PID_MAX).expect("a pid_max");
-        if before.trim().parse::<u64>().unwrap() < wanted {
-            fs::write(PID_MAX, wanted.to_string()).expect("this test runs as root");
-        }
-        MoreIds(before)
-    }
-}
-
-impl Drop for MoreIds {
-    fn drop(&mut self) {
-        drop(fs::write(PID_MAX, self.0.trim()));
-    }
 }
 
 #[test]

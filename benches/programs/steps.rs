@@ -3,11 +3,14 @@
 
 #![allow(clippy::print_stderr, clippy::print_stdout)]
 
-use std::process::exit;
-use sysfsm::machine::{Context, Count, Depth, Judge, Machine, Reaction, Verdict};
-use sysfsm::syscall::{nr, Symbol};
+// Not all of it is needed here.
+#[allow(dead_code)]
+#[path = "../../tests/common/load.rs"]
+mod load;
 
-const LOOP: [u32; 8] = [0, 1, 3, 257, 262, 9, 11, 202];
+use load::LOOP;
+use std::process::exit;
+use sysfsm::machine::{Depth, Reaction, Verdict};
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -19,13 +22,7 @@ fn main() {
         eprintln!("usage: steps DEPTH COUNT");
         exit(2);
     };
-    let mut machine = Machine::new(depth);
-    let mut context = Context::start(Symbol::Call(nr::EXECVE), depth);
-    for number in LOOP.into_iter().cycle().take(100) {
-        machine.insert(context, Symbol::Call(number), Count::default());
-        context = context.then(Symbol::Call(number), depth);
-    }
-    let judge = Judge::new(&machine);
+    let judge = load::judge(depth);
     let mut frames = judge.exec();
     let mut allowed = 0;
     for number in LOOP.into_iter().cycle().take(count) {

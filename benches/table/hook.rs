@@ -1,10 +1,10 @@
 //! What a call costs: bare, with an empty program on the hook, under a seccomp filter, watched, unwatched, recorded.
 
 use super::empty::Empty;
-use super::lab::{Lab, SYSFSM};
+use super::lab::Lab;
+use super::recording;
 use super::rounds::{interleave, Way};
 use super::row::{Row, Target};
-use nix::sys::signal::{kill, Signal};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -102,18 +102,7 @@ pub fn record() -> Vec<Row> {
         enforcement.stop().lawful("calls");
         cost
     };
-    let recorded = || {
-        let to = lab.fresh("recorded");
-        let mut command = Command::new(SYSFSM);
-        command.args(["record", "--json", "-o"]).arg(&to).arg("--binary").arg(&calls);
-        let mut recorder = lab.start(&mut command);
-        recorder.complained(|said| said.contains("\"event\":\"start\""));
-        let cost = cost(&lab, &calls, &[]);
-        kill(recorder.pid(), Signal::SIGTERM).unwrap();
-        let ended = recorder.end().well("record");
-        assert!(ended.stderr.contains("\"transitions\""), "{}", ended.stderr);
-        cost
-    };
+    let recorded = || recording::record(&lab, &calls, || cost(&lab, &calls, &[])).1;
     let mut ways = [Way::new("enforce", enforced), Way::new("record", recorded)];
     let samples = interleave("record", ROUNDS, &mut ways);
     vec![Row::new(

@@ -21,7 +21,10 @@ mod hook;
 mod lab;
 mod logs;
 mod memory;
+#[path = "../../tests/common/more_ids.rs"]
+mod more_ids;
 mod programs;
+mod recording;
 mod rounds;
 mod row;
 mod size;

@@ -2,7 +2,8 @@
 //! hook of system calls.
 
 use super::empty::Empty;
-use super::lab::{Lab, Running, SYSFSM};
+use super::lab::{Lab, Running};
+use super::recording;
 use super::rounds::{interleave, Spread, Way};
 use super::row::{Row, Target};
 use nix::sys::signal::{kill, Signal};
@@ -120,17 +121,12 @@ fn sqlite(lab: &Lab, binary: &Path) -> f64 {
 
 /// A policy of the program, recorded at the work that it is to be measured at.
 fn record(lab: &Lab, subject: &Subject) -> PathBuf {
-    let to = lab.fresh("policy");
-    let mut command = Command::new(SYSFSM);
-    command.args(["record", "--json", "-o"]).arg(&to).arg("--binary").arg(&subject.binary);
-    let mut recorder = lab.start(&mut command);
-    recorder.complained(|said| said.contains("\"event\":\"start\""));
-    for _ in 0..2 {
-        (subject.work)(lab, &subject.binary);
-    }
-    kill(recorder.pid(), Signal::SIGTERM).unwrap();
-    recorder.end().well("record");
-    to
+    let work = || {
+        for _ in 0..2 {
+            (subject.work)(lab, &subject.binary);
+        }
+    };
+    recording::record(lab, &subject.binary, work).0
 }
 
 fn subjects(lab: &Lab) -> [Subject; 4] {

@@ -63,7 +63,9 @@ impl<T> ByThread<T> {
     pub(super) fn insert(&mut self, tid: Tid, value: T) {
         match self.place(tid).and_then(|place| self.values.get_mut(place)) {
             Some(slot) => *slot = Some(value),
-            None => drop(self.put(tid, Some(value))),
+            None => {
+                self.put(tid, Some(value));
+            }
         }
     }
 

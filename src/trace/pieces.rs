@@ -97,11 +97,9 @@ impl<R: Read> Cutter<R> {
             if piece.room.len() < before + PIECE {
                 piece.room.resize(before + PIECE, 0);
             }
-            for (to, from) in piece.room.iter_mut().zip(&begun) {
-                *to = *from;
-            }
-            let room = piece.room.get_mut(before..before + PIECE).unwrap_or_default();
-            let read = match self.input.read(room) {
+            let (kept, room) = piece.room.split_at_mut(before);
+            kept.copy_from_slice(&begun);
+            let read = match self.input.read(room.get_mut(..PIECE).unwrap_or_default()) {
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
                 read => read?,
             };

@@ -301,12 +301,7 @@ impl Reader {
                 self.broken = Some(Broken::Call(key));
             }
         }
-        let kind = EventKind::Call(number);
-        if life.flows() {
-            sink(Event { tid: life.tid, place, kind });
-        } else {
-            self.state.emit(key, kind, place, sink);
-        }
+        self.state.emit(key, EventKind::Call(number), place, sink);
         true
     }
 
