@@ -22,16 +22,12 @@ const volatile __u32 unseen = SYSFSM_NO_CALL;
 static __always_inline int sysfsm_enter(struct pt_regs *regs, __u32 nr, bool again)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct sysfsm_thread *thread = sysfsm_thread(task);
+	struct sysfsm_thread *thread = sysfsm_stored(task);
 
-	if (!thread || (preemptible && nr == unseen))
+	if (!thread && spares_used)
+		thread = sysfsm_settle(task);
+	if (!thread || !thread->policy || (preemptible && nr == unseen))
 		return 0;
-	if (spares_used && !spares_only) {
-		sysfsm_settle(task);
-		thread = sysfsm_thread(task);
-		if (!thread)
-			return 0;
-	}
 	if (preemptible && again)
 		thread->seen = 1;
 	return sysfsm_on_call(task, thread, regs, nr);

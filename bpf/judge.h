@@ -138,17 +138,12 @@ static __always_inline __u32 sysfsm_entered_now(struct task_struct *task)
 	return sysfsm_entered(task, regs->orig_ax);
 }
 
-static __always_inline int sysfsm_judge(struct task_struct *task, struct sysfsm_thread *thread,
+/* What a call is but for the two things that most of them are (sysfsm_judge). */
+static __noinline int sysfsm_judge_slow(struct task_struct *task, struct sysfsm_thread *thread,
 					struct pt_regs *regs, __u32 nr)
 {
 	struct sysfsm_violation violation = { .nr = nr, .abi = sysfsm_abi(task, nr) };
-	struct sysfsm_counters *counts = sysfsm_counters();
 
-	if (preemptible)
-		thread->entered = sysfsm_entered(task, nr);
-	/* Whoever comes here keeps the CPU. */
-	if (counts)
-		counts->judged++;
 	if (thread->sentence)
 		sysfsm_serve(thread);
 	violation.state = thread->top.state;
@@ -161,6 +156,26 @@ static __always_inline int sysfsm_judge(struct task_struct *task, struct sysfsm_
 	if (violation.verdict != SYSFSM_ALLOWED)
 		sysfsm_report(thread, regs, &violation);
 	return 0;
+}
+
+/*
+ * A thread makes a call. Nearly all calls repeat the last one, or go along a transition of the
+ * state's: they need no more than what sysfsm_quick() reads.
+ */
+static __always_inline int sysfsm_judge(struct task_struct *task, struct sysfsm_thread *thread,
+					struct pt_regs *regs, __u32 nr)
+{
+	struct sysfsm_counters *counts = sysfsm_counters();
+
+	if (preemptible)
+		thread->entered = sysfsm_entered(task, nr);
+	/* Whoever comes here keeps the CPU. */
+	if (counts)
+		counts->judged++;
+	if (!thread->sentence && !(task->thread_info.status & SYSFSM_TS_COMPAT) &&
+	    sysfsm_quick(thread, nr))
+		return 0;
+	return sysfsm_judge_slow(task, thread, regs, nr);
 }
 
 #endif /* SYSFSM_JUDGE_H */

@@ -156,26 +156,31 @@ __noinline int sysfsm_call_slow(struct sysfsm_thread *thread, __u32 nr)
 }
 
 /*
- * One call of the 64-bit ABI. A repetition of the last symbol is no step, and a call that the
- * state's row has costs one cell; rt_sigreturn, the exits and restart_syscall have no cells.
+ * Judges a call of the 64-bit ABI that the state's own row allows, which takes one cell, or that
+ * repeats the last symbol, which is no step; false of all others, which it leaves as they are.
  */
-static __always_inline int sysfsm_call(struct sysfsm_thread *thread, __u32 nr)
+static __always_inline bool sysfsm_quick(struct sysfsm_thread *thread, __u32 nr)
 {
 	__u32 state = thread->top.state;
 	const struct sysfsm_cell *cell;
 	__u32 index = state + nr;
 
 	if (nr == thread->top.last)
-		return SYSFSM_ALLOWED;
-	if (nr < SYSFSM_CALLS) {
-		cell = bpf_map_lookup_elem(&cells, &index);
-		if (cell && cell->owner == state) {
-			thread->top.state = cell->next;
-			thread->top.last = nr;
-			return SYSFSM_ALLOWED;
-		}
-	}
-	return sysfsm_call_slow(thread, nr);
+		return true;
+	if (nr >= SYSFSM_CALLS)
+		return false;
+	cell = bpf_map_lookup_elem(&cells, &index);
+	if (!cell || cell->owner != state)
+		return false;
+	thread->top.state = cell->next;
+	thread->top.last = nr;
+	return true;
+}
+
+/* One call of the 64-bit ABI. rt_sigreturn, the exits and restart_syscall have no cells. */
+static __always_inline int sysfsm_call(struct sysfsm_thread *thread, __u32 nr)
+{
+	return sysfsm_quick(thread, nr) ? SYSFSM_ALLOWED : sysfsm_call_slow(thread, nr);
 }
 
 /* One call through a foreign ABI: always a violation, and no context can hold it. */

@@ -62,13 +62,18 @@ static __noinline int sysfsm_spare_delete(struct task_struct *task)
 	return 0;
 }
 
+/* The state that is in a task's storage, watched or not any more, NULL if there is none. */
+static __always_inline struct sysfsm_thread *sysfsm_stored(struct task_struct *task)
+{
+	/* Most tasks have none, and a test costs less than a helper. */
+	return task->bpf_storage ? bpf_task_storage_get(&threads, task, 0, 0) : NULL;
+}
+
 /* The state of a thread, NULL if it is not watched. */
 static __always_inline struct sysfsm_thread *sysfsm_thread(struct task_struct *task)
 {
-	struct sysfsm_thread *thread = NULL;
+	struct sysfsm_thread *thread = sysfsm_stored(task);
 
-	if (task->bpf_storage)
-		thread = bpf_task_storage_get(&threads, task, 0, 0);
 	if (!thread && spares_used)
 		thread = sysfsm_spare(task);
 	return thread && thread->policy ? thread : NULL;
@@ -112,26 +117,29 @@ static __always_inline struct sysfsm_thread *sysfsm_watch(struct task_struct *ta
 /* The same, from zero: to be bound. What a former policy has left is overwritten. */
 static __always_inline struct sysfsm_thread *sysfsm_begin(struct task_struct *task)
 {
-	struct sysfsm_thread *thread = NULL;
+	struct sysfsm_thread *thread = sysfsm_stored(task);
 	struct sysfsm_thread *blank;
 	__u32 zero = 0;
 
-	if (task->bpf_storage)
-		thread = bpf_task_storage_get(&threads, task, 0, 0);
 	if (thread)
 		return thread;
 	blank = bpf_map_lookup_elem(&blanks, &zero);
 	return blank ? sysfsm_watch(task, blank) : NULL;
 }
 
-/* Gives a spare its storage, if there is any now. */
-static __noinline int sysfsm_settle(struct task_struct *task)
+/* The state of a thread that has no storage, which it gets if there is room now; else NULL. */
+static __noinline struct sysfsm_thread *sysfsm_settle(struct task_struct *task)
 {
 	struct sysfsm_thread *spare = sysfsm_spare(task);
+	struct sysfsm_thread *thread;
 
-	if (spare && bpf_task_storage_get(&threads, task, spare, BPF_LOCAL_STORAGE_GET_F_CREATE))
-		sysfsm_spare_delete(task);
-	return 0;
+	if (!spare || spares_only)
+		return spare;
+	thread = bpf_task_storage_get(&threads, task, spare, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!thread)
+		return spare;
+	sysfsm_spare_delete(task);
+	return thread;
 }
 
 /* No more a watched thread. */
