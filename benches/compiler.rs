@@ -26,7 +26,7 @@ fn compiler(c: &mut Criterion) {
     {
         let transitions: usize = machines.iter().map(Machine::transitions).sum();
         group.throughput(Throughput::Elements(transitions as u64));
-        group.bench_function(name, |b| b.iter(|| compile(&machines)));
+        group.bench_function(name, |b| b.iter(|| compile(&machines.iter().collect::<Vec<_>>())));
     }
     group.finish();
 }

@@ -27,9 +27,9 @@
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 static __always_inline int sysfsm_on_call(struct task_struct *task, struct sysfsm_thread *thread,
-					  struct pt_regs *regs, __u32 nr)
+					  struct pt_regs *regs, __u32 nr, bool sure)
 {
-	return sysfsm_judge(task, thread, regs, nr);
+	return sysfsm_judge(task, thread, regs, nr, sure);
 }
 
 /* Binding twice is binding once: it is its thread's state after the exec, and before its first

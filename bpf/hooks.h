@@ -3,11 +3,11 @@
  * The programs at the hooks: they find the thread that something happens to, and see to it that it
  * is seen once (hold.h). What it means is the object's own. Before it includes this, it says so in
  *
- *   sysfsm_on_call(task, thread, regs, nr)  the thread makes a call
- *   sysfsm_on_exec(task, bprm, again)       any task has exec'd; `again`: for the second program
- *   sysfsm_on_birth(thread)                 the thread, a copy of its creator's state, begins
- *   sysfsm_on_exit(task)                    any task ends
- *   sysfsm_on_signal(thread, signal)        a handler begins
+ *   sysfsm_on_call(task, thread, regs, nr, sure)  the thread makes a call; `sure`: every call is seen
+ *   sysfsm_on_exec(task, bprm, again)  any task has exec'd; `again`: for the second program
+ *   sysfsm_on_birth(thread)            the thread, a copy of its creator's state, begins
+ *   sysfsm_on_exit(task)               any task ends
+ *   sysfsm_on_signal(thread, signal)   a handler begins
  *
  * They are BTF tracepoints: tracefs and perf events are often locked down.
  */
@@ -19,25 +19,35 @@
 /* For the tests: a call that the programs at sys_enter are never shown. */
 const volatile __u32 unseen = SYSFSM_NO_CALL;
 
-static __always_inline int sysfsm_enter(struct pt_regs *regs, __u32 nr, bool again)
+/*
+ * `sure`: nothing preempts the program. A constant of each of the programs, as calls are what costs:
+ * the verifier takes out the branches of `preemptible`, and not the loads.
+ */
+static __always_inline int sysfsm_enter(struct pt_regs *regs, __u32 nr, bool sure, bool again)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct sysfsm_thread *thread = sysfsm_stored(task);
 
 	if (!thread && spares_used)
 		thread = sysfsm_settle(task);
-	if (!thread || !thread->policy || (preemptible && nr == unseen))
+	if (!thread || !thread->policy || (!sure && nr == unseen))
 		return 0;
-	if (preemptible && again)
+	if (again)
 		thread->seen = 1;
-	return sysfsm_on_call(task, thread, regs, nr);
+	return sysfsm_on_call(task, thread, regs, nr, sure);
+}
+
+SEC("tp_btf/sys_enter")
+int BPF_PROG(sure_sys_enter, struct pt_regs *regs, long id)
+{
+	return sysfsm_enter(regs, id, true, false);
 }
 
 SEC("tp_btf/sys_enter")
 int BPF_PROG(handle_sys_enter, struct pt_regs *regs, long id)
 {
 	sysfsm_hold();
-	sysfsm_enter(regs, id, true);
+	sysfsm_enter(regs, id, false, true);
 	sysfsm_let_go();
 	return 0;
 }
@@ -53,7 +63,7 @@ static __always_inline int sysfsm_enter_again(struct pt_regs *regs, __u32 nr)
 		thread->seen = 0;
 		return 0;
 	}
-	return sysfsm_on_call(task, thread, regs, nr);
+	return sysfsm_on_call(task, thread, regs, nr, false);
 }
 
 SEC("tp_btf/sys_enter")
@@ -70,7 +80,7 @@ int classic_sys_enter(void *ctx)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 
-	return sysfsm_enter(regs, regs->orig_ax, false);
+	return sysfsm_enter(regs, regs->orig_ax, false, false);
 }
 
 SEC("tp_btf/sched_process_exec")

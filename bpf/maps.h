@@ -3,9 +3,10 @@
 #ifndef SYSFSM_MAPS_H
 #define SYSFSM_MAPS_H
 
-/* The table. */
+/* The table. User space writes it in place. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct sysfsm_cell);
@@ -35,7 +36,7 @@ struct {
 	__type(value, __u32);
 } contexts SEC(".maps");
 
-/* State → its context, for the same. */
+/* State → its context, for the same: of policies under which threads go on after violations. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);

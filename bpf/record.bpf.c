@@ -28,7 +28,7 @@
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 static __always_inline int sysfsm_on_call(struct task_struct *task, struct sysfsm_thread *thread,
-					  struct pt_regs *regs, __u32 nr)
+					  struct pt_regs *regs, __u32 nr, bool sure)
 {
 	struct sysfsm_counters *counts = sysfsm_counters();
 

@@ -103,7 +103,7 @@ static __noinline int sysfsm_catch_up(struct task_struct *task, struct sysfsm_th
 		return 0;
 	if (counts)
 		SYSFSM_COUNT(counts->caught_up);
-	return sysfsm_judge(task, thread, regs, nr);
+	return sysfsm_judge(task, thread, regs, nr, false);
 }
 
 static __always_inline long sysfsm_answer(bool late)

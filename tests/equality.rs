@@ -205,7 +205,7 @@ fn round(seed: u64) -> usize {
     let reactions: Vec<Reaction> =
         (0..MACHINES).map(|_| random.pick(&[&kinds[..], &kinds[1..]].concat())).collect();
     let judges: Vec<Judge> = machines.iter().map(Judge::new).collect();
-    let tables = compile(&machines);
+    let tables = compile(&machines.iter().collect::<Vec<_>>());
     let terms: Vec<Terms> = reactions.iter().map(|&r| terms(r)).collect();
 
     let mut object = MaybeUninit::uninit();
@@ -220,6 +220,7 @@ fn round(seed: u64) -> usize {
             histories: &mut maps.histories,
         },
         &tables,
+        &terms,
     )
     .unwrap();
     let mut skel = open.load().expect("the test object loads (root, Linux 5.15 or newer)");

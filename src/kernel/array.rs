@@ -1,11 +1,13 @@
-//! Reading arrays out of the kernel, many entries a call.
+//! Arrays between the kernel and user space, many entries at once.
 
 use super::KernelError;
 use libbpf_rs::libbpf_sys::{bpf_map_batch_opts, bpf_map_lookup_batch};
 use libbpf_rs::MapCore;
+use nix::sys::mman::{mmap, munmap, MapFlags, ProtFlags};
 use plain::Plain;
 use std::io;
-use std::mem::size_of;
+use std::mem::{align_of, size_of};
+use std::num::NonZeroUsize;
 use std::os::fd::AsRawFd as _;
 use std::ptr;
 
@@ -52,4 +54,34 @@ pub(super) fn read<V: Plain + Default + Copy>(
         }
     }
     Ok(values)
+}
+
+/// Writes the first entries of an array that can be mapped (`BPF_F_MMAPABLE`), in place: a call of the kernel for each
+/// would be most of a large table's time.
+pub(super) fn write<V: Plain>(
+    map: &impl MapCore,
+    name: &'static str,
+    values: impl ExactSizeIterator<Item = V>,
+) -> Result<(), KernelError> {
+    let entries = values.len();
+    let failed = |cause: io::Error| KernelError::Fill { map: name, entries, cause: cause.into() };
+    // The kernel rounds the size of an entry up to eight bytes (array_map_alloc, kernel/bpf/arraymap.c).
+    let fits = map.value_size() as usize == size_of::<V>()
+        && size_of::<V>().is_multiple_of(8)
+        && align_of::<V>() <= 8
+        && entries <= map.max_entries() as usize;
+    let Some(length) = NonZeroUsize::new(entries * size_of::<V>()).filter(|_| fits) else {
+        return if entries == 0 { Ok(()) } else { Err(failed(io::Error::other("its entries are of another size"))) };
+    };
+    // SAFETY: a new mapping, where the kernel finds room for it.
+    let start = unsafe {
+        mmap(None, length, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED, map.as_fd(), 0)
+    }
+    .map_err(|e| failed(e.into()))?;
+    for (index, value) in values.take(entries).enumerate() {
+        // SAFETY: the mapping has room for `entries` values, at most so many come, and it is aligned to pages.
+        unsafe { start.cast::<V>().add(index).write(value) };
+    }
+    // SAFETY: it was mapped above, and nothing points into it any more.
+    unsafe { munmap(start, length.get()) }.map_err(|e| failed(e.into()))
 }

@@ -92,7 +92,7 @@ impl Enforcer {
         let policy_terms = terms(policies, options, hoped)?;
         let binaries: Vec<&str> = policies.iter().map(|p| p.binary.as_str()).collect();
         let identities = identify(&binaries, &mut inodes)?;
-        let tables = compile(policies.iter().map(|p| &p.machine));
+        let tables = compile(&policies.iter().map(|p| &p.machine).collect::<Vec<_>>());
 
         let refused = |cause| KernelError::Load { cause, log: log::take() };
         let turns = Turns::find(options.unseen.is_some());
@@ -119,6 +119,7 @@ impl Enforcer {
                 histories: &mut maps.histories,
             },
             &tables,
+            &policy_terms,
         )?;
         bind::resize(
             &mut IdentityMaps {

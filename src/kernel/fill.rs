@@ -1,10 +1,11 @@
 //! Tables → maps. The maps are named, so that the test object's are filled by the same code.
 
 use super::skeleton::types;
-use super::KernelError;
+use super::{array, KernelError};
+use crate::machine::Context;
 use crate::policy::{Action, Children};
 use crate::syscall::Symbol;
-use crate::table::{Entry, Tables, CALLS, SIGNALS};
+use crate::table::{Entry, Row, Tables, CALLS, SIGNALS};
 use libbpf_rs::{MapCore, MapFlags, OpenMapMut};
 use plain::Plain;
 
@@ -87,8 +88,14 @@ impl Entries {
 ///
 /// # Errors
 /// libbpf refuses a size.
-pub fn resize(maps: &mut StepMaps<&mut OpenMapMut<'_>>, tables: &Tables) -> Result<(), KernelError> {
-    let found_again = tables.rows.iter().filter(|r| has_history(tables, r)).count();
+pub fn resize(
+    maps: &mut StepMaps<&mut OpenMapMut<'_>>,
+    tables: &Tables,
+    terms: &[Terms],
+) -> Result<(), KernelError> {
+    let count = |wanted: fn(&Tables, &[Terms], &Row) -> bool| {
+        tables.rows.iter().filter(|row| wanted(tables, terms, row)).count()
+    };
     let set = |map: &mut OpenMapMut<'_>, name: &'static str, entries: usize| {
         map.set_max_entries(u32::try_from(entries.max(1)).unwrap_or(u32::MAX))
             .map_err(|cause| KernelError::Fill { map: name, entries, cause })
@@ -96,14 +103,33 @@ pub fn resize(maps: &mut StepMaps<&mut OpenMapMut<'_>>, tables: &Tables) -> Resu
     set(maps.cells, "cells", tables.cells.len())?;
     set(maps.far_cells, "far_cells", tables.far.len())?;
     set(maps.policies, "policies", tables.entries.len() + 1)?;
-    set(maps.contexts, "contexts", found_again)?;
-    set(maps.histories, "histories", found_again)
+    set(maps.contexts, "contexts", count(found_again))?;
+    set(maps.histories, "histories", count(followed))
 }
 
-/// Whether a state's context is one that a lost thread may need: two symbols only matter from depth 3.
-fn has_history(tables: &Tables, row: &crate::table::Row) -> bool {
+/// Whether a state's context is one to which a lost thread can come back by more than its last symbol, which only
+/// depths from 3 on have.
+fn found_again(tables: &Tables, _: &[Terms], row: &Row) -> bool {
     let depth = tables.entries.get(row.machine).map_or(1, |e| e.depth.get());
-    depth > 2 && !row.context.symbols().is_empty()
+    depth > 2 && row.known && row.context.symbols().len() > 1
+}
+
+/// Whether the kernel asks for a state's context: where a thread goes on after a violation, which killed or denied
+/// ones do not.
+fn followed(tables: &Tables, terms: &[Terms], row: &Row) -> bool {
+    let depth = tables.entries.get(row.machine).map_or(1, |e| e.depth.get());
+    let logs = terms.get(row.machine).is_some_and(|t| t.action == Action::Log);
+    depth > 2 && logs && !row.context.symbols().is_empty()
+}
+
+/// A context as the kernel keeps it.
+fn history(context: &Context) -> types::sysfsm_history {
+    let mut history = types::sysfsm_history::default();
+    for (slot, symbol) in history.symbols.iter_mut().zip(context.symbols()) {
+        *slot = code(*symbol);
+        history.len += 1;
+    }
+    history
 }
 
 /// Writes the tables into the maps of a loaded object.
@@ -111,11 +137,8 @@ fn has_history(tables: &Tables, row: &crate::table::Row) -> bool {
 /// # Errors
 /// A map does not take its entries.
 pub fn fill<M: MapCore>(maps: &StepMaps<&M>, tables: &Tables, terms: &[Terms]) -> Result<(), KernelError> {
-    let mut cells = Entries::new("cells");
-    for (index, cell) in (0_u32..).zip(&tables.cells) {
-        cells.push(&index.to_ne_bytes(), &types::sysfsm_cell { owner: cell.owner, next: cell.next });
-    }
-    cells.write(maps.cells)?;
+    let cells = tables.cells.iter().map(|c| types::sysfsm_cell { owner: c.owner, next: c.next });
+    array::write(maps.cells, "cells", cells)?;
 
     let mut far = Entries::new("far_cells");
     for cell in &tables.far {
@@ -126,22 +149,18 @@ pub fn fill<M: MapCore>(maps: &StepMaps<&M>, tables: &Tables, terms: &[Terms]) -
     far.write(maps.far_cells)?;
 
     let mut contexts = Entries::new("contexts");
+    for row in tables.rows.iter().filter(|row| found_again(tables, terms, row)) {
+        let key = types::sysfsm_context { policy: index_of(row.machine), history: history(&row.context) };
+        // SAFETY: as in `push`.
+        contexts.push(unsafe { plain::as_bytes(&key) }, &row.state);
+    }
+    contexts.write(maps.contexts)?;
+
     let mut histories = Entries::new("histories");
-    for row in tables.rows.iter().filter(|r| has_history(tables, r)) {
-        let mut history = types::sysfsm_history::default();
-        for (slot, symbol) in history.symbols.iter_mut().zip(row.context.symbols()) {
-            *slot = code(*symbol);
-            history.len += 1;
-        }
-        histories.push(&row.state.to_ne_bytes(), &history);
-        if row.known && history.len > 1 {
-            let key = types::sysfsm_context { policy: index_of(row.machine), history };
-            // SAFETY: as in `push`.
-            contexts.push(unsafe { plain::as_bytes(&key) }, &row.state);
-        }
+    for row in tables.rows.iter().filter(|row| followed(tables, terms, row)) {
+        histories.push(&row.state.to_ne_bytes(), &history(&row.context));
     }
     histories.write(maps.histories)?;
-    contexts.write(maps.contexts)?;
 
     let mut policies = Entries::new("policies");
     for (machine, (entry, terms)) in tables.entries.iter().zip(terms).enumerate() {

@@ -8,9 +8,11 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 /// A tracepoint, and what can be put there.
 pub(super) struct Hook<'a> {
     pub name: &'static str,
-    /// What runs first.
+    /// What runs where nothing preempts it.
+    pub sure: &'a ProgramMut<'a>,
+    /// What runs first where it can be preempted.
     pub first: &'a ProgramMut<'a>,
-    /// What follows it where the first can be preempted.
+    /// What follows it.
     pub again: &'a ProgramMut<'a>,
     /// What takes the place of both where that can be had.
     pub classic: Option<&'a ProgramMut<'a>>,
@@ -22,12 +24,13 @@ macro_rules! tracepoints {
     ($skel:expr) => {{
         use $crate::kernel::hooks::Hook;
         let programs = &$skel.progs;
-        let hook = |name, first, again| Hook { name, first, again, classic: None };
+        let hook = |name, first, again| Hook { name, sure: first, first, again, classic: None };
         [
             hook("task_newtask", &programs.handle_newtask, &programs.again_newtask),
             hook("sched_process_exit", &programs.handle_exit, &programs.again_exit),
             hook("signal_deliver", &programs.handle_signal, &programs.again_signal),
             Hook {
+                sure: &programs.sure_sys_enter,
                 classic: Some(&programs.classic_sys_enter),
                 ..hook("sys_enter", &programs.handle_sys_enter, &programs.again_sys_enter)
             },
@@ -42,7 +45,8 @@ macro_rules! choose {
     ($open:expr, $turns:expr) => {{
         use $crate::kernel::preemption::Turns;
         let (programs, turns): (_, Turns) = (&mut $open.progs, $turns);
-        programs.handle_sys_enter.set_autoload(turns != Turns::Classic);
+        programs.sure_sys_enter.set_autoload(turns == Turns::Sure);
+        programs.handle_sys_enter.set_autoload(turns == Turns::Twice);
         programs.again_sys_enter.set_autoload(turns == Turns::Twice);
         programs.classic_sys_enter.set_autoload(turns == Turns::Classic);
         for again in [
@@ -71,7 +75,7 @@ impl Hooks {
         let mut all = Hooks::default();
         for hook in hooks {
             match (turns, hook.classic) {
-                (Turns::Sure, _) => all.put(hook.name, &[hook.first])?,
+                (Turns::Sure, _) => all.put(hook.name, &[hook.sure])?,
                 (Turns::Classic, Some(classic)) => all.put(hook.name, &[classic])?,
                 (Turns::Classic | Turns::Twice, _) => all.put(hook.name, &[hook.first, hook.again])?,
             }

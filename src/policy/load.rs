@@ -1,6 +1,7 @@
 //! Policies from files and directories: all of them, or everything that is wrong with any of them.
 
 use super::{parse, Policy};
+use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::Read as _;
@@ -80,25 +81,36 @@ fn all_or_errors(loaded: Vec<Loaded>, errors: Problems) -> Result<Vec<Loaded>, L
     }
 }
 
+/// Reads the files, on all processors; what it returns is in their order all the same.
 fn read_all(paths: &[PathBuf]) -> (Vec<Loaded>, Problems) {
     let mut errors = Vec::new();
     let mut loaded: Vec<Loaded> = Vec::new();
     for path in paths {
-        for file in files(path, &mut errors) {
-            match read(&file) {
-                Err(e) => errors.push((
-                    format!("cannot read the policy `{}`: {e}", file.display()),
-                    "give a policy file, or a directory of policies (*.json)".into(),
-                )),
-                Ok(text) => match parse(&text) {
-                    Ok(policy) => loaded.push(Loaded { file, policy }),
-                    Err(problems) => errors
-                        .extend(problems.into_iter().map(|p| (format!("{}: {p}", file.display()), p.hint))),
-                },
+        let results: Vec<Result<Loaded, Problems>> =
+            files(path, &mut errors).into_par_iter().map(read_one).collect();
+        for result in results {
+            match result {
+                Ok(policy) => loaded.push(policy),
+                Err(problems) => errors.extend(problems),
             }
         }
     }
     (loaded, errors)
+}
+
+fn read_one(file: PathBuf) -> Result<Loaded, Problems> {
+    let text = read(&file).map_err(|e| {
+        vec![(
+            format!("cannot read the policy `{}`: {e}", file.display()),
+            "give a policy file, or a directory of policies (*.json)".into(),
+        )]
+    })?;
+    match parse(&text) {
+        Ok(policy) => Ok(Loaded { file, policy }),
+        Err(problems) => {
+            Err(problems.into_iter().map(|p| (format!("{}: {p}", file.display()), p.hint)).collect())
+        }
+    }
 }
 
 fn files(path: &Path, errors: &mut Problems) -> Vec<PathBuf> {

@@ -9,24 +9,31 @@ const CROWDED: u32 = 64;
 const MAX_TRIES: u32 = 4096;
 
 /// Rows, laid into one array.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Comb {
     cells: Vec<Cell>,
-    /// Which places are the state of some row, one bit each: two rows may share cells' gaps, never a place.
-    states: Vec<u64>,
+    /// Which cells are owned.
+    taken: Bits,
+    /// Which places are the state of some row: two rows may share cells' gaps, never a place.
+    states: Bits,
     /// No free cell lies before this one.
     first_free: usize,
-    /// No unused state lies before this one.
-    first_state: usize,
     /// Where the search for rows of this length begins, and the length.
     cursor: (usize, usize),
 }
 
 impl Comb {
+    pub(super) fn new() -> Self {
+        let mut states = Bits::default();
+        // It stands for none.
+        states.set(0);
+        Comb { cells: Vec::new(), taken: Bits::default(), states, first_free: 0, cursor: (0, 0) }
+    }
+
     /// Finds a place for a row with cells at these columns (ascending), and takes it. Columns may be none:
     /// then only the place is unique.
     pub(super) fn place(&mut self, columns: &[u32]) -> State {
-        let Some(&lowest) = columns.first() else {
+        let (Some(&lowest), Some(&highest)) = (columns.first(), columns.last()) else {
             return self.lone();
         };
         let lowest = lowest as usize;
@@ -36,12 +43,10 @@ impl Comb {
         let mut at = self.cursor.0;
         let mut tries = 0;
         loop {
-            while !self.is_free(at) {
-                at += 1;
-            }
-            let fits = at > lowest
-                && !self.is_state(at - lowest)
-                && columns.iter().all(|&c| self.is_free(at - lowest + c as usize));
+            at = self.taken.next_zero(at);
+            let fits = at >= lowest
+                && !self.states.get(at - lowest)
+                && columns.iter().all(|&c| !self.taken.get(at - lowest + c as usize));
             if fits {
                 break;
             }
@@ -52,20 +57,20 @@ impl Comb {
             }
         }
         let state = at - lowest;
-        self.take(state);
+        self.states.set(state);
         let owner = State::try_from(state).unwrap_or(State::MAX);
+        let end = state + highest as usize + 1;
+        if self.cells.len() < end {
+            self.cells.resize(end, Cell::default());
+        }
         for &column in columns {
             let index = state + column as usize;
-            if self.cells.len() <= index {
-                self.cells.resize(index + 1, Cell::default());
-            }
+            self.taken.set(index);
             if let Some(cell) = self.cells.get_mut(index) {
                 cell.owner = owner;
             }
         }
-        while self.first_free < self.cells.len() && !self.is_free(self.first_free) {
-            self.first_free += 1;
-        }
+        self.first_free = self.taken.next_zero(self.first_free);
         owner
     }
 
@@ -81,30 +86,50 @@ impl Comb {
     }
 
     fn lone(&mut self) -> State {
-        let mut state = self.first_state.max(1);
-        while self.is_state(state) {
-            state += 1;
-        }
-        self.first_state = state + 1;
-        self.take(state);
+        let state = self.states.next_zero(0);
+        self.states.set(state);
         State::try_from(state).unwrap_or(State::MAX)
     }
+}
 
-    fn is_free(&self, index: usize) -> bool {
-        self.cells.get(index).is_none_or(|c| c.owner == 0)
+/// A set of numbers, one bit each.
+#[derive(Debug, Default)]
+struct Bits {
+    words: Vec<u64>,
+    /// All words before this one are full.
+    full: usize,
+}
+
+impl Bits {
+    fn get(&self, index: usize) -> bool {
+        self.words.get(index / 64).is_some_and(|w| w & (1 << (index % 64)) != 0)
     }
 
-    fn is_state(&self, state: usize) -> bool {
-        self.states.get(state / 64).is_some_and(|w| w & (1 << (state % 64)) != 0)
+    fn set(&mut self, index: usize) {
+        if self.words.len() <= index / 64 {
+            self.words.resize(index / 64 + 1, 0);
+        }
+        if let Some(word) = self.words.get_mut(index / 64) {
+            *word |= 1 << (index % 64);
+        }
+        while self.words.get(self.full) == Some(&u64::MAX) {
+            self.full += 1;
+        }
     }
 
-    fn take(&mut self, state: usize) {
-        if self.states.len() <= state / 64 {
-            self.states.resize(state / 64 + 1, 0);
+    /// The first number from `index` on that is not in it.
+    fn next_zero(&self, index: usize) -> usize {
+        let first = index / 64;
+        let below = |at: usize| if at == first { (1_u64 << (index % 64)) - 1 } else { 0 };
+        let from = first.max(self.full);
+        let rest = self.words.get(from..).unwrap_or_default();
+        for (at, word) in (from..).zip(rest) {
+            let free = !(word | below(at));
+            if free != 0 {
+                return at * 64 + free.trailing_zeros() as usize;
+            }
         }
-        if let Some(word) = self.states.get_mut(state / 64) {
-            *word |= 1 << (state % 64);
-        }
+        index.max((from + rest.len()) * 64)
     }
 }
 
@@ -114,8 +139,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_next_number_that_is_not_in_a_set_is_found() {
+        let mut bits = Bits::default();
+        assert_eq!([0, 63, 64, 500].map(|i| bits.next_zero(i)), [0, 63, 64, 500]);
+        (0..200).filter(|i| ![5, 64, 127].contains(i)).for_each(|i| bits.set(i));
+        let next = [0, 5, 6, 64, 65, 127, 128, 199, 200, 1000].map(|i| bits.next_zero(i));
+        assert_eq!(next, [5, 5, 64, 64, 127, 127, 200, 200, 200, 1000]);
+        bits.set(5);
+        bits.set(64);
+        assert_eq!([0, 128].map(|i| bits.next_zero(i)), [127, 200]);
+    }
+
+    #[test]
     fn rows_interleave_and_never_share_a_cell_or_a_place() {
-        let mut comb = Comb::default();
+        let mut comb = Comb::new();
         let rows: Vec<Vec<u32>> = (0..500_u32).map(|i| vec![i % 7, 10 + i % 40, 300 + i % 60]).collect();
         let states: Vec<State> = rows.iter().map(|r| comb.place(r)).collect();
         let lone = comb.place(&[]);

@@ -4,7 +4,9 @@ use super::comb::Comb;
 use super::{Cell, State, CALLS, SIGNALS};
 use crate::machine::{Context, Depth, Machine};
 use crate::syscall::{nr, Symbol};
-use std::collections::{BTreeMap, BTreeSet};
+use rayon::prelude::*;
+use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 
 /// What a machine is besides its cells (`struct sysfsm_policy`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,11 +82,13 @@ impl Tables {
 
 /// Lays machines into tables.
 #[must_use]
-pub fn compile<'a>(machines: impl IntoIterator<Item = &'a Machine>) -> Tables {
-    let mut comb = Comb::default();
+pub fn compile(machines: &[&Machine]) -> Tables {
+    let mut comb = Comb::new();
     let mut tables = Tables::default();
-    for (index, machine) in machines.into_iter().enumerate() {
-        one(index, machine, &mut comb, &mut tables);
+    // What is a machine's own is found out on all processors; where its rows go depends on those before it.
+    let wanted: Vec<Wanted> = machines.par_iter().map(|machine| Wanted::of(machine)).collect();
+    for (index, wanted) in wanted.iter().enumerate() {
+        one(index, wanted, &mut comb, &mut tables);
     }
     tables.cells = comb.finish();
     tables.rows.sort_unstable_by_key(|r| r.state);
@@ -100,77 +104,110 @@ fn has_cell(symbol: Symbol) -> Option<u32> {
     }
 }
 
-fn one(index: usize, machine: &Machine, comb: &mut Comb, tables: &mut Tables) {
-    let depth = machine.depth();
-    let wanted = edges(machine);
-    let mut states: BTreeMap<Context, State> = BTreeMap::new();
-    // Large rows first: they are the ones that are hard to fit.
-    let mut order: Vec<(&Context, &Vec<(u32, Context)>)> = wanted.iter().collect();
-    order.sort_by_key(|(context, row)| (std::cmp::Reverse(row.len()), **context));
-    for (context, row) in order {
-        let columns: Vec<u32> = row.iter().map(|e| e.0).filter(|&c| c < CALLS).collect();
-        let state = comb.place(&columns);
-        states.insert(*context, state);
-        tables.rows.push(Row {
-            state,
-            machine: index,
-            context: *context,
-            known: machine.row(context).is_some(),
-        });
+fn one(index: usize, wanted: &Wanted, comb: &mut Comb, tables: &mut Tables) {
+    let mut states = vec![0; wanted.rows.len()];
+    for &at in &wanted.order {
+        let (Some(row), Some(state)) = (wanted.rows.get(at), states.get_mut(at)) else { continue };
+        *state = comb.place(&row.columns);
+        let known = row.known;
+        tables.rows.push(Row { state: *state, machine: index, context: row.context, known });
     }
-    for (context, row) in &wanted {
-        let from = states.get(context).copied().unwrap_or(0);
-        for (call, target) in row {
-            put(comb, &mut tables.far, from, *call, states.get(target).copied().unwrap_or(0));
+    let state = |at: usize| states.get(at).copied().unwrap_or(0);
+    for (from, row) in states.iter().zip(&wanted.rows) {
+        for &(call, target) in &row.edges {
+            put(comb, &mut tables.far, *from, call, state(target));
         }
     }
 
-    let start = |first: Symbol| states.get(&Context::start(first, depth)).copied().unwrap_or(0);
-    let exec = start(Symbol::Call(nr::EXECVE));
-    let mut signals = [0; SIGNALS];
-    for (signal, state) in (0_u8..).zip(signals.iter_mut()) {
-        *state = start(Symbol::Signal(signal));
-    }
-    let mut entry = Entry { exec, lost: exec, members: 0, singles: 0, depth, signals };
-    if depth.context_len() > 0 {
+    let exec = state(wanted.exec);
+    let signals = wanted.signals.map(state);
+    let mut entry = Entry { exec, lost: exec, members: 0, singles: 0, depth: wanted.depth, signals };
+    if wanted.depth.context_len() > 0 {
         entry.lost = comb.place(&[]);
         tables.rows.push(Row { state: entry.lost, machine: index, context: Context::EMPTY, known: false });
-        let alphabet: Vec<(u32, State)> =
-            machine.alphabet().into_iter().filter_map(has_cell).map(|call| (call, 1)).collect();
+        let alphabet: Vec<(u32, State)> = wanted.alphabet.iter().map(|&call| (call, 1)).collect();
         entry.members = extra(comb, &mut tables.far, &alphabet);
-        let singles: Vec<(u32, State)> = machine
-            .rows()
-            .filter_map(|(context, _)| match context.symbols() {
-                [Symbol::Call(call)] => Some((*call, states.get(context).copied()?)),
-                _ => None,
-            })
-            .collect();
+        let singles: Vec<(u32, State)> =
+            wanted.singles.iter().map(|&(call, target)| (call, state(target))).collect();
         entry.singles = extra(comb, &mut tables.far, &singles);
     }
     tables.entries.push(entry);
 }
 
-/// Every state that the machine can be in, with its edges: its contexts, where its edges lead, and where
-/// frames begin. One that the machine has no transitions from is a state all the same: nothing is allowed in it.
-fn edges(machine: &Machine) -> BTreeMap<Context, Vec<(u32, Context)>> {
-    let depth = machine.depth();
-    let mut all: BTreeMap<Context, Vec<(u32, Context)>> = BTreeMap::new();
-    let mut reached: BTreeSet<Context> = (0_u8..)
-        .take(SIGNALS)
-        .map(Symbol::Signal)
-        .chain([Symbol::Call(nr::EXECVE)])
-        .map(|first| Context::start(first, depth))
-        .collect();
-    for (context, row) in machine.rows() {
-        let row: Vec<(u32, Context)> =
-            row.keys().filter_map(|&symbol| Some((has_cell(symbol)?, context.then(symbol, depth)))).collect();
-        reached.extend(row.iter().map(|e| e.1));
-        all.insert(*context, row);
+/// What a machine wants of the table. States are places in `rows`.
+struct Wanted {
+    depth: Depth,
+    /// Every state that the machine can be in, ascending by context: its contexts, where its edges lead, and where
+    /// frames begin. One that the machine has no transitions from is a state all the same: nothing is allowed in it.
+    rows: Vec<WantedRow>,
+    /// In which order they are laid: large ones first, they are the ones that are hard to fit.
+    order: Vec<usize>,
+    exec: usize,
+    signals: [usize; SIGNALS],
+    /// The calls that a lost thread may make.
+    alphabet: Vec<u32>,
+    /// The contexts of one call.
+    singles: Vec<(u32, usize)>,
+}
+
+struct WantedRow {
+    context: Context,
+    known: bool,
+    /// Calls, ascending, and where they lead.
+    edges: Vec<(u32, usize)>,
+    /// Those that have a column.
+    columns: Vec<u32>,
+}
+
+impl Wanted {
+    fn of(machine: &Machine) -> Self {
+        let depth = machine.depth();
+        let leads = |context: &Context, symbol: Symbol| Some((has_cell(symbol)?, context.then(symbol, depth)));
+        let edges = |context: &'_ Context| -> Vec<(u32, Context)> {
+            let row = machine.row(context).into_iter().flat_map(BTreeMap::keys);
+            row.filter_map(|&symbol| leads(context, symbol)).collect()
+        };
+        let start = |first: Symbol| Context::start(first, depth);
+        let exec = start(Symbol::Call(nr::EXECVE));
+        let signals = (0_u8..).take(SIGNALS).map(Symbol::Signal);
+        let mut contexts: Vec<Context> = signals.map(start).chain([exec]).collect();
+        for (context, _) in machine.rows() {
+            contexts.push(*context);
+            contexts.extend(edges(context).iter().map(|e| e.1));
+        }
+        contexts.sort_unstable();
+        contexts.dedup();
+        let places: FxHashMap<Context, usize> = contexts.iter().copied().zip(0..).collect();
+        let place = |context: &Context| places.get(context).copied().unwrap_or(0);
+        let rows: Vec<WantedRow> = contexts
+            .iter()
+            .map(|context| {
+                let edges: Vec<(u32, usize)> =
+                    edges(context).iter().map(|(call, to)| (*call, place(to))).collect();
+                let columns = edges.iter().map(|e| e.0).filter(|&c| c < CALLS).collect();
+                WantedRow { context: *context, known: machine.row(context).is_some(), edges, columns }
+            })
+            .collect();
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        order.sort_by_key(|&at| std::cmp::Reverse(rows.get(at).map_or(0, |row| row.edges.len())));
+        let mut signals = [0; SIGNALS];
+        for (signal, at) in (0_u8..).zip(signals.iter_mut()) {
+            *at = place(&start(Symbol::Signal(signal)));
+        }
+        let singles = machine.rows().filter_map(|(context, _)| match context.symbols() {
+            [Symbol::Call(call)] => Some((*call, place(context))),
+            _ => None,
+        });
+        Wanted {
+            depth,
+            order,
+            exec: place(&exec),
+            signals,
+            alphabet: machine.alphabet().into_iter().filter_map(has_cell).collect(),
+            singles: singles.collect(),
+            rows,
+        }
     }
-    for context in reached {
-        all.entry(context).or_default();
-    }
-    all
 }
 
 /// A row that is no context's.
@@ -196,6 +233,7 @@ fn put(comb: &mut Comb, far: &mut Vec<FarCell>, state: State, call: u32, next: S
 mod tests {
     use super::*;
     use crate::machine::Count;
+    use std::collections::BTreeSet;
 
     fn machine(depth: u64, rows: &[(&str, &str)]) -> Machine {
         let mut machine = Machine::new(Depth::try_from(depth).unwrap());
@@ -209,7 +247,7 @@ mod tests {
 
     /// Every cell is an edge of the machine, and every edge that needs a cell has one.
     fn same(machines: &[Machine]) {
-        let tables = compile(machines);
+        let tables = compile(&machines.iter().collect::<Vec<_>>());
         for row in &tables.rows {
             let machine = &machines[row.machine];
             for call in (0..CALLS).chain([5000, u32::MAX]) {
@@ -258,7 +296,7 @@ mod tests {
         let machines: Vec<Machine> =
             (0..50).map(|_| machine(2, &[("execve", "brk"), ("brk", "mmap read")])).collect();
         same(&machines);
-        let tables = compile(&machines);
+        let tables = compile(&machines.iter().collect::<Vec<_>>());
         let unique: BTreeSet<State> = tables.rows.iter().map(|r| r.state).collect();
         assert_eq!(unique.len(), tables.rows.len());
     }
@@ -277,7 +315,7 @@ mod tests {
             }
         }
         let transitions = large.transitions();
-        let tables = compile([&large]);
+        let tables = compile(&[&large]);
         assert!(transitions > 80_000, "{transitions}");
         assert!(
             tables.cells.len() < 2 * transitions + 2000,
