@@ -27,8 +27,10 @@ struct Piece {
     filled: usize,
     /// The middle of its first line was left out.
     shortened: bool,
-    /// Where each line ends, and what it says if it is ordinary.
-    lines: Vec<(u32, Option<Ordinary>)>,
+    /// Where each line ends.
+    ends: Vec<u32>,
+    /// What each line says if it is ordinary.
+    said: Vec<Option<Ordinary>>,
 }
 
 impl Piece {
@@ -38,30 +40,33 @@ impl Piece {
 
     /// Tells what the lines say.
     fn tell(&mut self, names: &Names) {
-        let mut lines = std::mem::take(&mut self.lines);
-        lines.clear();
+        let (mut ends, mut said) = (std::mem::take(&mut self.ends), std::mem::take(&mut self.said));
         let text = self.text();
+        each_place(text, b'\n', &mut ends);
+        if !text.ends_with(b"\n") {
+            ends.push(u32::try_from(text.len()).unwrap_or(u32::MAX));
+        }
         let coloured = colour::any(text);
         let (mut begin, mut recent) = (0, Recent::default());
-        let mut line = |end: usize| {
-            let line = until(from(text, begin), end - begin);
+        said.clear();
+        said.extend(ends.iter().map(|&end| {
+            let line = until(from(text, begin), end as usize - begin);
             let plain = !coloured && line.len() <= KEPT && !(begin == 0 && self.shortened);
-            let ordinary = if plain { Ordinary::of(chomp(line), names, &mut recent) } else { None };
-            lines.push((u32::try_from(end).unwrap_or(u32::MAX), ordinary));
-            begin = end + 1;
-        };
-        each_place(text, b'\n', &mut line);
-        if !text.ends_with(b"\n") {
-            line(text.len());
-        }
-        self.lines = lines;
+            begin = end as usize + 1;
+            if plain {
+                Ordinary::of(chomp(line), names, &mut recent)
+            } else {
+                None
+            }
+        }));
+        (self.ends, self.said) = (ends, said);
     }
 
     /// Goes through the lines, of which `count` came before.
     fn each(&self, count: &mut u64, mut take: impl FnMut(RawLine<'_>, Option<Ordinary>)) {
         let text = self.text();
         let mut begin = 0;
-        for &(end, ordinary) in &self.lines {
+        for (&end, &ordinary) in self.ends.iter().zip(&self.said) {
             let end = end as usize;
             *count += 1;
             let line = until(from(text, begin), end - begin);

@@ -76,19 +76,45 @@ pub(super) fn late(text: &[u8], byte: u8) -> Option<usize> {
     text.iter().rposition(|&b| b == byte)
 }
 
-/// The places of a byte that comes every few dozen bytes, in their order.
-pub(super) fn each_place(text: &[u8], byte: u8, mut take: impl FnMut(usize)) {
-    let (wide, rest) = text.as_chunks();
-    for (at, bytes) in wide.iter().enumerate() {
-        let mut found = alike(bytes, byte);
-        while found != 0 {
-            take(at * WIDE + found.trailing_zeros() as usize);
-            found &= found - 1;
+/// How many places of one block are written at once: more of them are rare where lines end.
+const AT_ONCE: usize = 4;
+/// A block: a bit of a word for each byte.
+const BLOCK: usize = 4 * WIDE;
+
+/// The places of a byte that comes every few dozen bytes, in their order. Where the next one is cannot be guessed, so that
+/// nothing here depends on it: of each block, so many are written as there may be, and then counted.
+pub(super) fn each_place(text: &[u8], byte: u8, places: &mut Vec<u32>) {
+    let mut used = 0;
+    let (blocks, rest) = text.as_chunks::<BLOCK>();
+    let place = |base: usize, found: u64| (base as u32).wrapping_add(found.trailing_zeros());
+    for (at, block) in blocks.iter().enumerate() {
+        let mut found = alike_of_block(block, byte);
+        let count = found.count_ones() as usize;
+        if places.len() < used + BLOCK {
+            places.resize(2 * (used + BLOCK), 0);
         }
+        let slots = places.get_mut(used..).unwrap_or_default();
+        if let Some(first) = slots.first_chunk_mut::<AT_ONCE>() {
+            for slot in first {
+                *slot = place(at * BLOCK, found);
+                found &= found.wrapping_sub(1);
+            }
+        }
+        for slot in slots.iter_mut().take(count).skip(AT_ONCE) {
+            *slot = place(at * BLOCK, found);
+            found &= found.wrapping_sub(1);
+        }
+        used += count;
     }
-    for (at, _) in rest.iter().enumerate().filter(|(_, &b)| b == byte) {
-        take(text.len() - rest.len() + at);
-    }
+    places.truncate(used);
+    let base = text.len() - rest.len();
+    places.extend((base as u32..).zip(rest).filter(|(_, &b)| b == byte).map(|(at, _)| at));
+}
+
+/// Which bytes of a block are this one.
+fn alike_of_block(block: &[u8; BLOCK], byte: u8) -> u64 {
+    let (parts, _) = block.as_chunks();
+    parts.iter().rev().fold(0, |found, part| found << WIDE | u64::from(alike(part, byte)))
 }
 
 /// The bytes after the first occurrence of `needle`.
@@ -117,12 +143,24 @@ mod tests {
                     text[second] = b'=';
                     let near = second + 16 >= length;
                     assert_eq!((soon(&text, b'='), late(&text, b'=')), (Some(first), near.then_some(second)));
-                    let mut places = Vec::new();
-                    each_place(&text, b'=', |at| places.push(at));
-                    assert_eq!(places, if first == second { vec![first] } else { vec![first, second] });
                 }
             }
             assert_eq!((soon(&vec![0; length], b'='), late(&vec![0; length], b'=')), (None, None));
+        }
+    }
+
+    #[test]
+    fn all_places_of_a_byte_are_found() {
+        let mut places = vec![7; 3];
+        for length in (0..300).chain([5000]) {
+            // None, all, and ever fewer of them.
+            for step in [usize::MAX, 1, 2, 3, 5, 20, 63, 64, 65] {
+                let want: Vec<u32> = (0..length).step_by(step).filter(|_| step < usize::MAX).collect();
+                let mut text = vec![0; length as usize];
+                want.iter().for_each(|&at| text[at as usize] = b'\n');
+                each_place(&text, b'\n', &mut places);
+                assert_eq!(places, want, "{length} {step}");
+            }
         }
     }
 }
