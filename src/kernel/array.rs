@@ -71,7 +71,11 @@ pub(super) fn write<V: Plain>(
         && align_of::<V>() <= 8
         && entries <= map.max_entries() as usize;
     let Some(length) = NonZeroUsize::new(entries * size_of::<V>()).filter(|_| fits) else {
-        return if entries == 0 { Ok(()) } else { Err(failed(io::Error::other("its entries are of another size"))) };
+        return if entries == 0 {
+            Ok(())
+        } else {
+            Err(failed(io::Error::other("its entries are of another size")))
+        };
     };
     // SAFETY: a new mapping, where the kernel finds room for it.
     let start = unsafe {

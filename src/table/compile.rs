@@ -162,7 +162,8 @@ struct WantedRow {
 impl Wanted {
     fn of(machine: &Machine) -> Self {
         let depth = machine.depth();
-        let leads = |context: &Context, symbol: Symbol| Some((has_cell(symbol)?, context.then(symbol, depth)));
+        let leads =
+            |context: &Context, symbol: Symbol| Some((has_cell(symbol)?, context.then(symbol, depth)));
         let edges = |context: &'_ Context| -> Vec<(u32, Context)> {
             let row = machine.row(context).into_iter().flat_map(BTreeMap::keys);
             row.filter_map(|&symbol| leads(context, symbol)).collect()

@@ -81,13 +81,13 @@ const AT_ONCE: usize = 4;
 /// A block: a bit of a word for each byte.
 const BLOCK: usize = 4 * WIDE;
 
-/// The places of a byte that comes every few dozen bytes, in their order. Where the next one is cannot be guessed, so that
+/// The places of a byte that comes every few dozen bytes, in their order, in less than 4 GiB of text. Where the next one is cannot be guessed, so that
 /// nothing here depends on it: of each block, so many are written as there may be, and then counted.
 pub(super) fn each_place(text: &[u8], byte: u8, places: &mut Vec<u32>) {
     let mut used = 0;
     let (blocks, rest) = text.as_chunks::<BLOCK>();
-    let place = |base: usize, found: u64| (base as u32).wrapping_add(found.trailing_zeros());
-    for (at, block) in blocks.iter().enumerate() {
+    let mut base = 0_u32;
+    for block in blocks {
         let mut found = alike_of_block(block, byte);
         let count = found.count_ones() as usize;
         if places.len() < used + BLOCK {
@@ -96,19 +96,19 @@ pub(super) fn each_place(text: &[u8], byte: u8, places: &mut Vec<u32>) {
         let slots = places.get_mut(used..).unwrap_or_default();
         if let Some(first) = slots.first_chunk_mut::<AT_ONCE>() {
             for slot in first {
-                *slot = place(at * BLOCK, found);
+                *slot = base.wrapping_add(found.trailing_zeros());
                 found &= found.wrapping_sub(1);
             }
         }
         for slot in slots.iter_mut().take(count).skip(AT_ONCE) {
-            *slot = place(at * BLOCK, found);
+            *slot = base.wrapping_add(found.trailing_zeros());
             found &= found.wrapping_sub(1);
         }
         used += count;
+        base += u64::BITS;
     }
     places.truncate(used);
-    let base = text.len() - rest.len();
-    places.extend((base as u32..).zip(rest).filter(|(_, &b)| b == byte).map(|(at, _)| at));
+    places.extend((base..).zip(rest).filter(|(_, &b)| b == byte).map(|(at, _)| at));
 }
 
 /// Which bytes of a block are this one.
@@ -157,7 +157,9 @@ mod tests {
             for step in [usize::MAX, 1, 2, 3, 5, 20, 63, 64, 65] {
                 let want: Vec<u32> = (0..length).step_by(step).filter(|_| step < usize::MAX).collect();
                 let mut text = vec![0; length as usize];
-                want.iter().for_each(|&at| text[at as usize] = b'\n');
+                for &at in &want {
+                    text[at as usize] = b'\n';
+                }
                 each_place(&text, b'\n', &mut places);
                 assert_eq!(places, want, "{length} {step}");
             }
