@@ -14,6 +14,8 @@ fn main() {
     syscall_table(&out, &unistd);
     #[cfg(feature = "kernel")]
     skeletons(&out, &unistd);
+    #[cfg(feature = "kernel")]
+    stamp(&out);
 }
 
 /// Ends the build with a message that names what is missing and what to install.
@@ -137,4 +139,20 @@ fn skeletons(out: &Path, unistd: &str) {
             );
         }
     }
+}
+
+/// What a pinned set of BPF objects has to be of to be read by this program: the object, and how its tables are made.
+#[cfg(feature = "kernel")]
+fn stamp(out: &Path) {
+    use std::hash::{DefaultHasher, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    let sources = ["src/table/mod.rs", "src/table/comb.rs", "src/table/compile.rs", "src/kernel/fill.rs"];
+    for file in sources.map(PathBuf::from).into_iter().chain([out.join("enforce.bpf.o")]) {
+        println!("cargo::rerun-if-changed={}", file.display());
+        match fs::read(&file) {
+            Ok(bytes) => hasher.write(&bytes),
+            Err(e) => fail(&format!("cannot read `{}`: {e}", file.display()), "is the source tree whole?"),
+        }
+    }
+    println!("cargo::rustc-env=SYSFSM_STAMP={:016x}", hasher.finish());
 }

@@ -80,8 +80,11 @@ static __always_inline void sysfsm_on_birth(struct sysfsm_thread *thread)
 static __always_inline void sysfsm_on_exit(struct task_struct *task)
 {
 	/* Its links are freed one after another, and slowly: from now on they refuse nobody. */
-	if (enforcer && (__u32)task->pid == enforcer)
-		enforcer = 0;
+	if (!enforcer || (__u32)task->pid != enforcer)
+		return;
+	enforcer = 0;
+	if (!pinned)
+		enforcing = false;
 }
 
 static __always_inline void sysfsm_on_signal(struct sysfsm_thread *thread, __u32 signal)
@@ -105,3 +108,4 @@ static __always_inline bool sysfsm_on_adopt(struct task_struct *task, struct sys
 
 #include "hooks.h"
 #include "adopt.h"
+#include "watched.h"

@@ -3,8 +3,8 @@
  * The programs at the hooks: they find the thread that something happens to, and see to it that it
  * is seen once (hold.h). What it means is the object's own. Before it includes this, it says so in
  *
- *   sysfsm_on_call(task, thread, regs, nr, sure)  the thread makes a call; `sure`: every call is seen
- *   sysfsm_on_exec(task, bprm, again)  any task has exec'd; `again`: for the second program
+ *   sysfsm_on_call(task, thread, regs, nr, sure)  the thread makes a call; `sure`: every call is
+ * seen sysfsm_on_exec(task, bprm, again)  any task has exec'd; `again`: for the second program
  *   sysfsm_on_birth(thread)            the thread, a copy of its creator's state, begins
  *   sysfsm_on_exit(task)               any task ends
  *   sysfsm_on_signal(thread, signal)   a handler begins
@@ -20,8 +20,8 @@
 const volatile __u32 unseen = SYSFSM_NO_CALL;
 
 /*
- * `sure`: nothing preempts the program. A constant of each of the programs, as calls are what costs:
- * the verifier takes out the branches of `preemptible`, and not the loads.
+ * `sure`: nothing preempts the program. A constant of each of the programs, as calls are what
+ * costs: the verifier takes out the branches of `preemptible`, and not the loads.
  */
 static __always_inline int sysfsm_enter(struct pt_regs *regs, __u32 nr, bool sure, bool again)
 {

@@ -160,8 +160,8 @@ static __noinline int sysfsm_judge_slow(struct task_struct *task, struct sysfsm_
 
 /*
  * A thread makes a call. Nearly all calls repeat the last one, or go along a transition of the
- * state's: they need no more than what sysfsm_quick() reads. Where it is not sure that every call is
- * seen, the thread keeps which one was.
+ * state's: they need no more than what sysfsm_quick() reads. Where it is not sure that every call
+ * is seen, the thread keeps which one was.
  */
 static __always_inline int sysfsm_judge(struct task_struct *task, struct sysfsm_thread *thread,
 					struct pt_regs *regs, __u32 nr, bool sure)

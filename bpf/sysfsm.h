@@ -177,6 +177,15 @@ struct sysfsm_adoptee {
 };
 _Static_assert(sizeof(struct sysfsm_adoptee) == 24, "wire layout");
 
+/* A watched thread, for who asks. */
+struct sysfsm_watched {
+	__u32 pid;
+	__u32 tid;
+	__u32 policy;
+	__u32 state;
+};
+_Static_assert(sizeof(struct sysfsm_watched) == 16, "wire layout");
+
 /* A BPF object of the enforcer's. */
 enum sysfsm_object_kind {
 	SYSFSM_MAP = 0,

@@ -18,9 +18,12 @@
 #define SYSFSM_PF_NO_CALL (0x4 | SYSFSM_PF_IO_WORKER | 0x200 | 0x4000 | 0x200000)
 #define SYSFSM_PF_IO_WORKER 0x10
 
-/* The enforcer's thread group; 0 when it has ended, and what is left of its vetoes is being freed.
- */
+/* The thread group of the enforcer, or of who attends to what is pinned; 0: nobody does. */
 __u32 enforcer = 0;
+/* Not when enforcement has ended, and what is left of the vetoes is being freed. */
+bool enforcing = false;
+/* Enforcement goes on when the enforcer has ended. */
+bool pinned = false;
 
 /* The enforcer's maps, programs and links. */
 struct {
@@ -76,7 +79,7 @@ long veto_capability(void *ctx)
 
 	sysfsm_hold();
 	thread = sysfsm_thread(task);
-	if (thread && thread->sentence && enforcer && !sysfsm_opens_perf(task))
+	if (thread && thread->sentence && enforcing && !sysfsm_opens_perf(task))
 		answer = sysfsm_refusal(thread);
 	sysfsm_let_go();
 	return answer;
@@ -111,7 +114,7 @@ static __always_inline long sysfsm_answer(bool late)
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct sysfsm_thread *thread = sysfsm_thread(task);
 
-	if (!thread || !enforcer)
+	if (!thread || !enforcing)
 		return 0;
 	/* A denial may be that of the call before the one that was missed. */
 	if (late && preemptible && thread->sentence != SYSFSM_CONDEMNED)
@@ -172,7 +175,7 @@ static __noinline long sysfsm_protection(void)
 /* Refuses a watched thread what it tries on the enforcer. */
 static __always_inline long sysfsm_protect(void)
 {
-	if (!enforcer || !sysfsm_thread(bpf_get_current_task_btf()))
+	if (!enforcing || !sysfsm_thread(bpf_get_current_task_btf()))
 		return 0;
 	return sysfsm_protection();
 }
@@ -183,7 +186,7 @@ long protect_task(__u64 *ctx)
 {
 	struct task_struct *task = (struct task_struct *)ctx[0];
 
-	return (__u32)task->tgid == enforcer ? sysfsm_protect() : 0;
+	return enforcer && (__u32)task->tgid == enforcer ? sysfsm_protect() : 0;
 }
 
 /*
@@ -238,6 +241,9 @@ long protect_bpf(__u64 *ctx)
 	case BPF_LINK_GET_FD_BY_ID:
 		object.kind = SYSFSM_LINK;
 		break;
+	case BPF_OBJ_GET:
+		/* Of what path, is user memory that may change: nothing that is pinned. */
+		return pinned ? sysfsm_protect() : 0;
 	case BPF_PROG_LOAD:
 		return sysfsm_sees_all(first) ? sysfsm_protect() : 0;
 	default:

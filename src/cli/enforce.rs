@@ -2,21 +2,20 @@
 
 use super::child::Child;
 use super::learn::Collector;
-use super::report::{self, counted};
+use super::printer::{Printer, Start};
 use super::signals::Signals;
 use super::sink::Sink;
-use super::time::stamp;
-use super::violation::Violation;
 use super::Failure;
-use crate::kernel::{self, Enforcer, Level, Options, Totals};
+use crate::kernel::{self, Agency, Enforcer, Level, Options, Pinned, Pins};
 use crate::policy::{self, Policy};
-use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// What `enforce` is given.
 #[derive(Debug, clap::Args)]
+// Each says yes or no to something of its own.
+#[allow(clippy::struct_excessive_bools)]
 pub(super) struct Args {
     /// Policies, or directories of policies
     #[arg(short, long = "policy", value_name = "FILE|DIR", required = true, num_args = 1..)]
@@ -42,6 +41,16 @@ pub(super) struct Args {
     /// Append events to FILE too, as JSON, one a line, where `sysfsm explain ID --events FILE` finds them
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
+    /// Go on enforcing when this process ends, however it ends, until `sysfsm stop`: pin everything; take over what is
+    /// pinned already. SIGHUP reads the policies again
+    #[arg(long, conflicts_with_all = ["learn_to", "command"])]
+    pin: bool,
+    /// The same, and return as soon as it is enforced
+    #[arg(long, conflicts_with_all = ["learn_to", "command"])]
+    detach: bool,
+    /// Where to pin: a directory of its own in a bpf file system
+    #[arg(long, value_name = "DIR", default_value = Pins::ROOT)]
+    pins: PathBuf,
     /// Run CMD, and end with it and its exit status
     #[arg(last = true, value_name = "CMD")]
     command: Vec<String>,
@@ -51,8 +60,7 @@ pub(super) struct Args {
 const WAIT: Duration = Duration::from_millis(100);
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let policies: Vec<Policy> = policy::load(&args.policies)?.into_iter().map(|l| l.policy).collect();
-    let signals = Signals::register()?;
+    let policies = load(args)?;
     let options = Options {
         log_only: args.log_only,
         learn: args.learn_to.is_some(),
@@ -61,11 +69,40 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         self_protect: !args.no_self_protect,
         ..Options::default()
     };
-    let mut collector = args.learn_to.as_ref().map(|f| Collector::start(f.clone(), &policies)).transpose()?;
     let file = args.events.as_deref().map(Sink::append).transpose()?;
-    let mut enforcer = Enforcer::start(&policies, options)?;
-    let mut printer = Printer { json: args.json, policies: &policies, out: Sink::stdout(), file };
-    printer.start(&enforcer, args.log_only)?;
+    let printer = Printer::new(args.json, file);
+    if args.pin || args.detach {
+        attend(args, &policies, options, printer)
+    } else {
+        hold(args, &policies, options, printer)
+    }
+}
+
+fn load(args: &Args) -> Result<Vec<Policy>, Failure> {
+    Ok(policy::load(&args.policies)?.into_iter().map(|l| l.policy).collect())
+}
+
+/// Enforces for as long as this process, or CMD, is there.
+fn hold(
+    args: &Args,
+    policies: &[Policy],
+    options: Options,
+    mut printer: Printer,
+) -> Result<ExitCode, Failure> {
+    let signals = Signals::register()?;
+    let mut collector = args.learn_to.as_ref().map(|f| Collector::start(f.clone(), policies)).transpose()?;
+    let mut enforcer = Enforcer::start(policies, options)?;
+    let (hooks, functions) = enforcer.chokes();
+    let start = Start {
+        level: enforcer.level(),
+        hooks,
+        functions,
+        left_out: enforcer.left_out(),
+        log_only: args.log_only,
+        adopted: enforcer.totals()?.adopted,
+        pinned: None,
+    };
+    printer.start(policies, &start);
 
     // The programs are attached: CMD's exec is seen, and its first call is judged.
     let mut child = Child::spawn(&args.command)?;
@@ -91,179 +128,72 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     while enforcer.poll(Duration::ZERO, |violation| took(violation, &mut printer, collector.as_mut()))? > 0 {}
     collector.as_mut().map_or(Ok(()), Collector::finish)?;
     printer.stop(&enforcer.totals()?);
-    printer.flush();
     Ok(ExitCode::from(status))
 }
 
+/// Has the kernel enforce beyond the end of this process, which attends to it until it is told to end.
+fn attend(
+    args: &Args,
+    policies: &[Policy],
+    options: Options,
+    mut printer: Printer,
+) -> Result<ExitCode, Failure> {
+    let signals = Signals::with_reload()?;
+    let pins = Pins::at(&args.pins);
+    let agency = pins.acquire()?;
+    let mut pinned = establish(&pins, &agency, policies, options, &mut printer)?;
+    if args.detach {
+        printer.leave();
+        return Ok(ExitCode::SUCCESS);
+    }
+    loop {
+        pinned.poll(WAIT, |violation| printer.violation(&violation))?;
+        printer.flush();
+        if !pinned.stands() {
+            while pinned.poll(Duration::ZERO, |violation| printer.violation(&violation))? > 0 {}
+            printer.stop(&pinned.totals()?.unwrap_or_default());
+            return Ok(ExitCode::SUCCESS);
+        }
+        if signals.taken().is_some() {
+            printer.leave();
+            return Ok(ExitCode::SUCCESS);
+        }
+        if signals.reload() {
+            let next = load(args).and_then(|p| establish(&pins, &agency, &p, options, &mut printer));
+            match next {
+                Ok(next) => pinned = next,
+                Err(failure) => printer.refused(&failure),
+            }
+        }
+    }
+}
+
+fn establish(
+    pins: &Pins,
+    agency: &Agency,
+    policies: &[Policy],
+    options: Options,
+    printer: &mut Printer,
+) -> Result<Pinned, Failure> {
+    let (pinned, origin) = Pinned::establish(pins, agency, policies, options)?;
+    let manifest = pinned.manifest();
+    let start = Start {
+        level: manifest.level(),
+        hooks: manifest.hooks,
+        functions: manifest.functions,
+        left_out: &manifest.left_out,
+        log_only: manifest.log_only,
+        adopted: pinned.totals()?.map_or(0, |t| t.adopted),
+        pinned: Some(origin),
+    };
+    printer.start(policies, &start);
+    Ok(pinned)
+}
+
 /// A violation came.
-fn took(mut violation: kernel::Violation, printer: &mut Printer<'_>, collector: Option<&mut Collector<'_>>) {
+fn took(mut violation: kernel::Violation, printer: &mut Printer, collector: Option<&mut Collector<'_>>) {
     if let Some(collector) = collector {
         collector.violation(&mut violation);
     }
     printer.violation(&violation);
-}
-
-struct Printer<'a> {
-    json: bool,
-    policies: &'a [Policy],
-    out: Sink,
-    /// Of `--events`.
-    file: Option<Sink>,
-}
-
-impl Printer<'_> {
-    fn start(&mut self, enforcer: &Enforcer, log_only: bool) -> Result<(), Failure> {
-        let transitions: usize = self.policies.iter().map(|p| p.machine.transitions()).sum();
-        let totals = enforcer.totals()?;
-        let level = enforcer.level();
-        let (hooks, functions) = enforcer.chokes();
-        if self.structured() {
-            let event = json!({
-                "event": "start",
-                "time": stamp(SystemTime::now()),
-                "version": env!("CARGO_PKG_VERSION"),
-                "level": level.as_str(),
-                "hooks": hooks,
-                "functions": functions,
-                "left_out": enforcer.left_out(),
-                "log_only": log_only,
-                "policies": self.policies.len(),
-                "transitions": transitions,
-                "adopted": totals.adopted,
-            });
-            self.event(&event.to_string());
-        }
-        if !self.json {
-            let what = match (log_only, level) {
-                (true, _) => "watching (log only)".into(),
-                (false, Level::Kill) => format!("enforcing at level {level}"),
-                (false, Level::Contain) => format!("enforcing at level {level} ({hooks} hooks)"),
-                (false, Level::Prevent) => {
-                    format!("enforcing at level {level} ({hooks} hooks, {functions} functions)")
-                }
-            };
-            eprintln!(
-                "{what}: {}, {}; {} adopted",
-                if self.policies.len() == 1 {
-                    "1 policy".into()
-                } else {
-                    format!("{} policies", self.policies.len())
-                },
-                counted(transitions as u64, "transition"),
-                counted(totals.adopted, "running thread"),
-            );
-        }
-        self.flush();
-        for policy in self.policies {
-            super::show::warn_of(policy);
-        }
-        Ok(())
-    }
-
-    fn violation(&mut self, found: &kernel::Violation) {
-        let Some(policy) = self.policies.get(found.policy) else { return };
-        let mut violation =
-            Violation::new(&policy.binary, found.action, found.reason, found.context, &found.symbol);
-        violation.time = Some(stamp(found.time));
-        violation.pid = Some(found.pid);
-        violation.tid = Some(found.tid);
-        violation.comm = Some(&found.comm);
-        violation.number = found.number;
-        violation.args = Some(found.args.iter().map(|a| format!("{a:#x}")).collect());
-        violation.ip = Some(format!("{:#x}", found.ip));
-        violation.kill_failed = found.kill_failed;
-        let mut id = String::new();
-        if self.structured() {
-            // Without a file of events nobody could look it up.
-            id = format!(" [{}]", violation.identify());
-            self.event(&violation.to_json());
-        }
-        if self.json {
-            return;
-        }
-        let done = match (violation.action, found.kill_failed) {
-            ("kill", false) => "killed",
-            ("kill", true) => "NOT KILLED: the kernel refused",
-            ("deny", _) => "denied",
-            _ => "logged",
-        };
-        self.out.line(&format!(
-            "{} {} pid {} tid {} ({}): {}: {done}{id}",
-            stamp(found.time),
-            policy.binary,
-            found.pid,
-            found.tid,
-            found.comm,
-            violation.sentence(),
-        ));
-    }
-
-    fn stop(&mut self, totals: &Totals) {
-        if self.structured() {
-            let event = json!({
-                "event": "stop",
-                "time": stamp(SystemTime::now()),
-                "judged": totals.judged,
-                "violations": totals.violations,
-                "kills": totals.kills,
-                "kills_failed": totals.kills_failed,
-                "denials": totals.denials,
-                "caught_up": totals.caught_up,
-                "vetoes": totals.vetoes,
-                "protections": totals.protections,
-                "events_lost": totals.events_lost,
-                "frames_dropped": totals.frames_dropped,
-                "spares": totals.spares,
-                "threads_refused": totals.threads_refused,
-                "missed": totals.missed,
-                "adopted": totals.adopted,
-            });
-            self.event(&event.to_string());
-        }
-        if self.json {
-            return;
-        }
-        let denials = match totals.denials {
-            0 => String::new(),
-            some => format!("{}, ", counted(some, "denial")),
-        };
-        eprintln!(
-            "judged {}: {}, {}, {denials}{} lost",
-            counted(totals.judged, "call"),
-            counted(totals.violations, "violation"),
-            counted(totals.kills, "kill"),
-            counted(totals.events_lost, "event"),
-        );
-        for (count, what) in [
-            (totals.kills_failed, "kill that the kernel refused"),
-            (totals.protections, "attempt of a watched program on the enforcer or its BPF objects, refused"),
-            (totals.threads_refused, "thread whose state found no room (its process was killed, or, only logging, went on unwatched)"),
-            (totals.frames_dropped, "signal frame dropped past the limit"),
-            (totals.missed, "event of some process that the kernel did not show (two tasks at once in one program)"),
-        ] {
-            if count > 0 {
-                report::warn(&format!("{count} × {what}"), "");
-            }
-        }
-    }
-
-    /// Whether anybody reads events as JSON.
-    fn structured(&self) -> bool {
-        self.json || self.file.is_some()
-    }
-
-    /// An event as JSON, to whoever reads it so.
-    fn event(&mut self, event: &str) {
-        if self.json {
-            self.out.line(event);
-        }
-        if let Some(file) = &mut self.file {
-            file.line(event);
-        }
-    }
-
-    fn flush(&mut self) {
-        self.out.flush();
-        self.file.iter_mut().for_each(Sink::flush);
-    }
 }

@@ -24,6 +24,8 @@ mod learn;
 mod learned;
 mod merge;
 mod output;
+#[cfg(feature = "kernel")]
+mod printer;
 mod questions;
 #[cfg(feature = "kernel")]
 mod record;
@@ -34,6 +36,8 @@ mod show;
 mod signals;
 #[cfg(feature = "kernel")]
 mod sink;
+#[cfg(feature = "kernel")]
+mod status;
 #[cfg(feature = "kernel")]
 mod time;
 mod violation;
@@ -49,7 +53,8 @@ use tracing_subscriber::EnvFilter;
     name = "sysfsm",
     version,
     max_term_width = 100,
-    after_help = "Exit status: 0 fine; 1 a finding (check: a violation; diff: a difference); 2 an error.\n\
+    after_help = "Exit status: 0 fine; 1 a finding (check: a violation; diff: a difference; status: nothing is\n\
+                  enforced); 2 an error.\n\
                   Data goes to stdout, diagnostics to stderr; `-` is stdin or stdout.\n\n\
                   Example:\n  \
                   strace -f -o trace.syscall prog args...\n  \
@@ -82,6 +87,12 @@ enum Command {
     /// Have the kernel hold programs to their policies, until Ctrl-C or CMD's end
     #[cfg(feature = "kernel")]
     Enforce(enforce::Args),
+    /// Say what is enforced beyond the end of its process (enforce --pin), and by whom
+    #[cfg(feature = "kernel")]
+    Status(status::Args),
+    /// End what is enforced beyond the end of its process
+    #[cfg(feature = "kernel")]
+    Stop(status::Args),
     /// Learn policies from running programs, in the kernel
     #[cfg(feature = "kernel")]
     Record(record::Args),
@@ -109,6 +120,10 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Review(args) => review::run(&args),
         #[cfg(feature = "kernel")]
         Command::Enforce(args) => enforce::run(&args),
+        #[cfg(feature = "kernel")]
+        Command::Status(args) => status::status(&args),
+        #[cfg(feature = "kernel")]
+        Command::Stop(args) => status::stop(&args),
         #[cfg(feature = "kernel")]
         Command::Record(args) => record::run(&args),
         #[cfg(feature = "kernel")]

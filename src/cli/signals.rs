@@ -9,16 +9,27 @@ use std::sync::Arc;
 pub(super) struct Signals {
     interrupt: Arc<AtomicBool>,
     terminate: Arc<AtomicBool>,
+    reload: Arc<AtomicBool>,
 }
 
 impl Signals {
     pub(super) fn register() -> Result<Self, Failure> {
-        let signals = Signals { interrupt: Arc::default(), terminate: Arc::default() };
+        // The terminal has gone away: no reason to end without the totals.
+        Signals::with_hangup(|signals| &signals.terminate)
+    }
+
+    /// The same, where SIGHUP asks for a reload.
+    pub(super) fn with_reload() -> Result<Self, Failure> {
+        Signals::with_hangup(|signals| &signals.reload)
+    }
+
+    fn with_hangup(hangup: fn(&Self) -> &Arc<AtomicBool>) -> Result<Self, Failure> {
+        let signals =
+            Signals { interrupt: Arc::default(), terminate: Arc::default(), reload: Arc::default() };
         for (signal, flag) in [
             (SIGINT, &signals.interrupt),
             (SIGTERM, &signals.terminate),
-            // The terminal has gone away, or is impatient: no reason to end without the totals.
-            (SIGHUP, &signals.terminate),
+            (SIGHUP, hangup(&signals)),
             (SIGQUIT, &signals.terminate),
             (SIGCHLD, &Arc::default()),
         ] {
@@ -28,7 +39,12 @@ impl Signals {
         Ok(signals)
     }
 
-    /// The signal that came since the last call.
+    /// Whether a reload was asked for since the last call.
+    pub(super) fn reload(&self) -> bool {
+        self.reload.swap(false, Ordering::Relaxed)
+    }
+
+    /// The signal that came since the last call, and asks for the end.
     pub(super) fn taken(&self) -> Option<i32> {
         if self.interrupt.swap(false, Ordering::Relaxed) {
             return Some(SIGINT);

@@ -5,11 +5,13 @@ use libbpf_rs::libbpf_sys::{bpf_map_batch_opts, bpf_map_lookup_batch};
 use libbpf_rs::MapCore;
 use nix::sys::mman::{mmap, munmap, MapFlags, ProtFlags};
 use plain::Plain;
+use std::ffi::c_void;
 use std::io;
+use std::marker::PhantomData;
 use std::mem::{align_of, size_of};
 use std::num::NonZeroUsize;
 use std::os::fd::AsRawFd as _;
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 /// Entries a call.
 const BATCH: usize = 8192;
@@ -70,22 +72,56 @@ pub(super) fn write<V: Plain>(
         && size_of::<V>().is_multiple_of(8)
         && align_of::<V>() <= 8
         && entries <= map.max_entries() as usize;
-    let Some(length) = NonZeroUsize::new(entries * size_of::<V>()).filter(|_| fits) else {
-        return if entries == 0 {
-            Ok(())
-        } else {
-            Err(failed(io::Error::other("its entries are of another size")))
-        };
-    };
-    // SAFETY: a new mapping, where the kernel finds room for it.
-    let start = unsafe {
-        mmap(None, length, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED, map.as_fd(), 0)
+    if entries == 0 {
+        return Ok(());
     }
-    .map_err(|e| failed(e.into()))?;
+    if !fits {
+        return Err(failed(io::Error::other("its entries are of another size")));
+    }
+    let mapped = Mapped::<V>::first(map, entries * size_of::<V>()).map_err(failed)?;
     for (index, value) in values.take(entries).enumerate() {
         // SAFETY: the mapping has room for `entries` values, at most so many come, and it is aligned to pages.
-        unsafe { start.cast::<V>().add(index).write(value) };
+        unsafe { mapped.start.cast::<V>().add(index).write(value) };
     }
-    // SAFETY: it was mapped above, and nothing points into it any more.
-    unsafe { munmap(start, length.get()) }.map_err(|e| failed(e.into()))
+    Ok(())
+}
+
+/// The first entries of an array that can be mapped, as the kernel has them: it may change them meanwhile.
+pub(super) struct Mapped<V> {
+    start: NonNull<c_void>,
+    length: NonZeroUsize,
+    _of: PhantomData<V>,
+}
+
+impl<V> Mapped<V> {
+    /// An array of one entry.
+    pub(super) fn whole(map: &impl MapCore, name: &'static str) -> Result<Self, KernelError> {
+        // A section of variables has no padding at its end.
+        Mapped::first(map, map.value_size() as usize)
+            .map_err(|cause| KernelError::Read { map: name, cause: cause.into() })
+    }
+
+    fn first(map: &impl MapCore, bytes: usize) -> io::Result<Self> {
+        let length = NonZeroUsize::new(bytes).ok_or(io::ErrorKind::InvalidInput)?;
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new mapping, where the kernel finds room for it.
+        let start = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, map.as_fd(), 0) }?;
+        Ok(Mapped { start, length, _of: PhantomData })
+    }
+
+    /// Writes a field, which is so many bytes from the beginning.
+    pub(super) fn store<T: Plain>(&self, offset: usize, value: T) {
+        assert!(offset.is_multiple_of(align_of::<T>()) && offset + size_of::<T>() <= self.length.get());
+        // SAFETY: it lies in the mapping, and is aligned there.
+        unsafe { self.start.byte_add(offset).cast::<T>().write_volatile(value) };
+    }
+}
+
+impl<V> Drop for Mapped<V> {
+    fn drop(&mut self) {
+        // SAFETY: it was mapped when this was made, and nothing points into it any more.
+        if let Err(e) = unsafe { munmap(self.start, self.length.get()) } {
+            tracing::debug!("cannot unmap a map: {e}");
+        }
+    }
 }

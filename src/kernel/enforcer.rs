@@ -2,21 +2,24 @@
 
 use super::adopt::{candidates, Adoption};
 use super::bind::{self, put, IdentityMaps};
-use super::event::{epoch, Reader};
+use super::event::Reader;
 use super::fill::{self, StepMaps};
 use super::hooks::{choose, tracepoints, Hooks};
 use super::identity::{identify, Identities};
 use super::inode::Inodes;
+use super::manifest::{Manifest, Reached};
+use super::outlet::Outlet;
+use super::pins::{Set, MANIFEST};
 use super::preemption::Turns;
 use super::skeleton::{types, EnforceSkel, EnforceSkelBuilder, OpenEnforceSkel};
 use super::terms::{require, terms};
 use super::veto::Vetoes;
 use super::ways::Ways;
-use super::{log, objects, probe, ring, KernelError, Level, Totals, Violation};
+use super::{log, objects, probe, KernelError, Level, Totals, Violation};
 use crate::policy::Policy;
 use crate::table::{compile, State};
 use libbpf_rs::skel::{OpenSkel as _, Skel as _, SkelBuilder as _};
-use libbpf_rs::ProgramImpl;
+use libbpf_rs::{MapHandle, ProgramImpl};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
@@ -40,6 +43,8 @@ pub struct Options {
     pub self_protect: bool,
     /// Bytes of the ring buffer for events; a power of two, and a multiple of the page size.
     pub ring_bytes: u32,
+    /// Go on enforcing when the process ends that has started it.
+    pub pinned: bool,
     /// For tests: as if no thread ever got storage, so that the spare places have to do.
     pub spares_only: bool,
     /// For tests: as if the programs at `sys_enter` could be preempted, and were always left out of this call.
@@ -56,6 +61,7 @@ impl Default for Options {
             at_most: Level::Prevent,
             self_protect: true,
             ring_bytes: 8 << 20,
+            pinned: false,
             spares_only: false,
             unseen: None,
         }
@@ -67,7 +73,7 @@ pub struct Enforcer {
     skel: EnforceSkel<'static>,
     hooks: Hooks,
     vetoes: Vetoes,
-    reader: Reader,
+    outlet: Outlet,
     states: Vec<State>,
 }
 
@@ -108,7 +114,7 @@ impl Enforcer {
             rodata.learning = options.learn;
             rodata.unseen = options.unseen.unwrap_or(u32::MAX);
         }
-        choose_programs(&mut open, turns, hoped, late);
+        choose_programs(&mut open, turns, hoped, late, options.pinned);
         let maps = &mut open.maps;
         fill::resize(
             &mut StepMaps {
@@ -162,13 +168,20 @@ impl Enforcer {
         }
         if let Some(data) = skel.maps.bss_data.as_mut() {
             data.enforcer = inodes.process()?;
+            data.enforcing = true;
+            data.pinned = options.pinned;
             for (number, refusable) in (0_u32..).zip(&mut data.refusable) {
                 *refusable = vetoes.refuses(number) as u8;
             }
         }
         let states = tables.rows.iter().map(|r| r.state).collect();
-        let hooks = Hooks::attach(&tracepoints!(skel), turns)?;
-        let enforcer = Enforcer { skel, hooks, vetoes, reader: Reader::new(tables), states };
+        let handle =
+            |name, map| MapHandle::try_from(map).map_err(|cause| KernelError::Read { map: name, cause });
+        let (events, counters) =
+            (handle("events", &skel.maps.events)?, handle("counters", &skel.maps.counters)?);
+        let (hooks, attached) = Hooks::attach(&tracepoints!(skel), turns)?;
+        let outlet = Outlet { events, counters, attached, reader: Reader::new(tables) };
+        let enforcer = Enforcer { skel, hooks, vetoes, outlet, states };
         enforcer.claim(of_ways)?;
         enforcer.adopt(&identities, &mut inodes)?;
         Ok(enforcer)
@@ -203,12 +216,8 @@ impl Enforcer {
     ///
     /// # Errors
     /// The ring buffer cannot be read. A signal that interrupts the wait is none.
-    pub fn poll(&self, timeout: Duration, mut each: impl FnMut(Violation)) -> Result<usize, KernelError> {
-        const AT_A_TIME: usize = 4096;
-        let epoch = epoch();
-        ring::take(&self.skel.maps.events, "events", timeout, AT_A_TIME, |bytes| {
-            self.reader.read(epoch, bytes).into_iter().for_each(&mut each);
-        })
+    pub fn poll(&self, timeout: Duration, each: impl FnMut(Violation)) -> Result<usize, KernelError> {
+        self.outlet.poll(timeout, each)
     }
 
     /// The totals so far.
@@ -216,9 +225,32 @@ impl Enforcer {
     /// # Errors
     /// The counters cannot be read.
     pub fn totals(&self) -> Result<Totals, KernelError> {
-        let mut totals = Totals::read(&self.skel.maps.counters)?;
-        totals.missed = self.hooks.missed()?;
-        Ok(totals)
+        self.outlet.totals()
+    }
+
+    /// Pins everything that enforces, and what tells of it.
+    pub(super) fn pin(&self, set: &Set, policies: &[Policy], options: &Options) -> Result<(), KernelError> {
+        let reached = Reached { level: self.level(), chokes: self.chokes(), left_out: self.left_out() };
+        let manifest = Manifest::new(policies, options, &reached).store()?;
+        let program = &self.skel.progs.handle_watched;
+        let failed = |cause| KernelError::Attach { program: "handle_watched", cause, log: log::take() };
+        let watched = program.attach().map_err(failed)?;
+        self.own(&[
+            objects::map(manifest.as_fd()).map_err(unknown)?,
+            objects::link(watched.as_fd()).map_err(unknown)?[0],
+        ])?;
+        let bss = self.skel.maps.bss.as_fd();
+        set.pin("data", bss)?;
+        set.pin("events", self.skel.maps.events.as_fd())?;
+        set.pin("counters", self.skel.maps.counters.as_fd())?;
+        set.pin("watched", watched.as_fd())?;
+        for (number, link) in self.vetoes.links().iter().enumerate() {
+            set.pin(&format!("{}{number:04}", Set::VETO), link.as_fd())?;
+        }
+        for (number, (hook, link)) in self.hooks.links().enumerate() {
+            set.pin(&format!("{}{hook}_{number}", Set::HOOK), link.as_fd())?;
+        }
+        set.pin(MANIFEST, manifest.as_fd())
     }
 
     /// Takes the programs off. Threads are not watched any more.
@@ -226,15 +258,13 @@ impl Enforcer {
         self.hooks.detach();
         // A denial that was its thread's last call must not outlive the end.
         if let Some(data) = self.skel.maps.bss_data.as_mut() {
-            data.enforcer = 0;
+            data.enforcing = false;
         }
         self.vetoes.release();
     }
 
     /// Tells the kernel's side which BPF objects are ours.
     fn claim(&self, of_ways: Option<types::sysfsm_object>) -> Result<(), KernelError> {
-        let unknown =
-            |cause: io::Error| KernelError::Fill { map: "objects", entries: 1, cause: cause.into() };
         let object = self.skel.object();
         let mut ours: Vec<_> = of_ways.into_iter().collect();
         for map in object.maps() {
@@ -243,11 +273,14 @@ impl Enforcer {
         for program in object.progs().filter(ProgramImpl::autoload) {
             ours.push(objects::program(program.as_fd()).map_err(unknown)?);
         }
-        let links =
-            self.hooks.links().iter().map(AsFd::as_fd).chain(self.vetoes.links().iter().map(AsFd::as_fd));
-        for link in links {
+        let hooks = self.hooks.links().map(|(_, link)| link.as_fd());
+        for link in hooks.chain(self.vetoes.links().iter().map(AsFd::as_fd)) {
             ours.extend(objects::link(link).map_err(unknown)?);
         }
+        self.own(&ours)
+    }
+
+    fn own(&self, ours: &[types::sysfsm_object]) -> Result<(), KernelError> {
         ours.iter().try_for_each(|object| put(&self.skel.maps.objects, "objects", object, &1_u32))
     }
 
@@ -262,9 +295,15 @@ impl Enforcer {
     }
 }
 
+/// The id of an object cannot be had.
+fn unknown(cause: io::Error) -> KernelError {
+    KernelError::Fill { map: "objects", entries: 1, cause: cause.into() }
+}
+
 /// Leaves out what is for other kernels, and for other levels: each program costs a part of the start.
-fn choose_programs(open: &mut OpenEnforceSkel<'_>, turns: Turns, level: Level, late: bool) {
+fn choose_programs(open: &mut OpenEnforceSkel<'_>, turns: Turns, level: Level, late: bool, pinned: bool) {
     choose!(open, turns);
+    open.progs.handle_watched.set_autoload(pinned);
     let programs = &mut open.progs;
     programs.veto.set_autoload(level > Level::Kill && !late);
     programs.veto_late.set_autoload(level > Level::Kill && late);

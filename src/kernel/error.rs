@@ -2,6 +2,7 @@
 
 use super::Level;
 use std::io;
+use std::path::PathBuf;
 
 /// An error of the kernel layer.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +71,22 @@ pub enum KernelError {
     /// Running threads are left that are not watched.
     #[error("cannot adopt the running processes: {0}")]
     Adopt(String),
+    /// Something cannot be pinned, found pinned, or unpinned.
+    #[error("cannot {what} `{}`: {cause}", path.display())]
+    Pin {
+        /// What was to be done.
+        what: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// Why not.
+        cause: io::Error,
+    },
+    /// Another agent is at work.
+    #[error("another sysfsm attends to what is pinned in `{}`", .0.display())]
+    Agent(PathBuf),
+    /// What a pinned set says of itself is not understood.
+    #[error("cannot read what is pinned: {0}")]
+    Manifest(String),
     /// `/proc` cannot be read.
     #[error("cannot look for running processes in /proc: {0}")]
     Proc(io::Error),
@@ -92,6 +109,9 @@ impl KernelError {
             KernelError::Read { .. } | KernelError::Iterate { .. } => "this should not happen; please report it with `sysfsm doctor --json`".into(),
             KernelError::Bind(_) => String::new(),
             KernelError::Level { .. } => "`--require kill` accepts it knowingly: the violating call itself may still take effect".into(),
+            KernelError::Pin { .. } => "the directory has to be in a bpf file system: mount -t bpf bpf /sys/fs/bpf; is there memory?".into(),
+            KernelError::Agent(_) => "end that one first, by SIGTERM: what it enforces goes on".into(),
+            KernelError::Manifest(_) => "was it pinned by another version? `sysfsm stop` ends it all the same".into(),
             KernelError::Proc(_) => "mount /proc, or run outside of a sandbox that hides it".into(),
         }
     }

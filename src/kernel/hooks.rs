@@ -1,8 +1,10 @@
 //! The programs at the tracepoints: attached together, and asked how often the kernel has left them out.
 
+use super::pins::Set;
 use super::preemption::Turns;
-use super::{log, KernelError};
+use super::{log, objects, KernelError};
 use libbpf_rs::{Link, ProgramMut};
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 /// A tracepoint, and what can be put there.
@@ -64,49 +66,66 @@ pub(super) use choose;
 /// Tracepoints with their programs. Dropping it takes them off.
 #[derive(Default)]
 pub(super) struct Hooks {
-    links: Vec<Link>,
-    /// Of each the programs, for the kernel's count of them.
-    attached: Vec<(&'static str, Vec<OwnedFd>)>,
+    links: Vec<(&'static str, Link)>,
 }
 
 impl Hooks {
-    /// Attaches the programs in this order.
-    pub(super) fn attach(hooks: &[Hook<'_>], turns: Turns) -> Result<Self, KernelError> {
-        let mut all = Hooks::default();
+    /// Attaches the programs in this order. Also what tells how often the kernel leaves them out.
+    pub(super) fn attach(hooks: &[Hook<'_>], turns: Turns) -> Result<(Self, Attached), KernelError> {
+        let (mut all, mut attached) = (Hooks::default(), Attached::default());
         for hook in hooks {
-            match (turns, hook.classic) {
-                (Turns::Sure, _) => all.put(hook.name, &[hook.sure])?,
-                (Turns::Classic, Some(classic)) => all.put(hook.name, &[classic])?,
-                (Turns::Classic | Turns::Twice, _) => all.put(hook.name, &[hook.first, hook.again])?,
+            let programs = match (turns, hook.classic) {
+                (Turns::Sure, _) => vec![hook.sure],
+                (Turns::Classic, Some(classic)) => vec![classic],
+                (Turns::Classic | Turns::Twice, _) => vec![hook.first, hook.again],
+            };
+            for program in programs {
+                let failed = |cause| KernelError::Attach { program: hook.name, cause, log: log::take() };
+                all.links.push((hook.name, program.attach().map_err(failed)?));
+                attached.add(hook.name, program.as_fd().try_clone_to_owned().map_err(|e| failed(e.into()))?);
             }
         }
-        Ok(all)
+        Ok((all, attached))
     }
 
-    fn put(&mut self, hook: &'static str, programs: &[&ProgramMut<'_>]) -> Result<(), KernelError> {
-        let mut descriptors = Vec::new();
-        for program in programs {
-            let failed = |cause| KernelError::Attach { program: hook, cause, log: log::take() };
-            self.links.push(program.attach().map_err(failed)?);
-            descriptors.push(program.as_fd().try_clone_to_owned().map_err(|e| failed(e.into()))?);
-        }
-        self.attached.push((hook, descriptors));
-        Ok(())
+    /// Each with the tracepoint that it is at.
+    pub(super) fn links(&self) -> impl Iterator<Item = (&'static str, &Link)> {
+        self.links.iter().map(|(hook, link)| (*hook, link))
     }
 
-    pub(super) fn links(&self) -> &[Link] {
-        &self.links
-    }
-
-    /// Takes the programs off; they can still be asked.
+    /// Takes the programs off.
     pub(super) fn detach(&mut self) {
         self.links.clear();
+    }
+}
+
+/// The programs at each hook, for the kernel's count of them. It can be asked when they have been taken off, too.
+#[derive(Debug, Default)]
+pub(super) struct Attached {
+    programs: BTreeMap<String, Vec<OwnedFd>>,
+}
+
+impl Attached {
+    fn add(&mut self, hook: &str, program: OwnedFd) {
+        self.programs.entry(hook.into()).or_default().push(program);
+    }
+
+    /// Those of pinned links, whose names are [`Set::HOOK`], the hook and a number.
+    pub(super) fn of_links(links: Vec<(String, objects::Link)>) -> Result<Self, KernelError> {
+        let mut attached = Attached::default();
+        for (name, link) in links {
+            let Some((hook, _)) = name.strip_prefix(Set::HOOK).and_then(|n| n.rsplit_once('_')) else {
+                continue;
+            };
+            attached.add(hook, link.program().map_err(KernelError::Proc)?);
+        }
+        Ok(attached)
     }
 
     /// How often the kernel may have left out all the programs of a hook, for whatever process.
     pub(super) fn missed(&self) -> Result<u64, KernelError> {
         let mut sum = 0;
-        for (hook, programs) in &self.attached {
+        for (hook, programs) in &self.programs {
             let counts = programs.iter().map(left_out).collect::<Result<Vec<u64>, _>>()?;
             tracing::debug!("{hook}: programs were left out {counts:?} times");
             sum += counts.into_iter().min().unwrap_or(0);

@@ -1,10 +1,20 @@
-//! The ids under which bpf(2) hands out what is loaded: self-protection knows its own by them.
+//! BPF objects whatever their kind: the ids under which bpf(2) hands them out, by which self-protection knows its own, and
+//! the paths under which they are pinned.
 
 use super::skeleton::types;
-use libbpf_rs::libbpf_sys::{bpf_link_info, bpf_map_info, bpf_obj_get_info_by_fd, bpf_prog_info};
-use std::io;
+use super::KernelError;
+use libbpf_rs::libbpf_sys::{
+    bpf_iter_create, bpf_link_info, bpf_map_info, bpf_obj_get, bpf_obj_get_info_by_fd, bpf_obj_pin,
+    bpf_prog_get_fd_by_id, bpf_prog_info,
+};
+use plain::Plain;
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::mem::size_of;
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 /// A map.
 pub(super) fn map(fd: BorrowedFd<'_>) -> io::Result<types::sysfsm_object> {
@@ -22,6 +32,67 @@ pub(super) fn program(fd: BorrowedFd<'_>) -> io::Result<types::sysfsm_object> {
 pub(super) fn link(fd: BorrowedFd<'_>) -> io::Result<[types::sysfsm_object; 2]> {
     let info: bpf_link_info = info(fd)?;
     Ok([types::sysfsm_object { kind: 2, id: info.id }, types::sysfsm_object { kind: 1, id: info.prog_id }])
+}
+
+/// A link of any kind.
+#[derive(Debug)]
+pub(super) struct Link(pub OwnedFd);
+
+impl From<Link> for OwnedFd {
+    fn from(link: Link) -> Self {
+        link.0
+    }
+}
+
+impl Link {
+    /// The program that it holds.
+    pub(super) fn program(&self) -> io::Result<OwnedFd> {
+        let info: bpf_link_info = info(self.0.as_fd())?;
+        // SAFETY: it takes a number, and whatever that is, answers with a descriptor or an error.
+        owned(unsafe { bpf_prog_get_fd_by_id(info.prog_id) })
+    }
+}
+
+/// Pins an object.
+pub(super) fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: the path ends with a zero, and lives until the call returns.
+    let result = unsafe { bpf_obj_pin(object.as_raw_fd(), path.as_ptr()) };
+    if result < 0 {
+        return Err(io::Error::from_raw_os_error(-result));
+    }
+    Ok(())
+}
+
+/// What is pinned.
+pub(super) fn open(path: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: as in `pin`.
+    owned(unsafe { bpf_obj_get(path.as_ptr()) })
+}
+
+/// The records that an iterator's program writes, by its link.
+pub(super) fn records<T: Plain + Default>(link: &OwnedFd) -> Result<Vec<T>, KernelError> {
+    let program = "watched";
+    let failed = |cause| KernelError::Iterate { program, cause };
+    // SAFETY: it takes a descriptor, which is open.
+    let iterator = owned(unsafe { bpf_iter_create(link.as_raw_fd()) }).map_err(failed)?;
+    let mut bytes = Vec::new();
+    File::from(iterator).read_to_end(&mut bytes).map_err(failed)?;
+    let record = |bytes: &[u8]| {
+        let mut record = T::default();
+        plain::copy_from_bytes(&mut record, bytes).ok().map(|()| record)
+    };
+    Ok(bytes.chunks_exact(size_of::<T>()).filter_map(record).collect())
+}
+
+/// The descriptor that a call of libbpf has returned, or its error.
+pub(super) fn owned(result: RawFd) -> io::Result<OwnedFd> {
+    if result < 0 {
+        return Err(io::Error::from_raw_os_error(-result));
+    }
+    // SAFETY: libbpf has just opened it for us, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(result) })
 }
 
 /// One of libbpf's info structures: of integers only, so that zeros are a value.

@@ -3,7 +3,7 @@
 use super::adopt::{candidates, Adoption, Candidate};
 use super::bind::{self, put, write_text, IdentityMaps};
 use super::fill::index_of;
-use super::hooks::{choose, tracepoints, Hooks};
+use super::hooks::{choose, tracepoints, Attached, Hooks};
 use super::identity::{identify, Identities};
 use super::inode::Inodes;
 use super::learned::{self, LearnMaps, Room};
@@ -75,6 +75,7 @@ pub struct RecordTotals {
 pub struct Recorder {
     skel: RecordSkel<'static>,
     hooks: Hooks,
+    attached: Attached,
     names: Names,
     depth: Depth,
 }
@@ -142,8 +143,8 @@ impl Recorder {
                 data.parent_of_root = inodes.process()?;
             }
         }
-        let hooks = Hooks::attach(&tracepoints!(skel), turns)?;
-        let recorder = Recorder { skel, hooks, names, depth: options.depth };
+        let (hooks, attached) = Hooks::attach(&tracepoints!(skel), turns)?;
+        let recorder = Recorder { skel, hooks, attached, names, depth: options.depth };
         recorder.adopt(target, &identities, &processes, &mut inodes)?;
         Ok(recorder)
     }
@@ -245,7 +246,7 @@ impl Recorder {
             spares: counted.spares,
             threads_refused: counted.threads_refused,
             adopted: counted.adopted,
-            missed: self.hooks.missed()?,
+            missed: self.attached.missed()?,
             ..RecordTotals::default()
         };
         if let Some(data) = self.skel.maps.bss_data.as_ref() {

@@ -59,5 +59,6 @@ plain!(
     sysfsm_sample,
     sysfsm_script,
     sysfsm_sighting,
-    sysfsm_taken
+    sysfsm_taken,
+    sysfsm_watched
 );

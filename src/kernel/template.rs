@@ -1,5 +1,6 @@
 //! Programs that are loaded once more for each place that they are to guard.
 
+use super::objects::owned;
 use libbpf_rs::libbpf_sys::{
     bpf_attach_type, bpf_func_info, bpf_insn, bpf_object__btf_fd, bpf_prog_load, bpf_prog_load_opts,
     bpf_prog_type, bpf_program__func_info, bpf_program__func_info_cnt, bpf_raw_tracepoint_open, BPF_LSM_MAC,
@@ -9,7 +10,7 @@ use libbpf_rs::{AsRawLibbpf as _, Object, ProgramMut};
 use std::ffi::CString;
 use std::io;
 use std::mem::size_of;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 
 /// Where a program is put, by the id of the function in the kernel's BTF.
 #[derive(Debug, Clone, Copy)]
@@ -90,13 +91,4 @@ impl<'a> Template<'a> {
         // SAFETY: programs of these kinds are attached where they were loaded for, by no name.
         owned(unsafe { bpf_raw_tracepoint_open(std::ptr::null(), program.as_raw_fd()) })
     }
-}
-
-/// The descriptor that a call of libbpf has returned, or its error.
-fn owned(result: RawFd) -> io::Result<OwnedFd> {
-    if result < 0 {
-        return Err(io::Error::from_raw_os_error(-result));
-    }
-    // SAFETY: libbpf has just opened it for us, and nobody else has it.
-    Ok(unsafe { OwnedFd::from_raw_fd(result) })
 }

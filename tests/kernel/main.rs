@@ -11,8 +11,15 @@ mod binding;
 mod lab;
 mod learning;
 mod load;
+mod pinned;
+#[path = "../common/place.rs"]
+mod place;
 mod processes;
 mod programs;
+// tests/equality.rs needs more of it.
+#[allow(dead_code)]
+#[path = "../common/random.rs"]
+mod random;
 mod record;
 mod spares;
 mod verifier;

@@ -11,5 +11,8 @@ mod escape;
 #[allow(dead_code)]
 #[path = "../kernel/lab.rs"]
 mod lab;
+mod pinned;
+#[path = "../common/place.rs"]
+mod place;
 mod policy;
 mod protection;

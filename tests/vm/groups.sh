@@ -12,6 +12,7 @@ processes kernel    processes::
 load      kernel    load::
 spares    kernel    spares::
 attacks   kernel    attacks::
+pinned    kernel    pinned::  --test-threads=1
 verifier  kernel    verifier:: --nocapture
 veto      veto      --skip=battery:: --test-threads=1
 battery   veto      battery:: --nocapture

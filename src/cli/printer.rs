@@ -1,0 +1,255 @@
+//! What `enforce` prints: events, for people or as JSON.
+
+use super::report::{self, counted};
+use super::sink::Sink;
+use super::time::stamp;
+use super::violation::Violation;
+use super::Failure;
+use crate::kernel::{self, Level, Origin, Totals};
+use crate::policy::Policy;
+use serde_json::{json, Map, Value};
+use std::time::SystemTime;
+
+/// Prints what happens while policies are enforced: to stdout, and to the file of `--events`.
+pub(super) struct Printer {
+    json: bool,
+    /// The policies' binaries, in the order of the policies.
+    binaries: Vec<String>,
+    out: Sink,
+    file: Option<Sink>,
+}
+
+/// What is enforced, as it begins.
+pub(super) struct Start<'a> {
+    pub level: Level,
+    pub hooks: usize,
+    pub functions: usize,
+    pub left_out: &'a [String],
+    pub log_only: bool,
+    pub adopted: u64,
+    /// It outlives this process, and this is how it came to be.
+    pub pinned: Option<Origin>,
+}
+
+impl Printer {
+    pub(super) fn new(json: bool, file: Option<Sink>) -> Self {
+        Printer { json, binaries: Vec::new(), out: Sink::stdout(), file }
+    }
+
+    /// These policies are enforced from now on.
+    pub(super) fn start(&mut self, policies: &[Policy], start: &Start<'_>) {
+        self.binaries = policies.iter().map(|p| p.binary.clone()).collect();
+        let transitions: usize = policies.iter().map(|p| p.machine.transitions()).sum();
+        let &Start { level, hooks, functions, left_out, log_only, adopted, pinned } = start;
+        if self.structured() {
+            let mut event = json!({
+                "event": "start",
+                "time": stamp(SystemTime::now()),
+                "version": env!("CARGO_PKG_VERSION"),
+                "level": level.as_str(),
+                "hooks": hooks,
+                "functions": functions,
+                "left_out": left_out,
+                "log_only": log_only,
+                "policies": policies.len(),
+                "transitions": transitions,
+                "adopted": adopted,
+            });
+            if let (Some(origin), Some(event)) = (pinned, event.as_object_mut()) {
+                event.insert("pinned".into(), json!(origin_word(origin)));
+            }
+            self.event(&event.to_string());
+        }
+        if !self.json {
+            let what = match (log_only, level) {
+                (true, _) => "watching (log only)".into(),
+                (false, Level::Kill) => format!("enforcing at level {level}"),
+                (false, Level::Contain) => format!("enforcing at level {level} ({hooks} hooks)"),
+                (false, Level::Prevent) => {
+                    format!("enforcing at level {level} ({hooks} hooks, {functions} functions)")
+                }
+            };
+            eprintln!(
+                "{what}: {}, {}; {} adopted",
+                counted_policies(policies.len()),
+                counted(transitions as u64, "transition"),
+                counted(adopted, "running thread"),
+            );
+            if let Some(origin) = pinned {
+                eprintln!("{}: `sysfsm stop` ends it", origin_word(origin));
+            }
+        }
+        self.flush();
+        policies.iter().for_each(super::show::warn_of);
+    }
+
+    /// A reload was asked for and refused: what was enforced still is.
+    pub(super) fn refused(&mut self, failure: &Failure) {
+        if self.structured() {
+            let event = json!({
+                "event": "reload",
+                "time": stamp(SystemTime::now()),
+                "outcome": "refused",
+                "error": failure.what(),
+            });
+            self.event(&event.to_string());
+        }
+        if !self.json {
+            eprintln!("{failure}\nnot reloaded: what was enforced still is");
+        }
+        self.flush();
+    }
+
+    /// This process ends, and enforcement goes on.
+    pub(super) fn leave(&mut self) {
+        if self.structured() {
+            let event = json!({"event": "leave", "time": stamp(SystemTime::now())});
+            self.event(&event.to_string());
+        }
+        if !self.json {
+            eprintln!("enforcement goes on: `sysfsm status` tells of it, `sysfsm stop` ends it");
+        }
+        self.flush();
+    }
+
+    pub(super) fn violation(&mut self, found: &kernel::Violation) {
+        let Some(binary) = self.binaries.get(found.policy).cloned() else { return };
+        let mut violation = Violation::new(&binary, found.action, found.reason, found.context, &found.symbol);
+        violation.time = Some(stamp(found.time));
+        violation.pid = Some(found.pid);
+        violation.tid = Some(found.tid);
+        violation.comm = Some(&found.comm);
+        violation.number = found.number;
+        violation.args = Some(found.args.iter().map(|a| format!("{a:#x}")).collect());
+        violation.ip = Some(format!("{:#x}", found.ip));
+        violation.kill_failed = found.kill_failed;
+        let mut id = String::new();
+        if self.structured() {
+            // Without a file of events nobody could look it up.
+            id = format!(" [{}]", violation.identify());
+            self.event(&violation.to_json());
+        }
+        if self.json {
+            return;
+        }
+        let done = match (violation.action, found.kill_failed) {
+            ("kill", false) => "killed",
+            ("kill", true) => "NOT KILLED: the kernel refused",
+            ("deny", _) => "denied",
+            _ => "logged",
+        };
+        self.out.line(&format!(
+            "{} {} pid {} tid {} ({}): {}: {done}{id}",
+            stamp(found.time),
+            binary,
+            found.pid,
+            found.tid,
+            found.comm,
+            violation.sentence(),
+        ));
+    }
+
+    /// Enforcement has ended.
+    pub(super) fn stop(&mut self, totals: &Totals) {
+        if self.structured() {
+            let mut event = json!({"event": "stop", "time": stamp(SystemTime::now())});
+            if let Some(event) = event.as_object_mut() {
+                event.extend(totals_json(totals));
+            }
+            self.event(&event.to_string());
+        }
+        if !self.json {
+            say_totals(totals);
+        }
+        self.flush();
+    }
+
+    /// Whether anybody reads events as JSON.
+    fn structured(&self) -> bool {
+        self.json || self.file.is_some()
+    }
+
+    /// An event as JSON, to whoever reads it so.
+    fn event(&mut self, event: &str) {
+        if self.json {
+            self.out.line(event);
+        }
+        if let Some(file) = &mut self.file {
+            file.line(event);
+        }
+    }
+
+    pub(super) fn flush(&mut self) {
+        self.out.flush();
+        self.file.iter_mut().for_each(Sink::flush);
+    }
+}
+
+/// How what is pinned came to be, for people and as JSON.
+fn origin_word(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Loaded => "pinned",
+        Origin::TakenOver => "taken over",
+        Origin::Replaced => "replaced",
+    }
+}
+
+pub(super) fn counted_policies(count: usize) -> String {
+    if count == 1 {
+        "1 policy".into()
+    } else {
+        format!("{count} policies")
+    }
+}
+
+/// Totals as the keys of a JSON object.
+pub(super) fn totals_json(totals: &Totals) -> Map<String, Value> {
+    Map::from_iter([
+        ("judged".into(), json!(totals.judged)),
+        ("violations".into(), json!(totals.violations)),
+        ("kills".into(), json!(totals.kills)),
+        ("kills_failed".into(), json!(totals.kills_failed)),
+        ("denials".into(), json!(totals.denials)),
+        ("caught_up".into(), json!(totals.caught_up)),
+        ("vetoes".into(), json!(totals.vetoes)),
+        ("protections".into(), json!(totals.protections)),
+        ("events_lost".into(), json!(totals.events_lost)),
+        ("frames_dropped".into(), json!(totals.frames_dropped)),
+        ("spares".into(), json!(totals.spares)),
+        ("threads_refused".into(), json!(totals.threads_refused)),
+        ("missed".into(), json!(totals.missed)),
+        ("adopted".into(), json!(totals.adopted)),
+    ])
+}
+
+/// Totals as a sentence, to stderr, and what of them is to be warned of.
+pub(super) fn say_totals(totals: &Totals) {
+    let denials = match totals.denials {
+        0 => String::new(),
+        some => format!("{}, ", counted(some, "denial")),
+    };
+    eprintln!(
+        "judged {}: {}, {}, {denials}{} lost",
+        counted(totals.judged, "call"),
+        counted(totals.violations, "violation"),
+        counted(totals.kills, "kill"),
+        counted(totals.events_lost, "event"),
+    );
+    for (count, what) in [
+        (totals.kills_failed, "kill that the kernel refused"),
+        (totals.protections, "attempt of a watched program on the enforcer or its BPF objects, refused"),
+        (
+            totals.threads_refused,
+            "thread whose state found no room (its process was killed, or, only logging, went on unwatched)",
+        ),
+        (totals.frames_dropped, "signal frame dropped past the limit"),
+        (
+            totals.missed,
+            "event of some process that the kernel did not show (two tasks at once in one program)",
+        ),
+    ] {
+        if count > 0 {
+            report::warn(&format!("{count} × {what}"), "");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What a pinned set is, as it says itself: in a map of its own, so that it is there for as long as the set is, and never
+//! says anything else.
+
+use super::skeleton::types;
+use super::{array, KernelError, Level, Options};
+use crate::policy::{self, Policy};
+use libbpf_rs::libbpf_sys::{bpf_map_create_opts, BPF_F_MMAPABLE};
+use libbpf_rs::{MapCore as _, MapHandle, MapType};
+use plain::Plain;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::mem::size_of;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Names the layout of the maps and how states are numbered: sets of the same stamp are read by the same code.
+const STAMP: &str = env!("SYSFSM_STAMP");
+
+/// What is enforced.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The version of sysfsm that has loaded it.
+    pub version: String,
+    stamp: String,
+    /// When it began to enforce, in nanoseconds since 1970.
+    since: u64,
+    level: String,
+    /// How many LSM hooks refuse what is under a sentence.
+    pub hooks: usize,
+    /// How many functions of system calls do.
+    pub functions: usize,
+    /// The choke points that the kernel lacks, or does not let be guarded.
+    pub left_out: Vec<String>,
+    /// Violations are only reported.
+    pub log_only: bool,
+    at_most: String,
+    require: Option<String>,
+    self_protect: bool,
+    policies: Vec<Value>,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Page([u8; Page::SIZE]);
+
+impl Page {
+    const SIZE: usize = 4096;
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Page([0; Page::SIZE])
+    }
+}
+
+// SAFETY: any bytes are a page.
+unsafe impl Plain for Page {}
+
+/// What is found out while a set is loaded.
+pub(super) struct Reached<'a> {
+    pub level: Level,
+    pub chokes: (usize, usize),
+    pub left_out: &'a [String],
+}
+
+impl Manifest {
+    pub(super) fn new(policies: &[Policy], options: &Options, reached: &Reached<'_>) -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (hooks, functions) = reached.chokes;
+        Manifest {
+            version: env!("CARGO_PKG_VERSION").into(),
+            stamp: STAMP.into(),
+            since: u64::try_from(since.as_nanos()).unwrap_or(u64::MAX),
+            level: reached.level.as_str().into(),
+            hooks,
+            functions,
+            left_out: reached.left_out.to_vec(),
+            log_only: options.log_only,
+            at_most: options.at_most.as_str().into(),
+            require: options.require.map(|l| l.as_str().into()),
+            self_protect: options.self_protect,
+            policies: policies.iter().map(Policy::to_value).collect(),
+        }
+    }
+
+    /// When it began to enforce.
+    #[must_use]
+    pub fn since(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_nanos(self.since)
+    }
+
+    /// What it promises.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.level.parse().unwrap_or(Level::Kill)
+    }
+
+    /// Whether this program can read what the set's maps hold.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.stamp == STAMP
+    }
+
+    /// Whether the set is what loading these policies would make.
+    pub(super) fn is_of(&self, policies: &[Policy], options: &Options) -> bool {
+        self.is_ours()
+            && self.version == env!("CARGO_PKG_VERSION")
+            && self.log_only == options.log_only
+            && self.at_most == options.at_most.as_str()
+            && self.require.as_deref() == options.require.map(Level::as_str)
+            && self.self_protect == options.self_protect
+            && self.policies.iter().eq(policies.iter().map(Policy::to_value).collect::<Vec<_>>().iter())
+    }
+
+    /// The policies, in the order of their indices in the kernel.
+    ///
+    /// # Errors
+    /// They are another version's.
+    pub fn policies(&self) -> Result<Vec<Policy>, KernelError> {
+        let read = |value: &Value| {
+            policy::parse(value.to_string().as_bytes())
+                .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        };
+        self.policies.iter().map(read).collect::<Result<_, String>>().map_err(KernelError::Manifest)
+    }
+
+    /// How many policies, without reading them.
+    #[must_use]
+    pub fn policies_count(&self) -> usize {
+        self.policies.len()
+    }
+
+    /// The binary of a policy, by its place.
+    #[must_use]
+    pub fn binary(&self, policy: usize) -> Option<&str> {
+        self.policies.get(policy)?.get("binary")?.as_str()
+    }
+
+    /// Puts it into a map of its own.
+    pub(super) fn store(&self) -> Result<MapHandle, KernelError> {
+        let text = serde_json::to_vec(self).map_err(|e| KernelError::Manifest(e.to_string()))?;
+        let pages = text.chunks(Page::SIZE).map(|chunk| {
+            let mut page = Page::default();
+            page.0.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
+            page
+        });
+        let failed = |cause| KernelError::Fill { map: "manifest", entries: text.len(), cause };
+        let options = bpf_map_create_opts {
+            sz: size_of::<bpf_map_create_opts>() as u64,
+            map_flags: BPF_F_MMAPABLE,
+            ..Default::default()
+        };
+        let key = u32::try_from(size_of::<u32>()).unwrap_or(4);
+        let (page, count) = (u32::try_from(Page::SIZE).unwrap_or(0), u32::try_from(pages.len()).unwrap_or(0));
+        let map = MapHandle::create(MapType::Array, Some("manifest"), key, page, count, &options)
+            .map_err(failed)?;
+        array::write(&map, "manifest", pages)?;
+        Ok(map)
+    }
+
+    /// Reads it back.
+    pub(super) fn load(map: &MapHandle) -> Result<Self, KernelError> {
+        let pages: Vec<Page> = array::read(map, "manifest", map.max_entries())?;
+        let bytes: Vec<u8> = pages.iter().flat_map(|page| page.0).collect();
+        let end = bytes.iter().rposition(|&b| b != 0).map_or(0, |at| at + 1);
+        serde_json::from_slice(bytes.get(..end).unwrap_or_default())
+            .map_err(|e| KernelError::Manifest(e.to_string()))
+    }
+}
+
+/// A watched thread, as the pinned iterator tells of it.
+pub type Watched = types::sysfsm_watched;

@@ -1,0 +1,228 @@
+//! Enforcement that outlives its agent: killed, replaced, reloaded, ended by another.
+
+use super::lab::{Ended, Lab, Running, SYSFSM};
+use super::place::{event, Place};
+use super::random::Random;
+use nix::sys::signal::{kill, Signal};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{scope, sleep};
+use std::time::{Duration, Instant};
+
+/// No more than every kernel reaches, and starts at once.
+const KILL: [&str; 2] = ["--at-most", "kill"];
+
+/// A shell that may read and write, and what it does when it is taken over.
+struct Shell {
+    binary: PathBuf,
+    policy: PathBuf,
+}
+
+const ECHOES: &str = "while read x; do echo \"$x\"; done";
+
+impl Shell {
+    fn new(lab: &Lab, name: &str) -> Self {
+        let binary = lab.copy(Path::new("/bin/dash"), name);
+        let policy = lab.learn(&binary, &[(&["-c", ECHOES], "a\nb\nc")]);
+        Shell { binary, policy }
+    }
+
+    fn attack(&self, lab: &Lab) -> Ended {
+        lab.run(&self.binary, &["-c", "read x; echo \"$x\"; exec /bin/true"], "a")
+    }
+
+    /// Does what it was learned from; whether it came to its end.
+    fn lives(&self, lab: &Lab) -> bool {
+        let ended = lab.run(&self.binary, &["-c", ECHOES], "a\nb");
+        ended.status.success() && ended.stdout == "a\nb\n"
+    }
+}
+
+fn end(agent: Running, signal: Signal) -> Ended {
+    kill(agent.pid(), signal).unwrap();
+    agent.end()
+}
+
+#[test]
+fn enforcement_outlives_its_agent_until_it_is_stopped() {
+    let lab = Lab::new();
+    let place = Place::new(&lab);
+    let shell = Shell::new(&lab, "shell");
+    assert_eq!(place.status(&lab).0, Some(1));
+    assert_eq!(place.stop(&lab)["enforced"], false);
+
+    let agent = place.agent(&lab, &shell.policy, &KILL, "pinned");
+    let mut server = lab.start(Command::new(&shell.binary).args(["-c", ECHOES]));
+    server.say("one");
+    server.said(|said| said.contains("one"));
+    let second = lab.start(&mut place.enforce(&shell.policy, &["--at-most", "kill", "--pin"])).end();
+    assert_eq!(second.status.code(), Some(2), "two agents at once: {}", second.stdout);
+    assert!(second.stderr.contains("another sysfsm"), "{}", second.stderr);
+    assert!(shell.attack(&lab).killed());
+    let (code, status) = place.status(&lab);
+    assert_eq!((code, &status["enforced"], &status["attended"]), (Some(0), &true.into(), &true.into()));
+    assert_eq!(status["policies"][0]["processes"], 1, "{status}");
+    assert_eq!(status["policies"][0]["threads"], 1, "{status}");
+    assert!(end(agent, Signal::SIGKILL).killed());
+
+    // Nobody is there.
+    let before = status["totals"]["violations"].as_u64().unwrap();
+    let attack = shell.attack(&lab);
+    assert!(attack.killed(), "not killed when the agent was dead");
+    assert!(shell.lives(&lab));
+    server.say("two");
+    server.said(|said| said.contains("two"));
+    let (_, status) = place.status(&lab);
+    assert_eq!((&status["attended"], &status["level"]), (&false.into(), &"kill".into()), "{status}");
+    assert_eq!(status["totals"]["violations"].as_u64().unwrap(), before + 1, "{status}");
+
+    // What happened meanwhile is told by the next one.
+    let mut agent = place.agent(&lab, &shell.policy, &KILL, "taken over");
+    let pid = format!("\"pid\":{}", attack.pid);
+    let said = agent.said(|said| said.contains(&pid));
+    assert_eq!(event(&said, "violation")["symbol"], "execve", "{said}");
+    let left = end(agent, Signal::SIGTERM).well("the agent");
+    assert_eq!(event(&left.stdout, "leave")["event"], "leave", "{}", left.stdout);
+    assert!(shell.attack(&lab).killed());
+
+    let agent = place.agent(&lab, &shell.policy, &KILL, "taken over");
+    let stopped = place.stop(&lab);
+    let told = agent.end().well("an agent of what has ended").stdout;
+    assert_eq!(event(&told, "stop")["violations"], 3, "{told}");
+    assert_eq!((&stopped["enforced"], &stopped["violations"]), (&true.into(), &3.into()), "{stopped}");
+    assert!(shell.attack(&lab).status.success(), "still enforced");
+    assert!(!place.0.exists());
+    assert_eq!(place.status(&lab).0, Some(1));
+    server.say("three");
+    assert_eq!(server.end().well("the server").stdout, "one\ntwo\nthree\n");
+}
+
+#[test]
+fn an_agent_that_is_killed_at_any_moment_leaves_no_gap() {
+    // In the guests of tests/vm each takes seconds.
+    let deaths: usize = std::env::var("TIMES").map_or(200, |times| times.parse().unwrap());
+    let lab = Lab::new();
+    let place = Place::new(&lab);
+    let shell = Shell::new(&lab, "shell");
+    let mut random = Random(0x5eed);
+    // With other options each second one replaces what it finds, the others take it over, where they come to it.
+    let options = |turn: usize| if turn % 4 < 2 { "--pin" } else { "--pin --no-self-protect" };
+    let begun = Instant::now();
+    assert!(end(place.agent(&lab, &shell.policy, &KILL, "pinned"), Signal::SIGKILL).killed());
+    // While they start, and a while after.
+    let longest = 2 * u64::try_from(begun.elapsed().as_millis()).unwrap();
+    let over = AtomicBool::new(false);
+    let (attacks, lives) = scope(|scope| {
+        let attacker = scope.spawn(|| {
+            let mut attacks = 0;
+            while !over.load(Ordering::Relaxed) {
+                assert!(shell.attack(&lab).killed(), "attack {attacks} was not stopped");
+                attacks += 1;
+            }
+            attacks
+        });
+        let user = scope.spawn(|| {
+            let mut server = lab.start(Command::new(&shell.binary).args(["-c", ECHOES]));
+            let mut lives = 0;
+            while !over.load(Ordering::Relaxed) {
+                let line = format!("line {lives}\n");
+                server.say(line.trim_end());
+                assert!(server.said(|said| said.ends_with(&line)).ends_with(&line), "the server was hurt");
+                assert!(shell.lives(&lab), "a lawful process was hurt");
+                lives += 1;
+            }
+            server.end().well("the server");
+            lives
+        });
+        for turn in 0..deaths {
+            if attacker.is_finished() || user.is_finished() {
+                break;
+            }
+            let words: Vec<&str> = KILL.into_iter().chain(options(turn).split(' ')).collect();
+            let agent = lab.start(&mut place.enforce(&shell.policy, &words));
+            sleep(Duration::from_millis(random.next() % longest));
+            assert!(end(agent, Signal::SIGKILL).killed(), "the agent ended by itself");
+        }
+        over.store(true, Ordering::Relaxed);
+        (attacker.join().unwrap(), user.join().unwrap())
+    });
+    eprintln!("{deaths} agents died; {attacks} attacks were stopped, {lives} processes and a server lived");
+    assert!(attacks > deaths / 4 && lives > deaths / 4, "{attacks} attacks, {lives} processes");
+    // Whoever comes last clears up behind all of them.
+    let agent = lab
+        .start(&mut place.enforce(&shell.policy, &["--at-most", "kill", "--detach"]))
+        .end()
+        .well("the last agent");
+    assert!(agent.stdout.contains("\"event\":\"leave\""), "{}", agent.stdout);
+    assert_eq!(fs::read_dir(&place.0).unwrap().count(), 1);
+    assert_eq!(place.status(&lab).1["policies"][0]["threads"], 0);
+}
+
+#[test]
+fn a_reload_takes_all_of_the_new_policies_or_none() {
+    let lab = Lab::new();
+    let place = Place::new(&lab);
+    let (first, second) = (Shell::new(&lab, "first"), Shell::new(&lab, "second"));
+    let policies = lab.path("policies");
+    fs::create_dir(&policies).unwrap();
+    fs::copy(&first.policy, policies.join("first.json")).unwrap();
+    let mut agent = place.agent(&lab, &policies, &KILL, "pinned");
+    let mut server = lab.start(Command::new(&first.binary).args(["-c", ECHOES]));
+    let mut echo = |line: &str| {
+        server.say(line);
+        let line = format!("{line}\n");
+        assert!(server.said(|said| said.ends_with(&line)).ends_with(&line), "the server was hurt");
+    };
+    echo("one");
+    assert!(first.attack(&lab).killed() && second.attack(&lab).status.success());
+
+    // One bad file among good ones: nothing changes.
+    fs::copy(&second.policy, policies.join("second.json")).unwrap();
+    fs::write(policies.join("third.json"), "{\"sysfsm\": 1").unwrap();
+    kill(agent.pid(), Signal::SIGHUP).unwrap();
+    let said = agent.said(|said| said.contains("\"event\":\"reload\""));
+    let refused = event(&said, "reload");
+    assert_eq!(refused["outcome"], "refused");
+    assert!(refused["error"].as_str().unwrap().contains("third.json"), "{refused}");
+    echo("two");
+    assert!(first.attack(&lab).killed() && second.attack(&lab).status.success());
+
+    fs::remove_file(policies.join("third.json")).unwrap();
+    kill(agent.pid(), Signal::SIGHUP).unwrap();
+    let said = agent.said(|said| event(said, "start")["pinned"] == "replaced");
+    assert_eq!(event(&said, "start")["policies"], 2, "{said}");
+    echo("three");
+    assert!(first.attack(&lab).killed() && second.attack(&lab).killed());
+    assert!(first.lives(&lab) && second.lives(&lab));
+
+    // One less.
+    fs::remove_file(policies.join("second.json")).unwrap();
+    kill(agent.pid(), Signal::SIGHUP).unwrap();
+    agent.said(|said| event(said, "start")["policies"] == 1 && said.matches("replaced").count() == 2);
+    echo("four");
+    assert!(first.attack(&lab).killed() && second.attack(&lab).status.success());
+    assert_eq!(fs::read_dir(&place.0).unwrap().count(), 1);
+}
+
+#[test]
+fn what_cannot_be_pinned_is_not_enforced() {
+    let lab = Lab::new();
+    let shell = Shell::new(&lab, "shell");
+    let mut elsewhere = Command::new(SYSFSM);
+    elsewhere.args(["enforce", "--at-most", "kill", "--pin", "--pins"]).arg(lab.path("pins"));
+    let ended = lab.start(elsewhere.arg("--policy").arg(&shell.policy)).end();
+    assert_eq!(ended.status.code(), Some(2), "{}", ended.stdout);
+    assert!(ended.stderr.contains("no bpf file system"), "{}", ended.stderr);
+    assert!(shell.attack(&lab).status.success());
+
+    // A policy that cannot be enforced leaves what is enforced as it was.
+    let place = Place::new(&lab);
+    drop(place.agent(&lab, &shell.policy, &KILL, "pinned"));
+    let missing = lab.with(&shell.policy, "binary", lab.path("nothing").display().to_string().into());
+    let ended = lab.start(&mut place.enforce(&missing, &["--at-most", "kill", "--pin"])).end();
+    assert_eq!(ended.status.code(), Some(2), "{}", ended.stdout);
+    assert!(shell.attack(&lab).killed() && shell.lives(&lab));
+    assert_eq!(fs::read_dir(&place.0).unwrap().count(), 1);
+}

@@ -1,0 +1,41 @@
+//! The levels above `kill` outlive their agent too.
+
+use crate::lab::Lab;
+use crate::place::Place;
+use crate::policy::all_but_after_the_marker;
+use nix::sys::signal::{kill, Signal};
+use std::fs;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
+
+#[test]
+fn calls_are_refused_when_the_agent_is_dead() {
+    const TIMES: usize = 10;
+    let lab = Lab::new();
+    let place = Place::new(&lab);
+    let saboteur = lab.example("saboteur");
+    let policy = lab.path("policy");
+    fs::write(&policy, all_but_after_the_marker(&saboteur, "kill").to_string()).unwrap();
+    let file = lab.path("precious");
+    let agent = place.agent(&lab, &policy, &["--require", "contain"], "pinned");
+    kill(agent.pid(), Signal::SIGKILL).unwrap();
+    assert!(agent.end().killed());
+    for _ in 0..TIMES {
+        fs::write(&file, "precious").unwrap();
+        let ended = lab.run(&saboteur, &["sibling", file.to_str().unwrap()], "");
+        assert!(ended.killed(), "{}", ended.status);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
+    }
+    let (code, status) = place.status(&lab);
+    assert_eq!((code, &status["attended"]), (Some(0), &false.into()), "{status}");
+    assert!(status["level"] != "kill" && status["hooks"].as_u64().unwrap() > 0, "{status}");
+    assert_eq!(status["totals"]["violations"], TIMES, "{status}");
+
+    assert_eq!(place.stop(&lab)["violations"], TIMES);
+    // The look above can fail.
+    let running = lab.start(Command::new(&saboteur).arg("sibling").arg(&file));
+    sleep(Duration::from_secs(2));
+    drop(running);
+    assert!(fs::read_to_string(&file).unwrap().starts_with('x'));
+}
