@@ -5,7 +5,7 @@ use super::learn::Collector;
 use super::printer::{Printer, Start};
 use super::signals::Signals;
 use super::sink::Sink;
-use super::Failure;
+use super::{service, Failure};
 use crate::kernel::{self, Agency, Enforcer, Level, Options, Pinned, Pins};
 use crate::policy::{self, Policy};
 use std::path::PathBuf;
@@ -146,24 +146,29 @@ fn attend(
         printer.leave();
         return Ok(ExitCode::SUCCESS);
     }
+    service::ready(printer.sentence());
     loop {
         pinned.poll(WAIT, |violation| printer.violation(&violation))?;
         printer.flush();
         if !pinned.stands() {
+            service::stopping();
             while pinned.poll(Duration::ZERO, |violation| printer.violation(&violation))? > 0 {}
             printer.stop(&pinned.totals()?.unwrap_or_default());
             return Ok(ExitCode::SUCCESS);
         }
         if signals.taken().is_some() {
+            service::stopping();
             printer.leave();
             return Ok(ExitCode::SUCCESS);
         }
         if signals.reload() {
+            service::reloading();
             let next = load(args).and_then(|p| establish(&pins, &agency, &p, options, &mut printer));
             match next {
                 Ok(next) => pinned = next,
                 Err(failure) => printer.refused(&failure),
             }
+            service::ready(printer.sentence());
         }
     }
 }

@@ -31,6 +31,8 @@ mod questions;
 mod record;
 mod report;
 mod review;
+#[cfg(feature = "kernel")]
+mod service;
 mod show;
 #[cfg(feature = "kernel")]
 mod signals;

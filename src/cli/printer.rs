@@ -15,6 +15,8 @@ pub(super) struct Printer {
     json: bool,
     /// The policies' binaries, in the order of the policies.
     binaries: Vec<String>,
+    /// What is enforced.
+    sentence: String,
     out: Sink,
     file: Option<Sink>,
 }
@@ -33,7 +35,7 @@ pub(super) struct Start<'a> {
 
 impl Printer {
     pub(super) fn new(json: bool, file: Option<Sink>) -> Self {
-        Printer { json, binaries: Vec::new(), out: Sink::stdout(), file }
+        Printer { json, binaries: Vec::new(), sentence: String::new(), out: Sink::stdout(), file }
     }
 
     /// These policies are enforced from now on.
@@ -41,6 +43,20 @@ impl Printer {
         self.binaries = policies.iter().map(|p| p.binary.clone()).collect();
         let transitions: usize = policies.iter().map(|p| p.machine.transitions()).sum();
         let &Start { level, hooks, functions, left_out, log_only, adopted, pinned } = start;
+        let what = match (log_only, level) {
+            (true, _) => "watching (log only)".into(),
+            (false, Level::Kill) => format!("enforcing at level {level}"),
+            (false, Level::Contain) => format!("enforcing at level {level} ({hooks} hooks)"),
+            (false, Level::Prevent) => {
+                format!("enforcing at level {level} ({hooks} hooks, {functions} functions)")
+            }
+        };
+        self.sentence = format!(
+            "{what}: {}, {}; {} adopted",
+            counted_policies(policies.len()),
+            counted(transitions as u64, "transition"),
+            counted(adopted, "running thread"),
+        );
         if self.structured() {
             let mut event = json!({
                 "event": "start",
@@ -61,26 +77,18 @@ impl Printer {
             self.event(&event.to_string());
         }
         if !self.json {
-            let what = match (log_only, level) {
-                (true, _) => "watching (log only)".into(),
-                (false, Level::Kill) => format!("enforcing at level {level}"),
-                (false, Level::Contain) => format!("enforcing at level {level} ({hooks} hooks)"),
-                (false, Level::Prevent) => {
-                    format!("enforcing at level {level} ({hooks} hooks, {functions} functions)")
-                }
-            };
-            eprintln!(
-                "{what}: {}, {}; {} adopted",
-                counted_policies(policies.len()),
-                counted(transitions as u64, "transition"),
-                counted(adopted, "running thread"),
-            );
+            eprintln!("{}", self.sentence);
             if let Some(origin) = pinned {
                 eprintln!("{}: `sysfsm stop` ends it", origin_word(origin));
             }
         }
         self.flush();
         policies.iter().for_each(super::show::warn_of);
+    }
+
+    /// What is enforced, in a sentence.
+    pub(super) fn sentence(&self) -> &str {
+        &self.sentence
     }
 
     /// A reload was asked for and refused: what was enforced still is.

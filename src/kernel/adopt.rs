@@ -8,6 +8,7 @@ use super::inode::{FileId, Inodes, Stat};
 use super::skeleton::types;
 use super::{log, KernelError, Totals};
 use libbpf_rs::{MapCore as _, MapMut, ProgramMut};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -80,11 +81,15 @@ impl Adoption<'_> {
     }
 }
 
-/// Every process whose program has a policy. Processes come and go meanwhile: one that cannot be read any
+/// The processes that are watched already, each with the policy that it is to be under: whatever they run by now.
+pub(super) type Watched = BTreeMap<u32, usize>;
+
+/// Every process whose program has a policy, and those that are watched already. Processes come and go meanwhile: one that cannot be read any
 /// more is left out, and the kernel side compares the executable once more.
 pub(super) fn candidates(
     identities: &Identities,
     inodes: &mut Inodes<'_>,
+    watched: &Watched,
 ) -> Result<Vec<Candidate>, KernelError> {
     let mut found = Vec::new();
     let mut unknown = Vec::new();
@@ -96,7 +101,8 @@ pub(super) fn candidates(
         }
         let link = entry.path().join("exe");
         let Ok(exe) = fs::metadata(&link).map(|m| Stat::of(&m)) else { continue };
-        if let Some(policy) = policy_of(&entry.path(), exe, identities, inodes) {
+        let policy = policy_of(&entry.path(), exe, identities, inodes);
+        if let Some(policy) = policy.or_else(|| watched.get(&pid).copied()) {
             found.push((pid, exe, policy));
             if inodes.known(exe).is_none() {
                 unknown.push(link);

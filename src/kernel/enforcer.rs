@@ -1,6 +1,6 @@
 //! Enforcement, from the policies to the attached programs and back.
 
-use super::adopt::{candidates, Adoption};
+use super::adopt::{candidates, Adoption, Watched};
 use super::bind::{self, put, IdentityMaps};
 use super::event::Reader;
 use super::fill::{self, StepMaps};
@@ -74,6 +74,8 @@ pub struct Enforcer {
     hooks: Hooks,
     vetoes: Vetoes,
     outlet: Outlet,
+    /// What is bound (`Identities::lines`).
+    bound: Vec<String>,
     states: Vec<State>,
 }
 
@@ -84,6 +86,15 @@ impl Enforcer {
     /// # Errors
     /// What is missing, on this machine or in a policy.
     pub fn start(policies: &[Policy], options: Options) -> Result<Self, KernelError> {
+        Enforcer::start_after(policies, options, &|| Ok(Watched::new()))
+    }
+
+    /// The same, where something is enforced already: `watched` looks at what that watches now.
+    pub(super) fn start_after(
+        policies: &[Policy],
+        options: Options,
+        watched: &dyn Fn() -> Result<Watched, KernelError>,
+    ) -> Result<Self, KernelError> {
         probe::require_privilege()?;
         probe::require_btf()?;
         log::capture();
@@ -181,9 +192,9 @@ impl Enforcer {
             (handle("events", &skel.maps.events)?, handle("counters", &skel.maps.counters)?);
         let (hooks, attached) = Hooks::attach(&tracepoints!(skel), turns)?;
         let outlet = Outlet { events, counters, attached, reader: Reader::new(tables) };
-        let enforcer = Enforcer { skel, hooks, vetoes, outlet, states };
+        let enforcer = Enforcer { skel, hooks, vetoes, outlet, bound: identities.lines(), states };
         enforcer.claim(of_ways)?;
-        enforcer.adopt(&identities, &mut inodes)?;
+        enforcer.adopt(&identities, &mut inodes, watched)?;
         Ok(enforcer)
     }
 
@@ -230,7 +241,12 @@ impl Enforcer {
 
     /// Pins everything that enforces, and what tells of it.
     pub(super) fn pin(&self, set: &Set, policies: &[Policy], options: &Options) -> Result<(), KernelError> {
-        let reached = Reached { level: self.level(), chokes: self.chokes(), left_out: self.left_out() };
+        let reached = Reached {
+            level: self.level(),
+            chokes: self.chokes(),
+            left_out: self.left_out(),
+            bound: &self.bound,
+        };
         let manifest = Manifest::new(policies, options, &reached).store()?;
         let program = &self.skel.progs.handle_watched;
         let failed = |cause| KernelError::Attach { program: "handle_watched", cause, log: log::take() };
@@ -250,6 +266,7 @@ impl Enforcer {
         for (number, (hook, link)) in self.hooks.links().enumerate() {
             set.pin(&format!("{}{hook}_{number}", Set::HOOK), link.as_fd())?;
         }
+        self.outlet.attached.pin(set)?;
         set.pin(MANIFEST, manifest.as_fd())
     }
 
@@ -285,13 +302,18 @@ impl Enforcer {
     }
 
     /// Takes running threads under their policies.
-    fn adopt(&self, identities: &Identities, inodes: &mut Inodes<'_>) -> Result<(), KernelError> {
+    fn adopt(
+        &self,
+        identities: &Identities,
+        inodes: &mut Inodes<'_>,
+        watched: &dyn Fn() -> Result<Watched, KernelError>,
+    ) -> Result<(), KernelError> {
         let adoption = Adoption {
             program: &self.skel.progs.handle_adopt,
             adoptees: &self.skel.maps.adoptees,
             counters: &self.skel.maps.counters,
         };
-        adoption.repeat(|| candidates(identities, inodes))
+        adoption.repeat(|| candidates(identities, inodes, &watched()?))
     }
 }
 

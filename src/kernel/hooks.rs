@@ -2,7 +2,7 @@
 
 use super::pins::Set;
 use super::preemption::Turns;
-use super::{log, objects, KernelError};
+use super::{log, KernelError};
 use libbpf_rs::{Link, ProgramMut};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -110,14 +110,21 @@ impl Attached {
         self.programs.entry(hook.into()).or_default().push(program);
     }
 
-    /// Those of pinned links, whose names are [`Set::HOOK`], the hook and a number.
-    pub(super) fn of_links(links: Vec<(String, objects::Link)>) -> Result<Self, KernelError> {
+    /// Pins them.
+    pub(super) fn pin(&self, set: &Set) -> Result<(), KernelError> {
+        for (hook, programs) in &self.programs {
+            for (number, program) in programs.iter().enumerate() {
+                set.pin(&format!("{}{hook}_{number}", Set::PROGRAM), program.as_fd())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Those of a set.
+    pub(super) fn pinned(set: &Set) -> Result<Self, KernelError> {
         let mut attached = Attached::default();
-        for (name, link) in links {
-            let Some((hook, _)) = name.strip_prefix(Set::HOOK).and_then(|n| n.rsplit_once('_')) else {
-                continue;
-            };
-            attached.add(hook, link.program().map_err(KernelError::Proc)?);
+        for (name, program) in set.all(Set::PROGRAM)? {
+            attached.add(name.rsplit_once('_').map_or(&*name, |(hook, _)| hook), program);
         }
         Ok(attached)
     }

@@ -21,6 +21,19 @@ pub(super) struct Identities {
     pub interpreters: HashSet<Stat>,
 }
 
+impl Identities {
+    /// What is bound, a line each, so that it can be told whether the same would be bound again.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self.binaries.iter().map(|bound| format!("{bound:?}")).collect();
+        lines.extend(self.names.iter().map(|bound| format!("{bound:?}")));
+        lines.extend(self.scripts.iter().map(|bound| format!("{bound:?}")));
+        lines.extend(self.script_files.iter().map(|bound| format!("{bound:?}")));
+        lines.extend(self.interpreters.iter().map(|bound| format!("{bound:?}")));
+        lines.sort();
+        lines
+    }
+}
+
 /// `SYSFSM_NAME` and `SYSFSM_PATH`, with their zero.
 const MAX_TEXT: usize = 255;
 

@@ -36,6 +36,8 @@ pub struct Manifest {
     require: Option<String>,
     self_protect: bool,
     policies: Vec<Value>,
+    /// Which files that binds.
+    bound: Vec<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -60,6 +62,7 @@ pub(super) struct Reached<'a> {
     pub level: Level,
     pub chokes: (usize, usize),
     pub left_out: &'a [String],
+    pub bound: &'a [String],
 }
 
 impl Manifest {
@@ -79,6 +82,7 @@ impl Manifest {
             require: options.require.map(|l| l.as_str().into()),
             self_protect: options.self_protect,
             policies: policies.iter().map(Policy::to_value).collect(),
+            bound: reached.bound.to_vec(),
         }
     }
 
@@ -100,14 +104,15 @@ impl Manifest {
         self.stamp == STAMP
     }
 
-    /// Whether the set is what loading these policies would make.
-    pub(super) fn is_of(&self, policies: &[Policy], options: &Options) -> bool {
+    /// Whether the set is what loading these policies would make, where they bind these files.
+    pub(super) fn is_of(&self, policies: &[Policy], options: &Options, bound: &[String]) -> bool {
         self.is_ours()
             && self.version == env!("CARGO_PKG_VERSION")
             && self.log_only == options.log_only
             && self.at_most == options.at_most.as_str()
             && self.require.as_deref() == options.require.map(Level::as_str)
             && self.self_protect == options.self_protect
+            && self.bound == bound
             && self.policies.iter().eq(policies.iter().map(Policy::to_value).collect::<Vec<_>>().iter())
     }
 

@@ -5,14 +5,14 @@ use super::skeleton::types;
 use super::KernelError;
 use libbpf_rs::libbpf_sys::{
     bpf_iter_create, bpf_link_info, bpf_map_info, bpf_obj_get, bpf_obj_get_info_by_fd, bpf_obj_pin,
-    bpf_prog_get_fd_by_id, bpf_prog_info,
+    bpf_prog_info,
 };
 use plain::Plain;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::mem::size_of;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -32,25 +32,6 @@ pub(super) fn program(fd: BorrowedFd<'_>) -> io::Result<types::sysfsm_object> {
 pub(super) fn link(fd: BorrowedFd<'_>) -> io::Result<[types::sysfsm_object; 2]> {
     let info: bpf_link_info = info(fd)?;
     Ok([types::sysfsm_object { kind: 2, id: info.id }, types::sysfsm_object { kind: 1, id: info.prog_id }])
-}
-
-/// A link of any kind.
-#[derive(Debug)]
-pub(super) struct Link(pub OwnedFd);
-
-impl From<Link> for OwnedFd {
-    fn from(link: Link) -> Self {
-        link.0
-    }
-}
-
-impl Link {
-    /// The program that it holds.
-    pub(super) fn program(&self) -> io::Result<OwnedFd> {
-        let info: bpf_link_info = info(self.0.as_fd())?;
-        // SAFETY: it takes a number, and whatever that is, answers with a descriptor or an error.
-        owned(unsafe { bpf_prog_get_fd_by_id(info.prog_id) })
-    }
 }
 
 /// Pins an object.

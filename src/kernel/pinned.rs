@@ -3,15 +3,17 @@
 use super::array::Mapped;
 use super::event::Reader;
 use super::hooks::Attached;
+use super::identity::identify;
 use super::inode::Inodes;
 use super::manifest::{Manifest, Watched};
 use super::outlet::Outlet;
 use super::pins::{Agency, Pins, Set, MANIFEST};
 use super::skeleton::types;
-use super::{background, objects, probe, Enforcer, KernelError, Options, Totals, Violation};
+use super::{adopt, background, objects, probe, Enforcer, KernelError, Options, Totals, Violation};
 use crate::policy::Policy;
 use crate::table::{compile, Tables};
 use libbpf_rs::MapHandle;
+use std::collections::HashMap;
 use std::mem::{offset_of, MaybeUninit};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -55,14 +57,19 @@ impl Pinned {
         let before = pins.current()?;
         let mut origin = if before.is_some() { Origin::Replaced } else { Origin::Loaded };
         if let Some(set) = &before {
-            let found = Manifest::load(&set.map(MANIFEST)?)?;
-            if found.is_of(policies, &options) {
+            // One that is not understood is another version's.
+            let found = Manifest::load(&set.map(MANIFEST)?);
+            let mut finder = MaybeUninit::uninit();
+            let mut inodes = Inodes::load(&mut finder)?;
+            let binaries: Vec<&str> = policies.iter().map(|p| p.binary.as_str()).collect();
+            let bound = identify(&binaries, &mut inodes)?.lines();
+            if found.is_ok_and(|found| found.is_of(policies, &options, &bound)) {
                 origin = Origin::TakenOver;
             }
         }
         let set = match before {
             Some(set) if origin == Origin::TakenOver => set,
-            _ => Pinned::load(pins, agency, policies, options).inspect_err(|_| {
+            before => Pinned::load(pins, agency, policies, options, before).inspect_err(|_| {
                 // As it was: if nothing was pinned, there was no directory.
                 let _ = pins.remove();
             })?,
@@ -75,8 +82,18 @@ impl Pinned {
         Ok((pinned, origin))
     }
 
-    fn load(pins: &Pins, agency: &Agency, policies: &[Policy], options: Options) -> Result<Set, KernelError> {
-        let enforcer = Enforcer::start(policies, Options { pinned: true, ..options })?;
+    fn load(
+        pins: &Pins,
+        agency: &Agency,
+        policies: &[Policy],
+        options: Options,
+        before: Option<Set>,
+    ) -> Result<Set, KernelError> {
+        let before = before.and_then(|set| Pinned::open(set).ok());
+        let options = Options { pinned: true, ..options };
+        let enforcer = Enforcer::start_after(policies, options, &|| {
+            before.as_ref().map_or(Ok(adopt::Watched::new()), |before| before.under(policies))
+        })?;
         let set = pins.add(agency)?;
         if let Err(error) = enforcer.pin(&set, policies, &options) {
             // What is left of it in the directory is not complete, and goes with the next set.
@@ -84,6 +101,17 @@ impl Pinned {
             return Err(error);
         }
         Ok(set)
+    }
+
+    /// The processes that it watches under policies of the same binaries: they stay watched, even if they run another
+    /// file by now, or one that is gone.
+    fn under(&self, policies: &[Policy]) -> Result<adopt::Watched, KernelError> {
+        let places: HashMap<&str, usize> = policies.iter().map(|p| &*p.binary).zip(0..).collect();
+        let policy = |thread: &Watched| {
+            let binary = self.manifest.binary((thread.policy as usize).checked_sub(1)?)?;
+            Some((thread.pid, *places.get(binary)?))
+        };
+        Ok(self.watched()?.unwrap_or_default().iter().filter_map(policy).collect())
     }
 
     /// What is enforced in this directory, if anything is.
@@ -172,11 +200,9 @@ impl Pinned {
             let data = Mapped::<types::bss>::whole(&set.map("data")?, "data")?;
             data.store(offset_of!(types::bss, enforcing), 0_u8);
         }
-        let (hooks, vetoes): (Vec<_>, Vec<_>) =
-            set.links()?.into_iter().partition(|(name, _)| name.starts_with(Set::HOOK));
+        // To free the choke points takes long: they are kept until somebody else can do it.
+        let vetoes: Vec<OwnedFd> = set.all(Set::VETO)?.into_iter().map(|(_, link)| link).collect();
         set.remove()?;
-        drop(hooks);
-        let vetoes: Vec<OwnedFd> = vetoes.into_iter().map(|(_, link)| link.into()).collect();
         background::drop_in(vetoes);
         Ok(())
     }
@@ -191,7 +217,7 @@ impl Inside {
             outlet: Outlet {
                 events: set.map("events")?,
                 counters: set.map("counters")?,
-                attached: Attached::of_links(set.links()?)?,
+                attached: Attached::pinned(set)?,
                 reader: Reader::new(tables),
             },
             data: Mapped::whole(&data, "data")?,

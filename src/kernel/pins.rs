@@ -4,8 +4,7 @@
 //! one without it is a leftover of somebody who was ended while pinning, and enforces nothing that was promised. The
 //! current set is the complete one with the highest number, so that a new one takes the place of an old one at once.
 
-use super::objects::{self, Link};
-use super::{probe, KernelError};
+use super::{objects, probe, KernelError};
 use libbpf_rs::MapHandle;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -134,9 +133,10 @@ impl Pins {
 }
 
 impl Set {
-    /// How the names of the hooks' links begin, and those of the choke points'.
+    /// How the names of the hooks' links begin, those of the choke points', and those of the programs at the hooks.
     pub(super) const HOOK: &'static str = "link_hook_";
     pub(super) const VETO: &'static str = "link_veto_";
+    pub(super) const PROGRAM: &'static str = "program_hook_";
 
     pub(super) fn is_complete(&self) -> bool {
         self.path.join(MANIFEST).exists()
@@ -160,19 +160,19 @@ impl Set {
         MapHandle::from_pinned_path(&path).map_err(|e| failed("open", &path, io::Error::other(e)))
     }
 
-    /// The links among what is pinned, by their names, in the names' order.
-    pub(super) fn links(&self) -> Result<Vec<(String, Link)>, KernelError> {
+    /// What is pinned under names that begin so: the rest of the names, in their order.
+    pub(super) fn all(&self, prefix: &str) -> Result<Vec<(String, OwnedFd)>, KernelError> {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.path).map_err(|e| failed("list", &self.path, e))? {
             let name = entry.map_err(|e| failed("list", &self.path, e))?.file_name();
-            names.extend(name.to_str().filter(|n| n.starts_with("link_")).map(String::from));
+            names.extend(name.to_str().and_then(|n| n.strip_prefix(prefix)).map(String::from));
         }
         names.sort();
         names
             .into_iter()
             .map(|name| {
-                let link = self.open(&name)?;
-                Ok((name, Link(link)))
+                let object = self.open(&format!("{prefix}{name}"))?;
+                Ok((name, object))
             })
             .collect()
     }

@@ -1,6 +1,6 @@
 //! Recording, from the attached programs to what they have learned.
 
-use super::adopt::{candidates, Adoption, Candidate};
+use super::adopt::{candidates, Adoption, Candidate, Watched};
 use super::bind::{self, put, write_text, IdentityMaps};
 use super::fill::index_of;
 use super::hooks::{choose, tracepoints, Attached, Hooks};
@@ -163,7 +163,7 @@ impl Recorder {
             counters: &self.skel.maps.counters,
         };
         match target {
-            Target::Binaries(_) => adoption.repeat(|| candidates(identities, inodes)),
+            Target::Binaries(_) => adoption.repeat(|| candidates(identities, inodes, &Watched::new())),
             Target::Processes(_) => adoption.repeat(|| Ok(processes.candidates.clone())),
             Target::Children => Ok(()),
         }

@@ -1,0 +1,24 @@
+//! What the service manager is told, if there is one (`sd_notify(3)`).
+
+use sd_notify::{notify, NotifyState};
+
+/// It is enforced.
+pub(super) fn ready(what: &str) {
+    tell(&[NotifyState::Ready, NotifyState::Status(what)]);
+}
+
+/// The policies are read again; [`ready`] follows, whatever comes out.
+pub(super) fn reloading() {
+    tell(&[NotifyState::Reloading]);
+}
+
+/// The process ends.
+pub(super) fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(e) = notify(states) {
+        tracing::warn!("the service manager cannot be told: {e}");
+    }
+}

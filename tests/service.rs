@@ -1,0 +1,127 @@
+//! The systemd unit: that it is one, that what it leaves to the agent is enough, and that the agent says when it is ready.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stderr)]
+
+// tests/kernel needs more of both.
+#[allow(dead_code)]
+#[path = "kernel/lab.rs"]
+mod lab;
+#[allow(dead_code)]
+#[path = "common/place.rs"]
+mod place;
+
+use lab::{Lab, SYSFSM};
+use nix::sys::signal::{kill, Signal};
+use place::{event, Place};
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// The unit as `make install` writes it.
+fn unit() -> String {
+    include_str!("../packaging/sysfsm.service").replace("@PREFIX@", "/usr/local")
+}
+
+/// What a key of the unit is set to.
+fn setting(key: &str) -> String {
+    let unit = unit();
+    unit.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap().to_string()
+}
+
+#[test]
+fn the_unit_is_one_and_leaves_little_open() {
+    let lab = Lab::new();
+    let file = lab.path("sysfsm.service");
+    // The program need not be installed for this.
+    fs::write(&file, unit().replace("/usr/local/bin/sysfsm", SYSFSM)).unwrap();
+    let verify = lab
+        .start(Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&file))
+        .end()
+        .well("verify");
+    assert!(!verify.stderr.contains("sysfsm.service:"), "{}", verify.stderr);
+    let mut security = Command::new("systemd-analyze");
+    security.args(["security", "--offline=yes", "--threshold=25", "--no-pager"]).arg(&file);
+    let said = lab.start(&mut security).end().well("more is open than 2.5 of 10").stdout;
+    eprintln!("{}", said.lines().last().unwrap_or_default());
+}
+
+/// A shell that only echoes, and its policy.
+fn shell(lab: &Lab) -> (PathBuf, PathBuf) {
+    let shell = lab.copy(Path::new("/bin/dash"), "shell");
+    let policy = lab.learn(&shell, &[(&["-c", ECHOES], "a\nb")]);
+    (shell, policy)
+}
+
+const ECHOES: &str = "while read x; do echo \"$x\"; done";
+
+#[test]
+fn the_units_capabilities_are_enough() {
+    let lab = Lab::new();
+    let place = Place::new(&lab);
+    let (shell, policy) = shell(&lab);
+    // Another user's process that was there before.
+    run(Command::new("chmod").arg("755").arg(shell.parent().unwrap()));
+    let mut server = lab.start(
+        Command::new("setpriv")
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
+            .arg(&shell)
+            .args(["-c", "while read x; do echo \"$x\"; [ \"$x\" != attack ] || exec /bin/true; done"]),
+    );
+    server.say("one");
+    server.said(|said| said.contains("one"));
+
+    let capabilities: Vec<String> = setting("CapabilityBoundingSet")
+        .split_whitespace()
+        .map(|name| format!(",+{}", name.trim_start_matches("CAP_").to_lowercase()))
+        .collect();
+    let mut agent = Command::new("setpriv");
+    agent.arg(format!("--bounding-set=-all{}", capabilities.concat()));
+    agent.args(["--inh-caps=-all", "--no-new-privs", "--", SYSFSM, "enforce", "--json", "--at-most", "kill"]);
+    agent.args(["--detach", "--pins"]).arg(&place.0).arg("--policy").arg(&policy);
+    let said = lab.start(&mut agent).end().well("the agent").stdout;
+    assert_eq!(event(&said, "start")["adopted"], 1, "{said}");
+    server.say("two");
+    server.said(|said| said.contains("two"));
+    server.say("attack");
+    assert!(server.end().killed(), "another user's process was not adopted");
+}
+
+fn run(command: &mut Command) {
+    let status = command.status().unwrap();
+    assert!(status.success(), "{command:?}: {status}");
+}
+
+#[test]
+fn the_agent_says_when_it_is_ready() {
+    let lab = Lab::new();
+    let place = Place::new(&lab);
+    let (_, policy) = shell(&lab);
+    let socket = lab.path("notify");
+    let manager = UnixDatagram::bind(&socket).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let heard = || {
+        let mut text = [0; 4096];
+        let length = manager.recv(&mut text).unwrap();
+        String::from_utf8_lossy(&text[..length]).into_owned()
+    };
+    let mut command = place.enforce(&policy, &["--at-most", "kill", "--pin"]);
+    let mut agent = lab.start(command.env("NOTIFY_SOCKET", &socket));
+    let ready = heard();
+    // Not before.
+    assert!(agent.stdout().contains("\"event\":\"start\""), "{ready}");
+    assert!(ready.starts_with("READY=1\nSTATUS=enforcing at level kill: 1 policy"), "{ready}");
+    kill(agent.pid(), Signal::SIGHUP).unwrap();
+    assert!(heard().starts_with("RELOADING=1"));
+    assert!(heard().starts_with("READY=1"));
+    agent.said(|said| said.matches("\"event\":\"start\"").count() == 2);
+    fs::write(&policy, "{}").unwrap();
+    kill(agent.pid(), Signal::SIGHUP).unwrap();
+    assert!(heard().starts_with("RELOADING=1"));
+    // Still ready: with what was there before.
+    assert!(heard().starts_with("READY=1"));
+    kill(agent.pid(), Signal::SIGTERM).unwrap();
+    assert!(heard().starts_with("STOPPING=1"));
+    agent.end().well("the agent");
+}
