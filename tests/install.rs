@@ -49,6 +49,7 @@ fn install_puts_everything_under_destdir_and_prefix_and_uninstall_takes_it_away(
     let prefix = dir.path().join("opt/x");
     let mut want: BTreeSet<PathBuf> = [
         "bin/sysfsm",
+        "lib/systemd/system/sysfsm.service",
         "share/bash-completion/completions/sysfsm",
         "share/fish/vendor_completions.d/sysfsm.fish",
         "share/man/man1/sysfsm.1",
@@ -65,6 +66,8 @@ fn install_puts_everything_under_destdir_and_prefix_and_uninstall_takes_it_away(
         let mode = fs::metadata(file).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, if file.ends_with("bin/sysfsm") { 0o755 } else { 0o644 }, "{}", file.display());
     }
+    let unit = fs::read_to_string(prefix.join("lib/systemd/system/sysfsm.service")).unwrap();
+    assert!(unit.contains("/opt/x/bin/sysfsm enforce --pin"), "{unit}");
     make("uninstall", dir.path());
     assert_eq!(files(dir.path()), BTreeSet::new());
 }
