@@ -3,8 +3,9 @@
  * The programs at the hooks: they find the thread that something happens to, and see to it that it
  * is seen once (hold.h). What it means is the object's own. Before it includes this, it says so in
  *
- *   sysfsm_on_call(task, thread, regs, nr, sure)  the thread makes a call; `sure`: every call is
- * seen sysfsm_on_exec(task, bprm, again)  any task has exec'd; `again`: for the second program
+ *   sysfsm_on_call(task, thread, regs, nr, sure)
+ *                                      the thread makes a call; `sure`: every one is seen
+ *   sysfsm_on_exec(task, bprm, again)  any task has exec'd; `again`: for the second program
  *   sysfsm_on_birth(thread)            the thread, a copy of its creator's state, begins
  *   sysfsm_on_exit(task)               any task ends
  *   sysfsm_on_signal(thread, signal)   a handler begins

@@ -53,7 +53,7 @@ impl Printer {
         };
         self.sentence = format!(
             "{what}: {}, {}; {} adopted",
-            counted_policies(policies.len()),
+            counted(policies.len() as u64, "policy"),
             counted(transitions as u64, "transition"),
             counted(adopted, "running thread"),
         );
@@ -199,14 +199,6 @@ fn origin_word(origin: Origin) -> &'static str {
         Origin::Loaded => "pinned",
         Origin::TakenOver => "taken over",
         Origin::Replaced => "replaced",
-    }
-}
-
-pub(super) fn counted_policies(count: usize) -> String {
-    if count == 1 {
-        "1 policy".into()
-    } else {
-        format!("{count} policies")
     }
 }
 

@@ -84,9 +84,14 @@ fn sentence(warning: &Warning, inputs: &Inputs) -> String {
     }
 }
 
-/// `1 run`, `2 runs`.
+/// `1 run`, `2 runs`, `2 policies`, `2 processes`.
 pub(super) fn counted(count: u64, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+    match noun.strip_suffix('y') {
+        _ if count == 1 => format!("1 {noun}"),
+        Some(stem) => format!("{count} {stem}ies"),
+        None if noun.ends_with('s') => format!("{count} {noun}es"),
+        None => format!("{count} {noun}s"),
+    }
 }
 
 fn places(first: &[Place], count: u64, inputs: &Inputs) -> String {

@@ -1,6 +1,6 @@
 //! `sysfsm status` and `sysfsm stop`: what is enforced whoever has begun it, and its end.
 
-use super::printer::{counted_policies, say_totals, totals_json};
+use super::printer::{say_totals, totals_json};
 use super::report::counted;
 use super::time::stamp;
 use super::{output, Failure};
@@ -53,16 +53,12 @@ pub(super) fn status(args: &Args) -> Result<ExitCode, Failure> {
         stamp(manifest.since()),
         manifest.version
     ))?;
-    output::line(&counted_policies(manifest.policies_count()))?;
+    output::line(&counted(manifest.policies_count() as u64, "policy"))?;
     for (policy, under) in &under {
         output::line(&format!(
             "  {}: {}, {}",
             manifest.binary(*policy).unwrap_or("?"),
-            if under.processes.len() == 1 {
-                "1 process".into()
-            } else {
-                format!("{} processes", under.processes.len())
-            },
+            counted(under.processes.len() as u64, "process"),
             counted(under.threads as u64, "thread"),
         ))?;
     }

@@ -84,8 +84,8 @@ impl Adoption<'_> {
 /// The processes that are watched already, each with the policy that it is to be under: whatever they run by now.
 pub(super) type Watched = BTreeMap<u32, usize>;
 
-/// Every process whose program has a policy, and those that are watched already. Processes come and go meanwhile: one that cannot be read any
-/// more is left out, and the kernel side compares the executable once more.
+/// Every process whose program has a policy, and those that are watched already. Processes come and go meanwhile: one
+/// that cannot be read any more is left out, and the kernel side compares the executable once more.
 pub(super) fn candidates(
     identities: &Identities,
     inodes: &mut Inodes<'_>,

@@ -113,7 +113,7 @@ impl Manifest {
             && self.require.as_deref() == options.require.map(Level::as_str)
             && self.self_protect == options.self_protect
             && self.bound == bound
-            && self.policies.iter().eq(policies.iter().map(Policy::to_value).collect::<Vec<_>>().iter())
+            && self.policies == policies.iter().map(Policy::to_value).collect::<Vec<_>>()
     }
 
     /// The policies, in the order of their indices in the kernel.

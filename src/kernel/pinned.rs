@@ -78,7 +78,10 @@ impl Pinned {
             Pinned::release(&other)?;
         }
         let pinned = Pinned::open(set)?;
-        pinned.attend()?;
+        // Who has loaded it attends to it from the beginning.
+        if origin == Origin::TakenOver {
+            pinned.attend()?;
+        }
         Ok((pinned, origin))
     }
 
