@@ -5,7 +5,7 @@
 use criterion::{criterion_group, criterion_main, Criterion, Throughput};
 use sysfsm::machine::{Context, Count, Depth, Machine};
 use sysfsm::syscall::Symbol;
-use sysfsm::table::compile;
+use sysfsm::table::Table;
 
 /// A machine with so many contexts of ten calls each.
 fn machine(contexts: u32) -> Machine {
@@ -26,7 +26,7 @@ fn compiler(c: &mut Criterion) {
     {
         let transitions: usize = machines.iter().map(Machine::transitions).sum();
         group.throughput(Throughput::Elements(transitions as u64));
-        group.bench_function(name, |b| b.iter(|| compile(&machines.iter().collect::<Vec<_>>())));
+        group.bench_function(name, |b| b.iter(|| Table::default().lay(&machines.iter().collect::<Vec<_>>())));
     }
     group.finish();
 }

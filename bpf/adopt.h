@@ -2,7 +2,9 @@
 /*
  * Adoption: the program that goes over the running tasks. What becomes of one is the object's own:
  *
- *   sysfsm_on_adopt(task, thread, adoptee)  binds the thread; false if it cannot
+ *   sysfsm_taken_for(task, adoptee)         what it is to be; 0: nothing
+ *   sysfsm_on_adopt(task, thread, adoptee, taken_for)
+ *                                           makes it that; false if it cannot
  */
 #ifndef SYSFSM_ADOPT_H
 #define SYSFSM_ADOPT_H
@@ -47,7 +49,8 @@ static __always_inline bool sysfsm_runs(struct task_struct *task, const struct s
 	if (!file)
 		return false;
 	sysfsm_file(&now, file->f_inode);
-	return now.inode == exe->inode && now.device == exe->device;
+	return now.inode == exe->inode && now.device == exe->device &&
+	       now.generation == exe->generation;
 }
 
 SEC("iter/task")
@@ -57,6 +60,7 @@ int handle_adopt(struct bpf_iter__task *ctx)
 	struct sysfsm_adoptee *adoptee;
 	struct sysfsm_counters *counts;
 	struct sysfsm_thread *thread;
+	__u32 taken_for;
 	__u32 pid;
 
 	if (!task)
@@ -65,12 +69,15 @@ int handle_adopt(struct bpf_iter__task *ctx)
 	adoptee = bpf_map_lookup_elem(&adoptees, &pid);
 	if (!adoptee || !sysfsm_runs(task, &adoptee->exe) || sysfsm_thread(task))
 		return 0;
+	taken_for = sysfsm_taken_for(task, adoptee);
+	if (!taken_for)
+		return 0;
 	counts = sysfsm_counters();
 	thread = sysfsm_begin(task);
 	/* User space takes a refusal for an error: nobody is killed before enforcement began. */
 	if (!thread && counts)
 		counts->threads_refused++;
-	else if (thread && sysfsm_on_adopt(task, thread, adoptee) && counts)
+	else if (thread && sysfsm_on_adopt(task, thread, adoptee, taken_for) && counts)
 		counts->adopted++;
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
 
 #include "sysfsm.h"
 #include "kernel.h"
@@ -18,13 +19,25 @@
 #include "maps.h"
 #include "step.h"
 #include "threads.h"
+#include "paths.h"
 #include "identity.h"
+#include "select.h"
 #include "event.h"
 #include "sight.h"
 #include "judge.h"
 #include "veto.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+/* Not read here. Set while policies are changed: who finds that somebody has begun, and did not end,
+ * replaces all of it. */
+__u32 changing = 0;
+/* How often who attends was asked to read the policies again, and up to which time the answer is
+ * given; how often they were read again, for whatever reason, and how often they were refused. */
+__u64 reloads_asked = 0;
+__u64 reloads_answered = 0;
+__u64 reloads_done = 0;
+__u64 reloads_refused = 0;
 
 static __always_inline int sysfsm_on_call(struct task_struct *task, struct sysfsm_thread *thread,
 					  struct pt_regs *regs, __u32 nr, bool sure)
@@ -39,7 +52,7 @@ static __always_inline int sysfsm_on_exec(struct task_struct *task, struct linux
 {
 	struct sysfsm_thread *thread = sysfsm_thread(task);
 	const struct sysfsm_policy *policy;
-	__u32 index = sysfsm_find(bprm);
+	__u32 index = sysfsm_select(task, sysfsm_find(task, bprm));
 
 	/* It is dead already; no other binary saves it. */
 	if (thread && thread->sentence == SYSFSM_CONDEMNED)
@@ -92,11 +105,16 @@ static __always_inline void sysfsm_on_signal(struct sysfsm_thread *thread, __u32
 	sysfsm_signal(thread, signal);
 }
 
+static __always_inline __u32 sysfsm_taken_for(struct task_struct *task,
+					      struct sysfsm_adoptee *adoptee)
+{
+	return sysfsm_select(task, adoptee->binary);
+}
+
 static __always_inline bool sysfsm_on_adopt(struct task_struct *task, struct sysfsm_thread *thread,
-					    struct sysfsm_adoptee *adoptee)
+					    struct sysfsm_adoptee *adoptee, __u32 index)
 {
 	const struct sysfsm_policy *policy;
-	__u32 index = adoptee->policy;
 
 	policy = bpf_map_lookup_elem(&policies, &index);
 	if (!policy)

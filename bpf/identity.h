@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
-/* Which policy the binary of an exec has: by its file, by its name, by a script's path. */
+/*
+ * Which binary was exec'd: by its file, by its path, by its file's name. Decided here, at the exec:
+ * when user space has seen that another file is in a binary's place, that may have run for long.
+ */
 #ifndef SYSFSM_IDENTITY_H
 #define SYSFSM_IDENTITY_H
 
-/* Whether there are policies of these kinds, so that an exec does not look for them in vain. */
-const volatile bool names_used = false;
-const volatile bool scripts_used = false;
-/* Which policy an executable has: by its file, by its file's name, by a script's path. */
+/* Whether names without a path are bound, so that an exec does not look for one in vain. */
+bool names_used = false;
+
+/* A binary's number: by its file, wherever that is linked or mounted; by its path, whichever file
+ * is there, seen from the root of who execs; by its file's name. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
@@ -17,54 +21,83 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
-	__type(key, struct sysfsm_name);
+	__type(key, struct sysfsm_path);
 	__type(value, __u32);
-} names SEC(".maps");
+} paths SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
-	__type(key, struct sysfsm_script);
+	__type(key, struct sysfsm_name);
 	__type(value, __u32);
-} scripts SEC(".maps");
+} names SEC(".maps");
+
+/* Where paths are written: too large for the stack. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sysfsm_names);
+} papers SEC(".maps");
+
+/* An empty paper. */
+static __always_inline struct sysfsm_names *sysfsm_paper(void)
+{
+	struct sysfsm_names *paper;
+	__u32 zero = 0;
+
+	paper = bpf_map_lookup_elem(&papers, &zero);
+	if (!paper)
+		return NULL;
+	paper->length = 0;
+	paper->room = SYSFSM_PATH;
+	/* The last name may begin at the end of a key, and what is longer than one is no key. */
+	__builtin_memset(paper->text, 0, SYSFSM_PATH + SYSFSM_NAME);
+	return paper;
+}
+
+static __always_inline __u32 sysfsm_by_path(const struct sysfsm_names *paper)
+{
+	const __u32 *binary;
+
+	if (paper->length > SYSFSM_PATH)
+		return 0;
+	binary = bpf_map_lookup_elem(&paths, paper->text);
+	return binary ? *binary : 0;
+}
+
+/* By where the file is. */
+static __noinline __u32 sysfsm_find_place(struct task_struct *task, struct file *file)
+{
+	struct sysfsm_names *paper = sysfsm_paper();
+
+	return paper && sysfsm_climb(paper, task, &file->f_path) ? sysfsm_by_path(paper) : 0;
+}
 
 /*
- * A script, by the path of the exec: the interpreter's file is all that the kernel still has of it
- * here (fs/exec.c, exec_binprm). The path counts from the root or the working directory. The key
- * is zeroed. Its path's length with the zero, or an error.
+ * By the path that was given, which counts from the root or from the working directory. Of a script
+ * nothing else is left here, its file being closed (fs/exec.c, exec_binprm). And it leads to a
+ * binary whose path has become a link to somewhere else.
  */
-static __always_inline long sysfsm_script_key(struct sysfsm_script *key, struct linux_binprm *bprm)
+static __noinline __u32 sysfsm_find_given(struct task_struct *task, struct linux_binprm *bprm)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct sysfsm_names *paper = sysfsm_paper();
 	const char *path = bprm->filename;
 	char head[2] = {};
 
-	if (bpf_probe_read_kernel(head, sizeof(head), path))
-		return -1;
-	sysfsm_file(&key->from, head[0] == '/' ? task->fs->root.dentry->d_inode
-					       : task->fs->pwd.dentry->d_inode);
-	for (int i = 0; i < 4; i++) {
-		if (head[0] == '/')
-			path += 1;
-		else if (head[0] == '.' && head[1] == '/')
-			path += 2;
-		else
-			break;
-		if (bpf_probe_read_kernel(head, sizeof(head), path))
-			return -1;
-	}
-	return bpf_probe_read_kernel_str(key->path, sizeof(key->path), path);
-}
-
-static __noinline __u32 sysfsm_find_script(struct linux_binprm *bprm)
-{
-	struct sysfsm_script key = {};
-	const __u32 *index;
-
-	if (sysfsm_script_key(&key, bprm) < 0)
+	/* From a descriptor: what it leads to is a file that has a place. */
+	if (!paper || bprm->fdpath || bpf_probe_read_kernel(head, sizeof(head), path))
 		return 0;
-	index = bpf_map_lookup_elem(&scripts, &key);
-	return index ? *index : 0;
+	if (head[0] == '/')
+		return sysfsm_write_name(paper, path + 1) > 0 ? sysfsm_by_path(paper) : 0;
+	for (int i = 0; i < 4 && head[0] == '.' && head[1] == '/'; i++) {
+		path += 2;
+		if (bpf_probe_read_kernel(head, sizeof(head), path))
+			return 0;
+	}
+	if (sysfsm_write_name(paper, path) <= 0 || !sysfsm_climb(paper, task, &task->fs->pwd))
+		return 0;
+	return sysfsm_by_path(paper);
 }
 
 /* The bytes of a path up to the end of its last slash. Without a branch: the verifier would follow
@@ -90,7 +123,7 @@ static __noinline __u32 sysfsm_find_name(struct linux_binprm *bprm)
 	const char *name = (const char *)bprm->file->f_path.dentry->d_name.name;
 	/* One text for the path and the name: the calls of a program share 512 bytes of stack. */
 	struct sysfsm_name key = {};
-	const __u32 *index;
+	const __u32 *binary;
 
 	/* Of a script only the path of the exec is left. */
 	if (bprm->interp != bprm->filename) {
@@ -102,25 +135,25 @@ static __noinline __u32 sysfsm_find_name(struct linux_binprm *bprm)
 	}
 	if (bpf_probe_read_kernel_str(key.text, sizeof(key.text), name) < 0)
 		return 0;
-	index = bpf_map_lookup_elem(&names, &key);
-	return index ? *index : 0;
+	binary = bpf_map_lookup_elem(&names, &key);
+	return binary ? *binary : 0;
 }
 
-/* The policy of the binary that was just exec'd, or 0. */
-static __always_inline __u32 sysfsm_find(struct linux_binprm *bprm)
+/* The number of the binary that was just exec'd, or 0. A script is one, its interpreter then is
+ * not. */
+static __always_inline __u32 sysfsm_find(struct task_struct *task, struct linux_binprm *bprm)
 {
 	struct sysfsm_file key;
-	const __u32 *index;
+	const __u32 *binary;
 	__u32 found = 0;
 
 	if (bprm->interp == bprm->filename) {
 		sysfsm_file(&key, bprm->file->f_inode);
-		index = bpf_map_lookup_elem(&binaries, &key);
-		found = index ? *index : 0;
-	} else if (scripts_used) {
-		/* An interpreter came in between: a script has the policy of its own path. */
-		found = sysfsm_find_script(bprm);
+		binary = bpf_map_lookup_elem(&binaries, &key);
+		found = binary ? *binary : sysfsm_find_place(task, bprm->file);
 	}
+	if (!found)
+		found = sysfsm_find_given(task, bprm);
 	return found || !names_used ? found : sysfsm_find_name(bprm);
 }
 

@@ -146,13 +146,12 @@ static __noinline int sysfsm_judge_slow(struct task_struct *task, struct sysfsm_
 
 	if (thread->sentence)
 		sysfsm_serve(thread);
-	violation.state = thread->top.state;
 	if (learning)
 		sysfsm_remember(thread);
 	if (violation.abi == SYSFSM_X86_64)
-		violation.verdict = sysfsm_call(thread, nr);
+		violation.verdict = sysfsm_call(thread, nr, &violation.state);
 	else
-		violation.verdict = sysfsm_foreign(thread);
+		violation.verdict = sysfsm_foreign(thread, &violation.state);
 	if (violation.verdict != SYSFSM_ALLOWED)
 		sysfsm_report(thread, regs, &violation);
 	return 0;

@@ -14,6 +14,7 @@ struct super_block {
 
 struct inode {
 	unsigned long i_ino;
+	__u32 i_generation;
 	struct super_block *i_sb;
 };
 
@@ -72,6 +73,24 @@ struct pid {
 	struct upid numbers[1];
 };
 
+/* Linux 6.15 has renamed the way up. */
+struct kernfs_node {
+	struct kernfs_node *parent;
+	const char *name;
+};
+
+struct kernfs_node___renamed {
+	struct kernfs_node *__parent;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp; /* in the hierarchy of version 2 */
+};
+
 struct thread_info {
 	__u32 status;
 };
@@ -87,6 +106,7 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct mm_struct *mm;
 	struct fs_struct *fs;
+	struct css_set *cgroups;
 	struct bpf_local_storage *bpf_storage;
 };
 
@@ -140,12 +160,15 @@ struct bpf_iter__task_file {
 
 #pragma clang attribute pop
 
-/* A file, by the inode that the kernel compares. */
+/*
+ * A file, by the inode that the kernel compares. File systems use the number of a file that is gone
+ * again; its generation, where they have one (ext4, xfs, btrfs, tmpfs), they do not.
+ */
 static __always_inline void sysfsm_file(struct sysfsm_file *key, struct inode *inode)
 {
 	key->inode = inode->i_ino;
 	key->device = inode->i_sb->s_dev;
-	key->pad = 0;
+	key->generation = inode->i_generation;
 }
 
 #endif /* SYSFSM_KERNEL_H */

@@ -44,4 +44,12 @@ struct {
 	__type(value, struct sysfsm_history);
 } histories SEC(".maps");
 
+/* Where the threads of a policy that another one has replaced go on. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct sysfsm_departure);
+	__type(value, struct sysfsm_arrival);
+} arrivals SEC(".maps");
+
 #endif /* SYSFSM_MAPS_H */

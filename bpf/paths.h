@@ -6,7 +6,8 @@
 #ifndef SYSFSM_PATHS_H
 #define SYSFSM_PATHS_H
 
-/* So many names and mounts may lie between a file and the root. */
+/* So many names and mounts may lie between a file and the root. A path has at most SYSFSM_PATH / 2
+ * names; who has made that many has made them for us. */
 #define SYSFSM_CLIMB 80
 
 /* On its way up to the root of a task. */
@@ -23,20 +24,33 @@ enum sysfsm_climbed {
 	SYSFSM_STUCK = 2,
 };
 
+/* Adds a name; its length with the zero, or an error. */
+static __always_inline long sysfsm_write_name(struct sysfsm_names *names, const char *name)
+{
+	__u32 length = names->length;
+	long written;
+
+	if (length >= names->room || length >= SYSFSM_LONG_PATH)
+		return -1;
+	written = bpf_probe_read_kernel_str(&names->text[length], SYSFSM_NAME, name);
+	if (written > 0)
+		names->length = length + written;
+	return written;
+}
+
 /*
  * One step: writes a name, or leaves a mount. A global function: the verifier looks at it once, and
  * not at every way by which it can be reached.
  */
-__noinline int sysfsm_climb_on(struct sysfsm_climber *climber, struct sysfsm_meeting *meeting)
+__noinline int sysfsm_climb_on(struct sysfsm_climber *climber, struct sysfsm_names *names)
 {
 	unsigned long inside = bpf_core_field_offset(struct mount, mnt);
 	struct mount *mount, *parent;
 	struct dentry *dentry;
 	struct vfsmount *mnt;
-	__u32 length;
 	long name;
 
-	if (!climber || !meeting)
+	if (!climber || !names)
 		return SYSFSM_STUCK;
 	dentry = climber->dentry;
 	mnt = climber->mnt;
@@ -52,20 +66,15 @@ __noinline int sysfsm_climb_on(struct sysfsm_climber *climber, struct sysfsm_mee
 		climber->mnt = (void *)parent + inside;
 		return SYSFSM_ON;
 	}
-	length = meeting->length;
-	if (length >= SYSFSM_LONG_PATH)
-		return SYSFSM_STUCK;
-	name = bpf_probe_read_kernel_str(&meeting->names[length], SYSFSM_NAME,
-					 BPF_CORE_READ(dentry, d_name.name));
+	name = sysfsm_write_name(names, (const char *)BPF_CORE_READ(dentry, d_name.name));
 	if (name <= 0)
 		return SYSFSM_STUCK;
-	meeting->length = length + name;
 	climber->dentry = BPF_CORE_READ(dentry, d_parent);
 	return SYSFSM_ON;
 }
 
-/* Writes the names from a file up to the root of the task; whether it got there. */
-static __always_inline bool sysfsm_climb(struct sysfsm_meeting *meeting, struct task_struct *task,
+/* Adds the names from a file up to the root of the task; whether it got there. */
+static __always_inline bool sysfsm_climb(struct sysfsm_names *names, struct task_struct *task,
 					 const struct path *from)
 {
 	struct sysfsm_climber climber = {
@@ -77,25 +86,8 @@ static __always_inline bool sysfsm_climb(struct sysfsm_meeting *meeting, struct 
 	int climbed = SYSFSM_ON;
 
 	for (int i = 0; i < SYSFSM_CLIMB && climbed == SYSFSM_ON; i++)
-		climbed = sysfsm_climb_on(&climber, meeting);
+		climbed = sysfsm_climb_on(&climber, names);
 	return climbed == SYSFSM_THERE;
-}
-
-/* Writes down by what path a program was exec'd. */
-static __always_inline void sysfsm_whence(struct sysfsm_meeting *meeting, struct task_struct *task,
-					  struct linux_binprm *bprm)
-{
-	bool script = bprm->interp != bprm->filename;
-
-	meeting->length = 0;
-	if (bpf_probe_read_kernel_str(meeting->path, sizeof(meeting->path), bprm->filename) < 0)
-		meeting->path[0] = 0;
-	if (meeting->path[0] == '/' && !bprm->fdpath)
-		meeting->whence = SYSFSM_GIVEN;
-	else if (!sysfsm_climb(meeting, task, script ? &task->fs->pwd : &bprm->file->f_path))
-		meeting->whence = SYSFSM_NOWHERE;
-	else
-		meeting->whence = script ? SYSFSM_BELOW : SYSFSM_FOUND;
 }
 
 #endif /* SYSFSM_PATHS_H */

@@ -37,6 +37,53 @@ static __always_inline bool sysfsm_is_root(struct task_struct *task)
 	return parent_of_root && (__u32)task->real_parent->tgid == parent_of_root;
 }
 
+/*
+ * A script, by the path of the exec: the interpreter's file is all that the kernel still has of it
+ * here (fs/exec.c, exec_binprm). The path counts from the root or the working directory. The key
+ * is zeroed. Its path's length with the zero, or an error.
+ */
+static __always_inline long sysfsm_script_key(struct sysfsm_script *key, struct linux_binprm *bprm)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	const char *path = bprm->filename;
+	char head[2] = {};
+
+	if (bpf_probe_read_kernel(head, sizeof(head), path))
+		return -1;
+	sysfsm_file(&key->from, head[0] == '/' ? task->fs->root.dentry->d_inode
+					       : task->fs->pwd.dentry->d_inode);
+	for (int i = 0; i < 4; i++) {
+		if (head[0] == '/')
+			path += 1;
+		else if (head[0] == '.' && head[1] == '/')
+			path += 2;
+		else
+			break;
+		if (bpf_probe_read_kernel(head, sizeof(head), path))
+			return -1;
+	}
+	return bpf_probe_read_kernel_str(key->path, sizeof(key->path), path);
+}
+
+/* Writes down by what path a program was exec'd. */
+static __always_inline void sysfsm_whence(struct sysfsm_meeting *meeting, struct task_struct *task,
+					  struct linux_binprm *bprm)
+{
+	bool script = bprm->interp != bprm->filename;
+
+	meeting->names.length = 0;
+	meeting->names.room = SYSFSM_LONG_PATH;
+	if (bpf_probe_read_kernel_str(meeting->path, sizeof(meeting->path), bprm->filename) < 0)
+		meeting->path[0] = 0;
+	if (meeting->path[0] == '/' && !bprm->fdpath)
+		meeting->whence = SYSFSM_GIVEN;
+	else if (!sysfsm_climb(&meeting->names, task,
+			       script ? &task->fs->pwd : &bprm->file->f_path))
+		meeting->whence = SYSFSM_NOWHERE;
+	else
+		meeting->whence = script ? SYSFSM_BELOW : SYSFSM_FOUND;
+}
+
 /* A program that has no number yet. Without the news of its name a number would be useless. */
 static __noinline __u32 sysfsm_meet(struct task_struct *task, struct linux_binprm *bprm,
 				    const struct sysfsm_script *key)
@@ -49,7 +96,6 @@ static __noinline __u32 sysfsm_meet(struct task_struct *task, struct linux_binpr
 		return SYSFSM_NAMELESS;
 	program = __sync_fetch_and_add(&programs_used, 1) + 1;
 	meeting->program = program;
-	meeting->pad = 0;
 	sysfsm_whence(meeting, task, bprm);
 	if (!bpf_map_update_elem(&programs, key, &program, BPF_NOEXIST)) {
 		bpf_ringbuf_submit(meeting, 0);

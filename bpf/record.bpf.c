@@ -19,8 +19,8 @@
 #include "runs.h"
 #include "learn.h"
 #include "threads.h"
-#include "identity.h"
 #include "paths.h"
+#include "identity.h"
 #include "programs.h"
 
 #define SYSFSM_PF_EXITING 0x4 /* include/linux/sched.h */
@@ -57,7 +57,7 @@ static __always_inline int sysfsm_on_exec(struct task_struct *task, struct linux
 	}
 	if (tree && !thread && !sysfsm_is_root(task))
 		return 0;
-	program = tree ? sysfsm_program(task, bprm) : sysfsm_find(bprm);
+	program = tree ? sysfsm_program(task, bprm) : sysfsm_find(task, bprm);
 	if (thread)
 		sysfsm_run_leave(thread->run);
 	if (!program) {
@@ -99,9 +99,15 @@ static __always_inline void sysfsm_on_signal(struct sysfsm_thread *thread, __u32
 		sysfsm_learn_signal(thread, signal);
 }
 
+static __always_inline __u32 sysfsm_taken_for(struct task_struct *task,
+					      struct sysfsm_adoptee *adoptee)
+{
+	return adoptee->binary;
+}
+
 /* The threads of one process are one run: this look at the tasks may not be the first one. */
 static __always_inline bool sysfsm_on_adopt(struct task_struct *task, struct sysfsm_thread *thread,
-					    struct sysfsm_adoptee *adoptee)
+					    struct sysfsm_adoptee *adoptee, __u32 program)
 {
 	struct sysfsm_thread *leader = NULL;
 
@@ -115,13 +121,13 @@ static __always_inline bool sysfsm_on_adopt(struct task_struct *task, struct sys
 	if (adoptee->run)
 		sysfsm_run_join(adoptee->run);
 	else
-		adoptee->run = sysfsm_run_begin(adoptee->policy, true);
+		adoptee->run = sysfsm_run_begin(program, true);
 	thread->action = SYSFSM_LOG;
 	thread->run = adoptee->run;
 	sysfsm_frames_unknown(thread, 0);
 	/* From here on it is watched, and it may be in a call just now. */
 	barrier();
-	thread->policy = adoptee->policy;
+	thread->policy = program;
 	return true;
 }
 

@@ -6,6 +6,11 @@
 #ifndef SYSFSM_STEP_H
 #define SYSFSM_STEP_H
 
+/* The verdict on a call that has to be judged again. */
+#define SYSFSM_MOVED (-1)
+/* So often may a policy be replaced during one call of a thread. */
+#define SYSFSM_MOVES 4
+
 /* A thread after a successful exec, or, adopted, one whose past is unknown. */
 static __always_inline void sysfsm_bind(struct sysfsm_thread *thread, __u32 index,
 					const struct sysfsm_policy *policy, bool adopted)
@@ -18,17 +23,6 @@ static __always_inline void sysfsm_bind(struct sysfsm_thread *thread, __u32 inde
 	/* From here on it is watched, and an adopted one may be in a call just now. */
 	barrier();
 	thread->policy = index;
-}
-
-/* A handler begins. */
-static __always_inline void sysfsm_signal(struct sysfsm_thread *thread, __u32 signal)
-{
-	const struct sysfsm_policy *policy;
-	__u32 index = thread->policy;
-
-	policy = bpf_map_lookup_elem(&policies, &index);
-	if (policy && signal < SYSFSM_SIGNALS)
-		sysfsm_push(thread, policy->signals[signal]);
 }
 
 /* The next state by the row of state, 0 if the row has no such call. */
@@ -99,8 +93,84 @@ __noinline int sysfsm_resync(struct sysfsm_thread *thread, const struct sysfsm_p
 	return 0;
 }
 
+/* A frame of a policy that has a successor goes on in a state of that one. */
+__noinline int sysfsm_move_frame(struct sysfsm_frame *frame, const struct sysfsm_policy *to,
+				 __u32 successor, __u32 lost)
+{
+	struct sysfsm_departure key = { .policy = successor };
+	const struct sysfsm_arrival *arrival;
+
+	if (!frame || !to)
+		return 0;
+	key.state = frame->state;
+	arrival = frame->state == lost ? NULL : bpf_map_lookup_elem(&arrivals, &key);
+	if (arrival) {
+		frame->state = arrival->state;
+		frame->seen = arrival->seen;
+		return 0;
+	}
+	frame->state = to->lost;
+	if (key.state != lost || to->depth <= 1)
+		__builtin_memset(&frame->seen, 0, sizeof(frame->seen));
+	for (int i = 0; i < SYSFSM_HISTORY && frame->seen.len >= to->depth; i++)
+		sysfsm_shift(&frame->seen);
+	return 0;
+}
+
 /*
- * What the state's own row does not answer. Not static, as sysfsm_resync is not: the verifier takes
+ * The thread goes on under the policy that has taken the place of its own. Only the thread itself
+ * does this, in a call of its own, so that nobody else changes its state meanwhile.
+ */
+static __noinline int sysfsm_move(struct sysfsm_thread *thread, const struct sysfsm_policy *from,
+				  __u32 successor)
+{
+	const struct sysfsm_policy *to = bpf_map_lookup_elem(&policies, &successor);
+	__u32 lost = from->lost;
+	__u32 slot = thread->head;
+
+	/* Also SYSFSM_NOBODY. */
+	if (!to) {
+		thread->policy = 0;
+		return 0;
+	}
+	sysfsm_move_frame(&thread->top, to, successor, lost);
+	for (__u32 i = 0; i < SYSFSM_FRAMES && i < thread->below; i++) {
+		slot--;
+		sysfsm_move_frame(&thread->saved[slot & SYSFSM_RING], to, successor, lost);
+	}
+	thread->action = to->action;
+	thread->policy = successor;
+	return 0;
+}
+
+/* The policy that a thread is under by now, NULL if it is not watched any more. */
+static __always_inline const struct sysfsm_policy *sysfsm_policy_now(struct sysfsm_thread *thread)
+{
+	const struct sysfsm_policy *policy = NULL;
+	__u32 index;
+
+	for (int i = 0; i < SYSFSM_MOVES; i++) {
+		index = thread->policy;
+		policy = bpf_map_lookup_elem(&policies, &index);
+		if (!policy || !policy->successor)
+			break;
+		sysfsm_move(thread, policy, policy->successor);
+	}
+	return thread->policy ? policy : NULL;
+}
+
+/* A handler begins. */
+static __always_inline void sysfsm_signal(struct sysfsm_thread *thread, __u32 signal)
+{
+	const struct sysfsm_policy *policy = sysfsm_policy_now(thread);
+
+	if (policy && signal < SYSFSM_SIGNALS)
+		sysfsm_push(thread, policy->signals[signal]);
+}
+
+/*
+ * What the state's own row does not answer; SYSFSM_MOVED: ask again, the thread is under another
+ * policy now. Not static, as sysfsm_resync is not: the verifier takes
  * a global function by itself, once a program, and not again on each way to it.
  */
 __noinline int sysfsm_call_slow(struct sysfsm_thread *thread, __u32 nr)
@@ -124,6 +194,10 @@ __noinline int sysfsm_call_slow(struct sysfsm_thread *thread, __u32 nr)
 	policy = bpf_map_lookup_elem(&policies, &index);
 	if (!policy)
 		return SYSFSM_TRANSITION;
+	if (policy->successor) {
+		sysfsm_move(thread, policy, policy->successor);
+		return SYSFSM_MOVED;
+	}
 	if (nr == SYSFSM_NR_RT_SIGRETURN) {
 		if (sysfsm_pop(thread, policy->lost))
 			return SYSFSM_ALLOWED;
@@ -138,6 +212,12 @@ __noinline int sysfsm_call_slow(struct sysfsm_thread *thread, __u32 nr)
 			thread->top.last = nr;
 			return SYSFSM_ALLOWED;
 		}
+	}
+	/* Rows are taken away when the successor is known: perhaps since this looked for one. */
+	barrier();
+	if (verdict != SYSFSM_ALLOWED && policy->successor) {
+		sysfsm_move(thread, policy, policy->successor);
+		return SYSFSM_MOVED;
 	}
 	if (verdict != SYSFSM_ALLOWED && !sysfsm_only_logs(thread->action))
 		return verdict;
@@ -177,23 +257,34 @@ static __always_inline bool sysfsm_quick(struct sysfsm_thread *thread, __u32 nr)
 	return true;
 }
 
-/* One call of the 64-bit ABI. rt_sigreturn, the exits and restart_syscall have no cells. */
-static __always_inline int sysfsm_call(struct sysfsm_thread *thread, __u32 nr)
+/*
+ * One call of the 64-bit ABI. rt_sigreturn, the exits and restart_syscall have no cells. Also
+ * tells the state in which it is judged.
+ */
+static __always_inline int sysfsm_call(struct sysfsm_thread *thread, __u32 nr, __u32 *state)
 {
-	return sysfsm_quick(thread, nr) ? SYSFSM_ALLOWED : sysfsm_call_slow(thread, nr);
+	int verdict = SYSFSM_MOVED;
+
+	for (int i = 0; i < SYSFSM_MOVES && verdict == SYSFSM_MOVED; i++) {
+		*state = thread->top.state;
+		/* It may have moved out of all policies. */
+		if (!thread->policy || sysfsm_quick(thread, nr))
+			return SYSFSM_ALLOWED;
+		verdict = sysfsm_call_slow(thread, nr);
+	}
+	return verdict == SYSFSM_MOVED ? SYSFSM_TRANSITION : verdict;
 }
 
 /* One call through a foreign ABI: always a violation, and no context can hold it. */
-static __always_inline int sysfsm_foreign(struct sysfsm_thread *thread)
+static __always_inline int sysfsm_foreign(struct sysfsm_thread *thread, __u32 *state)
 {
-	const struct sysfsm_policy *policy;
-	__u32 index = thread->policy;
+	const struct sysfsm_policy *policy = sysfsm_policy_now(thread);
 
-	if (sysfsm_only_logs(thread->action)) {
-		policy = bpf_map_lookup_elem(&policies, &index);
-		if (policy)
-			sysfsm_frame_init(&thread->top, policy->lost, SYSFSM_NONE);
-	}
+	*state = thread->top.state;
+	if (!thread->policy)
+		return SYSFSM_ALLOWED;
+	if (policy && sysfsm_only_logs(thread->action))
+		sysfsm_frame_init(&thread->top, policy->lost, SYSFSM_NONE);
 	return SYSFSM_ABI;
 }
 

@@ -93,10 +93,10 @@ __noinline int sysfsm_take(__u32 index)
 		sysfsm_signal(thread, value);
 		return 0;
 	case SYSFSM_TEST_CALL:
-		event->verdict = sysfsm_call(thread, value);
+		event->verdict = sysfsm_call(thread, value, &event->state);
 		return 0;
 	case SYSFSM_TEST_FOREIGN:
-		event->verdict = sysfsm_foreign(thread);
+		event->verdict = sysfsm_foreign(thread, &event->state);
 		return 0;
 	default:
 		return -1;

@@ -81,9 +81,13 @@ struct sysfsm_policy {
 	__u32 depth;
 	__u32 action;
 	__u32 inherit; /* stays over the exec of a binary without a policy */
+	__u32 successor; /* the policy that has taken its place, if it is not 0 */
 	__u32 signals[SYSFSM_SIGNALS]; /* the state in which a handler begins, by signal */
 };
-_Static_assert(sizeof(struct sysfsm_policy) == 28 + 4 * SYSFSM_SIGNALS, "wire layout");
+_Static_assert(sizeof(struct sysfsm_policy) == 32 + 4 * SYSFSM_SIGNALS, "wire layout");
+
+/* The successor of a policy that has gone: its threads are not watched any more. */
+#define SYSFSM_NOBODY 0xffffffffu
 
 /* Symbols, oldest first; zero past len. */
 struct sysfsm_history {
@@ -98,6 +102,20 @@ struct sysfsm_context {
 	struct sysfsm_history history;
 };
 _Static_assert(sizeof(struct sysfsm_context) == 40, "wire layout");
+
+/* A state of a policy that another one has replaced: the key that finds where its threads go on. */
+struct sysfsm_departure {
+	__u32 policy; /* the successor */
+	__u32 state;
+};
+_Static_assert(sizeof(struct sysfsm_departure) == 8, "wire layout");
+
+/* Where they go on. */
+struct sysfsm_arrival {
+	__u32 state;
+	struct sysfsm_history seen; /* their context, if the successor has no state for it */
+};
+_Static_assert(sizeof(struct sysfsm_arrival) == 40, "wire layout");
 
 /* A cell for a call that has no column. */
 struct sysfsm_far {
@@ -140,11 +158,11 @@ struct sysfsm_tid {
 };
 _Static_assert(sizeof(struct sysfsm_tid) == 16, "wire layout");
 
-/* A file: the kernel's device number (not stat's) and inode. */
+/* A file: the kernel's device number (not stat's), inode, and its generation. */
 struct sysfsm_file {
 	__u64 inode;
 	__u32 device;
-	__u32 pad;
+	__u32 generation;
 };
 _Static_assert(sizeof(struct sysfsm_file) == 16, "wire layout");
 
@@ -161,6 +179,22 @@ struct sysfsm_name {
 	char text[SYSFSM_NAME];
 };
 
+/*
+ * Where a file or a cgroup is, as one comes there from below: a path without its first slash, up to
+ * some directory, then the names of that directory and of those above it, each with a zero. Zero
+ * padded.
+ */
+struct sysfsm_path {
+	char text[SYSFSM_PATH];
+};
+
+/* Which binary, in which cgroup; 0: any. */
+struct sysfsm_selection {
+	__u32 binary;
+	__u32 cgroup;
+};
+_Static_assert(sizeof(struct sysfsm_selection) == 8, "wire layout");
+
 /* A script: a path as an exec can give it, from a root or a working directory. Zero padded. */
 struct sysfsm_script {
 	struct sysfsm_file from;
@@ -171,7 +205,7 @@ _Static_assert(sizeof(struct sysfsm_script) == 16 + SYSFSM_PATH, "wire layout");
 /* A running process that is to be adopted, if it still runs this file. */
 struct sysfsm_adoptee {
 	struct sysfsm_file exe;
-	__u32 policy;
+	__u32 binary; /* 0: any. Of a recording: its program */
 	__u32 run; /* of a recording: the run that its threads belong to, once one of them has begun
 		      it */
 };
@@ -291,6 +325,13 @@ _Static_assert(sizeof(struct sysfsm_run) == 8, "wire layout");
 
 #define SYSFSM_LONG_PATH 4096 /* PATH_MAX */
 
+/* Names on the way up from a file or a cgroup, each with a zero. */
+struct sysfsm_names {
+	__u32 length;
+	__u32 room; /* no name begins after so many bytes */
+	char text[SYSFSM_LONG_PATH + SYSFSM_NAME];
+};
+
 /* By what path a recording has met a program. */
 enum sysfsm_whence {
 	SYSFSM_GIVEN = 0, /* by the one that the exec gave: it is absolute */
@@ -304,11 +345,8 @@ enum sysfsm_whence {
 struct sysfsm_meeting {
 	__u32 program;
 	__u32 whence; /* enum sysfsm_whence */
-	__u32 length; /* of the names */
-	__u32 pad;
 	char path[SYSFSM_LONG_PATH]; /* as the exec gave it */
-	char names[SYSFSM_LONG_PATH +
-		   SYSFSM_NAME]; /* from a file up to the root, each with a zero */
+	struct sysfsm_names names; /* from a file up to the root */
 };
 _Static_assert(sizeof(struct sysfsm_meeting) == 16 + 2 * SYSFSM_LONG_PATH + SYSFSM_NAME,
 	       "wire layout");

@@ -1,5 +1,6 @@
 //! The kernel's step equals the Rust step: random machines, random events (calls, foreign calls, signals,
-//! returns, forks, execs, adoptions), violations included, judged by both.
+//! returns, forks, execs, adoptions), violations included, judged by both, while one machine after another is replaced
+//! under its threads.
 //!
 //! Needs root and a kernel that runs BPF; fails where it cannot run.
 
@@ -15,14 +16,14 @@
 mod random;
 
 use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
-use libbpf_rs::{MapCore as _, MapFlags, ProgramInput};
+use libbpf_rs::{MapCore as _, MapFlags, MapHandle, ProgramInput};
 use random::Random;
 use std::mem::MaybeUninit;
-use sysfsm::kernel::fill::{fill, resize, StepMaps, Terms};
+use sysfsm::kernel::fill::{self, Placed, Sizes, StepMaps, Terms};
 use sysfsm::machine::{Context, Count, Depth, Frames, Judge, Machine, Reaction, Reason, State, Verdict};
 use sysfsm::policy::{Action, Children};
 use sysfsm::syscall::{nr, Symbol};
-use sysfsm::table::{compile, Tables};
+use sysfsm::table::{arrivals, Laid, Table};
 
 #[allow(clippy::all, clippy::pedantic, clippy::restriction, missing_docs)]
 mod skeleton {
@@ -95,9 +96,9 @@ enum Event {
 type Thread = Option<(usize, Frames<State>)>;
 
 /// An event for a thread. Mostly calls, and of those mostly ones that the machine has, so that walks go deep.
-fn event(random: &mut Random, machines: &[Machine], at: u32, thread: &Thread) -> Event {
+fn event(random: &mut Random, world: &World, at: u32, thread: &Thread) -> Event {
     let Some((machine, frames)) = thread else {
-        return Event::Exec(random.below(machines.len()));
+        return Event::Exec(random.pick(&world.current));
     };
     if at < NESTERS {
         match random.below(100) {
@@ -107,8 +108,8 @@ fn event(random: &mut Random, machines: &[Machine], at: u32, thread: &Thread) ->
         }
     }
     match random.below(100) {
-        0 => Event::Exec(random.below(machines.len())),
-        1 => Event::Adopt(random.below(machines.len())),
+        0 => Event::Exec(random.pick(&world.current)),
+        1 => Event::Adopt(random.pick(&world.current)),
         2 | 3 => {
             let others = usize::try_from(THREADS - NESTERS).unwrap();
             Event::Fork(NESTERS + u32::try_from(random.below(others)).unwrap())
@@ -118,7 +119,7 @@ fn event(random: &mut Random, machines: &[Machine], at: u32, thread: &Thread) ->
         18 => Event::Foreign,
         19..30 => Event::Call(random.pick(&CALLS)),
         _ => {
-            let known = frames.context().and_then(|c| machines[*machine].row(&c)).map(|row| {
+            let known = frames.context().and_then(|c| world.machines[*machine].row(&c)).map(|row| {
                 let symbols: Vec<Symbol> = row.keys().copied().collect();
                 random.pick(&symbols)
             });
@@ -142,13 +143,8 @@ fn outcome(verdict: Verdict) -> Outcome {
     }
 }
 
-fn apply(
-    judges: &[Judge],
-    reactions: &[Reaction],
-    threads: &mut [Thread],
-    at: u32,
-    event: Event,
-) -> Option<Outcome> {
+fn apply(world: &World, threads: &mut [Thread], at: u32, event: Event) -> Option<Outcome> {
+    let (judges, reactions) = (&world.judges, &world.reactions);
     let index = at as usize;
     match event {
         Event::Exec(m) => threads[index] = Some((m, judges[m].exec())),
@@ -197,45 +193,115 @@ fn bytes(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|w| w.to_ne_bytes()).collect()
 }
 
+/// The machines, and where each lies. Those that were replaced stay in the list.
+struct World {
+    machines: Vec<Machine>,
+    reactions: Vec<Reaction>,
+    judges: Vec<Judge>,
+    laid: Vec<Laid>,
+    table: Table,
+    /// Those that are not replaced.
+    current: Vec<usize>,
+}
+
+impl World {
+    fn new(random: &mut Random) -> Self {
+        let machines: Vec<Machine> = (0..MACHINES).map(|_| machine(random)).collect();
+        let kinds = [Reaction::Stay, Reaction::Follow, Reaction::Learn];
+        let reactions: Vec<Reaction> =
+            (0..MACHINES).map(|_| random.pick(&[&kinds[..], &kinds[1..]].concat())).collect();
+        let mut table = Table::default();
+        let laid = table.lay(&machines.iter().collect::<Vec<_>>());
+        World {
+            judges: machines.iter().map(Judge::new).collect(),
+            machines,
+            reactions,
+            laid,
+            table,
+            current: (0..MACHINES).collect(),
+        }
+    }
+
+    fn placed(&self, machine: usize) -> Placed<'_> {
+        Placed {
+            number: u32::try_from(machine + 1).unwrap(),
+            laid: &self.laid[machine],
+            terms: terms(self.reactions[machine]),
+        }
+    }
+
+    fn context(&self, state: u32) -> Context {
+        let mut rows = self.laid.iter().rev().flat_map(|laid| &laid.rows);
+        rows.find(|row| row.state == state).unwrap().context
+    }
+
+    /// Replaces a machine, as a reload does: the kernel's threads find out by themselves.
+    fn replace(&mut self, random: &mut Random, maps: &StepMaps<MapHandle>, threads: &mut [Thread]) {
+        // What is learned is not replaced.
+        let Some(place) = (0..20)
+            .map(|_| random.below(self.current.len()))
+            .find(|place| self.reactions[self.current[*place]] != Reaction::Learn)
+        else {
+            return;
+        };
+        let (old, new) = (self.current[place], self.machines.len());
+        let mut machine = machine(random);
+        // Mostly more of the same.
+        if random.below(4) > 0 {
+            let mut grown = self.machines[old].clone();
+            if grown.merge(&machine).is_ok() {
+                machine = grown;
+            }
+        }
+        self.laid.push(self.table.lay(&[&machine]).pop().unwrap());
+        self.reactions.push(random.pick(&[Reaction::Stay, Reaction::Follow]));
+        self.judges.push(Judge::new(&machine));
+        self.machines.push(machine);
+        self.current[place] = new;
+        fill::add(maps, &[self.placed(new)]).unwrap();
+        let arrivals = arrivals(&self.laid[old], &self.laid[new], &self.machines[new]);
+        fill::succeed(maps, &self.placed(old), Some((self.placed(new).number, &arrivals))).unwrap();
+        fill::lift(maps, &self.laid[old]).unwrap();
+        fill::forget(maps, &self.placed(old)).unwrap();
+        self.table.lift(&self.laid[old]);
+        for (machine, frames) in threads.iter_mut().flatten().filter(|(machine, _)| *machine == old) {
+            self.judges[new].take_over(frames, self.machines[old].depth());
+            *machine = new;
+        }
+    }
+}
+
 /// One set of machines, loaded once, and many events; how many were judged violations.
 fn round(seed: u64) -> usize {
     let mut random = Random(seed);
-    let machines: Vec<Machine> = (0..MACHINES).map(|_| machine(&mut random)).collect();
-    let kinds = [Reaction::Stay, Reaction::Follow, Reaction::Learn];
-    let reactions: Vec<Reaction> =
-        (0..MACHINES).map(|_| random.pick(&[&kinds[..], &kinds[1..]].concat())).collect();
-    let judges: Vec<Judge> = machines.iter().map(Judge::new).collect();
-    let tables = compile(&machines.iter().collect::<Vec<_>>());
-    let terms: Vec<Terms> = reactions.iter().map(|&r| terms(r)).collect();
-
+    let mut world = World::new(&mut random);
     let mut object = MaybeUninit::uninit();
     let mut open = skeleton::StepTestSkelBuilder::default().open(&mut object).unwrap();
     let maps = &mut open.maps;
-    resize(
+    let sizes = Sizes::of(world.table.cells(), (0..MACHINES).map(|machine| world.placed(machine)));
+    fill::resize(
         &mut StepMaps {
             cells: &mut maps.cells,
             far_cells: &mut maps.far_cells,
             policies: &mut maps.policies,
             contexts: &mut maps.contexts,
             histories: &mut maps.histories,
+            arrivals: &mut maps.arrivals,
         },
-        &tables,
-        &terms,
+        &sizes.with_room(),
     )
     .unwrap();
     let mut skel = open.load().expect("the test object loads (root, Linux 5.15 or newer)");
-    fill(
-        &StepMaps {
-            cells: &skel.maps.cells,
-            far_cells: &skel.maps.far_cells,
-            policies: &skel.maps.policies,
-            contexts: &skel.maps.contexts,
-            histories: &skel.maps.histories,
-        },
-        &tables,
-        &terms,
-    )
-    .unwrap();
+    let handle = |map| MapHandle::try_from(map).unwrap();
+    let maps = StepMaps {
+        cells: handle(&skel.maps.cells),
+        far_cells: handle(&skel.maps.far_cells),
+        policies: handle(&skel.maps.policies),
+        contexts: handle(&skel.maps.contexts),
+        histories: handle(&skel.maps.histories),
+        arrivals: handle(&skel.maps.arrivals),
+    };
+    fill::add(&maps, &(0..MACHINES).map(|machine| world.placed(machine)).collect::<Vec<_>>()).unwrap();
 
     let mut threads: Vec<Thread> = vec![None; THREADS as usize];
     let mut violations = 0;
@@ -244,20 +310,22 @@ fn round(seed: u64) -> usize {
         let mut batch = Vec::new();
         for _ in 0..BATCH {
             let at = u32::try_from(random.below(THREADS as usize)).unwrap();
-            let thread = &threads[at as usize];
-            let event = event(&mut random, &machines, at, thread);
-            let expected = apply(&judges, &reactions, &mut threads, at, event);
+            let event = event(&mut random, &world, at, &threads[at as usize]);
+            let expected = apply(&world, &mut threads, at, event);
             batch.push((at, event, expected));
         }
-        compare(&mut skel, &tables, &batch, &mut trail, seed);
+        compare(&mut skel, &world, &batch, &mut trail, seed);
         violations += batch.iter().filter(|e| e.2.is_some_and(|o| o.0 != 0)).count();
+        for _ in 0..random.below(4) {
+            world.replace(&mut random, &maps, &mut threads);
+        }
     }
     violations
 }
 
 fn compare(
     skel: &mut skeleton::StepTestSkel<'_>,
-    tables: &Tables,
+    world: &World,
     batch: &[(u32, Event, Option<Outcome>)],
     trail: &mut Vec<(u32, Event)>,
     seed: u64,
@@ -278,7 +346,7 @@ fn compare(
         let (got, state) = (word(3), word(4));
         let got_context = match word(6) as usize {
             _ if got == 0 => Context::EMPTY,
-            0 => tables.row(state).unwrap().context,
+            0 => world.context(state),
             len => Context::of((7..7 + len).map(|i| symbol(word(i))), Depth::all().last().unwrap()),
         };
         if (got, got_context) != (verdict, context) {

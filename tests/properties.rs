@@ -126,6 +126,7 @@ fn watch(machine: &Machine, acts: &[(u8, Act)], reaction: Reaction, mut tell: im
 fn policy(learned: &Learned, action: Action, children: Children) -> Policy {
     Policy {
         binary: learned.binary.to_string(),
+        cgroup: None,
         action,
         children,
         runs: learned.runs,

@@ -98,7 +98,7 @@ fn named(count: u64) -> String {
 
 fn load(path: &PathBuf) -> Result<BTreeMap<String, Policy>, Failure> {
     let loaded = policy::load(std::slice::from_ref(path))?;
-    Ok(loaded.into_iter().map(|Loaded { policy, .. }| (policy.binary.clone(), policy)).collect())
+    Ok(loaded.into_iter().map(|Loaded { policy, .. }| (policy.name(), policy)).collect())
 }
 
 fn findings(old: Option<&Policy>, new: Option<&Policy>) -> Vec<Finding> {
@@ -125,6 +125,10 @@ fn text(binary: &str, findings: &[Finding]) -> String {
                 Change::Children(from, to) => {
                     lines.push(format!("  children {} → {}", from.as_str(), to.as_str()));
                 }
+                Change::Cgroup(from, to) => {
+                    let word = |cgroup: &Option<String>| cgroup.clone().unwrap_or("any".into());
+                    lines.push(format!("  cgroup {} → {}", word(from), word(to)));
+                }
                 Change::Adopted(symbol) => {
                     lines.push(format!("  a thread that was running already may begin with {symbol}"));
                 }
@@ -148,6 +152,7 @@ fn finding_json(binary: &str, finding: &Finding) -> Value {
             Change::Depth(from, to) => changed("depth", &json!(from.get()), &json!(to.get())),
             Change::Action(from, to) => changed("action", &json!(from.as_str()), &json!(to.as_str())),
             Change::Children(from, to) => changed("children", &json!(from.as_str()), &json!(to.as_str())),
+            Change::Cgroup(from, to) => changed("cgroup", &json!(from), &json!(to)),
             Change::Adopted(symbol) => json!({"event": "adopted", "symbol": symbol.to_string()}),
             Change::Gained(context, symbol) => transition("gained", context, *symbol),
             Change::Lost(context, symbol) => transition("lost", context, *symbol),

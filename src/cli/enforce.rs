@@ -1,12 +1,13 @@
 //! `sysfsm enforce`: policies in the kernel.
 
 use super::child::Child;
+use super::directories::Directories;
 use super::learn::Collector;
 use super::printer::{Printer, Start};
 use super::signals::Signals;
 use super::sink::Sink;
 use super::{service, Failure};
-use crate::kernel::{self, Agency, Enforcer, Level, Options, Pinned, Pins};
+use crate::kernel::{self, Enforcer, Level, Live, Options, Origin, Pinned, Pins};
 use crate::policy::{self, Policy};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,7 +43,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
     /// Go on enforcing when this process ends, however it ends, until `sysfsm stop`: pin everything; take over what is
-    /// pinned already. SIGHUP reads the policies again
+    /// pinned already. SIGHUP, `sysfsm reload` and a change in a policy directory read the policies again
     #[arg(long, conflicts_with_all = ["learn_to", "command"])]
     pin: bool,
     /// The same, and return as soon as it is enforced
@@ -51,6 +52,9 @@ pub(super) struct Args {
     /// Where to pin: a directory of its own in a bpf file system
     #[arg(long, value_name = "DIR", default_value = Pins::ROOT)]
     pins: PathBuf,
+    /// Take policies for binaries that are not there: they are bound as soon as they come, here or in a container
+    #[arg(long)]
+    allow_absent: bool,
     /// Run CMD, and end with it and its exit status
     #[arg(last = true, value_name = "CMD")]
     command: Vec<String>,
@@ -67,6 +71,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         require: args.require,
         at_most: args.at_most,
         self_protect: !args.no_self_protect,
+        allow_absent: args.allow_absent,
         ..Options::default()
     };
     let file = args.events.as_deref().map(Sink::append).transpose()?;
@@ -97,7 +102,7 @@ fn hold(
         level: enforcer.level(),
         hooks,
         functions,
-        left_out: enforcer.left_out(),
+        left_out: enforcer.left_out().to_vec(),
         log_only: args.log_only,
         adopted: enforcer.totals()?.adopted,
         pinned: None,
@@ -141,19 +146,21 @@ fn attend(
     let signals = Signals::with_reload()?;
     let pins = Pins::at(&args.pins);
     let agency = pins.acquire()?;
-    let mut pinned = establish(&pins, &agency, policies, options, &mut printer)?;
+    let mut directories = Directories::watch(&args.policies)?;
+    let (mut live, origin) = Live::establish(&pins, &agency, policies, options)?;
+    printer.start(policies, &start_of(live.pinned(), origin)?);
     if args.detach {
         printer.leave();
         return Ok(ExitCode::SUCCESS);
     }
     service::ready(printer.sentence());
     loop {
-        pinned.poll(WAIT, |violation| printer.violation(&violation))?;
+        live.poll(WAIT, |violation| printer.violation(&violation))?;
         printer.flush();
-        if !pinned.stands() {
+        if !live.pinned().stands() {
             service::stopping();
-            while pinned.poll(Duration::ZERO, |violation| printer.violation(&violation))? > 0 {}
-            printer.stop(&pinned.totals()?.unwrap_or_default());
+            while live.poll(Duration::ZERO, |violation| printer.violation(&violation))? > 0 {}
+            printer.stop(&live.pinned().totals()?.unwrap_or_default());
             return Ok(ExitCode::SUCCESS);
         }
         if signals.taken().is_some() {
@@ -161,42 +168,38 @@ fn attend(
             printer.leave();
             return Ok(ExitCode::SUCCESS);
         }
-        if signals.reload() {
+        let request = live.request();
+        if signals.reload() | live.asked() | directories.changed() {
             service::reloading();
-            let next = load(args).and_then(|p| establish(&pins, &agency, &p, options, &mut printer));
-            match next {
-                Ok(next) => pinned = next,
-                Err(failure) => printer.refused(&failure),
+            let outcome = load(args).and_then(|policies| {
+                let origin = live.reload(&pins, &agency, &policies)?;
+                Ok((policies, start_of(live.pinned(), origin)?))
+            });
+            match &outcome {
+                Ok((policies, start)) => printer.reloaded(policies, start),
+                Err(failure) => printer.refused(failure),
             }
+            live.answer(request, outcome.is_err());
             service::ready(printer.sentence());
         }
     }
 }
 
-fn establish(
-    pins: &Pins,
-    agency: &Agency,
-    policies: &[Policy],
-    options: Options,
-    printer: &mut Printer,
-) -> Result<Pinned, Failure> {
-    let (pinned, origin) = Pinned::establish(pins, agency, policies, options)?;
+fn start_of(pinned: &Pinned, origin: Origin) -> Result<Start, Failure> {
     let manifest = pinned.manifest();
-    let start = Start {
+    Ok(Start {
         level: manifest.level(),
         hooks: manifest.hooks,
         functions: manifest.functions,
-        left_out: &manifest.left_out,
+        left_out: manifest.left_out.clone(),
         log_only: manifest.log_only,
         adopted: pinned.totals()?.map_or(0, |t| t.adopted),
         pinned: Some(origin),
-    };
-    printer.start(policies, &start);
-    Ok(pinned)
+    })
 }
 
 /// A violation came.
-fn took(mut violation: kernel::Violation, printer: &mut Printer, collector: Option<&mut Collector<'_>>) {
+fn took(mut violation: kernel::Violation, printer: &mut Printer, collector: Option<&mut Collector>) {
     if let Some(collector) = collector {
         collector.violation(&mut violation);
     }

@@ -6,6 +6,7 @@ use crate::policy::Policy;
 use crate::review::{Entry, First, Fragment, Frame, Key};
 use jiff::Timestamp;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often the file is written, if there is anything new.
@@ -14,25 +15,24 @@ const INTERVAL: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Collects violations, and adds them to the file now and then: what others write there meanwhile stays.
-pub(super) struct Collector<'a> {
+pub(super) struct Collector {
     file: PathBuf,
-    policies: &'a [Policy],
     /// What the file does not have yet.
     fresh: Fragment,
-    unwinder: Unwinder<(usize, Key, Entry)>,
+    unwinder: Unwinder<(Arc<Policy>, Key, Entry)>,
     written: Instant,
     failing: bool,
 }
 
-impl<'a> Collector<'a> {
+impl Collector {
     /// Begins, with the file, which may be there.
-    pub(super) fn start(file: PathBuf, policies: &'a [Policy]) -> Result<Self, Failure> {
+    pub(super) fn start(file: PathBuf, policies: &[Policy]) -> Result<Self, Failure> {
         let fresh = Fragment::default();
         fragment::update(&file, |fragment| {
             policies.iter().try_for_each(|p| fragment.open(&p.binary, p.machine.depth()))
         })?;
         let unwinder = Unwinder::start();
-        Ok(Collector { file, policies, fresh, unwinder, written: Instant::now(), failing: false })
+        Ok(Collector { file, fresh, unwinder, written: Instant::now(), failing: false })
     }
 
     /// Takes a violation in.
@@ -50,10 +50,10 @@ impl<'a> Collector<'a> {
         };
         let entry = Entry { count: 1, first: time, last: time, facts, decision: None };
         if let Some(snapshot) = found.stack.take() {
-            let tag = (found.policy, key.clone(), Entry { count: 0, ..entry.clone() });
+            let tag = (found.policy.clone(), key.clone(), Entry { count: 0, ..entry.clone() });
             self.unwinder.ask(tag, snapshot);
         }
-        self.add(found.policy, key, entry);
+        self.add(&found.policy, key, entry);
     }
 
     /// Writes what is new, if it is time to. That this fails keeps nobody from enforcing.
@@ -89,18 +89,17 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
-    fn take_in(&mut self, answers: Vec<((usize, Key, Entry), Vec<StackFrame>)>) {
+    fn take_in(&mut self, answers: Vec<((Arc<Policy>, Key, Entry), Vec<StackFrame>)>) {
         for ((policy, key, mut entry), stack) in answers {
             entry.facts.stack = stack
                 .into_iter()
                 .map(|f| Frame { address: f.address, module: f.module, symbol: f.symbol, offset: f.offset })
                 .collect();
-            self.add(policy, key, entry);
+            self.add(&policy, key, entry);
         }
     }
 
-    fn add(&mut self, policy: usize, key: Key, entry: Entry) {
-        let Some(policy) = self.policies.get(policy) else { return };
+    fn add(&mut self, policy: &Policy, key: Key, entry: Entry) {
         // What is new is of the policies' own depths.
         if let Err(e) = self.fresh.add(&policy.binary, policy.machine.depth(), key, entry) {
             tracing::debug!("{e}");

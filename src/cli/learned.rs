@@ -46,6 +46,7 @@ impl PolicyOutput {
 pub(super) fn policy(learned: Learned) -> Policy {
     Policy {
         binary: learned.binary.to_string(),
+        cgroup: None,
         action: Action::default(),
         children: Children::default(),
         runs: learned.runs,

@@ -65,10 +65,10 @@ struct Merged {
 fn unite(loaded: Vec<Loaded>) -> Result<BTreeMap<String, Merged>, Failure> {
     let mut merged: BTreeMap<String, Merged> = BTreeMap::new();
     for Loaded { file, policy } in loaded {
-        if let Some(one) = merged.get_mut(&policy.binary) {
+        if let Some(one) = merged.get_mut(&policy.name()) {
             one.policy.merge(&policy).map_err(|e| disagree(&policy.binary, &one.first, &file, &e))?;
         } else {
-            merged.insert(policy.binary.clone(), Merged { first: file, policy });
+            merged.insert(policy.name(), Merged { first: file, policy });
         }
     }
     Ok(merged)

@@ -9,6 +9,8 @@ mod child;
 mod coverage;
 mod diff;
 #[cfg(feature = "kernel")]
+mod directories;
+#[cfg(feature = "kernel")]
 mod doctor;
 #[cfg(feature = "kernel")]
 mod enforce;
@@ -92,6 +94,9 @@ enum Command {
     /// Say what is enforced beyond the end of its process (enforce --pin), and by whom
     #[cfg(feature = "kernel")]
     Status(status::Args),
+    /// Have the policies of what is enforced beyond the end of its process read again
+    #[cfg(feature = "kernel")]
+    Reload(status::Args),
     /// End what is enforced beyond the end of its process
     #[cfg(feature = "kernel")]
     Stop(status::Args),
@@ -124,6 +129,8 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Enforce(args) => enforce::run(&args),
         #[cfg(feature = "kernel")]
         Command::Status(args) => status::status(&args),
+        #[cfg(feature = "kernel")]
+        Command::Reload(args) => status::reload(&args),
         #[cfg(feature = "kernel")]
         Command::Stop(args) => status::stop(&args),
         #[cfg(feature = "kernel")]

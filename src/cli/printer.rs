@@ -13,8 +13,6 @@ use std::time::SystemTime;
 /// Prints what happens while policies are enforced: to stdout, and to the file of `--events`.
 pub(super) struct Printer {
     json: bool,
-    /// The policies' binaries, in the order of the policies.
-    binaries: Vec<String>,
     /// What is enforced.
     sentence: String,
     out: Sink,
@@ -22,11 +20,11 @@ pub(super) struct Printer {
 }
 
 /// What is enforced, as it begins.
-pub(super) struct Start<'a> {
+pub(super) struct Start {
     pub level: Level,
     pub hooks: usize,
     pub functions: usize,
-    pub left_out: &'a [String],
+    pub left_out: Vec<String>,
     pub log_only: bool,
     pub adopted: u64,
     /// It outlives this process, and this is how it came to be.
@@ -35,14 +33,23 @@ pub(super) struct Start<'a> {
 
 impl Printer {
     pub(super) fn new(json: bool, file: Option<Sink>) -> Self {
-        Printer { json, binaries: Vec::new(), sentence: String::new(), out: Sink::stdout(), file }
+        Printer { json, sentence: String::new(), out: Sink::stdout(), file }
     }
 
     /// These policies are enforced from now on.
-    pub(super) fn start(&mut self, policies: &[Policy], start: &Start<'_>) {
-        self.binaries = policies.iter().map(|p| p.binary.clone()).collect();
+    pub(super) fn start(&mut self, policies: &[Policy], start: &Start) {
+        self.begin("start", policies, start);
+    }
+
+    /// These policies are enforced from now on, instead of others or again.
+    pub(super) fn reloaded(&mut self, policies: &[Policy], start: &Start) {
+        self.begin("reload", policies, start);
+    }
+
+    fn begin(&mut self, kind: &str, policies: &[Policy], start: &Start) {
         let transitions: usize = policies.iter().map(|p| p.machine.transitions()).sum();
-        let &Start { level, hooks, functions, left_out, log_only, adopted, pinned } = start;
+        let Start { left_out, .. } = start;
+        let &Start { level, hooks, functions, log_only, adopted, pinned, .. } = start;
         let what = match (log_only, level) {
             (true, _) => "watching (log only)".into(),
             (false, Level::Kill) => format!("enforcing at level {level}"),
@@ -59,7 +66,7 @@ impl Printer {
         );
         if self.structured() {
             let mut event = json!({
-                "event": "start",
+                "event": kind,
                 "time": stamp(SystemTime::now()),
                 "version": env!("CARGO_PKG_VERSION"),
                 "level": level.as_str(),
@@ -72,7 +79,8 @@ impl Printer {
                 "adopted": adopted,
             });
             if let (Some(origin), Some(event)) = (pinned, event.as_object_mut()) {
-                event.insert("pinned".into(), json!(origin_word(origin)));
+                let key = if kind == "reload" { "outcome" } else { "pinned" };
+                event.insert(key.into(), json!(origin_word(origin)));
             }
             self.event(&event.to_string());
         }
@@ -121,8 +129,10 @@ impl Printer {
     }
 
     pub(super) fn violation(&mut self, found: &kernel::Violation) {
-        let Some(binary) = self.binaries.get(found.policy).cloned() else { return };
-        let mut violation = Violation::new(&binary, found.action, found.reason, found.context, &found.symbol);
+        let policy = &found.policy;
+        let mut violation =
+            Violation::new(&policy.binary, found.action, found.reason, found.context, &found.symbol);
+        violation.cgroup = policy.cgroup.as_deref();
         violation.time = Some(stamp(found.time));
         violation.pid = Some(found.pid);
         violation.tid = Some(found.tid);
@@ -149,7 +159,7 @@ impl Printer {
         self.out.line(&format!(
             "{} {} pid {} tid {} ({}): {}: {done}{id}",
             stamp(found.time),
-            binary,
+            policy.name(),
             found.pid,
             found.tid,
             found.comm,
@@ -198,6 +208,7 @@ fn origin_word(origin: Origin) -> &'static str {
     match origin {
         Origin::Loaded => "pinned",
         Origin::TakenOver => "taken over",
+        Origin::Changed => "changed",
         Origin::Replaced => "replaced",
     }
 }

@@ -82,6 +82,9 @@ fn text(policy: &Policy) -> String {
         let _ = writeln!(text, "{name:<12} {value}");
     };
     field("binary", &policy.binary);
+    if let Some(cgroup) = &policy.cgroup {
+        field("cgroup", cgroup);
+    }
     field("depth", &machine.depth().to_string());
     field("action", policy.action.as_str());
     if policy.children != Children::default() {

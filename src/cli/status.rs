@@ -1,4 +1,4 @@
-//! `sysfsm status` and `sysfsm stop`: what is enforced whoever has begun it, and its end.
+//! `sysfsm status`, `sysfsm reload` and `sysfsm stop`: what is enforced whoever has begun it, its change, and its end.
 
 use super::printer::{say_totals, totals_json};
 use super::report::counted;
@@ -9,9 +9,9 @@ use serde_json::{json, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-/// What `status` and `stop` are given.
+/// What `status`, `reload` and `stop` are given.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Print one JSON object
@@ -20,6 +20,13 @@ pub(super) struct Args {
     /// Where it is pinned
     #[arg(long, value_name = "DIR", default_value = Pins::ROOT)]
     pins: PathBuf,
+}
+
+/// A binary, and its cgroup.
+type Named = (String, Option<String>);
+
+fn named((binary, cgroup): (&str, Option<&str>)) -> Named {
+    (binary.into(), cgroup.map(String::from))
 }
 
 /// Processes and threads that are watched under one policy.
@@ -37,9 +44,9 @@ pub(super) fn status(args: &Args) -> Result<ExitCode, Failure> {
     };
     let attended = pins.attended();
     let (manifest, totals, watched) = (pinned.manifest(), pinned.totals()?, pinned.watched()?);
-    let under = by_policy(watched.as_deref().unwrap_or_default());
+    let under = by_policy(watched.as_deref().unwrap_or_default(), manifest);
     if args.json {
-        output::line(&status_json(manifest, attended, totals.as_ref(), &under).to_string())?;
+        output::line(&status_json(&pinned, attended, totals.as_ref(), &under).to_string())?;
         return Ok(ExitCode::SUCCESS);
     }
     let doing = if manifest.log_only {
@@ -53,11 +60,11 @@ pub(super) fn status(args: &Args) -> Result<ExitCode, Failure> {
         stamp(manifest.since()),
         manifest.version
     ))?;
-    output::line(&counted(manifest.policies_count() as u64, "policy"))?;
-    for (policy, under) in &under {
+    output::line(&counted(manifest.policies().count() as u64, "policy"))?;
+    for ((binary, cgroup), under) in &under {
+        let place = cgroup.as_ref().map_or(String::new(), |cgroup| format!(" in {cgroup}"));
         output::line(&format!(
-            "  {}: {}, {}",
-            manifest.binary(*policy).unwrap_or("?"),
+            "  {binary}{place}: {}, {}",
             counted(under.processes.len() as u64, "process"),
             counted(under.threads as u64, "thread"),
         ))?;
@@ -92,6 +99,35 @@ pub(super) fn stop(args: &Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Asks who attends to read the policies again, and waits for the answer.
+pub(super) fn reload(args: &Args) -> Result<ExitCode, Failure> {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let pins = Pins::at(&args.pins);
+    let none = |what: &str| Failure::new(what, "begin with: sysfsm enforce --pin --policy DIR");
+    let pinned = Pinned::find(&pins)?.ok_or_else(|| none("nothing is enforced that could be reloaded"))?;
+    if !pins.attended() {
+        return Err(none("nobody attends to what is enforced, so nobody can reload it"));
+    }
+    let Some(refused) = Pinned::ask(&pins, PATIENCE)? else {
+        return Err(none("who attends to it does not answer"));
+    };
+    drop(pinned);
+    if args.json {
+        let outcome = if refused { "refused" } else { "reloaded" };
+        let event = json!({"event": "reload", "time": stamp(SystemTime::now()), "outcome": outcome});
+        output::line(&event.to_string())?;
+    } else if !refused {
+        output::line("reloaded")?;
+    }
+    if refused {
+        return Err(Failure::new(
+            "not reloaded: what was enforced still is",
+            "who attends to it has said why: see its output, or `journalctl -u sysfsm`",
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 fn nothing(args: &Args, event: &str) -> Result<(), Failure> {
     output::line(&if args.json {
         json!({"event": event, "time": stamp(SystemTime::now()), "enforced": false}).to_string()
@@ -103,11 +139,17 @@ fn nothing(args: &Args, event: &str) -> Result<(), Failure> {
     })
 }
 
-fn by_policy(watched: &[Watched]) -> BTreeMap<usize, Under> {
-    let mut all: BTreeMap<usize, Under> = BTreeMap::new();
+/// What is watched, by policy: also of those that others have replaced, whose threads move when they make a call.
+fn by_policy(watched: &[Watched], manifest: &Manifest) -> BTreeMap<Named, Under> {
+    let mut all: BTreeMap<Named, Under> = manifest
+        .names()
+        .into_iter()
+        .filter(|(number, _)| manifest.policies().any(|other| other == *number))
+        .map(|(_, name)| (named(name), Under::default()))
+        .collect();
     for thread in watched {
-        let Some(policy) = (thread.policy as usize).checked_sub(1) else { continue };
-        let under = all.entry(policy).or_default();
+        let Some(name) = manifest.names().get(&thread.policy).copied() else { continue };
+        let under = all.entry(named(name)).or_default();
         under.processes.insert(thread.pid);
         under.threads += 1;
     }
@@ -115,17 +157,22 @@ fn by_policy(watched: &[Watched]) -> BTreeMap<usize, Under> {
 }
 
 fn status_json(
-    manifest: &Manifest,
+    pinned: &Pinned,
     attended: bool,
     totals: Option<&Totals>,
-    under: &BTreeMap<usize, Under>,
+    under: &BTreeMap<Named, Under>,
 ) -> Value {
-    let policies: Vec<Value> = (0..manifest.policies_count())
-        .map(|policy| {
-            let (processes, threads) = under.get(&policy).map_or((0, 0), |u| (u.processes.len(), u.threads));
-            json!({"binary": manifest.binary(policy), "processes": processes, "threads": threads})
-        })
-        .collect();
+    let manifest = pinned.manifest();
+    let policy = |((binary, cgroup), under): (&Named, &Under)| {
+        let mut policy =
+            json!({"binary": binary, "processes": under.processes.len(), "threads": under.threads});
+        if let (Some(cgroup), Some(policy)) = (cgroup, policy.as_object_mut()) {
+            policy.insert("cgroup".into(), json!(cgroup));
+        }
+        policy
+    };
+    let policies: Vec<Value> = under.iter().map(policy).collect();
+    let reloads = pinned.reloads().map(|(done, refused)| json!({"done": done, "refused": refused}));
     json!({
         "event": "status",
         "time": stamp(SystemTime::now()),
@@ -139,6 +186,7 @@ fn status_json(
         "left_out": manifest.left_out,
         "log_only": manifest.log_only,
         "policies": policies,
+        "reloads": reloads,
         "totals": totals.map(totals_json),
     })
 }

@@ -16,6 +16,9 @@ pub(super) struct Violation<'a> {
     pub reason: &'static str,
     pub action: &'static str,
     pub policy: &'a str,
+    /// The policy is for this cgroup.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,6 +61,7 @@ impl<'a> Violation<'a> {
             reason: reason.as_str(),
             action: action.as_str(),
             policy,
+            cgroup: None,
             pid: None,
             tid: None,
             comm: None,

@@ -2,40 +2,43 @@
 //! threads.
 
 use super::bind::put;
-use super::fill::index_of;
 use super::identity::Identities;
 use super::inode::{FileId, Inodes, Stat};
 use super::skeleton::types;
-use super::{log, KernelError, Totals};
-use libbpf_rs::{MapCore as _, MapMut, ProgramMut};
+use super::{objects, KernelError, Totals};
+use libbpf_rs::MapCore;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
-/// A running process, and the policy that it belongs under.
+/// A running process, and the binary that it is taken for: its place in a list; none: any.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Candidate {
     pub pid: u32,
     pub exe: FileId,
-    pub policy: usize,
+    pub binary: Option<u32>,
 }
 
 /// What adopts in the kernel.
-pub(super) struct Adoption<'a> {
-    pub program: &'a ProgramMut<'a>,
-    pub adoptees: &'a MapMut<'a>,
-    pub counters: &'a MapMut<'a>,
+pub(super) struct Adoption<'a, M> {
+    /// The program, attached as an iterator.
+    pub link: BorrowedFd<'a>,
+    pub adoptees: &'a M,
+    pub counters: &'a M,
 }
 
-impl Adoption<'_> {
-    /// Adopts again and again, until a look finds no new thread: one may be born of one that was not adopted yet.
+impl<M: MapCore> Adoption<'_, M> {
+    /// Adopts again and again, until a look finds no new thread: one may be born of one that was not adopted yet. How
+    /// many threads were adopted.
     pub(super) fn repeat(
         &self,
         mut candidates: impl FnMut() -> Result<Vec<Candidate>, KernelError>,
-    ) -> Result<(), KernelError> {
+    ) -> Result<u64, KernelError> {
         const PASSES: usize = 20;
-        let mut before = 0;
+        let first = Totals::read(self.counters)?;
+        let mut before = first;
         for _ in 0..PASSES {
             let found = candidates()?;
             // As many at a time as the map takes.
@@ -43,33 +46,29 @@ impl Adoption<'_> {
                 self.once(some)?;
             }
             let totals = Totals::read(self.counters)?;
-            if totals.threads_refused > 0 {
-                let what =
-                    format!("{} of their threads found no room for their state", totals.threads_refused);
+            let refused = totals.threads_refused - first.threads_refused;
+            if refused > 0 {
+                let what = format!("{refused} of their threads found no room for their state");
                 return Err(KernelError::Adopt(what));
             }
-            if totals.adopted == before {
-                return Ok(());
+            if totals.adopted == before.adopted {
+                return Ok(totals.adopted - first.adopted);
             }
-            before = totals.adopted;
+            before = totals;
         }
         Err(KernelError::Adopt(format!("new threads of theirs are still found after {PASSES} looks")))
     }
 
     fn once(&self, candidates: &[Candidate]) -> Result<(), KernelError> {
-        let program = "handle_adopt";
-        let failed = |cause| KernelError::Attach { program, cause, log: log::take() };
         for candidate in candidates {
             let value = types::sysfsm_adoptee {
                 exe: candidate.exe.wire(),
-                policy: index_of(candidate.policy),
+                binary: candidate.binary.unwrap_or(0),
                 run: 0,
             };
             put(self.adoptees, "adoptees", &candidate.pid, &value)?;
         }
-        let link = self.program.attach().map_err(failed)?;
-        let mut iterator = libbpf_rs::Iter::new(&link).map_err(failed)?;
-        io::copy(&mut iterator, &mut io::sink()).map_err(|cause| KernelError::Iterate { program, cause })?;
+        objects::iterate(self.link, "handle_adopt")?;
         for candidate in candidates {
             self.adoptees.delete(&candidate.pid.to_ne_bytes()).map_err(|cause| KernelError::Fill {
                 map: "adoptees",
@@ -81,15 +80,18 @@ impl Adoption<'_> {
     }
 }
 
-/// The processes that are watched already, each with the policy that it is to be under: whatever they run by now.
+/// The processes that are watched already, each with the binary whose policy it is to be under: whatever they run by now.
 pub(super) type Watched = BTreeMap<u32, usize>;
 
-/// Every process whose program has a policy, and those that are watched already. Processes come and go meanwhile: one
-/// that cannot be read any more is left out, and the kernel side compares the executable once more.
+/// Every process whose program is among the identities, and those that are watched already; `all`: and any other.
+/// `number` numbers the binaries. Processes come and go meanwhile: one that cannot be read any more is left out, and the
+/// kernel side compares the executable once more.
 pub(super) fn candidates(
     identities: &Identities,
     inodes: &mut Inodes<'_>,
     watched: &Watched,
+    all: bool,
+    number: impl Fn(usize) -> u32,
 ) -> Result<Vec<Candidate>, KernelError> {
     let mut found = Vec::new();
     let mut unknown = Vec::new();
@@ -101,29 +103,35 @@ pub(super) fn candidates(
         }
         let link = entry.path().join("exe");
         let Ok(exe) = fs::metadata(&link).map(|m| Stat::of(&m)) else { continue };
-        let policy = policy_of(&entry.path(), exe, identities, inodes);
-        if let Some(policy) = policy.or_else(|| watched.get(&pid).copied()) {
-            found.push((pid, exe, policy));
+        let binary = binary_of(&entry.path(), exe, identities, inodes).or_else(|| watched.get(&pid).copied());
+        if binary.is_some() || all {
+            found.push((pid, exe, binary));
             if inodes.known(exe).is_none() {
                 unknown.push(link);
             }
         }
     }
     inodes.learn(&unknown)?;
-    Ok(found
-        .into_iter()
-        .filter_map(|(pid, exe, policy)| Some(Candidate { pid, exe: inodes.known(exe)?, policy }))
-        .collect())
+    let candidate = |(pid, exe, binary): (u32, Stat, Option<usize>)| {
+        Some(Candidate { pid, exe: inodes.known(exe)?, binary: binary.map(&number) })
+    };
+    Ok(found.into_iter().filter_map(candidate).collect())
 }
 
-fn policy_of(process: &Path, exe: Stat, identities: &Identities, inodes: &Inodes<'_>) -> Option<usize> {
-    let by_file = || inodes.known(exe).and_then(|file| identities.binaries.get(&file).copied());
-    let by_name = || {
-        let target = fs::read_link(process.join("exe")).ok()?;
-        let name = target.file_name()?.to_str()?;
-        identities.names.get(name.strip_suffix(" (deleted)").unwrap_or(name)).copied()
+fn binary_of(process: &Path, exe: Stat, identities: &Identities, inodes: &Inodes<'_>) -> Option<usize> {
+    let by_file = || inodes.known(exe).and_then(|file| identities.files.get(&file).copied());
+    let target = fs::read_link(process.join("exe")).ok().map(|target| {
+        let text = target.to_string_lossy();
+        PathBuf::from(text.strip_suffix(" (deleted)").unwrap_or(&text))
+    });
+    let by_path = || {
+        let target = target.as_deref()?;
+        // Of a mount namespace of its own the path is told from its own root, of a chroot from ours.
+        let inside = fs::read_link(process.join("root")).ok().and_then(|root| target.strip_prefix(root).ok());
+        identities.at(target).or_else(|| identities.at(&Path::new("/").join(inside?)))
     };
-    let direct = by_file().or_else(by_name);
+    let by_name = || identities.names.get(target.as_deref()?.file_name()?.to_str()?).copied();
+    let direct = by_file().or_else(by_path).or_else(by_name);
     if direct.is_none() && !identities.interpreters.contains(&exe) && identities.names.is_empty() {
         return None;
     }

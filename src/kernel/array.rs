@@ -58,34 +58,6 @@ pub(super) fn read<V: Plain + Default + Copy>(
     Ok(values)
 }
 
-/// Writes the first entries of an array that can be mapped (`BPF_F_MMAPABLE`), in place: a call of the kernel for each
-/// would be most of a large table's time.
-pub(super) fn write<V: Plain>(
-    map: &impl MapCore,
-    name: &'static str,
-    values: impl ExactSizeIterator<Item = V>,
-) -> Result<(), KernelError> {
-    let entries = values.len();
-    let failed = |cause: io::Error| KernelError::Fill { map: name, entries, cause: cause.into() };
-    // The kernel rounds the size of an entry up to eight bytes (array_map_alloc, kernel/bpf/arraymap.c).
-    let fits = map.value_size() as usize == size_of::<V>()
-        && size_of::<V>().is_multiple_of(8)
-        && align_of::<V>() <= 8
-        && entries <= map.max_entries() as usize;
-    if entries == 0 {
-        return Ok(());
-    }
-    if !fits {
-        return Err(failed(io::Error::other("its entries are of another size")));
-    }
-    let mapped = Mapped::<V>::first(map, entries * size_of::<V>()).map_err(failed)?;
-    for (index, value) in values.take(entries).enumerate() {
-        // SAFETY: the mapping has room for `entries` values, at most so many come, and it is aligned to pages.
-        unsafe { mapped.start.cast::<V>().add(index).write(value) };
-    }
-    Ok(())
-}
-
 /// The first entries of an array that can be mapped, as the kernel has them: it may change them meanwhile.
 pub(super) struct Mapped<V> {
     start: NonNull<c_void>,
@@ -101,12 +73,39 @@ impl<V> Mapped<V> {
             .map_err(|cause| KernelError::Read { map: name, cause: cause.into() })
     }
 
+    /// All entries of an array that has as many bytes for each as they have.
+    pub(super) fn entries(map: &impl MapCore, name: &'static str) -> Result<Self, KernelError> {
+        let failed = |cause: io::Error| KernelError::Read { map: name, cause: cause.into() };
+        // The kernel rounds the size of an entry up to eight bytes (array_map_alloc, kernel/bpf/arraymap.c).
+        if map.value_size() as usize != size_of::<V>() || !size_of::<V>().is_multiple_of(8) {
+            return Err(failed(io::Error::other("its entries are of another size")));
+        }
+        Mapped::first(map, map.max_entries() as usize * size_of::<V>()).map_err(failed)
+    }
+
+    /// Writes an entry.
+    pub(super) fn put(&self, index: usize, value: V)
+    where
+        V: Plain,
+    {
+        assert!((index + 1) * size_of::<V>() <= self.length.get());
+        // SAFETY: it lies in the mapping, and is aligned there, as is the first one.
+        unsafe { self.start.cast::<V>().add(index).write_volatile(value) };
+    }
+
     fn first(map: &impl MapCore, bytes: usize) -> io::Result<Self> {
         let length = NonZeroUsize::new(bytes).ok_or(io::ErrorKind::InvalidInput)?;
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: a new mapping, where the kernel finds room for it.
         let start = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, map.as_fd(), 0) }?;
         Ok(Mapped { start, length, _of: PhantomData })
+    }
+
+    /// Reads a field, which is so many bytes from the beginning.
+    pub(super) fn load<T: Plain + Copy>(&self, offset: usize) -> T {
+        assert!(offset.is_multiple_of(align_of::<T>()) && offset + size_of::<T>() <= self.length.get());
+        // SAFETY: as in `store`; any bytes are a value.
+        unsafe { self.start.byte_add(offset).cast::<T>().read_volatile() }
     }
 
     /// Writes a field, which is so many bytes from the beginning.

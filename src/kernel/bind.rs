@@ -1,48 +1,163 @@
-//! Identities → maps: by what the kernel's side knows a binary at its exec.
+//! Binaries and cgroups → the maps that the kernel decides by at an exec.
 
 use super::fill::index_of;
 use super::identity::Identities;
-use super::skeleton::types;
 use super::KernelError;
 use libbpf_rs::{MapCore, MapFlags, OpenMapMut};
+use std::collections::BTreeMap;
 
 /// The maps of `bpf/identity.h`.
+#[derive(Debug)]
 pub(super) struct IdentityMaps<M> {
     pub binaries: M,
+    pub paths: M,
     pub names: M,
-    pub scripts: M,
 }
 
-/// Gives the maps the sizes that the identities need. Before the object is loaded.
+/// The maps of `bpf/select.h`.
+#[derive(Debug)]
+pub(super) struct SelectMaps<M> {
+    pub cgroups: M,
+    pub selected: M,
+}
+
+/// A map's entries, as bytes.
+pub(super) type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// What the maps are to hold: `number` numbers the binaries.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Bound {
+    pub binaries: Entries,
+    pub paths: Entries,
+    pub names: Entries,
+}
+
+impl Bound {
+    pub(super) fn of(identities: &Identities, number: impl Fn(usize) -> u32) -> Self {
+        let value = |&binary: &usize| number(binary).to_ne_bytes().to_vec();
+        Bound {
+            binaries: identities.files.iter().map(|(file, b)| (bytes(&file.wire()), value(b))).collect(),
+            paths: identities.paths.iter().map(|(path, b)| (text(path), value(b))).collect(),
+            names: identities.names.iter().map(|(name, b)| (text(name.as_bytes()), value(b))).collect(),
+        }
+    }
+
+    /// What the maps hold.
+    pub(super) fn read<M: MapCore>(maps: &IdentityMaps<M>) -> Result<Self, KernelError> {
+        Ok(Bound {
+            binaries: read(&maps.binaries, "binaries")?,
+            paths: read(&maps.paths, "paths")?,
+            names: read(&maps.names, "names")?,
+        })
+    }
+
+    /// Whether the maps have room for it, and for what they hold now.
+    pub(super) fn fits<M: MapCore>(&self, maps: &IdentityMaps<M>) -> bool {
+        let fits = |map: &M, entries: usize| 2 * entries <= map.max_entries() as usize;
+        fits(&maps.binaries, self.binaries.len())
+            && fits(&maps.paths, self.paths.len())
+            && fits(&maps.names, self.names.len())
+    }
+
+    /// The same of a list that is numbered by its places.
+    pub(super) fn in_order(identities: &Identities) -> Self {
+        Bound::of(identities, index_of)
+    }
+}
+
+/// A text of so many bytes as keys have (`SYSFSM_NAME`, `SYSFSM_PATH`), zero padded.
+fn text(from: &[u8]) -> Vec<u8> {
+    let mut text = from.to_vec();
+    text.resize(256, 0);
+    text
+}
+
+/// The key of a cgroup's path.
+pub(super) fn cgroup_key(path: &str) -> Vec<u8> {
+    let mut key = Vec::new();
+    for name in path.split('/').rev().filter(|name| !name.is_empty()) {
+        key.extend_from_slice(name.as_bytes());
+        key.push(0);
+    }
+    text(&key)
+}
+
+fn bytes<T: plain::Plain>(value: &T) -> Vec<u8> {
+    // SAFETY: `Plain` promises plain bytes without hidden padding.
+    unsafe { plain::as_bytes(value) }.to_vec()
+}
+
+/// Gives a map the room that its entries need. Before the object is loaded.
+pub(super) fn set_room(
+    map: &mut OpenMapMut<'_>,
+    name: &'static str,
+    entries: usize,
+) -> Result<(), KernelError> {
+    map.set_max_entries(u32::try_from(entries.max(1)).unwrap_or(u32::MAX))
+        .map_err(|cause| KernelError::Fill { map: name, entries, cause })
+}
+
+/// Gives the maps the sizes that the identities need.
 pub(super) fn resize(
     maps: &mut IdentityMaps<&mut OpenMapMut<'_>>,
-    identities: &Identities,
+    bound: &Bound,
+    room: impl Fn(usize) -> usize,
 ) -> Result<(), KernelError> {
-    let set = |map: &mut OpenMapMut<'_>, name: &'static str, entries: usize| {
-        map.set_max_entries(u32::try_from(entries.max(1)).unwrap_or(u32::MAX))
-            .map_err(|cause| KernelError::Fill { map: name, entries, cause })
-    };
-    set(maps.binaries, "binaries", identities.binaries.len())?;
-    set(maps.names, "names", identities.names.len())?;
-    set(maps.scripts, "scripts", identities.scripts.len())
+    set_room(maps.binaries, "binaries", room(bound.binaries.len()))?;
+    set_room(maps.paths, "paths", room(bound.paths.len()))?;
+    set_room(maps.names, "names", room(bound.names.len()))
 }
 
-/// Writes the identities into the maps of a loaded object.
-pub(super) fn fill<M: MapCore>(maps: &IdentityMaps<&M>, identities: &Identities) -> Result<(), KernelError> {
-    for (file, &index) in &identities.binaries {
-        put(maps.binaries, "binaries", &file.wire(), &index_of(index))?;
+/// What the kernel knows of them becomes this, an entry at a time: first what is new or different, then what is to go.
+pub(super) fn update<M: MapCore>(maps: &IdentityMaps<M>, bound: &Bound) -> Result<(), KernelError> {
+    sync(&maps.binaries, "binaries", &bound.binaries)?;
+    sync(&maps.paths, "paths", &bound.paths)?;
+    sync(&maps.names, "names", &bound.names)
+}
+
+/// Makes a map's entries these.
+pub(super) fn sync(map: &impl MapCore, name: &'static str, wanted: &Entries) -> Result<(), KernelError> {
+    let failed = |cause| KernelError::Fill { map: name, entries: wanted.len(), cause };
+    let there = read(map, name)?;
+    for (key, value) in wanted {
+        if there.get(key) != Some(value) {
+            map.update(key, value, MapFlags::ANY).map_err(failed)?;
+        }
     }
-    for (name, &index) in &identities.names {
-        let mut key = types::sysfsm_name { text: [0; 256] };
-        write_text(&mut key.text, name.as_bytes());
-        put(maps.names, "names", &key, &index_of(index))?;
-    }
-    for ((from, path), &index) in &identities.scripts {
-        let mut key = types::sysfsm_script { from: from.wire(), path: [0; 256] };
-        write_text(&mut key.path, path);
-        put(maps.scripts, "scripts", &key, &index_of(index))?;
+    for key in there.keys().filter(|key| !wanted.contains_key(*key)) {
+        map.delete(key).map_err(failed)?;
     }
     Ok(())
+}
+
+/// A map's entries.
+fn read(map: &impl MapCore, name: &'static str) -> Result<Entries, KernelError> {
+    let failed = |cause| KernelError::Read { map: name, cause };
+    let mut entries = Entries::new();
+    for key in map.keys() {
+        if let Some(value) = map.lookup(&key, MapFlags::ANY).map_err(failed)? {
+            entries.insert(key, value);
+        }
+    }
+    Ok(entries)
+}
+
+/// Writes the entries of a map that has none.
+pub(super) fn fill(map: &impl MapCore, name: &'static str, wanted: &Entries) -> Result<(), KernelError> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let count = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
+    let (keys, values): (Vec<_>, Vec<_>) = wanted.iter().map(|(k, v)| (&**k, &**v)).unzip();
+    map.update_batch(&keys.concat(), &values.concat(), count, MapFlags::ANY, MapFlags::ANY)
+        .map_err(|cause| KernelError::Fill { map: name, entries: wanted.len(), cause })
+}
+
+/// The same of all three.
+pub(super) fn fill_all<M: MapCore>(maps: &IdentityMaps<M>, bound: &Bound) -> Result<(), KernelError> {
+    fill(&maps.binaries, "binaries", &bound.binaries)?;
+    fill(&maps.paths, "paths", &bound.paths)?;
+    fill(&maps.names, "names", &bound.names)
 }
 
 /// Copies bytes into a C string, leaving its last zero.
@@ -59,7 +174,6 @@ pub(super) fn put<K: plain::Plain, V: plain::Plain>(
     key: &K,
     value: &V,
 ) -> Result<(), KernelError> {
-    // SAFETY: `Plain` promises that both are plain bytes without hidden padding.
-    let (key, value) = unsafe { (plain::as_bytes(key), plain::as_bytes(value)) };
-    map.update(key, value, MapFlags::ANY).map_err(|cause| KernelError::Fill { map: name, entries: 1, cause })
+    map.update(&bytes(key), &bytes(value), MapFlags::ANY)
+        .map_err(|cause| KernelError::Fill { map: name, entries: 1, cause })
 }

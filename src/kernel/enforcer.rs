@@ -1,14 +1,16 @@
 //! Enforcement, from the policies to the attached programs and back.
 
 use super::adopt::{candidates, Adoption, Watched};
-use super::bind::{self, put, IdentityMaps};
+use super::bind::{self, put, Bound, IdentityMaps};
 use super::event::Reader;
-use super::fill::{self, StepMaps};
+use super::fill::{self, Sizes, StepMaps};
 use super::hooks::{choose, tracepoints, Hooks};
 use super::identity::{identify, Identities};
 use super::inode::Inodes;
+use super::lineup::Lineup;
 use super::manifest::{Manifest, Reached};
-use super::outlet::Outlet;
+use super::maps::Maps;
+use super::outlet::{Outlet, Tally};
 use super::pins::{Set, MANIFEST};
 use super::preemption::Turns;
 use super::skeleton::{types, EnforceSkel, EnforceSkelBuilder, OpenEnforceSkel};
@@ -17,7 +19,6 @@ use super::veto::Vetoes;
 use super::ways::Ways;
 use super::{log, objects, probe, KernelError, Level, Totals, Violation};
 use crate::policy::Policy;
-use crate::table::{compile, State};
 use libbpf_rs::skel::{OpenSkel as _, Skel as _, SkelBuilder as _};
 use libbpf_rs::{MapHandle, ProgramImpl};
 use std::io;
@@ -45,6 +46,8 @@ pub struct Options {
     pub ring_bytes: u32,
     /// Go on enforcing when the process ends that has started it.
     pub pinned: bool,
+    /// Policies may name binaries that are not there: they are bound when they come.
+    pub allow_absent: bool,
     /// For tests: as if no thread ever got storage, so that the spare places have to do.
     pub spares_only: bool,
     /// For tests: as if the programs at `sys_enter` could be preempted, and were always left out of this call.
@@ -62,6 +65,7 @@ impl Default for Options {
             self_protect: true,
             ring_bytes: 8 << 20,
             pinned: false,
+            allow_absent: false,
             spares_only: false,
             unseen: None,
         }
@@ -73,10 +77,10 @@ pub struct Enforcer {
     skel: EnforceSkel<'static>,
     hooks: Hooks,
     vetoes: Vetoes,
+    maps: Maps,
     outlet: Outlet,
-    /// What is bound (`Identities::lines`).
-    bound: Vec<String>,
-    states: Vec<State>,
+    tally: Tally,
+    lineup: Lineup,
 }
 
 impl Enforcer {
@@ -86,14 +90,14 @@ impl Enforcer {
     /// # Errors
     /// What is missing, on this machine or in a policy.
     pub fn start(policies: &[Policy], options: Options) -> Result<Self, KernelError> {
-        Enforcer::start_after(policies, options, &|| Ok(Watched::new()))
+        Enforcer::start_after(policies, options, &|_| Ok(Watched::new()))
     }
 
     /// The same, where something is enforced already: `watched` looks at what that watches now.
     pub(super) fn start_after(
         policies: &[Policy],
         options: Options,
-        watched: &dyn Fn() -> Result<Watched, KernelError>,
+        watched: &dyn Fn(&Lineup) -> Result<Watched, KernelError>,
     ) -> Result<Self, KernelError> {
         probe::require_privilege()?;
         probe::require_btf()?;
@@ -106,76 +110,21 @@ impl Enforcer {
         };
         let hoped = ways.level().min(options.at_most);
         require(hoped, options.require)?;
-        let policy_terms = terms(policies, options, hoped)?;
-        let binaries: Vec<&str> = policies.iter().map(|p| p.binary.as_str()).collect();
-        let identities = identify(&binaries, &mut inodes)?;
-        let tables = compile(&policies.iter().map(|p| &p.machine).collect::<Vec<_>>());
+        let terms = terms(policies, options, hoped)?;
+        let (lineup, change) = Lineup::default().next(policies, &terms);
+        let identities = identify(&lineup.wanted(options.allow_absent), &mut inodes)?;
+        let bound = Bound::of(&identities, |place| lineup.number(place));
 
-        let refused = |cause| KernelError::Load { cause, log: log::take() };
-        let turns = Turns::find(options.unseen.is_some());
-        let late = turns == Turns::Twice || options.unseen.is_some();
-        // The skeleton borrows its object; there is one a process, so that leaking it costs nothing.
-        let object = Box::leak(Box::new(MaybeUninit::uninit()));
-        let mut open = EnforceSkelBuilder::default().open(object).map_err(refused)?;
-        if let Some(rodata) = open.maps.rodata_data.as_mut() {
-            rodata.names_used = !identities.names.is_empty();
-            rodata.scripts_used = !identities.scripts.is_empty();
-            rodata.spares_only = options.spares_only;
-            rodata.preemptible = turns.preemptible();
-            rodata.learning = options.learn;
-            rodata.unseen = options.unseen.unwrap_or(u32::MAX);
-        }
-        choose_programs(&mut open, turns, hoped, late, options.pinned);
-        let maps = &mut open.maps;
-        fill::resize(
-            &mut StepMaps {
-                cells: &mut maps.cells,
-                far_cells: &mut maps.far_cells,
-                policies: &mut maps.policies,
-                contexts: &mut maps.contexts,
-                histories: &mut maps.histories,
-            },
-            &tables,
-            &policy_terms,
-        )?;
-        bind::resize(
-            &mut IdentityMaps {
-                binaries: &mut maps.binaries,
-                names: &mut maps.names,
-                scripts: &mut maps.scripts,
-            },
-            &identities,
-        )?;
-        maps.events.set_max_entries(options.ring_bytes).map_err(refused)?;
-        if !options.learn {
-            maps.sampled.set_max_entries(1).map_err(refused)?;
-        }
-        let mut skel = open.load().map_err(refused)?;
-        fill::fill(
-            &StepMaps {
-                cells: &skel.maps.cells,
-                far_cells: &skel.maps.far_cells,
-                policies: &skel.maps.policies,
-                contexts: &skel.maps.contexts,
-                histories: &skel.maps.histories,
-            },
-            &tables,
-            &policy_terms,
-        )?;
-        bind::fill(
-            &IdentityMaps {
-                binaries: &skel.maps.binaries,
-                names: &skel.maps.names,
-                scripts: &skel.maps.scripts,
-            },
-            &identities,
-        )?;
+        let mut skel = load(options, hoped, lineup.sizes(&change), &bound)?;
+        let maps = Maps::of(&skel)?;
+        maps.fill(&lineup, &bound)?;
         let of_ways = ways.map;
-        let vetoes = Vetoes::attach(&skel, ways, hoped, late, options.self_protect)?;
+        let turns = turns(options);
+        let vetoes = Vetoes::attach(&skel, ways, hoped, is_late(options, turns), options.self_protect)?;
         // What could be tried on one hook may be missing on others.
         if vetoes.level < hoped {
             require(vetoes.level, options.require)?;
-            terms(policies, options, vetoes.level)?;
+            self::terms(policies, options, vetoes.level)?;
         }
         if let Some(data) = skel.maps.bss_data.as_mut() {
             data.enforcer = inodes.process()?;
@@ -185,14 +134,14 @@ impl Enforcer {
                 *refusable = vetoes.refuses(number) as u8;
             }
         }
-        let states = tables.rows.iter().map(|r| r.state).collect();
         let handle =
             |name, map| MapHandle::try_from(map).map_err(|cause| KernelError::Read { map: name, cause });
         let (events, counters) =
             (handle("events", &skel.maps.events)?, handle("counters", &skel.maps.counters)?);
         let (hooks, attached) = Hooks::attach(&tracepoints!(skel), turns)?;
-        let outlet = Outlet { events, counters, attached, reader: Reader::new(tables) };
-        let enforcer = Enforcer { skel, hooks, vetoes, outlet, bound: identities.lines(), states };
+        let outlet = Outlet { events, reader: Reader::of(&lineup) };
+        let tally = Tally { counters, attached };
+        let enforcer = Enforcer { skel, hooks, vetoes, maps, outlet, tally, lineup };
         enforcer.claim(of_ways)?;
         enforcer.adopt(&identities, &mut inodes, watched)?;
         Ok(enforcer)
@@ -201,7 +150,7 @@ impl Enforcer {
     /// How many states the kernel's tables hold.
     #[must_use]
     pub fn states(&self) -> usize {
-        self.states.len()
+        self.lineup.states()
     }
 
     /// What it promises.
@@ -236,37 +185,31 @@ impl Enforcer {
     /// # Errors
     /// The counters cannot be read.
     pub fn totals(&self) -> Result<Totals, KernelError> {
-        self.outlet.totals()
+        self.tally.totals()
     }
 
     /// Pins everything that enforces, and what tells of it.
-    pub(super) fn pin(&self, set: &Set, policies: &[Policy], options: &Options) -> Result<(), KernelError> {
-        let reached = Reached {
-            level: self.level(),
-            chokes: self.chokes(),
-            left_out: self.left_out(),
-            bound: &self.bound,
-        };
-        let manifest = Manifest::new(policies, options, &reached).store()?;
-        let program = &self.skel.progs.handle_watched;
-        let failed = |cause| KernelError::Attach { program: "handle_watched", cause, log: log::take() };
-        let watched = program.attach().map_err(failed)?;
-        self.own(&[
-            objects::map(manifest.as_fd()).map_err(unknown)?,
-            objects::link(watched.as_fd()).map_err(unknown)?[0],
-        ])?;
-        let bss = self.skel.maps.bss.as_fd();
-        set.pin("data", bss)?;
+    pub(super) fn pin(&self, set: &Set, options: &Options) -> Result<(), KernelError> {
+        let reached = Reached { level: self.level(), chokes: self.chokes(), left_out: self.left_out() };
+        let manifest = Manifest::new(&self.lineup, options, &reached).store()?;
+        let iterators = [("watched", &self.skel.progs.handle_watched), ("adopt", &self.skel.progs.handle_adopt)];
+        for (name, program) in iterators {
+            let failed = |cause| KernelError::Attach { program: name, cause, log: log::take() };
+            let link = program.attach().map_err(failed)?;
+            self.own(&objects::link(link.as_fd()).map_err(unknown)?)?;
+            set.pin(name, link.as_fd())?;
+        }
+        self.own(&[objects::map(manifest.as_fd()).map_err(unknown)?])?;
+        self.maps.pin(set)?;
         set.pin("events", self.skel.maps.events.as_fd())?;
-        set.pin("counters", self.skel.maps.counters.as_fd())?;
-        set.pin("watched", watched.as_fd())?;
+        set.pin("objects", self.skel.maps.objects.as_fd())?;
         for (number, link) in self.vetoes.links().iter().enumerate() {
             set.pin(&format!("{}{number:04}", Set::VETO), link.as_fd())?;
         }
         for (number, (hook, link)) in self.hooks.links().enumerate() {
             set.pin(&format!("{}{hook}_{number}", Set::HOOK), link.as_fd())?;
         }
-        self.outlet.attached.pin(set)?;
+        self.tally.attached.pin(set)?;
         set.pin(MANIFEST, manifest.as_fd())
     }
 
@@ -306,15 +249,82 @@ impl Enforcer {
         &self,
         identities: &Identities,
         inodes: &mut Inodes<'_>,
-        watched: &dyn Fn() -> Result<Watched, KernelError>,
+        watched: &dyn Fn(&Lineup) -> Result<Watched, KernelError>,
     ) -> Result<(), KernelError> {
+        let program = "handle_adopt";
+        let failed = |cause| KernelError::Attach { program, cause, log: log::take() };
+        let link = self.skel.progs.handle_adopt.attach().map_err(failed)?;
         let adoption = Adoption {
-            program: &self.skel.progs.handle_adopt,
-            adoptees: &self.skel.maps.adoptees,
-            counters: &self.skel.maps.counters,
+            link: link.as_fd(),
+            adoptees: &self.maps.adoptees,
+            counters: &self.maps.counters,
         };
-        adoption.repeat(|| candidates(identities, inodes, &watched()?))
+        let lineup = &self.lineup;
+        adoption.repeat(|| {
+            let watched = watched(lineup)?;
+            candidates(identities, inodes, &watched, lineup.binds_any(), |place| lineup.number(place))
+        })?;
+        Ok(())
     }
+}
+
+/// Loads the programs, with as much room as is needed, or, pinned, as may be.
+fn load(
+    options: Options,
+    level: Level,
+    sizes: Sizes,
+    bound: &Bound,
+) -> Result<EnforceSkel<'static>, KernelError> {
+    let refused = |cause| KernelError::Load { cause, log: log::take() };
+    let turns = turns(options);
+    // The skeleton borrows its object; there is one a process, so that leaking it costs nothing.
+    let object = Box::leak(Box::new(MaybeUninit::uninit()));
+    let mut open = EnforceSkelBuilder::default().open(object).map_err(refused)?;
+    if let Some(rodata) = open.maps.rodata_data.as_mut() {
+        rodata.spares_only = options.spares_only;
+        rodata.preemptible = turns.preemptible();
+        rodata.learning = options.learn;
+        rodata.unseen = options.unseen.unwrap_or(u32::MAX);
+    }
+    choose_programs(&mut open, turns, level, is_late(options, turns), options.pinned);
+    let maps = &mut open.maps;
+    fill::resize(
+        &mut StepMaps {
+            cells: &mut maps.cells,
+            far_cells: &mut maps.far_cells,
+            policies: &mut maps.policies,
+            contexts: &mut maps.contexts,
+            histories: &mut maps.histories,
+            arrivals: &mut maps.arrivals,
+        },
+        &if options.pinned { sizes.with_room() } else { sizes },
+    )?;
+    let room = |entries: usize| if options.pinned { entries + entries.max(1024) } else { entries };
+    bind::resize(
+        &mut IdentityMaps {
+            binaries: &mut maps.binaries,
+            paths: &mut maps.paths,
+            names: &mut maps.names,
+        },
+        bound,
+        room,
+    )?;
+    bind::set_room(&mut maps.selected, "selected", room(sizes.policies))?;
+    bind::set_room(&mut maps.cgroups, "cgroups", room(sizes.policies))?;
+    maps.events.set_max_entries(options.ring_bytes).map_err(refused)?;
+    if !options.learn {
+        maps.sampled.set_max_entries(1).map_err(refused)?;
+    }
+    open.load().map_err(refused)
+}
+
+fn turns(options: Options) -> Turns {
+    Turns::find(options.unseen.is_some())
+}
+
+/// Whether calls may have to be judged at the choke points.
+fn is_late(options: Options, turns: Turns) -> bool {
+    turns == Turns::Twice || options.unseen.is_some()
 }
 
 /// The id of an object cannot be had.

@@ -1,16 +1,19 @@
 //! What the kernel reports, turned into the words of the upper layers.
 
 use super::fill::symbol;
+use super::lineup::Lineup;
 use super::skeleton::types;
 use super::stack::Seen;
 use super::{KernelError, Snapshot};
 use crate::machine::{foreign_symbol, Context, Depth, Reason};
-use crate::policy::Action;
+use crate::policy::{Action, Policy};
 use crate::syscall::CallName;
-use crate::table::Tables;
+use crate::table::State;
 use crate::trace::Abi;
 use libbpf_rs::{MapCore, MapFlags};
+use std::collections::HashMap;
 use std::mem;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// A violation that the kernel has judged.
@@ -18,8 +21,8 @@ use std::time::{Duration, SystemTime};
 pub struct Violation {
     /// When.
     pub time: SystemTime,
-    /// Which policy, by its place among those that were loaded.
-    pub policy: usize,
+    /// The policy that it is a violation of.
+    pub policy: Arc<Policy>,
     /// The thread group.
     pub pid: u32,
     /// The thread.
@@ -117,8 +120,11 @@ impl Totals {
 }
 
 /// Turns wire events into violations.
+#[derive(Default)]
 pub(super) struct Reader {
-    rows: Tables,
+    policies: HashMap<u32, Arc<Policy>>,
+    /// What the states stand for.
+    contexts: HashMap<State, Context>,
     seen: Seen,
 }
 
@@ -130,11 +136,18 @@ pub(super) fn epoch() -> SystemTime {
 }
 
 impl Reader {
-    /// A reader of events about these tables. Of them only the states' contexts are kept.
-    pub(super) fn new(mut tables: Tables) -> Self {
-        tables.cells = Vec::new();
-        tables.far = Vec::new();
-        Reader { rows: tables, seen: Seen::default() }
+    /// A reader of events about these policies.
+    pub(super) fn of(lineup: &Lineup) -> Self {
+        let mut reader = Reader::default();
+        reader.learn(lineup);
+        reader
+    }
+
+    /// From now on there are these policies, and those that they know of from before.
+    pub(super) fn learn(&mut self, lineup: &Lineup) {
+        self.policies = lineup.known().map(|(number, seat)| (number, seat.policy.clone())).collect();
+        let rows = lineup.known().flat_map(|(_, seat)| &seat.laid.rows);
+        self.contexts = rows.map(|row| (row.state, row.context)).collect();
     }
 
     pub(super) fn read(&self, epoch: SystemTime, bytes: &[u8]) -> Option<Violation> {
@@ -157,14 +170,14 @@ impl Reader {
         let comm: Vec<u8> = event.comm.iter().map(|&c| c.to_ne_bytes()[0]).take_while(|&c| c != 0).collect();
         Some(Violation {
             time: epoch + Duration::from_nanos(event.time),
-            policy: (event.policy as usize).checked_sub(1)?,
+            policy: self.policies.get(&event.policy)?.clone(),
             pid: event.pid,
             tid: event.tid,
             comm: String::from_utf8_lossy(&comm).into_owned(),
             reason,
             context: outside
                 .and_then(context_outside)
-                .unwrap_or_else(|| self.rows.row(event.state).map_or(Context::EMPTY, |r| r.context)),
+                .unwrap_or_else(|| self.contexts.get(&event.state).copied().unwrap_or(Context::EMPTY)),
             symbol: abi.map_or_else(|| CallName(event.nr).to_string(), |abi| foreign_symbol(abi).into()),
             number: abi.map(|_| event.nr & !0x4000_0000),
             args: event.args,

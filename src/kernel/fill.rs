@@ -1,19 +1,22 @@
-//! Tables → maps. The maps are named, so that the test object's are filled by the same code.
+//! Machines → maps, as they come, replace each other, and go. The maps are named, so that the test object's are filled by
+//! the same code.
 
 use super::skeleton::types;
-use super::{array, KernelError};
+use super::array::Mapped;
+use super::KernelError;
 use crate::machine::Context;
 use crate::policy::{Action, Children};
 use crate::syscall::Symbol;
-use crate::table::{Entry, Row, Tables, CALLS, SIGNALS};
+use crate::table::{Arrival, Entry, Laid, Row, State, CALLS, SIGNALS};
 use libbpf_rs::{MapCore, MapFlags, OpenMapMut};
 use plain::Plain;
+use std::mem::{offset_of, size_of};
 
 // The layouts that the two sides agree on, besides the sizes that bpf/sysfsm.h asserts.
 const _: () = assert!(SIGNALS == 65 && CALLS == 1024 && crate::machine::MAX_FRAMES == 16);
 
 /// What a policy adds to its machine, as the kernel keeps it.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Terms {
     /// What to do on a violation.
     pub action: Action,
@@ -24,6 +27,7 @@ pub struct Terms {
 }
 
 /// The maps of the step, by the names of `bpf/maps.h`.
+#[derive(Debug)]
 pub struct StepMaps<M> {
     /// The table.
     pub cells: M,
@@ -35,6 +39,76 @@ pub struct StepMaps<M> {
     pub contexts: M,
     /// State → context.
     pub histories: M,
+    /// Where the threads of replaced policies go on.
+    pub arrivals: M,
+}
+
+/// A policy, as the kernel is to have it.
+#[derive(Debug, Clone, Copy)]
+pub struct Placed<'a> {
+    /// Its number, from 1.
+    pub number: u32,
+    /// Its machine, laid.
+    pub laid: &'a Laid,
+    /// What it adds to that.
+    pub terms: Terms,
+}
+
+/// How many entries the maps hold, or have room for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Cells of the table.
+    pub cells: usize,
+    /// Cells of calls without a column.
+    pub far_cells: usize,
+    /// Policies; their numbers are below it.
+    pub policies: usize,
+    /// Contexts that are found again.
+    pub contexts: usize,
+    /// States whose context is asked for.
+    pub histories: usize,
+    /// States of replaced policies.
+    pub arrivals: usize,
+}
+
+impl Sizes {
+    /// What these policies need, where the table has so many cells.
+    #[must_use]
+    pub fn of<'a>(cells: usize, placed: impl IntoIterator<Item = Placed<'a>>) -> Self {
+        let mut sizes = Sizes { cells, ..Sizes::default() };
+        for one in placed {
+            sizes.policies = sizes.policies.max(one.number as usize + 1);
+            sizes.far_cells += one.laid.far.len();
+            sizes.contexts += one.found_again().count();
+            sizes.histories += one.followed().count();
+        }
+        sizes
+    }
+
+    /// What is kept for policies that come later.
+    #[must_use]
+    pub fn with_room(self) -> Self {
+        let more = |size: usize, least: usize| size + size.max(least);
+        Sizes {
+            cells: more(self.cells, 1 << 15),
+            far_cells: more(self.far_cells, 1 << 10),
+            policies: more(self.policies, 1 << 8),
+            contexts: more(self.contexts, 1 << 10),
+            histories: more(self.histories, 1 << 10),
+            arrivals: more(self.cells, 1 << 14),
+        }
+    }
+
+    /// Whether all of it has room there.
+    #[must_use]
+    pub fn fits(&self, room: &Sizes) -> bool {
+        self.cells <= room.cells
+            && self.far_cells <= room.far_cells
+            && self.policies <= room.policies
+            && self.contexts <= room.contexts
+            && self.histories <= room.histories
+            && self.arrivals <= room.arrivals
+    }
 }
 
 /// A history's code for a symbol (`struct sysfsm_history`).
@@ -67,10 +141,11 @@ impl Entries {
         Entries { map, keys: Vec::new(), values: Vec::new(), count: 0 }
     }
 
-    fn push<V: Plain>(&mut self, key: &[u8], value: &V) {
+    fn push<K: Plain, V: Plain>(&mut self, key: &K, value: &V) {
+        // SAFETY: `Plain` promises that both are plain bytes without hidden padding.
+        let (key, value) = unsafe { (plain::as_bytes(key), plain::as_bytes(value)) };
         self.keys.extend_from_slice(key);
-        // SAFETY: `Plain` promises that the value is plain bytes without hidden padding.
-        self.values.extend_from_slice(unsafe { plain::as_bytes(value) });
+        self.values.extend_from_slice(value);
         self.count += 1;
     }
 
@@ -82,44 +157,89 @@ impl Entries {
         map.update_batch(&self.keys, &self.values, count, MapFlags::ANY, MapFlags::ANY)
             .map_err(|cause| KernelError::Fill { map: self.map, entries: self.count, cause })
     }
+
+    /// Deletes the keys; those that are not there are none.
+    fn delete(&self, map: &impl MapCore) -> Result<(), KernelError> {
+        for key in self.keys.chunks_exact((self.keys.len() / self.count.max(1)).max(1)) {
+            match map.delete(key) {
+                Err(cause) if cause.kind() != libbpf_rs::ErrorKind::NotFound => {
+                    return Err(KernelError::Fill { map: self.map, entries: self.count, cause });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
 }
 
-/// Gives the maps the sizes that the tables need. Before the object is loaded.
+impl Placed<'_> {
+    /// The states to which a lost thread can come back by more than its last symbol, which only depths from 3 on have.
+    fn found_again(&self) -> impl Iterator<Item = &Row> {
+        let deep = self.laid.entry.depth.get() > 2;
+        self.laid.rows.iter().filter(move |row| deep && row.known && row.context.symbols().len() > 1)
+    }
+
+    /// The states whose context the kernel asks for: where a thread goes on after a violation, which killed or denied
+    /// ones do not.
+    fn followed(&self) -> impl Iterator<Item = &Row> {
+        let logs = self.laid.entry.depth.get() > 2 && self.terms.action == Action::Log;
+        self.laid.rows.iter().filter(move |row| logs && !row.context.symbols().is_empty())
+    }
+
+    fn far(&self) -> Entries {
+        let mut far = Entries::new("far_cells");
+        for cell in &self.laid.far {
+            far.push(&types::sysfsm_far { state: cell.state, nr: cell.call }, &cell.next);
+        }
+        far
+    }
+
+    fn contexts(&self) -> Entries {
+        let mut contexts = Entries::new("contexts");
+        for row in self.found_again() {
+            let key = types::sysfsm_context { policy: self.number, history: history(&row.context) };
+            contexts.push(&key, &row.state);
+        }
+        contexts
+    }
+
+    fn histories(&self) -> Entries {
+        let mut histories = Entries::new("histories");
+        for row in self.followed() {
+            histories.push(&row.state, &history(&row.context));
+        }
+        histories
+    }
+}
+
+/// Gives the maps their sizes. Before the object is loaded.
 ///
 /// # Errors
 /// libbpf refuses a size.
-pub fn resize(
-    maps: &mut StepMaps<&mut OpenMapMut<'_>>,
-    tables: &Tables,
-    terms: &[Terms],
-) -> Result<(), KernelError> {
-    let count = |wanted: fn(&Tables, &[Terms], &Row) -> bool| {
-        tables.rows.iter().filter(|row| wanted(tables, terms, row)).count()
-    };
+pub fn resize(maps: &mut StepMaps<&mut OpenMapMut<'_>>, sizes: &Sizes) -> Result<(), KernelError> {
     let set = |map: &mut OpenMapMut<'_>, name: &'static str, entries: usize| {
         map.set_max_entries(u32::try_from(entries.max(1)).unwrap_or(u32::MAX))
             .map_err(|cause| KernelError::Fill { map: name, entries, cause })
     };
-    set(maps.cells, "cells", tables.cells.len())?;
-    set(maps.far_cells, "far_cells", tables.far.len())?;
-    set(maps.policies, "policies", tables.entries.len() + 1)?;
-    set(maps.contexts, "contexts", count(found_again))?;
-    set(maps.histories, "histories", count(followed))
+    set(maps.cells, "cells", sizes.cells)?;
+    set(maps.far_cells, "far_cells", sizes.far_cells)?;
+    set(maps.policies, "policies", sizes.policies)?;
+    set(maps.contexts, "contexts", sizes.contexts)?;
+    set(maps.histories, "histories", sizes.histories)?;
+    set(maps.arrivals, "arrivals", sizes.arrivals)
 }
 
-/// Whether a state's context is one to which a lost thread can come back by more than its last symbol, which only
-/// depths from 3 on have.
-fn found_again(tables: &Tables, _: &[Terms], row: &Row) -> bool {
-    let depth = tables.entries.get(row.machine).map_or(1, |e| e.depth.get());
-    depth > 2 && row.known && row.context.symbols().len() > 1
-}
-
-/// Whether the kernel asks for a state's context: where a thread goes on after a violation, which killed or denied
-/// ones do not.
-fn followed(tables: &Tables, terms: &[Terms], row: &Row) -> bool {
-    let depth = tables.entries.get(row.machine).map_or(1, |e| e.depth.get());
-    let logs = terms.get(row.machine).is_some_and(|t| t.action == Action::Log);
-    depth > 2 && logs && !row.context.symbols().is_empty()
+/// What the maps of a loaded object have room for.
+pub(super) fn room<M: MapCore>(maps: &StepMaps<M>) -> Sizes {
+    let entries = |map: &M| map.max_entries() as usize;
+    Sizes {
+        cells: entries(&maps.cells),
+        far_cells: entries(&maps.far_cells),
+        policies: entries(&maps.policies),
+        contexts: entries(&maps.contexts),
+        histories: entries(&maps.histories),
+        arrivals: entries(&maps.arrivals),
+    }
 }
 
 /// A context as the kernel keeps it.
@@ -132,49 +252,103 @@ fn history(context: &Context) -> types::sysfsm_history {
     history
 }
 
-/// Writes the tables into the maps of a loaded object.
+/// Writes policies into the maps of a loaded object. No thread is in their states before it is bound to one of them.
 ///
 /// # Errors
 /// A map does not take its entries.
-pub fn fill<M: MapCore>(maps: &StepMaps<&M>, tables: &Tables, terms: &[Terms]) -> Result<(), KernelError> {
-    let cells = tables.cells.iter().map(|c| types::sysfsm_cell { owner: c.owner, next: c.next });
-    array::write(maps.cells, "cells", cells)?;
-
-    let mut far = Entries::new("far_cells");
-    for cell in &tables.far {
-        let key = types::sysfsm_far { state: cell.state, nr: cell.call };
-        // SAFETY: as in `push`.
-        far.push(unsafe { plain::as_bytes(&key) }, &cell.next);
+pub fn add<M: MapCore>(maps: &StepMaps<M>, placed: &[Placed<'_>]) -> Result<(), KernelError> {
+    let cells = Mapped::<types::sysfsm_cell>::entries(&maps.cells, "cells")?;
+    for one in placed {
+        for (index, cell) in &one.laid.cells {
+            cells.put(*index as usize, types::sysfsm_cell { owner: cell.owner, next: cell.next });
+        }
     }
-    far.write(maps.far_cells)?;
-
-    let mut contexts = Entries::new("contexts");
-    for row in tables.rows.iter().filter(|row| found_again(tables, terms, row)) {
-        let key = types::sysfsm_context { policy: index_of(row.machine), history: history(&row.context) };
-        // SAFETY: as in `push`.
-        contexts.push(unsafe { plain::as_bytes(&key) }, &row.state);
-    }
-    contexts.write(maps.contexts)?;
-
-    let mut histories = Entries::new("histories");
-    for row in tables.rows.iter().filter(|row| followed(tables, terms, row)) {
-        histories.push(&row.state.to_ne_bytes(), &history(&row.context));
-    }
-    histories.write(maps.histories)?;
-
+    let mut all = [Entries::new("far_cells"), Entries::new("contexts"), Entries::new("histories")];
     let mut policies = Entries::new("policies");
-    for (machine, (entry, terms)) in tables.entries.iter().zip(terms).enumerate() {
-        policies.push(&index_of(machine).to_ne_bytes(), &policy(entry, *terms));
+    for one in placed {
+        for (all, more) in all.iter_mut().zip([one.far(), one.contexts(), one.histories()]) {
+            all.keys.extend(more.keys);
+            all.values.extend(more.values);
+            all.count += more.count;
+        }
+        policies.push(&one.number, &policy(&one.laid.entry, one.terms, 0));
     }
-    policies.write(maps.policies)
+    for (entries, map) in all.iter().zip([&maps.far_cells, &maps.contexts, &maps.histories]) {
+        entries.write(map)?;
+    }
+    policies.write(&maps.policies)
 }
 
-/// A policy's index in the kernel: 0 there is none.
-pub(super) fn index_of(machine: usize) -> u32 {
-    u32::try_from(machine + 1).unwrap_or(0)
+/// Tells the threads of a policy where they go on. They do when its rows are taken away.
+///
+/// # Errors
+/// A map does not take its entries.
+pub fn succeed<M: MapCore>(
+    maps: &StepMaps<M>,
+    from: &Placed<'_>,
+    to: Option<(u32, &[(State, Arrival)])>,
+) -> Result<(), KernelError> {
+    let mut entries = Entries::new("arrivals");
+    let (successor, arrivals) = to.unwrap_or((NOBODY, &[]));
+    for (state, arrival) in arrivals {
+        let key = types::sysfsm_departure { policy: successor, state: *state };
+        entries
+            .push(&key, &types::sysfsm_arrival { state: arrival.state, seen: history(&arrival.seen) });
+    }
+    entries.write(&maps.arrivals)?;
+    let mut policies = Entries::new("policies");
+    policies.push(&from.number, &policy(&from.laid.entry, from.terms, successor));
+    policies.write(&maps.policies)
 }
 
-fn policy(entry: &Entry, terms: Terms) -> types::sysfsm_policy {
+/// `SYSFSM_NOBODY`.
+const NOBODY: u32 = u32::MAX;
+
+/// Takes a policy's rows away: its threads have a successor.
+///
+/// # Errors
+/// The table cannot be written.
+pub fn lift<M: MapCore>(maps: &StepMaps<M>, laid: &Laid) -> Result<(), KernelError> {
+    let cells = Mapped::<types::sysfsm_cell>::entries(&maps.cells, "cells")?;
+    for (index, _) in &laid.cells {
+        let owner = *index as usize * size_of::<types::sysfsm_cell>();
+        cells.store(owner + offset_of!(types::sysfsm_cell, owner), 0_u32);
+    }
+    Ok(())
+}
+
+/// Forgets what a policy without rows has besides them.
+///
+/// # Errors
+/// A map cannot be changed.
+pub fn forget<M: MapCore>(maps: &StepMaps<M>, gone: &Placed<'_>) -> Result<(), KernelError> {
+    gone.far().delete(&maps.far_cells)?;
+    gone.contexts().delete(&maps.contexts)?;
+    gone.histories().delete(&maps.histories)
+}
+
+/// Forgets where a policy's threads went on.
+///
+/// # Errors
+/// The map cannot be changed.
+pub fn forget_arrivals<M: MapCore>(
+    maps: &StepMaps<M>,
+    from: &Laid,
+    successor: u32,
+) -> Result<(), KernelError> {
+    let mut entries = Entries::new("arrivals");
+    for row in &from.rows {
+        entries.push(&types::sysfsm_departure { policy: successor, state: row.state }, &0_u32);
+    }
+    entries.delete(&maps.arrivals)
+}
+
+/// The number of what has this place in a list: 0 there is none.
+pub(super) fn index_of(place: usize) -> u32 {
+    u32::try_from(place + 1).unwrap_or(0)
+}
+
+fn policy(entry: &Entry, terms: Terms, successor: u32) -> types::sysfsm_policy {
     types::sysfsm_policy {
         exec: entry.exec,
         lost: entry.lost,
@@ -188,6 +362,7 @@ fn policy(entry: &Entry, terms: Terms) -> types::sysfsm_policy {
             Action::Deny => 2,
         },
         inherit: u32::from(terms.children == Children::Inherit),
+        successor,
         signals: entry.signals,
     }
 }

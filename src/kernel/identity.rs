@@ -4,17 +4,18 @@ use super::inode::{FileId, Inodes, Stat};
 use super::KernelError;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::Read as _;
-use std::os::unix::ffi::OsStrExt as _;
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// What the kernel's maps are to hold, each with the policy's place among all.
+/// What the kernel's maps are to hold, each with the binary's place among all.
 #[derive(Debug, Default)]
 pub(super) struct Identities {
-    pub binaries: BTreeMap<FileId, usize>,
+    /// Files, wherever they are linked or mounted.
+    pub files: BTreeMap<FileId, usize>,
+    /// Paths, whichever file is there (`keys_of`).
+    pub paths: BTreeMap<Vec<u8>, usize>,
     pub names: BTreeMap<String, usize>,
-    /// A directory, and the path from there.
-    pub scripts: BTreeMap<(FileId, Vec<u8>), usize>,
     /// The scripts' own files, for adoption.
     pub script_files: HashMap<Stat, usize>,
     /// The scripts' interpreters, for adoption.
@@ -22,20 +23,39 @@ pub(super) struct Identities {
 }
 
 impl Identities {
-    /// What is bound, a line each, so that it can be told whether the same would be bound again.
-    pub(super) fn lines(&self) -> Vec<String> {
-        let mut lines: Vec<String> = self.binaries.iter().map(|bound| format!("{bound:?}")).collect();
-        lines.extend(self.names.iter().map(|bound| format!("{bound:?}")));
-        lines.extend(self.scripts.iter().map(|bound| format!("{bound:?}")));
-        lines.extend(self.script_files.iter().map(|bound| format!("{bound:?}")));
-        lines.extend(self.interpreters.iter().map(|bound| format!("{bound:?}")));
-        lines.sort();
-        lines
+    /// The binary whose path this is, seen from the root of who runs it.
+    pub(super) fn at(&self, path: &Path) -> Option<usize> {
+        let key = keys_of(path).pop()?;
+        self.paths.get(&key).copied()
     }
 }
 
-/// `SYSFSM_NAME` and `SYSFSM_PATH`, with their zero.
-const MAX_TEXT: usize = 255;
+/// By what a path is known to the kernel's side (`struct sysfsm_path`): the rest of the path from each of the directories
+/// on it, and the way from there up to the root. The last one is that of the file's own directory.
+fn keys_of(path: &Path) -> Vec<Vec<u8>> {
+    let names: Vec<&[u8]> = path.iter().skip(1).map(OsStrExt::as_bytes).collect();
+    let key = |from: usize| {
+        let (above, below) = names.split_at_checked(from)?;
+        let mut key = below.join(&b'/');
+        for name in above.iter().rev() {
+            key.push(0);
+            key.extend_from_slice(name);
+        }
+        key.push(0);
+        Some(key)
+    };
+    (0..names.len()).filter_map(key).collect()
+}
+
+/// The longest file name (`NAME_MAX`).
+const MAX_NAME: usize = 255;
+
+/// The longest path that the kernel's side compares: with a zero it has room in `SYSFSM_PATH` bytes, and one that was cut
+/// off there is no other's.
+const MAX_PATH: usize = 254;
+
+/// So many names of a path are compared, mounts included (`SYSFSM_CLIMB`).
+const MAX_NAMES: usize = 64;
 
 /// Why a policy cannot be bound.
 enum Problem {
@@ -55,17 +75,27 @@ fn problem(what: String, hint: &str) -> Problem {
     Problem::Policy(what, hint.into())
 }
 
-/// Finds the file of every policy's binary.
+/// A binary to be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Wanted<'a> {
+    /// A path, or a file name.
+    pub binary: &'a str,
+    /// It need not be there yet, or not on this side of some root: its path is bound.
+    pub may_be_absent: bool,
+}
+
+/// Finds the files of binaries.
 ///
 /// # Errors
 /// Everything that cannot be bound, a message and a hint each.
-pub(super) fn identify(binaries: &[&str], inodes: &mut Inodes<'_>) -> Result<Identities, KernelError> {
+pub(super) fn identify(wanted: &[Wanted<'_>], inodes: &mut Inodes<'_>) -> Result<Identities, KernelError> {
+    let binaries: Vec<&str> = wanted.iter().map(|w| w.binary).collect();
     let paths: Vec<&str> = binaries.iter().copied().filter(|b| b.starts_with('/')).collect();
     inodes.learn(&paths)?;
     let mut found = Identities::default();
     let mut problems = Vec::new();
-    for (index, binary) in binaries.iter().enumerate() {
-        match one(index, binary, binaries, inodes, &mut found) {
+    for (index, one_wanted) in wanted.iter().enumerate() {
+        match one(index, *one_wanted, &binaries, inodes, &mut found) {
             Ok(()) => {}
             Err(Problem::Policy(what, hint)) => problems.push((what, hint)),
             Err(Problem::Kernel(error)) => return Err(error),
@@ -90,16 +120,17 @@ pub(super) fn identify(binaries: &[&str], inodes: &mut Inodes<'_>) -> Result<Ide
 
 fn one(
     index: usize,
-    binary: &str,
+    wanted: Wanted<'_>,
     all: &[&str],
     inodes: &mut Inodes<'_>,
     found: &mut Identities,
 ) -> Result<(), Problem> {
+    let binary = wanted.binary;
     if !binary.contains('/') {
-        if binary.len() > MAX_TEXT {
+        if binary.len() > MAX_NAME {
             return Err(problem(
                 format!(
-                    "the file name `{binary}` has {} bytes, and no file's has more than {MAX_TEXT}",
+                    "the file name `{binary}` has {} bytes, and no file's has more than {MAX_NAME}",
                     binary.len()
                 ),
                 "write the executable's absolute path",
@@ -121,7 +152,19 @@ fn one(
             "the policy's `binary` must be a file of this machine; is the program installed?",
         )
     };
-    let metadata = fs::metadata(path).map_err(unreadable)?;
+    let mut bind = |path: &Path| {
+        let compared = path.as_os_str().len() <= MAX_PATH && path.iter().count() <= MAX_NAMES;
+        if compared {
+            found.paths.extend(keys_of(path).into_iter().map(|key| (key, index)));
+        }
+        compared
+    };
+    let metadata = match fs::metadata(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound && wanted.may_be_absent => {
+            return if bind(path) { Ok(()) } else { Err(too_long(path)) };
+        }
+        metadata => metadata.map_err(unreadable)?,
+    };
     if !metadata.is_file() {
         return Err(problem(
             format!("the binary `{binary}` is not a regular file"),
@@ -129,8 +172,14 @@ fn one(
         ));
     }
     let kind = kind(path).map_err(unreadable)?;
+    for spelling in spellings(path).map_err(unreadable)? {
+        // A script has nothing else by which it is known.
+        if !bind(&spelling) && matches!(kind, Kind::Script(_)) {
+            return Err(too_long(&spelling));
+        }
+    }
     let first = match kind {
-        Kind::Program => found.binaries.insert(inodes.of(path)?.map_err(unreadable)?, index),
+        Kind::Program => found.files.insert(inodes.of(path)?.map_err(unreadable)?, index),
         Kind::Script(_) => found.script_files.insert(Stat::of(&metadata), index),
     };
     if let Some(first) = first.and_then(|i| all.get(i)) {
@@ -141,21 +190,18 @@ fn one(
     }
     if let Kind::Script(interpreter) = kind {
         found.interpreters.extend(interpreter);
-        for spelling in spellings(path).map_err(unreadable)? {
-            if spelling.as_os_str().len() > MAX_TEXT {
-                return Err(problem(
-                    format!("the path of the script `{}` has more than {MAX_TEXT} bytes", spelling.display()),
-                    "a script is recognised by its path: keep it at a shorter one",
-                ));
-            }
-            for directory in spelling.ancestors().skip(1) {
-                let Ok(rest) = spelling.strip_prefix(directory) else { continue };
-                let from = inodes.of(directory)?.map_err(unreadable)?;
-                found.scripts.insert((from, rest.as_os_str().as_bytes().to_vec()), index);
-            }
-        }
     }
     Ok(())
+}
+
+fn too_long(path: &Path) -> Problem {
+    problem(
+        format!(
+            "the path `{}` has more than {MAX_PATH} bytes, or more than {MAX_NAMES} names",
+            path.display()
+        ),
+        "a script, and what is not there yet, is known by its path: keep it at a shorter one",
+    )
 }
 
 /// What a file is to an exec.
@@ -177,8 +223,8 @@ fn kind(path: &Path) -> std::io::Result<Kind> {
     Ok(Kind::Script(fs::metadata(name).ok().map(|m| Stat::of(&m))))
 }
 
-/// The paths by which a script is exec'd, from the root or from a directory above it: the policy's own, the one
-/// without links, and that one through the links of the root directory (`/bin` for `/usr/bin`).
+/// The paths by which a binary is exec'd: the policy's own, the one without links, and that one through the links of the
+/// root directory (`/bin` for `/usr/bin`).
 fn spellings(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     let canonical = fs::canonicalize(path)?;
     let mut all = vec![path.to_path_buf()];
@@ -194,4 +240,18 @@ fn spellings(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     }
     all.push(canonical);
     Ok(all)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_known_from_every_directory_on_it() {
+        let keys = keys_of(Path::new("/usr/bin/cat"));
+        let wanted: [&[u8]; 3] = [b"usr/bin/cat\0", b"bin/cat\0usr\0", b"cat\0bin\0usr\0"];
+        assert_eq!(keys, wanted);
+        assert_eq!(keys_of(Path::new("/init")), [b"init\0"]);
+    }
 }

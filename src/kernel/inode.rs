@@ -18,11 +18,13 @@ use std::path::Path;
 pub(super) struct FileId {
     device: u32,
     inode: u64,
+    /// Tells a file from one that is gone and had the same number.
+    generation: u32,
 }
 
 impl FileId {
     pub(super) fn wire(self) -> types::sysfsm_file {
-        types::sysfsm_file { inode: self.inode, device: self.device, pad: 0 }
+        types::sysfsm_file { inode: self.inode, device: self.device, generation: self.generation }
     }
 }
 
@@ -127,7 +129,9 @@ impl<'a> Inodes<'a> {
         for bytes in records.chunks_exact(size_of::<types::sysfsm_open_file>()) {
             let mut record = types::sysfsm_open_file::default();
             if plain::copy_from_bytes(&mut record, bytes).is_ok() {
-                let file = FileId { device: record.file.device, inode: record.file.inode };
+                let file = &record.file;
+                let (device, inode) = (file.device, file.inode);
+                let file = FileId { device, inode, generation: file.generation };
                 files.by_descriptor.insert(record.fd, file);
                 files.process = Some(record.tgid);
             }

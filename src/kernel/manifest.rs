@@ -1,14 +1,17 @@
 //! What a pinned set is, as it says itself: in a map of its own, so that it is there for as long as the set is, and never
 //! says anything else.
 
+use super::array::{self, Mapped};
+use super::lineup::{Lineup, Saved};
 use super::skeleton::types;
-use super::{array, KernelError, Level, Options};
-use crate::policy::{self, Policy};
+use super::terms::terms_of;
+use super::{KernelError, Level, Options};
+use crate::policy::Policy;
 use libbpf_rs::libbpf_sys::{bpf_map_create_opts, BPF_F_MMAPABLE};
 use libbpf_rs::{MapCore as _, MapHandle, MapType};
 use plain::Plain;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use std::collections::BTreeMap;
 use std::mem::size_of;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -35,9 +38,7 @@ pub struct Manifest {
     at_most: String,
     require: Option<String>,
     self_protect: bool,
-    policies: Vec<Value>,
-    /// Which files that binds.
-    bound: Vec<String>,
+    lineup: Saved,
 }
 
 #[derive(Clone, Copy)]
@@ -62,11 +63,10 @@ pub(super) struct Reached<'a> {
     pub level: Level,
     pub chokes: (usize, usize),
     pub left_out: &'a [String],
-    pub bound: &'a [String],
 }
 
 impl Manifest {
-    pub(super) fn new(policies: &[Policy], options: &Options, reached: &Reached<'_>) -> Self {
+    pub(super) fn new(lineup: &Lineup, options: &Options, reached: &Reached<'_>) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let (hooks, functions) = reached.chokes;
         Manifest {
@@ -81,8 +81,7 @@ impl Manifest {
             at_most: options.at_most.as_str().into(),
             require: options.require.map(|l| l.as_str().into()),
             self_protect: options.self_protect,
-            policies: policies.iter().map(Policy::to_value).collect(),
-            bound: reached.bound.to_vec(),
+            lineup: lineup.save(),
         }
     }
 
@@ -104,40 +103,36 @@ impl Manifest {
         self.stamp == STAMP
     }
 
-    /// Whether the set is what loading these policies would make, where they bind these files.
-    pub(super) fn is_of(&self, policies: &[Policy], options: &Options, bound: &[String]) -> bool {
+    /// The same with other policies.
+    pub(super) fn with(&self, lineup: &Lineup) -> Self {
+        Manifest { lineup: lineup.save(), ..self.clone() }
+    }
+
+    /// Whether the set is one that this program would load with these options, whatever the policies.
+    pub(super) fn is_of(&self, options: &Options) -> bool {
         self.is_ours()
             && self.version == env!("CARGO_PKG_VERSION")
             && self.log_only == options.log_only
             && self.at_most == options.at_most.as_str()
             && self.require.as_deref() == options.require.map(Level::as_str)
             && self.self_protect == options.self_protect
-            && self.bound == bound
-            && self.policies == policies.iter().map(Policy::to_value).collect::<Vec<_>>()
     }
 
-    /// The policies, in the order of their indices in the kernel.
-    ///
-    /// # Errors
-    /// They are another version's.
-    pub fn policies(&self) -> Result<Vec<Policy>, KernelError> {
-        let read = |value: &Value| {
-            policy::parse(value.to_string().as_bytes())
-                .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
-        };
-        self.policies.iter().map(read).collect::<Result<_, String>>().map_err(KernelError::Manifest)
+    /// The policies, and where they are in the kernel.
+    pub(super) fn lineup(&self) -> Result<Lineup, KernelError> {
+        let terms = |policy: &Policy| terms_of(policy, self.log_only, false);
+        Lineup::restore(&self.lineup, terms).map_err(KernelError::Manifest)
     }
 
-    /// How many policies, without reading them.
+    /// The numbers of the policies that are enforced.
+    pub fn policies(&self) -> impl Iterator<Item = u32> + '_ {
+        self.lineup.numbers()
+    }
+
+    /// Binary and cgroup of each policy, by its number. Also of those that have been replaced, and still have threads.
     #[must_use]
-    pub fn policies_count(&self) -> usize {
-        self.policies.len()
-    }
-
-    /// The binary of a policy, by its place.
-    #[must_use]
-    pub fn binary(&self, policy: usize) -> Option<&str> {
-        self.policies.get(policy)?.get("binary")?.as_str()
+    pub fn names(&self) -> BTreeMap<u32, (&str, Option<&str>)> {
+        self.lineup.names()
     }
 
     /// Puts it into a map of its own.
@@ -158,7 +153,8 @@ impl Manifest {
         let (page, count) = (u32::try_from(Page::SIZE).unwrap_or(0), u32::try_from(pages.len()).unwrap_or(0));
         let map = MapHandle::create(MapType::Array, Some("manifest"), key, page, count, &options)
             .map_err(failed)?;
-        array::write(&map, "manifest", pages)?;
+        let to = Mapped::<Page>::entries(&map, "manifest")?;
+        pages.enumerate().for_each(|(index, page)| to.put(index, page));
         Ok(map)
     }
 

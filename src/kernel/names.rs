@@ -23,7 +23,7 @@ impl Names {
     pub(super) fn meet(&mut self, bytes: &[u8]) {
         let Ok(meeting) = plain::from_bytes::<types::sysfsm_meeting>(bytes) else { return };
         let path: Vec<u8> = text(&meeting.path).take_while(|&byte| byte != 0).collect();
-        let names: Vec<u8> = text(&meeting.names).take(meeting.length as usize).collect();
+        let names: Vec<u8> = text(&meeting.names.text).take(meeting.names.length as usize).collect();
         let given = PathBuf::from(OsStr::from_bytes(&path));
         let name = match meeting.whence {
             0 => Some(given.clone()),

@@ -52,14 +52,22 @@ pub(super) fn open(path: &Path) -> io::Result<OwnedFd> {
     owned(unsafe { bpf_obj_get(path.as_ptr()) })
 }
 
-/// The records that an iterator's program writes, by its link.
-pub(super) fn records<T: Plain + Default>(link: &OwnedFd) -> Result<Vec<T>, KernelError> {
-    let program = "watched";
+/// Goes over what an iterator goes over, by its link; what its program writes.
+pub(super) fn iterate(link: BorrowedFd<'_>, program: &'static str) -> Result<Vec<u8>, KernelError> {
     let failed = |cause| KernelError::Iterate { program, cause };
     // SAFETY: it takes a descriptor, which is open.
     let iterator = owned(unsafe { bpf_iter_create(link.as_raw_fd()) }).map_err(failed)?;
     let mut bytes = Vec::new();
     File::from(iterator).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
+}
+
+/// The records that an iterator's program writes, by its link.
+pub(super) fn records<T: Plain + Default>(
+    link: BorrowedFd<'_>,
+    program: &'static str,
+) -> Result<Vec<T>, KernelError> {
+    let bytes = iterate(link, program)?;
     let record = |bytes: &[u8]| {
         let mut record = T::default();
         plain::copy_from_bytes(&mut record, bytes).ok().map(|()| record)

@@ -6,12 +6,9 @@ use super::{ring, KernelError, Totals, Violation};
 use libbpf_rs::MapHandle;
 use std::time::Duration;
 
-/// The maps that are read, whoever has loaded them.
+/// Where violations come out.
 pub(super) struct Outlet {
     pub events: MapHandle,
-    pub counters: MapHandle,
-    /// The programs at the hooks, which the kernel counts for.
-    pub attached: Attached,
     pub reader: Reader,
 }
 
@@ -28,7 +25,16 @@ impl Outlet {
             self.reader.read(epoch, bytes).into_iter().for_each(&mut each);
         })
     }
+}
 
+/// What is counted.
+pub(super) struct Tally {
+    pub counters: MapHandle,
+    /// The programs at the hooks, which the kernel counts for.
+    pub attached: Attached,
+}
+
+impl Tally {
     pub(super) fn totals(&self) -> Result<Totals, KernelError> {
         let mut totals = Totals::read(&self.counters)?;
         totals.missed = self.attached.missed()?;

@@ -1,122 +1,31 @@
-//! Enforcement that outlives whoever has loaded it: taking it over, asking it, replacing it, ending it.
+//! Enforcement that outlives whoever has loaded it: asking it, and ending it.
 
 use super::array::Mapped;
-use super::event::Reader;
 use super::hooks::Attached;
-use super::identity::identify;
-use super::inode::Inodes;
 use super::manifest::{Manifest, Watched};
-use super::outlet::Outlet;
-use super::pins::{Agency, Pins, Set, MANIFEST};
+use super::outlet::Tally;
+use super::pins::{Pins, Set, MANIFEST};
 use super::skeleton::types;
-use super::{adopt, background, objects, probe, Enforcer, KernelError, Options, Totals, Violation};
-use crate::policy::Policy;
-use crate::table::{compile, Tables};
-use libbpf_rs::MapHandle;
-use std::collections::HashMap;
-use std::mem::{offset_of, MaybeUninit};
-use std::os::fd::OwnedFd;
-use std::time::Duration;
+use super::{background, objects, probe, KernelError, Totals};
+use std::mem::offset_of;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 /// Pinned enforcement.
 pub struct Pinned {
-    set: Set,
-    manifest: Manifest,
+    pub(super) set: Set,
+    pub(super) manifest: Manifest,
     /// What only a set of our own stamp lets be read.
-    inside: Option<Inside>,
+    pub(super) inside: Option<Inside>,
 }
 
-struct Inside {
-    outlet: Outlet,
-    data: Mapped<types::bss>,
-}
-
-/// How [`Pinned::establish`] came to what is enforced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// Nothing was enforced.
-    Loaded,
-    /// It was enforced already, and goes on.
-    TakenOver,
-    /// Something else was enforced, until this took its place.
-    Replaced,
+pub(super) struct Inside {
+    tally: Tally,
+    pub(super) data: Mapped<types::bss>,
 }
 
 impl Pinned {
-    /// Has the kernel enforce these policies beyond the end of this process. What is pinned already is taken over if it is
-    /// the same; if not, it goes on until the new set is enforced as well.
-    ///
-    /// # Errors
-    /// What is missing; then what was enforced before still is, and nothing else.
-    pub fn establish(
-        pins: &Pins,
-        agency: &Agency,
-        policies: &[Policy],
-        options: Options,
-    ) -> Result<(Self, Origin), KernelError> {
-        let before = pins.current()?;
-        let mut origin = if before.is_some() { Origin::Replaced } else { Origin::Loaded };
-        if let Some(set) = &before {
-            // One that is not understood is another version's.
-            let found = Manifest::load(&set.map(MANIFEST)?);
-            let mut finder = MaybeUninit::uninit();
-            let mut inodes = Inodes::load(&mut finder)?;
-            let binaries: Vec<&str> = policies.iter().map(|p| p.binary.as_str()).collect();
-            let bound = identify(&binaries, &mut inodes)?.lines();
-            if found.is_ok_and(|found| found.is_of(policies, &options, &bound)) {
-                origin = Origin::TakenOver;
-            }
-        }
-        let set = match before {
-            Some(set) if origin == Origin::TakenOver => set,
-            before => Pinned::load(pins, agency, policies, options, before).inspect_err(|_| {
-                // As it was: if nothing was pinned, there was no directory.
-                let _ = pins.remove();
-            })?,
-        };
-        for other in pins.sets()?.into_iter().filter(|other| *other != set) {
-            Pinned::release(&other)?;
-        }
-        let pinned = Pinned::open(set)?;
-        // Who has loaded it attends to it from the beginning.
-        if origin == Origin::TakenOver {
-            pinned.attend()?;
-        }
-        Ok((pinned, origin))
-    }
-
-    fn load(
-        pins: &Pins,
-        agency: &Agency,
-        policies: &[Policy],
-        options: Options,
-        before: Option<Set>,
-    ) -> Result<Set, KernelError> {
-        let before = before.and_then(|set| Pinned::open(set).ok());
-        let options = Options { pinned: true, ..options };
-        let enforcer = Enforcer::start_after(policies, options, &|| {
-            before.as_ref().map_or(Ok(adopt::Watched::new()), |before| before.under(policies))
-        })?;
-        let set = pins.add(agency)?;
-        if let Err(error) = enforcer.pin(&set, policies, &options) {
-            // What is left of it in the directory is not complete, and goes with the next set.
-            let _ = set.remove();
-            return Err(error);
-        }
-        Ok(set)
-    }
-
-    /// The processes that it watches under policies of the same binaries: they stay watched, even if they run another
-    /// file by now, or one that is gone.
-    fn under(&self, policies: &[Policy]) -> Result<adopt::Watched, KernelError> {
-        let places: HashMap<&str, usize> = policies.iter().map(|p| &*p.binary).zip(0..).collect();
-        let policy = |thread: &Watched| {
-            let binary = self.manifest.binary((thread.policy as usize).checked_sub(1)?)?;
-            Some((thread.pid, *places.get(binary)?))
-        };
-        Ok(self.watched()?.unwrap_or_default().iter().filter_map(policy).collect())
-    }
-
     /// What is enforced in this directory, if anything is.
     ///
     /// # Errors
@@ -126,9 +35,9 @@ impl Pinned {
         pins.current()?.map(Pinned::open).transpose()
     }
 
-    fn open(set: Set) -> Result<Self, KernelError> {
+    pub(super) fn open(set: Set) -> Result<Self, KernelError> {
         let manifest = Manifest::load(&set.map(MANIFEST)?)?;
-        let inside = if manifest.is_ours() { Some(Inside::open(&set, &manifest)?) } else { None };
+        let inside = if manifest.is_ours() { Some(Inside::open(&set)?) } else { None };
         Ok(Pinned { set, manifest, inside })
     }
 
@@ -144,20 +53,12 @@ impl Pinned {
         self.set.is_complete()
     }
 
-    /// As [`Enforcer::poll`]; nothing of another version's set.
-    ///
-    /// # Errors
-    /// The ring buffer cannot be read.
-    pub fn poll(&self, timeout: Duration, each: impl FnMut(Violation)) -> Result<usize, KernelError> {
-        self.inside.as_ref().map_or(Ok(0), |inside| inside.outlet.poll(timeout, each))
-    }
-
     /// The totals since it began; none of another version's set.
     ///
     /// # Errors
     /// The counters cannot be read.
     pub fn totals(&self) -> Result<Option<Totals>, KernelError> {
-        self.inside.as_ref().map(|inside| inside.outlet.totals()).transpose()
+        self.inside.as_ref().map(|inside| inside.tally.totals()).transpose()
     }
 
     /// The threads that are watched; none of another version's set.
@@ -165,20 +66,41 @@ impl Pinned {
     /// # Errors
     /// The kernel's tasks cannot be gone over.
     pub fn watched(&self) -> Result<Option<Vec<Watched>>, KernelError> {
-        self.inside
-            .as_ref()
-            .map(|_| self.set.open("watched").and_then(|link| objects::records(&link)))
-            .transpose()
+        let name = "watched";
+        let watched = || self.set.open(name).and_then(|link| objects::records(link.as_fd(), name));
+        self.inside.as_ref().map(|_| watched()).transpose()
     }
 
-    /// From now on this process is the one that watched threads are kept from.
-    fn attend(&self) -> Result<(), KernelError> {
-        let mut finder = MaybeUninit::uninit();
-        let own = Inodes::load(&mut finder)?.process()?;
-        if let Some(inside) = &self.inside {
-            inside.data.store(offset_of!(types::bss, enforcer), own);
+    /// How often policies were read again, and how often what was found was refused; none of another version's set.
+    #[must_use]
+    pub fn reloads(&self) -> Option<(u64, u64)> {
+        let data = &self.inside.as_ref()?.data;
+        let refused = data.load(offset_of!(types::bss, reloads_refused));
+        Some((data.load::<u64>(offset_of!(types::bss, reloads_done)), refused))
+    }
+
+    /// Asks who attends to read the policies again, and waits for the answer; whether they were refused, and none if there
+    /// is no answer.
+    ///
+    /// # Errors
+    /// What is pinned cannot be read.
+    pub fn ask(pins: &Pins, patience: Duration) -> Result<Option<bool>, KernelError> {
+        const LOOK: Duration = Duration::from_millis(5);
+        let Some(Inside { data, .. }) = Pinned::find(pins)?.and_then(|pinned| pinned.inside) else {
+            return Ok(None);
+        };
+        let (asked, refused) = (offset_of!(types::bss, reloads_asked), offset_of!(types::bss, reloads_refused));
+        let refused_before: u64 = data.load(refused);
+        let request = data.load::<u64>(asked) + 1;
+        data.store(asked, request);
+        let deadline = Instant::now() + patience;
+        while data.load::<u64>(offset_of!(types::bss, reloads_answered)) < request {
+            if Instant::now() > deadline || !pins.attended() {
+                return Ok(None);
+            }
+            sleep(LOOK);
         }
-        Ok(())
+        Ok(Some(data.load::<u64>(refused) != refused_before))
     }
 
     /// Ends all enforcement that is pinned in a directory. What there was, and its last totals.
@@ -196,7 +118,7 @@ impl Pinned {
     }
 
     /// Unpins a set, complete or not.
-    fn release(set: &Set) -> Result<(), KernelError> {
+    pub(super) fn release(set: &Set) -> Result<(), KernelError> {
         let ours = set.map(MANIFEST).and_then(|map| Manifest::load(&map)).is_ok_and(|m| m.is_ours());
         if ours {
             // A denial that was its thread's last call must not outlive the end, nor refuse while links are freed.
@@ -212,18 +134,10 @@ impl Pinned {
 }
 
 impl Inside {
-    fn open(set: &Set, manifest: &Manifest) -> Result<Self, KernelError> {
-        let policies = manifest.policies()?;
-        let tables: Tables = compile(&policies.iter().map(|p| &p.machine).collect::<Vec<_>>());
-        let data: MapHandle = set.map("data")?;
+    fn open(set: &Set) -> Result<Self, KernelError> {
         Ok(Inside {
-            outlet: Outlet {
-                events: set.map("events")?,
-                counters: set.map("counters")?,
-                attached: Attached::pinned(set)?,
-                reader: Reader::new(tables),
-            },
-            data: Mapped::whole(&data, "data")?,
+            tally: Tally { counters: set.map("counters")?, attached: Attached::pinned(set)? },
+            data: Mapped::whole(&set.map("data")?, "data")?,
         })
     }
 }

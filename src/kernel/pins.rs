@@ -38,6 +38,9 @@ pub(super) struct Set {
 /// What marks a complete set.
 pub(super) const MANIFEST: &str = "manifest";
 
+/// What is about to take another one's place.
+const NEXT: &str = "next";
+
 /// How long one waits who finds the directory locked: who only asks whether there is an agent locks it for a moment.
 const LOOK: Duration = Duration::from_millis(10);
 const LOOKS: u32 = 20;
@@ -146,6 +149,15 @@ impl Set {
     pub(super) fn pin(&self, name: &str, object: BorrowedFd<'_>) -> Result<(), KernelError> {
         let path = self.path.join(name);
         objects::pin(object, &path).map_err(|e| failed("pin", &path, e))
+    }
+
+    /// Pins an object in the place of another one, at once.
+    pub(super) fn replace(&self, name: &str, object: BorrowedFd<'_>) -> Result<(), KernelError> {
+        let (next, path) = (self.path.join(NEXT), self.path.join(name));
+        // Of somebody who was ended here.
+        let _ = fs::remove_file(&next);
+        self.pin(NEXT, object)?;
+        fs::rename(&next, &path).map_err(|e| failed("replace", &path, e))
     }
 
     /// What is pinned under a name.

@@ -1,10 +1,10 @@
 //! Recording, from the attached programs to what they have learned.
 
 use super::adopt::{candidates, Adoption, Candidate, Watched};
-use super::bind::{self, put, write_text, IdentityMaps};
+use super::bind::{self, put, write_text, Bound, IdentityMaps};
 use super::fill::index_of;
 use super::hooks::{choose, tracepoints, Attached, Hooks};
-use super::identity::{identify, Identities};
+use super::identity::{identify, Identities, Wanted};
 use super::inode::Inodes;
 use super::learned::{self, LearnMaps, Room};
 use super::names::{running, Names, Running};
@@ -16,6 +16,7 @@ use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
 use libbpf_rs::MapCore as _;
 use std::collections::HashMap;
 use std::mem::MaybeUninit;
+use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 /// What is recorded.
@@ -107,7 +108,8 @@ impl Recorder {
         let identities = match target {
             Target::Binaries(paths) => {
                 let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-                identify(&paths, &mut inodes)?
+                let wanted = |path| Wanted { binary: path, may_be_absent: false };
+                identify(&paths.into_iter().map(wanted).collect::<Vec<_>>(), &mut inodes)?
             }
             Target::Children | Target::Processes(_) => Identities::default(),
         };
@@ -124,20 +126,20 @@ impl Recorder {
 
         let turns = Turns::find(false);
         let mut skel = load(target, options, &identities, turns)?;
-        bind::fill(
-            &IdentityMaps {
-                binaries: &skel.maps.binaries,
-                names: &skel.maps.names,
-                scripts: &skel.maps.scripts,
-            },
-            &identities,
-        )?;
+        let bound = Bound::in_order(&identities);
+        bind::fill(&skel.maps.binaries, "binaries", &bound.binaries)?;
+        bind::fill(&skel.maps.paths, "paths", &bound.paths)?;
+        bind::fill(&skel.maps.names, "names", &bound.names)?;
         for (index, program) in processes.programs.iter().enumerate() {
-            let mut key = types::sysfsm_script { from: program.from.wire(), path: [0; 256] };
+            let mut key = types::sysfsm_script::default();
+            let from = program.from.wire();
+            (key.from.inode, key.from.device, key.from.generation) =
+                (from.inode, from.device, from.generation);
             write_text(&mut key.path, &program.path);
             put(&skel.maps.programs, "programs", &key, &index_of(index))?;
         }
         if let Some(data) = skel.maps.bss_data.as_mut() {
+            data.names_used = !identities.names.is_empty();
             data.programs_used = index_of(processes.programs.len()) - 1;
             if matches!(target, Target::Children) {
                 data.parent_of_root = inodes.process()?;
@@ -157,14 +159,20 @@ impl Recorder {
         processes: &Processes,
         inodes: &mut Inodes<'_>,
     ) -> Result<(), KernelError> {
+        let program = "handle_adopt";
+        let failed = |cause| KernelError::Attach { program, cause, log: log::take() };
+        let link = self.skel.progs.handle_adopt.attach().map_err(failed)?;
         let adoption = Adoption {
-            program: &self.skel.progs.handle_adopt,
+            link: link.as_fd(),
             adoptees: &self.skel.maps.adoptees,
             counters: &self.skel.maps.counters,
         };
+        let none = Watched::new();
         match target {
-            Target::Binaries(_) => adoption.repeat(|| candidates(identities, inodes, &Watched::new())),
-            Target::Processes(_) => adoption.repeat(|| Ok(processes.candidates.clone())),
+            Target::Binaries(_) => {
+                adoption.repeat(|| candidates(identities, inodes, &none, false, index_of)).map(drop)
+            }
+            Target::Processes(_) => adoption.repeat(|| Ok(processes.candidates.clone())).map(drop),
             Target::Children => Ok(()),
         }
     }
@@ -296,11 +304,11 @@ impl Processes {
             };
             let exe = process.exe;
             let same = |p: &Running| (p.from, &p.path) == (process.from, &process.path);
-            let policy = found.programs.iter().position(same).unwrap_or(found.programs.len());
-            if policy == found.programs.len() {
+            let program = found.programs.iter().position(same).unwrap_or(found.programs.len());
+            if program == found.programs.len() {
                 found.programs.push(process);
             }
-            found.candidates.push(Candidate { pid, exe, policy });
+            found.candidates.push(Candidate { pid, exe, binary: Some(index_of(program)) });
         }
         if problems.is_empty() {
             Ok(found)
@@ -328,8 +336,6 @@ fn load(
     let mut open = RecordSkelBuilder::default().open(object).map_err(refused)?;
     let room = Room { transitions: options.room, programs: (options.room / 16).max(4096) };
     if let Some(rodata) = open.maps.rodata_data.as_mut() {
-        rodata.names_used = !identities.names.is_empty();
-        rodata.scripts_used = !identities.scripts.is_empty();
         rodata.preemptible = turns.preemptible();
         rodata.tree = !matches!(target, Target::Binaries(_));
         rodata.depth = options.depth.get().into();
@@ -340,10 +346,11 @@ fn load(
     bind::resize(
         &mut IdentityMaps {
             binaries: &mut maps.binaries,
+            paths: &mut maps.paths,
             names: &mut maps.names,
-            scripts: &mut maps.scripts,
         },
-        identities,
+        &Bound::in_order(identities),
+        |entries| entries,
     )?;
     learned::resize(&mut maps!(maps, &mut), room)?;
     maps.programs.set_max_entries(room.programs).map_err(refused)?;

@@ -29,7 +29,7 @@ pub(super) use record::{RecordSkel, RecordSkelBuilder};
 pub mod types {
     pub use super::enforce::types::*;
     pub use super::identify::types::sysfsm_open_file;
-    pub use super::record::types::{sysfsm_edge, sysfsm_meeting, sysfsm_run, sysfsm_taken};
+    pub use super::record::types::{sysfsm_edge, sysfsm_meeting, sysfsm_run, sysfsm_script, sysfsm_taken};
 }
 
 macro_rules! plain {
@@ -42,9 +42,11 @@ macro_rules! plain {
 
 plain!(
     sysfsm_adoptee,
+    sysfsm_arrival,
     sysfsm_cell,
     sysfsm_context,
     sysfsm_counters,
+    sysfsm_departure,
     sysfsm_edge,
     sysfsm_event,
     sysfsm_far,

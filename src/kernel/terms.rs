@@ -15,6 +15,12 @@ pub(super) fn require(reached: Level, required: Option<Level>) -> Result<(), Ker
     }
 }
 
+/// A policy's terms.
+pub(super) fn terms_of(policy: &Policy, log_only: bool, learn: bool) -> Terms {
+    let action = if log_only { Action::Log } else { policy.action };
+    Terms { action, children: policy.children, learn: learn && action == Action::Log }
+}
+
 /// The policies' terms, if this level can keep them: all that it cannot, in one go.
 pub(super) fn terms(
     policies: &[Policy],
@@ -25,11 +31,11 @@ pub(super) fn terms(
     let terms = policies
         .iter()
         .map(|policy| {
-            let action = if options.log_only { Action::Log } else { policy.action };
-            if action == Action::Deny {
+            let terms = terms_of(policy, options.log_only, options.learn);
+            if terms.action == Action::Deny {
                 problems.extend(denial_problem(&policy.binary, reached, options.require));
             }
-            Terms { action, children: policy.children, learn: options.learn && action == Action::Log }
+            terms
         })
         .collect();
     if problems.is_empty() {

@@ -71,6 +71,13 @@ impl<S: Copy> Frames<S> {
         true
     }
 
+    /// Changes what every frame knows of its context.
+    pub(super) fn change(&mut self, change: impl Fn(S) -> S) {
+        for frame in self.below.iter_mut().chain([&mut self.top]) {
+            frame.state = change(frame.state);
+        }
+    }
+
     /// How many frames were dropped past [`MAX_FRAMES`].
     #[must_use]
     pub fn dropped(&self) -> u64 {

@@ -146,6 +146,38 @@ impl Judge {
         }
     }
 
+    /// A thread that another machine, of this depth, has judged so far goes on under this one.
+    pub fn take_over(&self, frames: &mut Frames<State>, from: Depth) {
+        frames.change(|state| self.arrival(state, from));
+    }
+
+    /// The state here of a frame that was in a state of another machine, of this depth: its context. Where it has no
+    /// edges here, or where the other's shorter window did not keep enough of it, it is not known, as after an adoption;
+    /// but the frame of a handler that has just begun is known to every machine.
+    #[must_use]
+    pub fn arrival(&self, state: State, from: Depth) -> State {
+        let keep = self.depth.context_len();
+        if keep == 0 {
+            return State::In(Context::EMPTY);
+        }
+        let fitted = |context: Context| Context::of(context.symbols().iter().copied(), self.depth);
+        match state {
+            State::Lost(seen) => State::Lost(fitted(seen)),
+            State::In(context) => {
+                let symbols = context.symbols();
+                let begun = matches!(symbols.first(), Some(Symbol::Signal(_)));
+                let cut = symbols.len() == from.context_len() && symbols.len() < keep && !begun;
+                let context = fitted(context);
+                let just_begun = matches!(context.symbols(), [Symbol::Signal(_)]);
+                if just_begun || (!cut && self.edges.contains_key(&context)) {
+                    State::In(context)
+                } else {
+                    State::Lost(context)
+                }
+            }
+        }
+    }
+
     /// One call through a foreign ABI (rule 6). It has no symbol, so no context can hold it.
     pub fn foreign(&self, frames: &mut Frames<State>, reaction: Reaction) -> Verdict {
         let verdict = Verdict::Violation(Reason::Abi, context_of(frames.top.state));

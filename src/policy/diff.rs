@@ -22,6 +22,8 @@ pub enum Change {
     Action(Action, Action),
     /// What becomes of children.
     Children(Children, Children),
+    /// Where it holds.
+    Cgroup(Option<String>, Option<String>),
     /// A thread whose past is not known may make a call that it could not.
     Adopted(Symbol),
     /// A transition that only the second has.
@@ -46,6 +48,10 @@ impl Policy {
         }
         if self.children != other.children {
             add(Change::Children(self.children, other.children), other.children == Children::Release);
+        }
+        if self.cgroup != other.cgroup {
+            // Elsewhere nothing is held to it any more.
+            add(Change::Cgroup(self.cgroup.clone(), other.cgroup.clone()), other.cgroup.is_some());
         }
         let gained = new.beyond(old);
         for symbol in newly_adopted(old, new) {

@@ -43,11 +43,11 @@ impl std::error::Error for LoadError {}
 /// is wrong with all of them, so that one run tells everything.
 pub fn load(paths: &[PathBuf]) -> Result<Vec<Loaded>, LoadError> {
     let (loaded, mut errors) = read_all(paths);
-    let mut by_binary: BTreeMap<&str, &Path> = BTreeMap::new();
+    let mut by_binary: BTreeMap<(&str, Option<&str>), &Path> = BTreeMap::new();
     for Loaded { file, policy } in &loaded {
-        if let Some(first) = by_binary.insert(&policy.binary, file) {
+        if let Some(first) = by_binary.insert((&policy.binary, policy.cgroup.as_deref()), file) {
             errors.push((
-                format!("two policies for `{}`: {} and {}", policy.binary, first.display(), file.display()),
+                format!("two policies for `{}`: {} and {}", policy.name(), first.display(), file.display()),
                 "leave one of them, or make one of both: sysfsm merge".into(),
             ));
         }

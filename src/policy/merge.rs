@@ -9,6 +9,9 @@ pub enum MergeError {
     /// They bind different binaries.
     #[error("binary `{0}` and binary `{1}`")]
     Binary(String, String),
+    /// They hold in different cgroups.
+    #[error("cgroup `{}` and cgroup `{}`", .0.as_deref().unwrap_or("any"), .1.as_deref().unwrap_or("any"))]
+    Cgroup(Option<String>, Option<String>),
     /// Their contexts have different lengths.
     #[error("depth `{0}` and depth `{1}`")]
     Depth(Depth, Depth),
@@ -26,6 +29,7 @@ impl MergeError {
     pub fn hint(&self) -> &'static str {
         match self {
             MergeError::Binary(..) => "only policies of one binary make one",
+            MergeError::Cgroup(..) => "a policy for a cgroup is one of its own",
             MergeError::Depth(..) => "learn both at one depth: extract --depth K",
             MergeError::Action(..) => "decide for one of them, and write it as \"action\" into both files",
             MergeError::Children(..) => {
@@ -44,6 +48,9 @@ impl Policy {
     pub fn merge(&mut self, other: &Policy) -> Result<(), MergeError> {
         if self.binary != other.binary {
             return Err(MergeError::Binary(self.binary.clone(), other.binary.clone()));
+        }
+        if self.cgroup != other.cgroup {
+            return Err(MergeError::Cgroup(self.cgroup.clone(), other.cgroup.clone()));
         }
         if self.action != other.action {
             return Err(MergeError::Action(self.action, other.action));

@@ -68,11 +68,17 @@ impl Children {
     }
 }
 
+/// The binary of a policy for whatever a cgroup's processes exec that has no policy of its own.
+pub const ANY_BINARY: &str = "*";
+
 /// A policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// The executable: an absolute path, or a file name without a slash, which any executable of that name has.
+    /// The executable: an absolute path, a file name without a slash, which any executable of that name has, or, with a
+    /// cgroup, [`ANY_BINARY`].
     pub binary: String,
+    /// Only in this cgroup, and in those below it: its path in the hierarchy of version 2.
+    pub cgroup: Option<String>,
     /// What to do on a violation.
     pub action: Action,
     /// What becomes of it over an exec.
@@ -98,6 +104,15 @@ impl Policy {
         warnings
     }
 
+    /// Its binary, and its cgroup if it has one, for people.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.cgroup {
+            Some(cgroup) => format!("{} in {cgroup}", self.binary),
+            None => self.binary.clone(),
+        }
+    }
+
     /// Whether the relative `path` of a log can be this policy's absolute one: a log does not tell the working
     /// directory.
     #[must_use]
@@ -108,7 +123,7 @@ impl Policy {
     /// Whether an exec of `path` is an exec of this policy's binary, judged by the names alone.
     #[must_use]
     pub fn names(&self, path: &str) -> bool {
-        self.binary == path || (!self.binary.contains('/') && path.rsplit('/').next() == Some(&self.binary))
+        self.binary == path || self.binary == ANY_BINARY || (!self.binary.contains('/') && path.rsplit('/').next() == Some(&self.binary))
     }
 }
 

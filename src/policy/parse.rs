@@ -2,7 +2,7 @@
 //! file with something wrong.
 
 use super::json::Json;
-use super::{Action, Children, Policy};
+use super::{Action, Children, Policy, ANY_BINARY};
 use crate::machine::{Context, Count, Depth, Machine, MAX_DEPTH};
 use crate::syscall::{ParseSymbolError, Symbol};
 use std::collections::BTreeSet;
@@ -63,7 +63,7 @@ struct Reader {
     problems: Vec<Problem>,
 }
 
-const KEYS: [&str; 8] = ["sysfsm", "binary", "arch", "depth", "action", "children", "runs", "transitions"];
+const KEYS: [&str; 9] = ["sysfsm", "binary", "cgroup", "arch", "depth", "action", "children", "runs", "transitions"];
 const THESIS_KEYS: [&str; 2] = ["binary", "data"];
 
 impl Reader {
@@ -101,6 +101,7 @@ impl Reader {
             match key.as_str() {
                 "sysfsm" => fields.version = Some(value),
                 "binary" => fields.binary = Some(value),
+                "cgroup" => fields.cgroup = Some(value),
                 "arch" => fields.arch = Some(value),
                 "depth" => fields.depth = Some(value),
                 "action" => fields.action = Some(value),
@@ -136,7 +137,8 @@ impl Reader {
                 );
             }
         }
-        let binary = self.binary(fields.binary);
+        let cgroup = fields.cgroup.and_then(|value| self.cgroup(value));
+        let binary = self.binary(fields.binary, cgroup.is_some());
         let depth = match fields.depth {
             None => Depth::default(),
             Some(Json::Integer(n)) if Depth::try_from(n).is_ok() => Depth::try_from(n).unwrap_or_default(),
@@ -176,12 +178,18 @@ impl Reader {
             self.problem("transitions", "the transitions are missing", "add \"transitions\": {}");
             Machine::new(depth)
         };
-        Some(Policy { binary: binary?, action, children, runs, machine })
+        Some(Policy { binary: binary?, cgroup, action, children, runs, machine })
     }
 
-    fn binary(&mut self, value: Option<Json>) -> Option<String> {
+    fn binary(&mut self, value: Option<Json>, in_cgroup: bool) -> Option<String> {
         const HINT: &str = "write the executable's absolute path, as in \"/usr/bin/cat\"";
         match value {
+            None if in_cgroup => return Some(ANY_BINARY.into()),
+            Some(Json::String(any)) if any == ANY_BINARY && !in_cgroup => self.problem(
+                "binary",
+                "`*` without a cgroup would be every program of the machine",
+                "add \"cgroup\": \"/system.slice/NAME.service\", or write an executable's path",
+            ),
             None => self.problem("binary", "the binary is missing", HINT),
             Some(Json::String(path)) if path.is_empty() || path.contains('\0') || path.ends_with('/') => {
                 self.problem("binary", format!("`{}` names no file", path.escape_default()), HINT);
@@ -190,6 +198,21 @@ impl Reader {
             Some(other) => self.wrong("binary", &other, "a string"),
         }
         None
+    }
+
+    fn cgroup(&mut self, value: Json) -> Option<String> {
+        const HINT: &str = "write its path below /sys/fs/cgroup, as in \"/system.slice/nginx.service\"";
+        let Json::String(path) = value else {
+            self.wrong("cgroup", &value, "a string");
+            return None;
+        };
+        let parts = || path.split('/').skip(1);
+        let named = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('\0');
+        if path != "/" && (!path.starts_with('/') || !parts().all(named)) {
+            self.problem("cgroup", format!("`{}` is no cgroup's path", path.escape_default()), HINT);
+            return None;
+        }
+        Some(path)
     }
 
     fn choice<T: Copy + Default>(
@@ -399,6 +422,7 @@ fn key_hint(key: &str, allowed: &[&str]) -> String {
 struct Fields {
     version: Option<Json>,
     binary: Option<Json>,
+    cgroup: Option<Json>,
     arch: Option<Json>,
     depth: Option<Json>,
     action: Option<Json>,
@@ -436,6 +460,15 @@ mod tests {
         let thesis = parse(br#"{"binary": "cat", "data": {"execve": ["brk"]}}"#).unwrap();
         assert_eq!((thesis.binary.as_str(), thesis.machine.transitions()), ("cat", 1));
         assert!(thesis.names("/usr/bin/cat") && !thesis.names("/usr/bin/tac"));
+    }
+
+    #[test]
+    fn a_policy_may_be_for_a_cgroup() {
+        let both = parse(v1(r#""cgroup": "/a.slice/b", "transitions": {}"#).as_bytes()).unwrap();
+        assert_eq!((both.binary.as_str(), both.cgroup.as_deref()), ("/bin/x", Some("/a.slice/b")));
+        let all = parse(br#"{"sysfsm": 1, "cgroup": "/a.slice", "transitions": {}}"#).unwrap();
+        assert_eq!((all.binary.as_str(), all.name().as_str()), ("*", "* in /a.slice"));
+        assert_eq!(parse(all.to_json().as_bytes()).unwrap(), all);
     }
 
     #[test]
@@ -491,6 +524,15 @@ mod tests {
                 "no file",
                 "absolute path",
             ),
+            (
+                r#"{"sysfsm": 1, "binary": "*", "transitions": {}}"#.into(),
+                "binary",
+                "every program",
+                "\"cgroup\"",
+            ),
+            (v1(r#""transitions": {}, "cgroup": "system.slice""#), "cgroup", "system.slice", "/sys/fs/cgroup"),
+            (v1(r#""transitions": {}, "cgroup": "/a/../b""#), "cgroup", "/a/../b", "/sys/fs/cgroup"),
+            (v1(r#""transitions": {}, "cgroup": 3"#), "cgroup", "3", "a string"),
             (r#"{"sysfsm": 1, "binary": "/x"}"#.into(), "transitions", "missing", "add"),
             (r#"{"binary": "x", "data": {}, "depth": 2}"#.into(), "depth", "unknown key", "binary, data"),
             (r#"{"sysfsm": 1, "#.into(), "line 1", "not JSON", "too early"),

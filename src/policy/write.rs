@@ -37,6 +37,9 @@ impl Policy {
         let mut file = Map::new();
         file.insert("sysfsm".into(), json!(1));
         file.insert("binary".into(), json!(self.binary));
+        if let Some(cgroup) = &self.cgroup {
+            file.insert("cgroup".into(), json!(cgroup));
+        }
         file.insert("arch".into(), json!("x86_64"));
         file.insert("depth".into(), json!(self.machine.depth().get()));
         file.insert("action".into(), json!(self.action.as_str()));

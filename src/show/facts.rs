@@ -9,6 +9,9 @@ pub(super) fn facts(policy: &Policy) -> Vec<(&'static str, String)> {
     let machine = &policy.machine;
     let coverage = Coverage::of(machine, policy.runs);
     let mut facts = vec![("depth", machine.depth().to_string()), ("action", policy.action.to_string())];
+    if let Some(cgroup) = &policy.cgroup {
+        facts.insert(0, ("cgroup", cgroup.clone()));
+    }
     if policy.children != Children::default() {
         facts.push(("children", policy.children.as_str().into()));
     }

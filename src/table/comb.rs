@@ -1,6 +1,6 @@
 //! Row displacement: laying sparse rows over each other.
 
-use super::{Cell, State};
+use super::State;
 
 /// After so many places that did not fit, rows of this length are not tried there again.
 const CROWDED: u32 = 64;
@@ -9,9 +9,10 @@ const CROWDED: u32 = 64;
 const MAX_TRIES: u32 = 4096;
 
 /// Rows, laid into one array.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Comb {
-    cells: Vec<Cell>,
+    /// How long the array is.
+    length: usize,
     /// Which cells are owned.
     taken: Bits,
     /// Which places are the state of some row: two rows may share cells' gaps, never a place.
@@ -27,13 +28,13 @@ impl Comb {
         let mut states = Bits::default();
         // It stands for none.
         states.set(0);
-        Comb { cells: Vec::new(), taken: Bits::default(), states, first_free: 0, cursor: (0, 0) }
+        Comb { length: 0, taken: Bits::default(), states, first_free: 0, cursor: (0, 0) }
     }
 
     /// Finds a place for a row with cells at these columns (ascending), and takes it. Columns may be none:
     /// then only the place is unique.
     pub(super) fn place(&mut self, columns: &[u32]) -> State {
-        let (Some(&lowest), Some(&highest)) = (columns.first(), columns.last()) else {
+        let Some(&lowest) = columns.first() else {
             return self.lone();
         };
         let lowest = lowest as usize;
@@ -51,38 +52,59 @@ impl Comb {
                 break;
             }
             tries += 1;
-            at = if tries == MAX_TRIES { self.cells.len().max(at + 1) } else { at + 1 };
+            at = if tries == MAX_TRIES { self.length.max(at + 1) } else { at + 1 };
             if tries % CROWDED == 0 {
                 self.cursor.0 = at;
             }
         }
         let state = at - lowest;
+        self.own(state, columns);
+        State::try_from(state).unwrap_or(State::MAX)
+    }
+
+    /// Takes this place for a row; false if something is in its way.
+    pub(super) fn take(&mut self, place: State, columns: &[u32]) -> bool {
+        let state = place as usize;
+        let free = !self.states.get(state) && columns.iter().all(|&c| !self.taken.get(state + c as usize));
+        if free {
+            self.own(state, columns);
+        }
+        free
+    }
+
+    fn own(&mut self, state: usize, columns: &[u32]) {
         self.states.set(state);
-        let owner = State::try_from(state).unwrap_or(State::MAX);
-        let end = state + highest as usize + 1;
-        if self.cells.len() < end {
-            self.cells.resize(end, Cell::default());
-        }
         for &column in columns {
-            let index = state + column as usize;
-            self.taken.set(index);
-            if let Some(cell) = self.cells.get_mut(index) {
-                cell.owner = owner;
-            }
+            self.taken.set(state + column as usize);
         }
+        let end = columns.last().map_or(0, |&highest| state + highest as usize + 1);
+        self.length = self.length.max(end);
         self.first_free = self.taken.next_zero(self.first_free);
-        owner
     }
 
-    /// Sets where the call at `column` leads from `state`.
-    pub(super) fn set(&mut self, state: State, column: u32, next: State) {
-        if let Some(cell) = self.cells.get_mut(state as usize + column as usize) {
-            cell.next = next;
+    /// Nobody owns these cells any more.
+    pub(super) fn clear(&mut self, cells: impl Iterator<Item = u32>) {
+        for cell in cells {
+            self.taken.clear(cell as usize);
+            self.first_free = self.first_free.min(cell as usize);
         }
+        // Other gaps than before: the search begins anew.
+        self.cursor = (0, 0);
     }
 
-    pub(super) fn finish(self) -> Vec<Cell> {
-        self.cells
+    /// These places are no row's any more.
+    pub(super) fn vacate(&mut self, places: &[State]) {
+        places.iter().for_each(|&place| self.states.clear(place as usize));
+    }
+
+    /// These places are not to be a row's.
+    pub(super) fn keep(&mut self, places: &[State]) {
+        places.iter().for_each(|&place| self.states.set(place as usize));
+    }
+
+    /// How many cells the array has.
+    pub(super) fn len(&self) -> usize {
+        self.length
     }
 
     fn lone(&mut self) -> State {
@@ -93,7 +115,7 @@ impl Comb {
 }
 
 /// A set of numbers, one bit each.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Bits {
     words: Vec<u64>,
     /// All words before this one are full.
@@ -114,6 +136,13 @@ impl Bits {
         }
         while self.words.get(self.full) == Some(&u64::MAX) {
             self.full += 1;
+        }
+    }
+
+    fn clear(&mut self, index: usize) {
+        if let Some(word) = self.words.get_mut(index / 64) {
+            *word &= !(1 << (index % 64));
+            self.full = self.full.min(index / 64);
         }
     }
 
@@ -162,13 +191,22 @@ mod tests {
         unique.dedup();
         assert_eq!(unique.len(), 501);
         assert!(unique[0] > 0);
-        let cells = comb.finish();
+        let mut owners = std::collections::BTreeMap::new();
         for (row, &state) in rows.iter().zip(&states) {
-            for column in 0..400 {
-                let owned = cells.get((state + column) as usize).is_some_and(|c| c.owner == state);
-                assert_eq!(owned, row.contains(&column));
+            for column in row {
+                assert!(owners.insert(state + column, state).is_none(), "two rows share a cell");
             }
         }
-        assert!(cells.len() < 3 * 1500, "{}", cells.len());
+        let length = comb.len();
+        assert!(length < 3 * 1500, "{length}");
+        // What goes leaves room.
+        for (row, &state) in rows.iter().zip(&states).take(250) {
+            comb.clear(row.iter().map(|column| state + column));
+            comb.vacate(&[state]);
+        }
+        let again: Vec<State> = rows.iter().take(250).map(|row| comb.place(row)).collect();
+        assert!(again.iter().all(|place| !states[250..].contains(place)));
+        assert!(comb.len() <= length + 100, "{} after {length}", comb.len());
+        assert!(!comb.take(again[0], &rows[0]));
     }
 }

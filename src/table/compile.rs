@@ -2,7 +2,7 @@
 
 use super::comb::Comb;
 use super::{Cell, State, CALLS, SIGNALS};
-use crate::machine::{Context, Depth, Machine};
+use crate::machine::{self, Context, Depth, Judge, Machine};
 use crate::syscall::{nr, Symbol};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
@@ -41,58 +41,125 @@ pub struct FarCell {
 pub struct Row {
     /// The state.
     pub state: State,
-    /// Which machine it is of, by its place in the input.
-    pub machine: usize,
     /// The context.
     pub context: Context,
     /// Whether the machine has transitions from it: only then it is found again by a thread that was lost.
     pub known: bool,
 }
 
-/// Everything that the kernel reads of a set of machines.
-#[derive(Debug, Clone, Default)]
-pub struct Tables {
-    /// The array of rows.
-    pub cells: Vec<Cell>,
-    /// Cells of calls without a column.
-    pub far: Vec<FarCell>,
-    /// One for each machine, in the order of the input.
-    pub entries: Vec<Entry>,
-    /// Every state that stands for a context, ascending by state.
+/// A machine in the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Laid {
+    /// What it is besides its cells.
+    pub entry: Entry,
+    /// Every state that stands for a context.
     pub rows: Vec<Row>,
+    /// Its cells, and their indices.
+    pub cells: Vec<(u32, Cell)>,
+    /// Its cells of calls without a column.
+    pub far: Vec<FarCell>,
+    /// All its places, in the order in which [`Table::lay_again`] takes them.
+    pub places: Vec<State>,
 }
 
-impl Tables {
-    /// Where `call` leads from `state`; none if the row has no such cell. What the kernel does at a step.
+/// The array of rows. Machines come and go; no row of one that stays moves.
+#[derive(Debug, Clone)]
+pub struct Table {
+    comb: Comb,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Table { comb: Comb::new() }
+    }
+}
+
+impl Table {
+    /// How many cells the array has.
     #[must_use]
-    pub fn edge(&self, state: State, call: u32) -> Option<State> {
-        if call >= CALLS {
-            return self.far.iter().find(|f| (f.state, f.call) == (state, call)).map(|f| f.next);
+    pub fn cells(&self) -> usize {
+        self.comb.len()
+    }
+
+    /// Lays machines into the gaps between those that are there.
+    #[must_use]
+    pub fn lay(&mut self, machines: &[&Machine]) -> Vec<Laid> {
+        // What is a machine's own is found out on all processors; where its rows go depends on those before it.
+        let wanted: Vec<Wanted> = machines.par_iter().map(|machine| Wanted::of(machine)).collect();
+        wanted.iter().map(|wanted| self.lay_one(wanted)).collect()
+    }
+
+    /// Lays machines where they were before, each at its [`Laid::places`]; none if one of them cannot have been there.
+    #[must_use]
+    pub fn lay_again(&mut self, machines: &[(&Machine, &[State])]) -> Option<Vec<Laid>> {
+        let wanted: Vec<Wanted> = machines.par_iter().map(|(machine, _)| Wanted::of(machine)).collect();
+        wanted.iter().zip(machines).map(|(wanted, (_, places))| self.take_places(wanted, places)).collect()
+    }
+
+    /// Takes a machine's cells away. Its places stay taken: threads may still be in its states.
+    pub fn lift(&mut self, laid: &Laid) {
+        self.comb.clear(laid.cells.iter().map(|cell| cell.0));
+    }
+
+    /// Frees the places of a machine that has no cells any more.
+    pub fn vacate(&mut self, places: &[State]) {
+        self.comb.vacate(places);
+    }
+
+    /// Keeps the places of a machine that has no cells any more.
+    pub fn keep(&mut self, places: &[State]) {
+        self.comb.keep(places);
+    }
+
+    fn lay_one(&mut self, wanted: &Wanted) -> Laid {
+        let mut places = vec![0; wanted.rows.len()];
+        for &at in &wanted.order {
+            if let (Some(row), Some(place)) = (wanted.rows.get(at), places.get_mut(at)) {
+                *place = self.comb.place(&row.columns);
+            }
         }
-        let found = self.cells.get(state as usize + call as usize)?;
-        (found.owner == state).then_some(found.next)
+        for columns in wanted.further() {
+            places.push(self.comb.place(&columns));
+        }
+        wanted.laid(places)
     }
 
-    /// What a state stands for.
-    #[must_use]
-    pub fn row(&self, state: State) -> Option<&Row> {
-        self.rows.binary_search_by_key(&state, |r| r.state).ok().and_then(|i| self.rows.get(i))
+    fn take_places(&mut self, wanted: &Wanted, places: &[State]) -> Option<Laid> {
+        let rows = wanted.rows.iter().map(|row| row.columns.clone()).chain(wanted.further());
+        let rows: Vec<Vec<u32>> = rows.collect();
+        let fits = rows.len() == places.len() && rows.iter().zip(places).all(|(row, &at)| self.comb.take(at, row));
+        fits.then(|| wanted.laid(places.to_vec()))
     }
 }
 
-/// Lays machines into tables.
+/// Where the threads in a state of a machine that another one has replaced go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// The state of the other machine.
+    pub state: State,
+    /// Their context, if that state does not stand for it.
+    pub seen: Context,
+}
+
+/// Of every state that a machine's threads can be in where they go on ([`Judge::arrival`]); its lost ones excepted.
 #[must_use]
-pub fn compile(machines: &[&Machine]) -> Tables {
-    let mut comb = Comb::new();
-    let mut tables = Tables::default();
-    // What is a machine's own is found out on all processors; where its rows go depends on those before it.
-    let wanted: Vec<Wanted> = machines.par_iter().map(|machine| Wanted::of(machine)).collect();
-    for (index, wanted) in wanted.iter().enumerate() {
-        one(index, wanted, &mut comb, &mut tables);
-    }
-    tables.cells = comb.finish();
-    tables.rows.sort_unstable_by_key(|r| r.state);
-    tables
+pub fn arrivals(from: &Laid, to: &Laid, machine: &Machine) -> Vec<(State, Arrival)> {
+    let judge = Judge::new(machine);
+    let states: FxHashMap<Context, State> = to.rows.iter().map(|row| (row.context, row.state)).collect();
+    let lost = |seen| Arrival { state: to.entry.lost, seen };
+    from.rows
+        .iter()
+        .filter(|row| row.state != from.entry.lost)
+        .map(|row| {
+            let arrival = match judge.arrival(machine::State::In(row.context), from.entry.depth) {
+                machine::State::Lost(seen) => lost(seen),
+                machine::State::In(context) => states
+                    .get(&context)
+                    .map_or(lost(context), |&state| Arrival { state, seen: Context::EMPTY }),
+            };
+            (row.state, arrival)
+        })
+        .collect()
 }
 
 /// The calls that never ask the table: always allowed, or no symbol.
@@ -102,36 +169,6 @@ fn has_cell(symbol: Symbol) -> Option<u32> {
         | Symbol::Signal(_) => None,
         Symbol::Call(number) => Some(number),
     }
-}
-
-fn one(index: usize, wanted: &Wanted, comb: &mut Comb, tables: &mut Tables) {
-    let mut states = vec![0; wanted.rows.len()];
-    for &at in &wanted.order {
-        let (Some(row), Some(state)) = (wanted.rows.get(at), states.get_mut(at)) else { continue };
-        *state = comb.place(&row.columns);
-        let known = row.known;
-        tables.rows.push(Row { state: *state, machine: index, context: row.context, known });
-    }
-    let state = |at: usize| states.get(at).copied().unwrap_or(0);
-    for (from, row) in states.iter().zip(&wanted.rows) {
-        for &(call, target) in &row.edges {
-            put(comb, &mut tables.far, *from, call, state(target));
-        }
-    }
-
-    let exec = state(wanted.exec);
-    let signals = wanted.signals.map(state);
-    let mut entry = Entry { exec, lost: exec, members: 0, singles: 0, depth: wanted.depth, signals };
-    if wanted.depth.context_len() > 0 {
-        entry.lost = comb.place(&[]);
-        tables.rows.push(Row { state: entry.lost, machine: index, context: Context::EMPTY, known: false });
-        let alphabet: Vec<(u32, State)> = wanted.alphabet.iter().map(|&call| (call, 1)).collect();
-        entry.members = extra(comb, &mut tables.far, &alphabet);
-        let singles: Vec<(u32, State)> =
-            wanted.singles.iter().map(|&(call, target)| (call, state(target))).collect();
-        entry.singles = extra(comb, &mut tables.far, &singles);
-    }
-    tables.entries.push(entry);
 }
 
 /// What a machine wants of the table. States are places in `rows`.
@@ -209,23 +246,65 @@ impl Wanted {
             rows,
         }
     }
-}
 
-/// A row that is no context's.
-fn extra(comb: &mut Comb, far: &mut Vec<FarCell>, cells: &[(u32, State)]) -> State {
-    let columns: Vec<u32> = cells.iter().map(|c| c.0).filter(|&c| c < CALLS).collect();
-    let state = comb.place(&columns);
-    for &(call, next) in cells {
-        put(comb, far, state, call, next);
+    /// The columns of the rows that are no context's: none for a lost thread, those of the alphabet, and those of the
+    /// contexts of one symbol. At depth 1 there are no such rows.
+    fn further(&self) -> Vec<Vec<u32>> {
+        if self.depth.context_len() == 0 {
+            return Vec::new();
+        }
+        let columns = |calls: &mut dyn Iterator<Item = u32>| calls.filter(|&c| c < CALLS).collect();
+        vec![
+            Vec::new(),
+            columns(&mut self.alphabet.iter().copied()),
+            columns(&mut self.singles.iter().map(|single| single.0)),
+        ]
     }
-    state
+
+    /// With its rows, and then the further ones, at these places.
+    fn laid(&self, places: Vec<State>) -> Laid {
+        let state = |at: usize| places.get(at).copied().unwrap_or(0);
+        let mut cells = Cells::default();
+        let mut rows: Vec<Row> = Vec::with_capacity(self.rows.len() + 1);
+        for (row, &from) in self.rows.iter().zip(&places) {
+            rows.push(Row { state: from, context: row.context, known: row.known });
+            for &(call, target) in &row.edges {
+                cells.put(from, call, state(target));
+            }
+        }
+        let (exec, signals) = (state(self.exec), self.signals.map(state));
+        let mut entry = Entry { exec, lost: exec, members: 0, singles: 0, depth: self.depth, signals };
+        if self.depth.context_len() > 0 {
+            let further = self.rows.len();
+            entry.lost = state(further);
+            rows.push(Row { state: entry.lost, context: Context::EMPTY, known: false });
+            entry.members = state(further + 1);
+            for &call in &self.alphabet {
+                cells.put(entry.members, call, 1);
+            }
+            entry.singles = state(further + 2);
+            for &(call, target) in &self.singles {
+                cells.put(entry.singles, call, state(target));
+            }
+        }
+        Laid { entry, rows, cells: cells.near, far: cells.far, places }
+    }
 }
 
-fn put(comb: &mut Comb, far: &mut Vec<FarCell>, state: State, call: u32, next: State) {
-    if call < CALLS {
-        comb.set(state, call, next);
-    } else {
-        far.push(FarCell { state, call, next });
+/// Cells that are put.
+#[derive(Default)]
+struct Cells {
+    near: Vec<(u32, Cell)>,
+    far: Vec<FarCell>,
+}
+
+impl Cells {
+    fn put(&mut self, state: State, call: u32, next: State) {
+        if call < CALLS {
+            self.near.push((state + call, Cell { owner: state, next }));
+        } else {
+            self.far.push(FarCell { state, call, next });
+        }
     }
 }
 
@@ -246,34 +325,52 @@ mod tests {
         machine
     }
 
-    /// Every cell is an edge of the machine, and every edge that needs a cell has one.
-    fn same(machines: &[Machine]) {
-        let tables = compile(&machines.iter().collect::<Vec<_>>());
-        for row in &tables.rows {
-            let machine = &machines[row.machine];
-            for call in (0..CALLS).chain([5000, u32::MAX]) {
-                let symbol = Symbol::Call(call);
-                let want = has_cell(symbol)
-                    .and_then(|_| machine.row(&row.context))
-                    .filter(|r| r.contains_key(&symbol))
-                    .map(|_| row.context.then(symbol, machine.depth()));
-                let found = tables.edge(row.state, call).map(|next| tables.row(next).unwrap().context);
-                assert_eq!(found, want, "{} · {symbol}", row.context);
-            }
+    /// What the kernel does at a step.
+    fn edge(cells: &BTreeMap<u32, Cell>, far: &[FarCell], state: State, call: u32) -> Option<State> {
+        if call >= CALLS {
+            return far.iter().find(|f| (f.state, f.call) == (state, call)).map(|f| f.next);
         }
-        for (machine, entry) in machines.iter().zip(&tables.entries) {
+        let found = cells.get(&(state + call))?;
+        (found.owner == state).then_some(found.next)
+    }
+
+    /// Every cell is an edge of its machine, and every edge that needs a cell has one; no cell is two machines'.
+    fn same(machines: &[Machine], laid: &[Laid]) {
+        let mut cells = BTreeMap::new();
+        for (index, cell) in laid.iter().flat_map(|l| &l.cells) {
+            assert!(cells.insert(*index, *cell).is_none(), "{index} is taken twice");
+        }
+        let far: Vec<FarCell> = laid.iter().flat_map(|l| l.far.clone()).collect();
+        let unique: BTreeSet<State> = laid.iter().flat_map(|l| l.places.clone()).collect();
+        assert_eq!(unique.len(), laid.iter().map(|l| l.places.len()).sum::<usize>());
+        for (machine, laid) in machines.iter().zip(laid) {
+            let context = |state| laid.rows.iter().find(|row| row.state == state).unwrap().context;
+            for row in &laid.rows {
+                for call in (0..CALLS).chain([5000, u32::MAX]) {
+                    let symbol = Symbol::Call(call);
+                    let want = has_cell(symbol)
+                        .and_then(|_| machine.row(&row.context))
+                        .filter(|r| r.contains_key(&symbol))
+                        .map(|_| row.context.then(symbol, machine.depth()));
+                    let found = edge(&cells, &far, row.state, call).map(context);
+                    assert_eq!(found, want, "{} · {symbol}", row.context);
+                }
+            }
             let exec = Context::start(Symbol::Call(nr::EXECVE), machine.depth());
-            assert_eq!(tables.row(entry.exec).unwrap().context, exec);
+            assert_eq!(context(laid.entry.exec), exec);
             for signal in 1..=64 {
                 let start = Context::start(Symbol::Signal(signal), machine.depth());
-                assert_eq!(tables.row(entry.signals[usize::from(signal)]).unwrap().context, start);
+                assert_eq!(context(laid.entry.signals[usize::from(signal)]), start);
             }
         }
     }
 
-    #[test]
-    fn cells_are_the_machines_edges_and_no_others() {
-        same(&[
+    fn lay(table: &mut Table, machines: &[Machine]) -> Vec<Laid> {
+        table.lay(&machines.iter().collect::<Vec<_>>())
+    }
+
+    fn some() -> Vec<Machine> {
+        vec![
             machine(
                 2,
                 &[
@@ -289,17 +386,79 @@ mod tests {
                 &[("execve", "brk"), ("execve brk", "mmap"), ("brk mmap", "read"), ("@SIGHUP", "read")],
             ),
             Machine::new(Depth::PAIRS),
-        ]);
+        ]
+    }
+
+    #[test]
+    fn cells_are_the_machines_edges_and_no_others() {
+        let machines = some();
+        same(&machines, &lay(&mut Table::default(), &machines));
     }
 
     #[test]
     fn states_of_different_machines_never_meet() {
         let machines: Vec<Machine> =
             (0..50).map(|_| machine(2, &[("execve", "brk"), ("brk", "mmap read")])).collect();
-        same(&machines);
-        let tables = compile(&machines.iter().collect::<Vec<_>>());
-        let unique: BTreeSet<State> = tables.rows.iter().map(|r| r.state).collect();
-        assert_eq!(unique.len(), tables.rows.len());
+        same(&machines, &lay(&mut Table::default(), &machines));
+    }
+
+    #[test]
+    fn machines_come_and_go_and_those_that_stay_do_not_move() {
+        let mut table = Table::default();
+        let machines: Vec<Machine> = (0..10).flat_map(|_| some()).collect();
+        let mut laid = lay(&mut table, &machines);
+        let length = table.cells();
+        let again: Vec<(&Machine, &[State])> =
+            machines.iter().zip(&laid).map(|(machine, laid)| (machine, &*laid.places)).collect();
+        let mut other = Table::default();
+        assert_eq!(other.lay_again(&again).unwrap(), laid);
+        assert!(other.lay_again(&again[..1]).is_none(), "the places are taken");
+        for turn in 0..100 {
+            let at = turn * 7 % machines.len();
+            for table in [&mut table, &mut other] {
+                table.lift(&laid[at]);
+            }
+            let before = laid[at].places.clone();
+            let new = table.lay(&[&machines[at]]).pop().unwrap();
+            // Threads may still be in the old states.
+            assert!(new.places.iter().all(|place| !before.contains(place)));
+            assert_eq!(other.lay(&[&machines[at]]), [new.clone()]);
+            laid[at] = new;
+            same(&machines, &laid);
+            for table in [&mut table, &mut other] {
+                table.vacate(&before);
+            }
+        }
+        assert!(table.cells() < length + 2000, "{} cells, {length} at first", table.cells());
+    }
+
+    #[test]
+    fn threads_of_a_machine_go_on_in_another_ones_states() {
+        let machines = [
+            machine(2, &[("execve", "brk"), ("brk", "mmap read"), ("read", "write"), ("@SIGHUP", "read")]),
+            machine(2, &[("execve", "brk"), ("brk", "mmap"), ("@SIGHUP", "write")]),
+            machine(3, &[("execve", "brk"), ("execve brk", "mmap")]),
+            machine(1, &[("", "brk")]),
+        ];
+        let laid = lay(&mut Table::default(), &machines);
+        let state = |at: usize, context: &str| {
+            let context: Context = context.parse().unwrap();
+            laid[at].rows.iter().find(|row| row.context == context).unwrap().state
+        };
+        let goes = |from: usize, context: &str, to: usize| {
+            let all = arrivals(&laid[from], &laid[to], &machines[to]);
+            let (_, arrival) = all.iter().find(|(at, _)| *at == state(from, context)).unwrap();
+            (arrival.state, arrival.seen.to_string())
+        };
+        assert_eq!(goes(0, "brk", 1), (state(1, "brk"), String::new()));
+        // Nothing may follow it there.
+        assert_eq!(goes(0, "read", 1), (laid[1].entry.lost, "read".into()));
+        // It may be in the middle of a frame.
+        assert_eq!(goes(0, "brk", 2), (laid[2].entry.lost, "brk".into()));
+        assert_eq!(goes(0, "@SIGHUP", 2), (state(2, "@SIGHUP"), String::new()));
+        assert_eq!(goes(2, "execve brk", 0), (state(0, "brk"), String::new()));
+        assert_eq!(goes(2, "execve brk", 3), (laid[3].entry.lost, String::new()));
+        assert_eq!(arrivals(&laid[3], &laid[0], &machines[0]), []);
     }
 
     #[test]
@@ -316,12 +475,9 @@ mod tests {
             }
         }
         let transitions = large.transitions();
-        let tables = compile(&[&large]);
+        let mut table = Table::default();
+        let _ = table.lay(&[&large]);
         assert!(transitions > 80_000, "{transitions}");
-        assert!(
-            tables.cells.len() < 2 * transitions + 2000,
-            "{} cells for {transitions}",
-            tables.cells.len()
-        );
+        assert!(table.cells() < 2 * transitions + 2000, "{} cells for {transitions}", table.cells());
     }
 }

@@ -9,7 +9,7 @@
 mod comb;
 mod compile;
 
-pub use compile::{compile, Entry, FarCell, Row, Tables};
+pub use compile::{arrivals, Arrival, Entry, FarCell, Laid, Row, Table};
 
 /// Calls below this number have a column; the others are [`FarCell`]s (`SYSFSM_CALLS` in `bpf/sysfsm.h`).
 pub const CALLS: u32 = 1024;

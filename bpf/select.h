@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/* Which policy holds for a binary: there may be one in a cgroup, and one anywhere else. */
+#ifndef SYSFSM_SELECT_H
+#define SYSFSM_SELECT_H
+
+/* So deep may a task's cgroup be. In a deeper one there are no policies for cgroups. */
+#define SYSFSM_LEVELS 32
+
+/* Whether there are policies for cgroups. */
+bool cgroups_used = false;
+
+/* A cgroup's number, by its path. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct sysfsm_path);
+	__type(value, __u32);
+} cgroups SEC(".maps");
+
+/* Binary and cgroup → policy. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct sysfsm_selection);
+	__type(value, __u32);
+} selected SEC(".maps");
+
+static __always_inline __u32 sysfsm_selected(__u32 binary, __u32 cgroup)
+{
+	struct sysfsm_selection key = { .binary = binary, .cgroup = cgroup };
+	const __u32 *policy = bpf_map_lookup_elem(&selected, &key);
+
+	return policy ? *policy : 0;
+}
+
+static __always_inline struct kernfs_node *sysfsm_above(struct kernfs_node *node)
+{
+	struct kernfs_node___renamed *renamed = (void *)node;
+
+	if (bpf_core_field_exists(renamed->__parent))
+		return BPF_CORE_READ(renamed, __parent);
+	return BPF_CORE_READ(node, parent);
+}
+
+/* Writes the names of a cgroup and of those above it, but the highest one's, which has none;
+ * whether it got there. */
+static __always_inline bool sysfsm_write_cgroup(struct sysfsm_names *paper,
+						struct kernfs_node *node)
+{
+	struct kernfs_node *above;
+
+	for (int i = 0; i < SYSFSM_LEVELS && node; i++) {
+		above = sysfsm_above(node);
+		if (!above)
+			return true;
+		if (sysfsm_write_name(paper, BPF_CORE_READ(node, name)) <= 0)
+			return false;
+		node = above;
+	}
+	return false;
+}
+
+/* The bytes of the first name with its zero. */
+static __always_inline __u32 sysfsm_name_length(const char *text)
+{
+	char name[SYSFSM_NAME];
+	long length = bpf_probe_read_kernel_str(name, sizeof(name), text);
+
+	return length > 0 ? length : SYSFSM_NAME;
+}
+
+/*
+ * The policy for a binary in a task's cgroup: of the binary in the nearest cgroup that has one; of
+ * the binary anywhere; of anything in the nearest cgroup that has one.
+ */
+static __noinline __u32 sysfsm_select_in(struct task_struct *task, __u32 binary)
+{
+	struct sysfsm_names *paper = sysfsm_paper();
+	const __u32 *cgroup;
+	__u32 of_cgroup = 0;
+	__u32 policy = 0;
+	__u32 at = 0;
+
+	if (!paper)
+		return 0;
+	if (!sysfsm_write_cgroup(paper, BPF_CORE_READ(task, cgroups, dfl_cgrp, kn)))
+		return binary ? sysfsm_selected(binary, 0) : 0;
+	/* The rest of the names is the next cgroup's path. */
+	for (int i = 0; i <= SYSFSM_LEVELS; i++) {
+		at &= SYSFSM_PATH - 1;
+		cgroup = bpf_map_lookup_elem(&cgroups, &paper->text[at]);
+		if (cgroup && binary)
+			policy = sysfsm_selected(binary, *cgroup);
+		if (policy)
+			return policy;
+		if (cgroup && !of_cgroup)
+			of_cgroup = sysfsm_selected(0, *cgroup);
+		if (at >= paper->length)
+			break;
+		at += sysfsm_name_length(&paper->text[at]);
+		if (at > SYSFSM_PATH - 1)
+			break;
+	}
+	if (binary)
+		policy = sysfsm_selected(binary, 0);
+	return policy ? policy : of_cgroup;
+}
+
+/* The policy for a binary, which is 0 if it has no number; 0 if there is none. */
+static __always_inline __u32 sysfsm_select(struct task_struct *task, __u32 binary)
+{
+	if (cgroups_used)
+		return sysfsm_select_in(task, binary);
+	return binary ? sysfsm_selected(binary, 0) : 0;
+}
+
+#endif /* SYSFSM_SELECT_H */

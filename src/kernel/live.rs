@@ -1,0 +1,323 @@
+//! Attending to enforcement that outlives whoever has loaded it: taking it over, changing its policies while it goes on,
+//! replacing it.
+
+use super::adopt::{self, candidates, Adoption};
+use super::bind::{put, Bound};
+use super::event::Reader;
+use super::identity::{identify, Identities};
+use super::inode::Inodes;
+use super::lineup::{Change, Lineup};
+use super::manifest::Watched;
+use super::maps::Maps;
+use super::outlet::Outlet;
+use super::pins::{Agency, Pins, Set, MANIFEST};
+use super::skeleton::types;
+use super::terms::terms;
+use super::{fill, objects, Enforcer, KernelError, Options, Pinned, Violation};
+use crate::policy::Policy;
+use std::collections::BTreeSet;
+use std::io;
+use std::mem::{offset_of, MaybeUninit};
+use std::os::fd::AsFd as _;
+use std::time::Duration;
+
+/// Pinned enforcement, and the one who attends to it.
+pub struct Live {
+    pinned: Pinned,
+    maps: Maps,
+    outlet: Outlet,
+    lineup: Lineup,
+    options: Options,
+    /// The last request for a reload that was answered.
+    answered: u64,
+}
+
+/// What became of policies that were to be enforced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Nothing was enforced.
+    Loaded,
+    /// They were enforced already, and go on.
+    TakenOver,
+    /// Other ones were enforced: these have taken their place, and threads go on where they were.
+    Changed,
+    /// Something else was enforced, until this took its place: another version's, with other options, or with less room.
+    Replaced,
+}
+
+/// Why policies cannot be changed in place.
+enum Refusal {
+    /// Nothing was changed.
+    Unchanged(KernelError),
+    /// All of it has to be loaded anew, and this is why.
+    Anew(String),
+}
+
+impl From<KernelError> for Refusal {
+    fn from(error: KernelError) -> Self {
+        Refusal::Unchanged(error)
+    }
+}
+
+impl Live {
+    /// Has the kernel enforce these policies beyond the end of this process. What is pinned already is taken over and
+    /// changed, if it is of this version and has these options; if not, it goes on until the new set is enforced as well.
+    ///
+    /// # Errors
+    /// What is missing; then what was enforced before still is, and nothing else.
+    pub fn establish(
+        pins: &Pins,
+        agency: &Agency,
+        policies: &[Policy],
+        options: Options,
+    ) -> Result<(Self, Origin), KernelError> {
+        let options = Options { pinned: true, ..options };
+        // One that is not understood is another version's.
+        let before = pins.current()?.map(|set| (set.clone(), Pinned::open(set).ok()));
+        let Some((set, found)) = before else {
+            let live = Live::load(pins, agency, policies, options, None)?;
+            return Ok((live, Origin::Loaded));
+        };
+        let theirs = found.as_ref().is_some_and(|found| found.manifest.is_of(&options) && !found.changing());
+        let (live, origin) = if theirs {
+            let mut live = Live::open(Pinned::open(set)?, options)?;
+            match live.change(policies) {
+                Ok(changed) => {
+                    live.attend()?;
+                    (live, if changed { Origin::Changed } else { Origin::TakenOver })
+                }
+                Err(refusal) => live.instead(pins, agency, policies, refusal)?,
+            }
+        } else {
+            (Live::load(pins, agency, policies, options, found.as_ref())?, Origin::Replaced)
+        };
+        live.clear_up(pins)?;
+        Ok((live, origin))
+    }
+
+    /// Has other policies enforced, with the options that it was established with.
+    ///
+    /// # Errors
+    /// As [`Live::establish`].
+    pub fn reload(
+        &mut self,
+        pins: &Pins,
+        agency: &Agency,
+        policies: &[Policy],
+    ) -> Result<Origin, KernelError> {
+        let origin = match self.change(policies) {
+            Ok(true) => Origin::Changed,
+            Ok(false) => Origin::TakenOver,
+            Err(refusal) => {
+                let (live, origin) = self.instead(pins, agency, policies, refusal)?;
+                *self = live;
+                self.clear_up(pins)?;
+                origin
+            }
+        };
+        Ok(origin)
+    }
+
+    /// Where policies cannot be changed in place a set of their own takes it.
+    fn instead(
+        &self,
+        pins: &Pins,
+        agency: &Agency,
+        policies: &[Policy],
+        refusal: Refusal,
+    ) -> Result<(Self, Origin), KernelError> {
+        match refusal {
+            Refusal::Unchanged(error) => return Err(error),
+            Refusal::Anew(why) => tracing::warn!("what is enforced is loaded anew: {why}"),
+        }
+        let live = Live::load(pins, agency, policies, self.options, Some(&self.pinned))?;
+        Ok((live, Origin::Replaced))
+    }
+
+    /// Loads a set, which watches what the one before does.
+    fn load(
+        pins: &Pins,
+        agency: &Agency,
+        policies: &[Policy],
+        options: Options,
+        before: Option<&Pinned>,
+    ) -> Result<Self, KernelError> {
+        let load = || -> Result<Set, KernelError> {
+            let watched = |lineup: &Lineup| {
+                before.map_or(Ok(adopt::Watched::new()), |before| before.watched_under(lineup))
+            };
+            let enforcer = Enforcer::start_after(policies, options, &watched)?;
+            let set = pins.add(agency)?;
+            if let Err(error) = enforcer.pin(&set, &options) {
+                // What is left of it in the directory is not complete, and goes with the next set.
+                let _ = set.remove();
+                return Err(error);
+            }
+            Ok(set)
+        };
+        let set = load().inspect_err(|_| {
+            // As it was: if nothing was pinned, there was no directory.
+            let _ = pins.remove();
+        })?;
+        Live::open(Pinned::open(set)?, options)
+    }
+
+    fn open(pinned: Pinned, options: Options) -> Result<Self, KernelError> {
+        let (lineup, maps) = (pinned.manifest.lineup()?, Maps::pinned(&pinned.set)?);
+        let outlet = Outlet { events: pinned.set.map("events")?, reader: Reader::of(&lineup) };
+        let answered = maps.data.load(offset_of!(types::bss, reloads_answered));
+        Ok(Live { pinned, maps, outlet, lineup, options, answered })
+    }
+
+    /// Removes the sets that are not enforced any more.
+    fn clear_up(&self, pins: &Pins) -> Result<(), KernelError> {
+        pins.sets()?.iter().filter(|other| **other != self.pinned.set).try_for_each(Pinned::release)
+    }
+
+    /// Changes the policies in place; whether anything was different.
+    fn change(&mut self, policies: &[Policy]) -> Result<bool, Refusal> {
+        if self.pinned.changing() {
+            return Err(Refusal::Anew("the last change was not carried out".into()));
+        }
+        let terms = terms(policies, self.options, self.pinned.manifest.level())?;
+        let (mut next, change) = self.lineup.next(policies, &terms);
+        let mut finder = MaybeUninit::uninit();
+        let mut inodes = Inodes::load(&mut finder)?;
+        let identities = identify(&next.wanted(self.options.allow_absent), &mut inodes)?;
+        let bound = Bound::of(&identities, |place| next.number(place));
+        if change == Change::default() && self.maps.holds(&bound)? {
+            return Ok(false);
+        }
+        if !next.sizes(&change).fits(&fill::room(&self.maps.step)) || !bound.fits(&self.maps.identity) {
+            return Err(Refusal::Anew("the maps have no room for the new policies".into()));
+        }
+        // Whoever comes after a death from here on loads all of it anew.
+        self.maps.data.store(offset_of!(types::bss, changing), 1_u32);
+        self.carry_out(&mut next, &change, &bound, &identities, &mut inodes)
+            .map_err(|error| Refusal::Anew(error.to_string()))?;
+        self.maps.data.store(offset_of!(types::bss, changing), 0_u32);
+        Ok(true)
+    }
+
+    fn carry_out(
+        &mut self,
+        next: &mut Lineup,
+        change: &Change,
+        bound: &Bound,
+        identities: &Identities,
+        inodes: &mut Inodes<'_>,
+    ) -> Result<(), KernelError> {
+        // Events of the new policies may come before this is done, those of the old ones until it is.
+        self.outlet.reader.learn(next);
+        self.maps.change(next, change, bound)?;
+        self.adopt(next, identities, inodes)?;
+        self.forget(next)?;
+        let manifest = self.pinned.manifest.with(next);
+        let map = manifest.store()?;
+        let unknown = |cause: io::Error| KernelError::Read { map: "manifest", cause: cause.into() };
+        let id = objects::map(map.as_fd()).map_err(unknown)?;
+        put(&self.pinned.set.map("objects")?, "objects", &id, &1_u32)?;
+        self.pinned.set.replace(MANIFEST, map.as_fd())?;
+        self.pinned.manifest = manifest;
+        self.lineup = next.clone();
+        Ok(())
+    }
+
+    /// Takes running threads under policies of binaries that had none.
+    fn adopt(
+        &self,
+        lineup: &Lineup,
+        identities: &Identities,
+        inodes: &mut Inodes<'_>,
+    ) -> Result<(), KernelError> {
+        let link = self.pinned.set.open("adopt")?;
+        let adoption = Adoption {
+            link: link.as_fd(),
+            adoptees: &self.maps.adoptees,
+            counters: &self.maps.counters,
+        };
+        let (none, all) = (adopt::Watched::new(), lineup.binds_any());
+        adoption
+            .repeat(|| candidates(identities, inodes, &none, all, |place| lineup.number(place)))
+            .map(drop)
+    }
+
+    /// Forgets former policies that no thread is in any more.
+    fn forget(&self, lineup: &mut Lineup) -> Result<(), KernelError> {
+        if lineup.former() == 0 {
+            return Ok(());
+        }
+        let held: BTreeSet<u32> =
+            self.pinned.watched()?.unwrap_or_default().iter().map(|thread| thread.policy).collect();
+        for (seat, successor) in lineup.forget(&held) {
+            if let Some(successor) = successor {
+                fill::forget_arrivals(&self.maps.step, &seat.laid, successor)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// From now on this process is the one that watched threads are kept from.
+    fn attend(&self) -> Result<(), KernelError> {
+        let mut finder = MaybeUninit::uninit();
+        let own = Inodes::load(&mut finder)?.process()?;
+        self.maps.data.store(offset_of!(types::bss, enforcer), own);
+        Ok(())
+    }
+
+    /// What is pinned.
+    #[must_use]
+    pub fn pinned(&self) -> &Pinned {
+        &self.pinned
+    }
+
+    /// As [`Enforcer::poll`].
+    ///
+    /// # Errors
+    /// The ring buffer cannot be read.
+    pub fn poll(&self, timeout: Duration, each: impl FnMut(Violation)) -> Result<usize, KernelError> {
+        self.outlet.poll(timeout, each)
+    }
+
+    /// Whether somebody asks for a reload, and was not answered.
+    #[must_use]
+    pub fn asked(&self) -> bool {
+        self.request() != self.answered
+    }
+
+    /// How often a reload was asked for so far: to be taken before policies are read.
+    #[must_use]
+    pub fn request(&self) -> u64 {
+        self.maps.data.load(offset_of!(types::bss, reloads_asked))
+    }
+
+    /// Answers who has asked up to this request, and counts the reload.
+    pub fn answer(&mut self, request: u64, refused: bool) {
+        let data = &self.maps.data;
+        let count = offset_of!(types::bss, reloads_done);
+        data.store(count, data.load::<u64>(count) + 1);
+        if refused {
+            let count = offset_of!(types::bss, reloads_refused);
+            data.store(count, data.load::<u64>(count) + 1);
+        }
+        self.answered = request;
+        data.store(offset_of!(types::bss, reloads_answered), self.answered);
+    }
+}
+
+impl Pinned {
+    /// Whether somebody has begun to change its policies, and did not end.
+    fn changing(&self) -> bool {
+        self.inside.as_ref().is_some_and(|i| i.data.load::<u32>(offset_of!(types::bss, changing)) != 0)
+    }
+
+    /// The processes that it watches under policies of binaries that the next ones name as well: they stay watched, even if
+    /// they run another file by now, or one that is gone.
+    fn watched_under(&self, lineup: &Lineup) -> Result<adopt::Watched, KernelError> {
+        let names = self.manifest.names();
+        let binary = |thread: &Watched| {
+            Some((thread.pid, lineup.place(names.get(&thread.policy)?.0)?))
+        };
+        Ok(self.watched()?.unwrap_or_default().iter().filter_map(binary).collect())
+    }
+}

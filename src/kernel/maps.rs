@@ -1,0 +1,176 @@
+//! The maps by which policies are changed while they are enforced, whoever has loaded them.
+
+use super::array::Mapped;
+use super::bind::{self, Bound, IdentityMaps, SelectMaps};
+use super::fill::{self, StepMaps};
+use super::lineup::{Change, Lineup};
+use super::pins::Set;
+use super::skeleton::{types, EnforceSkel};
+use super::KernelError;
+use libbpf_rs::MapHandle;
+use std::mem::offset_of;
+use std::os::fd::AsFd as _;
+
+/// Those maps.
+pub(super) struct Maps {
+    pub step: StepMaps<MapHandle>,
+    pub identity: IdentityMaps<MapHandle>,
+    pub select: SelectMaps<MapHandle>,
+    pub adoptees: MapHandle,
+    pub counters: MapHandle,
+    pub data: Mapped<types::bss>,
+    /// The same, as a map.
+    data_map: MapHandle,
+}
+
+impl Maps {
+    /// Those that `get` finds by their names.
+    fn get(get: impl Fn(&'static str) -> Result<MapHandle, KernelError>) -> Result<Self, KernelError> {
+        let data_map = get("data")?;
+        Ok(Maps {
+            step: StepMaps {
+                cells: get("cells")?,
+                far_cells: get("far_cells")?,
+                policies: get("policies")?,
+                contexts: get("contexts")?,
+                histories: get("histories")?,
+                arrivals: get("arrivals")?,
+            },
+            identity: IdentityMaps {
+                binaries: get("binaries")?,
+                paths: get("paths")?,
+                names: get("names")?,
+            },
+            select: SelectMaps { cgroups: get("cgroups")?, selected: get("selected")? },
+            adoptees: get("adoptees")?,
+            counters: get("counters")?,
+            data: Mapped::whole(&data_map, "data")?,
+            data_map,
+        })
+    }
+
+    /// Those of a loaded object.
+    pub(super) fn of(skel: &EnforceSkel<'_>) -> Result<Self, KernelError> {
+        let maps = &skel.maps;
+        Maps::get(|name| {
+            let map = match name {
+                "data" => &maps.bss,
+                "cells" => &maps.cells,
+                "far_cells" => &maps.far_cells,
+                "policies" => &maps.policies,
+                "contexts" => &maps.contexts,
+                "histories" => &maps.histories,
+                "arrivals" => &maps.arrivals,
+                "binaries" => &maps.binaries,
+                "paths" => &maps.paths,
+                "names" => &maps.names,
+                "cgroups" => &maps.cgroups,
+                "selected" => &maps.selected,
+                "adoptees" => &maps.adoptees,
+                _ => &maps.counters,
+            };
+            MapHandle::try_from(map).map_err(|cause| KernelError::Read { map: name, cause })
+        })
+    }
+
+    /// Those of a pinned set.
+    pub(super) fn pinned(set: &Set) -> Result<Self, KernelError> {
+        Maps::get(|name| set.map(name))
+    }
+
+    /// Pins them.
+    pub(super) fn pin(&self, set: &Set) -> Result<(), KernelError> {
+        for (name, map) in [
+            ("data", &self.data_map),
+            ("cells", &self.step.cells),
+            ("far_cells", &self.step.far_cells),
+            ("policies", &self.step.policies),
+            ("contexts", &self.step.contexts),
+            ("histories", &self.step.histories),
+            ("arrivals", &self.step.arrivals),
+            ("binaries", &self.identity.binaries),
+            ("paths", &self.identity.paths),
+            ("names", &self.identity.names),
+            ("cgroups", &self.select.cgroups),
+            ("selected", &self.select.selected),
+            ("adoptees", &self.adoptees),
+            ("counters", &self.counters),
+        ] {
+            set.pin(name, map.as_fd())?;
+        }
+        Ok(())
+    }
+
+    /// Fills what is empty.
+    pub(super) fn fill(&self, lineup: &Lineup, bound: &Bound) -> Result<(), KernelError> {
+        fill::add(&self.step, &lineup.all().collect::<Vec<_>>())?;
+        let (cgroups, selected) = lineup.selection();
+        bind::fill(&self.select.selected, "selected", &selected)?;
+        bind::fill(&self.select.cgroups, "cgroups", &cgroups)?;
+        self.say_what_is_used(lineup, bound);
+        bind::fill_all(&self.identity, bound)
+    }
+
+    /// Whether the kernel knows binaries by this already.
+    pub(super) fn holds(&self, bound: &Bound) -> Result<bool, KernelError> {
+        Ok(Bound::read(&self.identity)? == *bound)
+    }
+
+    /// Has the next lineup take the place of the one before, while threads are judged. Each is judged by the one or by the
+    /// other at any moment: an exec by what is selected then; a thread by its policy's rows for as long as they are there,
+    /// and when it misses one it moves.
+    pub(super) fn change(
+        &self,
+        next: &mut Lineup,
+        change: &Change,
+        bound: &Bound,
+    ) -> Result<(), KernelError> {
+        let placed: Vec<_> = change.added.iter().filter_map(|number| next.placed(*number)).collect();
+        fill::add(&self.step, &placed)?;
+        for (from, successor, arrivals) in next.successions(change) {
+            fill::succeed(&self.step, &from, successor.map(|to| (to, &*arrivals)))?;
+        }
+        self.say_what_is_used(next, bound);
+        let (cgroups, selected) = next.selection();
+        bind::sync(&self.select.selected, "selected", &selected)?;
+        bind::sync(&self.select.cgroups, "cgroups", &cgroups)?;
+        bind::update(&self.identity, bound)?;
+        let gone: Vec<_> = change.gone.iter().filter_map(|number| next.placed(*number)).collect();
+        for one in &gone {
+            fill::lift(&self.step, one.laid)?;
+        }
+        grace();
+        // Whoever was inside of a program has left it: nobody reads these any more.
+        for one in &gone {
+            fill::forget(&self.step, one)?;
+        }
+        for (laid, successor) in next.stale(change) {
+            fill::forget_arrivals(&self.step, laid, successor)?;
+        }
+        next.lift(change);
+        Ok(())
+    }
+
+    /// Before the entries that are meant are there.
+    fn say_what_is_used(&self, lineup: &Lineup, bound: &Bound) {
+        // Once set it stays: another exec may be looking just now.
+        if !bound.names.is_empty() {
+            self.data.store(offset_of!(types::bss, names_used), 1_u8);
+        }
+        if lineup.uses_cgroups() {
+            self.data.store(offset_of!(types::bss, cgroups_used), 1_u8);
+        }
+    }
+}
+
+/// Waits until every program that runs now has ended: tracepoints' programs are read-side critical sections, for the end
+/// of which the kernel waits here (`membarrier_global`, kernel/sched/membarrier.c: `synchronize_rcu`).
+fn grace() {
+    const MEMBARRIER_CMD_GLOBAL: i64 = 1;
+    // SAFETY: membarrier(2) takes integers, and touches no memory of ours.
+    let result = unsafe { nix::libc::syscall(nix::libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
+    if result != 0 {
+        // Where CPUs run without ticks (nohz_full) there is no such call. No program takes so long.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}
