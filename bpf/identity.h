@@ -84,33 +84,43 @@ static __noinline __u32 sysfsm_find_given(struct task_struct *task, struct linux
 	struct sysfsm_names *paper = sysfsm_paper();
 	const char *path = bprm->filename;
 	char head[2] = {};
+	bool absolute;
 
 	/* From a descriptor: what it leads to is a file that has a place. */
 	if (!paper || bprm->fdpath || bpf_probe_read_kernel(head, sizeof(head), path))
 		return 0;
-	if (head[0] == '/')
-		return sysfsm_write_name(paper, path + 1) > 0 ? sysfsm_by_path(paper) : 0;
-	for (int i = 0; i < 4 && head[0] == '.' && head[1] == '/'; i++) {
-		path += 2;
+	absolute = head[0] == '/';
+	for (int i = 0; i < 4; i++) {
+		if (head[0] == '/')
+			path += 1;
+		else if (head[0] == '.' && head[1] == '/')
+			path += 2;
+		else
+			break;
 		if (bpf_probe_read_kernel(head, sizeof(head), path))
 			return 0;
 	}
-	if (sysfsm_write_name(paper, path) <= 0 || !sysfsm_climb(paper, task, &task->fs->pwd))
+	if (sysfsm_write_name(paper, path) <= 0)
+		return 0;
+	if (!absolute && !sysfsm_climb(paper, task, &task->fs->pwd))
 		return 0;
 	return sysfsm_by_path(paper);
 }
 
-/* The bytes of a path up to the end of its last slash. Without a branch: the verifier would follow
- * 2^256 ways.
+/*
+ * The bytes of a path up to the end of its last slash. Without a branch: the verifier would follow
+ * 2^256 ways; and a global function, so that it looks at it once.
  */
-static __always_inline __u64 sysfsm_directory(const char *text)
+__noinline int sysfsm_directory(const struct sysfsm_name *path)
 {
 	__u64 last = 0;
 	__u64 slash;
 
+	if (!path)
+		return 0;
 	for (__u64 i = 0; i < SYSFSM_NAME; i++) {
 		/* All ones at a slash. */
-		slash = ((__u64)(__u8)(text[i] ^ '/') - 1) >> 63;
+		slash = ((__u64)(__u8)(path->text[i] ^ '/') - 1) >> 63;
 		slash = -slash;
 		barrier_var(slash);
 		last = (last & ~slash) | ((i + 1) & slash);
@@ -130,7 +140,7 @@ static __noinline __u32 sysfsm_find_name(struct linux_binprm *bprm)
 		name = bprm->filename;
 		if (bpf_probe_read_kernel_str(key.text, sizeof(key.text), name) < 0)
 			return 0;
-		name += sysfsm_directory(key.text);
+		name += (__u32)sysfsm_directory(&key);
 		__builtin_memset(&key, 0, sizeof(key));
 	}
 	if (bpf_probe_read_kernel_str(key.text, sizeof(key.text), name) < 0)

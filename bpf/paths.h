@@ -38,22 +38,15 @@ static __always_inline long sysfsm_write_name(struct sysfsm_names *names, const 
 	return written;
 }
 
-/*
- * One step: writes a name, or leaves a mount. A global function: the verifier looks at it once, and
- * not at every way by which it can be reached.
- */
-__noinline int sysfsm_climb_on(struct sysfsm_climber *climber, struct sysfsm_names *names)
+/* One step: writes a name, or leaves a mount. */
+static __always_inline int sysfsm_climb_on(struct sysfsm_climber *climber,
+					   struct sysfsm_names *names)
 {
 	unsigned long inside = bpf_core_field_offset(struct mount, mnt);
+	struct dentry *dentry = climber->dentry;
+	struct vfsmount *mnt = climber->mnt;
 	struct mount *mount, *parent;
-	struct dentry *dentry;
-	struct vfsmount *mnt;
-	long name;
 
-	if (!climber || !names)
-		return SYSFSM_STUCK;
-	dentry = climber->dentry;
-	mnt = climber->mnt;
 	if (dentry == climber->top && mnt == climber->top_mnt)
 		return SYSFSM_THERE;
 	if (dentry == BPF_CORE_READ(mnt, mnt_root)) {
@@ -66,14 +59,28 @@ __noinline int sysfsm_climb_on(struct sysfsm_climber *climber, struct sysfsm_nam
 		climber->mnt = (void *)parent + inside;
 		return SYSFSM_ON;
 	}
-	name = sysfsm_write_name(names, (const char *)BPF_CORE_READ(dentry, d_name.name));
-	if (name <= 0)
+	if (sysfsm_write_name(names, (const char *)BPF_CORE_READ(dentry, d_name.name)) <= 0)
 		return SYSFSM_STUCK;
 	climber->dentry = BPF_CORE_READ(dentry, d_parent);
 	return SYSFSM_ON;
 }
 
-/* Adds the names from a file up to the root of the task; whether it got there. */
+/*
+ * Adds the names from where one is up to the top; whether one got there. A global function: the
+ * verifier looks at it once, and not at every way by which it can be reached.
+ */
+__noinline int sysfsm_climb_up(struct sysfsm_climber *climber, struct sysfsm_names *names)
+{
+	int climbed = SYSFSM_ON;
+
+	if (!climber || !names)
+		return false;
+	for (int i = 0; i < SYSFSM_CLIMB && climbed == SYSFSM_ON; i++)
+		climbed = sysfsm_climb_on(climber, names);
+	return climbed == SYSFSM_THERE;
+}
+
+/* The same from a file up to the root of the task. */
 static __always_inline bool sysfsm_climb(struct sysfsm_names *names, struct task_struct *task,
 					 const struct path *from)
 {
@@ -83,11 +90,8 @@ static __always_inline bool sysfsm_climb(struct sysfsm_names *names, struct task
 		.top = BPF_CORE_READ(task, fs, root.dentry),
 		.top_mnt = BPF_CORE_READ(task, fs, root.mnt),
 	};
-	int climbed = SYSFSM_ON;
 
-	for (int i = 0; i < SYSFSM_CLIMB && climbed == SYSFSM_ON; i++)
-		climbed = sysfsm_climb_on(&climber, names);
-	return climbed == SYSFSM_THERE;
+	return sysfsm_climb_up(&climber, names);
 }
 
 #endif /* SYSFSM_PATHS_H */

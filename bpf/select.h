@@ -70,23 +70,26 @@ static __always_inline __u32 sysfsm_name_length(const char *text)
 }
 
 /*
- * The policy for a binary in a task's cgroup: of the binary in the nearest cgroup that has one; of
- * the binary anywhere; of anything in the nearest cgroup that has one.
+ * The policy for a binary in the cgroup that is written on the paper: of the binary in the nearest
+ * cgroup that has one; of the binary anywhere; of anything in the nearest cgroup that has one. A
+ * global function, so that the verifier looks at it once.
  */
-static __noinline __u32 sysfsm_select_in(struct task_struct *task, __u32 binary)
+__noinline int sysfsm_select_written(__u32 binary)
 {
-	struct sysfsm_names *paper = sysfsm_paper();
+	struct sysfsm_names *paper;
 	const __u32 *cgroup;
 	__u32 of_cgroup = 0;
 	__u32 policy = 0;
+	__u32 zero = 0;
 	__u32 at = 0;
 
+	paper = bpf_map_lookup_elem(&papers, &zero);
 	if (!paper)
 		return 0;
-	if (!sysfsm_write_cgroup(paper, BPF_CORE_READ(task, cgroups, dfl_cgrp, kn)))
-		return binary ? sysfsm_selected(binary, 0) : 0;
 	/* The rest of the names is the next cgroup's path. */
 	for (int i = 0; i <= SYSFSM_LEVELS; i++) {
+		/* It is: what the compiler knows the verifier does not. */
+		barrier_var(at);
 		at &= SYSFSM_PATH - 1;
 		cgroup = bpf_map_lookup_elem(&cgroups, &paper->text[at]);
 		if (cgroup && binary)
@@ -104,6 +107,15 @@ static __noinline __u32 sysfsm_select_in(struct task_struct *task, __u32 binary)
 	if (binary)
 		policy = sysfsm_selected(binary, 0);
 	return policy ? policy : of_cgroup;
+}
+
+static __noinline __u32 sysfsm_select_in(struct task_struct *task, __u32 binary)
+{
+	struct sysfsm_names *paper = sysfsm_paper();
+
+	if (paper && sysfsm_write_cgroup(paper, BPF_CORE_READ(task, cgroups, dfl_cgrp, kn)))
+		return sysfsm_select_written(binary);
+	return binary ? sysfsm_selected(binary, 0) : 0;
 }
 
 /* The policy for a binary, which is 0 if it has no number; 0 if there is none. */

@@ -174,6 +174,9 @@ pub(super) fn put<K: plain::Plain, V: plain::Plain>(
     key: &K,
     value: &V,
 ) -> Result<(), KernelError> {
-    map.update(&bytes(key), &bytes(value), MapFlags::ANY)
-        .map_err(|cause| KernelError::Fill { map: name, entries: 1, cause })
+    map.update(&bytes(key), &bytes(value), MapFlags::ANY).map_err(|cause| KernelError::Fill {
+        map: name,
+        entries: 1,
+        cause,
+    })
 }

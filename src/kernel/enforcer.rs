@@ -192,7 +192,8 @@ impl Enforcer {
     pub(super) fn pin(&self, set: &Set, options: &Options) -> Result<(), KernelError> {
         let reached = Reached { level: self.level(), chokes: self.chokes(), left_out: self.left_out() };
         let manifest = Manifest::new(&self.lineup, options, &reached).store()?;
-        let iterators = [("watched", &self.skel.progs.handle_watched), ("adopt", &self.skel.progs.handle_adopt)];
+        let iterators =
+            [("watched", &self.skel.progs.handle_watched), ("adopt", &self.skel.progs.handle_adopt)];
         for (name, program) in iterators {
             let failed = |cause| KernelError::Attach { program: name, cause, log: log::take() };
             let link = program.attach().map_err(failed)?;
@@ -254,11 +255,8 @@ impl Enforcer {
         let program = "handle_adopt";
         let failed = |cause| KernelError::Attach { program, cause, log: log::take() };
         let link = self.skel.progs.handle_adopt.attach().map_err(failed)?;
-        let adoption = Adoption {
-            link: link.as_fd(),
-            adoptees: &self.maps.adoptees,
-            counters: &self.maps.counters,
-        };
+        let adoption =
+            Adoption { link: link.as_fd(), adoptees: &self.maps.adoptees, counters: &self.maps.counters };
         let lineup = &self.lineup;
         adoption.repeat(|| {
             let watched = watched(lineup)?;
@@ -301,11 +299,7 @@ fn load(
     )?;
     let room = |entries: usize| if options.pinned { entries + entries.max(1024) } else { entries };
     bind::resize(
-        &mut IdentityMaps {
-            binaries: &mut maps.binaries,
-            paths: &mut maps.paths,
-            names: &mut maps.names,
-        },
+        &mut IdentityMaps { binaries: &mut maps.binaries, paths: &mut maps.paths, names: &mut maps.names },
         bound,
         room,
     )?;

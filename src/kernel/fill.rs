@@ -1,8 +1,8 @@
 //! Machines → maps, as they come, replace each other, and go. The maps are named, so that the test object's are filled by
 //! the same code.
 
-use super::skeleton::types;
 use super::array::Mapped;
+use super::skeleton::types;
 use super::KernelError;
 use crate::machine::Context;
 use crate::policy::{Action, Children};
@@ -292,8 +292,7 @@ pub fn succeed<M: MapCore>(
     let (successor, arrivals) = to.unwrap_or((NOBODY, &[]));
     for (state, arrival) in arrivals {
         let key = types::sysfsm_departure { policy: successor, state: *state };
-        entries
-            .push(&key, &types::sysfsm_arrival { state: arrival.state, seen: history(&arrival.seen) });
+        entries.push(&key, &types::sysfsm_arrival { state: arrival.state, seen: history(&arrival.seen) });
     }
     entries.write(&maps.arrivals)?;
     let mut policies = Entries::new("policies");

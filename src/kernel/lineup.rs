@@ -181,9 +181,10 @@ impl Lineup {
 
     /// Where the threads of former policies do not go on any more.
     pub(super) fn stale<'a>(&'a self, change: &'a Change) -> impl Iterator<Item = (&'a Laid, u32)> {
-        change.stale.iter().filter_map(|(number, before)| {
-            Some((&self.former.get(number)?.seat.laid, (*before)?))
-        })
+        change
+            .stale
+            .iter()
+            .filter_map(|(number, before)| Some((&self.former.get(number)?.seat.laid, (*before)?)))
     }
 
     /// Forgets former policies in which no thread is any more, `held` being those in which there is one now; what is to be
@@ -288,11 +289,8 @@ impl Lineup {
 
     /// A lineup that was kept; `terms` of a policy.
     pub(super) fn restore(saved: &Saved, terms: impl Fn(&Policy) -> Terms) -> Result<Self, String> {
-        let mut lineup = Lineup {
-            binaries: saved.binaries.clone(),
-            cgroups: saved.cgroups.clone(),
-            ..Lineup::default()
-        };
+        let mut lineup =
+            Lineup { binaries: saved.binaries.clone(), cgroups: saved.cgroups.clone(), ..Lineup::default() };
         // Former ones have places, and no cells.
         let mut beside = Table::default();
         let seats = saved.seats(&mut lineup.table, &saved.seats, &terms)?;

@@ -231,15 +231,10 @@ impl Live {
         inodes: &mut Inodes<'_>,
     ) -> Result<(), KernelError> {
         let link = self.pinned.set.open("adopt")?;
-        let adoption = Adoption {
-            link: link.as_fd(),
-            adoptees: &self.maps.adoptees,
-            counters: &self.maps.counters,
-        };
+        let adoption =
+            Adoption { link: link.as_fd(), adoptees: &self.maps.adoptees, counters: &self.maps.counters };
         let (none, all) = (adopt::Watched::new(), lineup.binds_any());
-        adoption
-            .repeat(|| candidates(identities, inodes, &none, all, |place| lineup.number(place)))
-            .map(drop)
+        adoption.repeat(|| candidates(identities, inodes, &none, all, |place| lineup.number(place))).map(drop)
     }
 
     /// Forgets former policies that no thread is in any more.
@@ -315,9 +310,7 @@ impl Pinned {
     /// they run another file by now, or one that is gone.
     fn watched_under(&self, lineup: &Lineup) -> Result<adopt::Watched, KernelError> {
         let names = self.manifest.names();
-        let binary = |thread: &Watched| {
-            Some((thread.pid, lineup.place(names.get(&thread.policy)?.0)?))
-        };
+        let binary = |thread: &Watched| Some((thread.pid, lineup.place(names.get(&thread.policy)?.0)?));
         Ok(self.watched()?.unwrap_or_default().iter().filter_map(binary).collect())
     }
 }

@@ -36,11 +36,7 @@ impl Maps {
                 histories: get("histories")?,
                 arrivals: get("arrivals")?,
             },
-            identity: IdentityMaps {
-                binaries: get("binaries")?,
-                paths: get("paths")?,
-                names: get("names")?,
-            },
+            identity: IdentityMaps { binaries: get("binaries")?, paths: get("paths")?, names: get("names")? },
             select: SelectMaps { cgroups: get("cgroups")?, selected: get("selected")? },
             adoptees: get("adoptees")?,
             counters: get("counters")?,

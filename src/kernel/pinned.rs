@@ -89,7 +89,8 @@ impl Pinned {
         let Some(Inside { data, .. }) = Pinned::find(pins)?.and_then(|pinned| pinned.inside) else {
             return Ok(None);
         };
-        let (asked, refused) = (offset_of!(types::bss, reloads_asked), offset_of!(types::bss, reloads_refused));
+        let (asked, refused) =
+            (offset_of!(types::bss, reloads_asked), offset_of!(types::bss, reloads_refused));
         let refused_before: u64 = data.load(refused);
         let request = data.load::<u64>(asked) + 1;
         data.store(asked, request);

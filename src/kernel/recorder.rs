@@ -344,11 +344,7 @@ fn load(
     choose!(open, turns);
     let maps = &mut open.maps;
     bind::resize(
-        &mut IdentityMaps {
-            binaries: &mut maps.binaries,
-            paths: &mut maps.paths,
-            names: &mut maps.names,
-        },
+        &mut IdentityMaps { binaries: &mut maps.binaries, paths: &mut maps.paths, names: &mut maps.names },
         &Bound::in_order(identities),
         |entries| entries,
     )?;

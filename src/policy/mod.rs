@@ -123,7 +123,9 @@ impl Policy {
     /// Whether an exec of `path` is an exec of this policy's binary, judged by the names alone.
     #[must_use]
     pub fn names(&self, path: &str) -> bool {
-        self.binary == path || self.binary == ANY_BINARY || (!self.binary.contains('/') && path.rsplit('/').next() == Some(&self.binary))
+        self.binary == path
+            || self.binary == ANY_BINARY
+            || (!self.binary.contains('/') && path.rsplit('/').next() == Some(&self.binary))
     }
 }
 

@@ -63,7 +63,8 @@ struct Reader {
     problems: Vec<Problem>,
 }
 
-const KEYS: [&str; 9] = ["sysfsm", "binary", "cgroup", "arch", "depth", "action", "children", "runs", "transitions"];
+const KEYS: [&str; 9] =
+    ["sysfsm", "binary", "cgroup", "arch", "depth", "action", "children", "runs", "transitions"];
 const THESIS_KEYS: [&str; 2] = ["binary", "data"];
 
 impl Reader {
@@ -530,7 +531,12 @@ mod tests {
                 "every program",
                 "\"cgroup\"",
             ),
-            (v1(r#""transitions": {}, "cgroup": "system.slice""#), "cgroup", "system.slice", "/sys/fs/cgroup"),
+            (
+                v1(r#""transitions": {}, "cgroup": "system.slice""#),
+                "cgroup",
+                "system.slice",
+                "/sys/fs/cgroup",
+            ),
             (v1(r#""transitions": {}, "cgroup": "/a/../b""#), "cgroup", "/a/../b", "/sys/fs/cgroup"),
             (v1(r#""transitions": {}, "cgroup": 3"#), "cgroup", "3", "a string"),
             (r#"{"sysfsm": 1, "binary": "/x"}"#.into(), "transitions", "missing", "add"),

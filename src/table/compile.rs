@@ -127,7 +127,8 @@ impl Table {
     fn take_places(&mut self, wanted: &Wanted, places: &[State]) -> Option<Laid> {
         let rows = wanted.rows.iter().map(|row| row.columns.clone()).chain(wanted.further());
         let rows: Vec<Vec<u32>> = rows.collect();
-        let fits = rows.len() == places.len() && rows.iter().zip(places).all(|(row, &at)| self.comb.take(at, row));
+        let fits =
+            rows.len() == places.len() && rows.iter().zip(places).all(|(row, &at)| self.comb.take(at, row));
         fits.then(|| wanted.laid(places.to_vec()))
     }
 }

@@ -1,6 +1,6 @@
 //! A place to pin enforcement in, and the commands that are given it.
 
-use super::lab::{Lab, Running, SYSFSM};
+use super::lab::{Ended, Lab, Running, SYSFSM};
 use nix::mount::{mount, umount2, MntFlags, MsFlags};
 use serde_json::Value;
 use std::fs;
@@ -42,6 +42,11 @@ impl Place {
     pub fn status(&self, lab: &Lab) -> (Option<i32>, Value) {
         let ended = lab.start(&mut self.command("status")).end();
         (ended.status.code(), serde_json::from_str(&ended.stdout).unwrap_or_default())
+    }
+
+    /// Has the policies read again.
+    pub fn reload(&self, lab: &Lab) -> Ended {
+        lab.start(&mut self.command("reload")).end()
     }
 
     pub fn stop(&self, lab: &Lab) -> Value {

@@ -169,6 +169,7 @@ fn a_reload_takes_all_of_the_new_policies_or_none() {
     fs::create_dir(&policies).unwrap();
     fs::copy(&first.policy, policies.join("first.json")).unwrap();
     let mut agent = place.agent(&lab, &policies, &KILL, "pinned");
+    let agent_pid = agent.pid().as_raw();
     let mut server = lab.start(Command::new(&first.binary).args(["-c", ECHOES]));
     let mut echo = |line: &str| {
         server.say(line);
@@ -178,44 +179,57 @@ fn a_reload_takes_all_of_the_new_policies_or_none() {
     echo("one");
     assert!(first.attack(&lab).killed() && second.attack(&lab).status.success());
 
+    // What became of the policies when they were read again, by whomever it was asked for.
+    let mut reload = |outcome: &str, asked: &dyn Fn()| {
+        let before = agent.stdout().len();
+        asked();
+        let new = |said: &str| said[before..].lines().any(|line| event(line, "reload") != Value::Null);
+        let told = event(&agent.said(new)[before..], "reload");
+        assert_eq!(told["outcome"], outcome, "{told}");
+        told
+    };
+    let hup = Pid::from_raw(agent_pid);
+    let ask = || kill(hup, Signal::SIGHUP).unwrap();
+
     // One bad file among good ones: nothing changes.
-    fs::copy(&second.policy, policies.join("second.json")).unwrap();
-    fs::write(policies.join("third.json"), "{\"sysfsm\": 1").unwrap();
-    kill(agent.pid(), Signal::SIGHUP).unwrap();
-    let said = agent.said(|said| said.contains("\"event\":\"reload\""));
-    let refused = event(&said, "reload");
-    assert_eq!(refused["outcome"], "refused");
+    let refused = reload("refused", &|| {
+        fs::write(policies.join("third.json"), "{\"sysfsm\": 1").unwrap();
+        fs::copy(&second.policy, policies.join("second.json")).unwrap();
+    });
     assert!(refused["error"].as_str().unwrap().contains("third.json"), "{refused}");
+    let asked = place.reload(&lab);
+    assert_eq!(asked.status.code(), Some(2), "{}", asked.stdout);
+    assert!(asked.stderr.contains("what was enforced still is"), "{}", asked.stderr);
+    reload("refused", &|| ());
     echo("two");
     assert!(first.attack(&lab).killed() && second.attack(&lab).status.success());
 
-    fs::remove_file(policies.join("third.json")).unwrap();
-    kill(agent.pid(), Signal::SIGHUP).unwrap();
-    let said = agent.said(|said| event(said, "start")["pinned"] == "replaced");
-    assert_eq!(event(&said, "start")["policies"], 2, "{said}");
+    let changed = reload("changed", &|| fs::remove_file(policies.join("third.json")).unwrap());
+    assert_eq!(changed["policies"], 2, "{changed}");
     echo("three");
     assert!(first.attack(&lab).killed() && second.attack(&lab).killed());
     assert!(first.lives(&lab) && second.lives(&lab));
 
     // One less.
-    fs::remove_file(policies.join("second.json")).unwrap();
-    kill(agent.pid(), Signal::SIGHUP).unwrap();
-    agent.said(|said| event(said, "start")["policies"] == 1 && said.matches("replaced").count() == 2);
+    let changed = reload("changed", &|| fs::remove_file(policies.join("second.json")).unwrap());
+    assert_eq!(changed["policies"], 1, "{changed}");
     echo("four");
     assert!(first.attack(&lab).killed() && second.attack(&lab).status.success());
 
-    // The same policies, and another file at the path.
+    // The same policies, and another file at the path: it is bound before anybody is told of it.
     let newer = lab.copy(Path::new("/bin/dash"), "newer");
     fs::rename(newer, &first.binary).unwrap();
-    kill(agent.pid(), Signal::SIGHUP).unwrap();
-    let said = agent.said(|said| said.matches("replaced").count() == 3);
-    assert_eq!(event(&said, "start")["adopted"], 1, "the server of the file that is gone: {said}");
+    assert!(first.attack(&lab).killed() && first.lives(&lab));
+    reload("changed", &ask);
     echo("five");
     assert!(first.attack(&lab).killed() && first.lives(&lab));
     // Nothing has changed.
-    kill(agent.pid(), Signal::SIGHUP).unwrap();
-    agent.said(|said| event(said, "start")["pinned"] == "taken over");
-    assert_eq!(fs::read_dir(&place.0).unwrap().count(), 1);
+    reload("taken over", &ask);
+    assert!(place.reload(&lab).status.success());
+    reload("taken over", &|| ());
+    assert_eq!(fs::read_dir(&place.0).unwrap().count(), 1, "all of it in the same set");
+    let (_, status) = place.status(&lab);
+    assert_eq!(status["reloads"], serde_json::json!({"done": 7, "refused": 2}), "{status}");
 }
 
 #[test]
