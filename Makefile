@@ -10,6 +10,9 @@ BINARY := $(TARGET)/release/sysfsm
 SHARE := $(DESTDIR)$(PREFIX)/share
 UNIT := $(DESTDIR)$(PREFIX)/lib/systemd/system/sysfsm.service
 COMPLETIONS := bash-completion/completions/sysfsm zsh/site-functions/_sysfsm fish/vendor_completions.d/sysfsm.fish
+# What packages are called after.
+VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p;/^version/q' Cargo.toml)
+DEB := $(TARGET)/debian/sysfsm_$(VERSION)_amd64.deb
 # Root is needed to install packages and to load BPF programs.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo -E env PATH=$$PATH")
 
@@ -23,7 +26,7 @@ VM_PACKAGES := qemu-system-x86 busybox-static debian-archive-keyring
 INSTALL := $(SUDO) bash tests/install-packages.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-build build demo test test-storm test-rare test-vm bench bench-parts calibration check policies picture install uninstall clean
+.PHONY: help deps deps-build build demo test test-storm test-rare test-vm bench bench-parts calibration check policies picture install uninstall deb clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -95,6 +98,9 @@ install: ## install the binary, its man pages, completions and systemd unit unde
 
 uninstall: ## remove what install has put under PREFIX
 	rm -f $(DESTDIR)$(PREFIX)/bin/sysfsm $(UNIT) $(addprefix $(SHARE)/,man/man1/sysfsm.1 man/man1/sysfsm-*.1 $(COMPLETIONS))
+
+deb: ## build a Debian package of the built binary
+	bash packaging/debian/build.sh $(VERSION) $(BINARY) $(DEB)
 
 clean: ## remove what was built
 	$(CARGO) clean
