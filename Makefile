@@ -23,10 +23,11 @@ TEST_PACKAGES := strace clang-format binutils coreutils tar gzip xz-utils findut
 RARE_PACKAGES := postgresql openssh-server openssh-client
 BENCH_PACKAGES := wrk
 VM_PACKAGES := qemu-system-x86 busybox-static debian-archive-keyring
+BOOT_PACKAGES := systemd systemd-container strace binutils procps util-linux
 INSTALL := $(SUDO) bash tests/install-packages.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-build build demo test test-storm test-rare test-vm bench bench-parts calibration check policies picture install uninstall deb clean
+.PHONY: help deps deps-build build demo test test-storm test-rare test-vm test-boot bench bench-parts calibration check policies picture install uninstall deb clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -61,6 +62,11 @@ test-vm: deps ## run the kernel tests on stock kernels, in virtual machines
 	@$(INSTALL) $(VM_PACKAGES)
 	$(CARGO) build --release --all-targets
 	bash tests/vm/run.sh
+
+test-boot: deps-build ## the Debian package and its unit under a real systemd, booted in a container (as root)
+	@$(INSTALL) $(BOOT_PACKAGES)
+	$(CARGO) build --release
+	$(SUDO) env SYSFSM=$(BINARY) bash tests/boot/run.sh
 
 bench: deps ## measure what a call and a log cost, and print the table of docs/performance.md (as root, on a quiet machine)
 	@$(INSTALL) $(BENCH_PACKAGES)
