@@ -13,28 +13,51 @@ set -euo pipefail
 SYSFSM=$(realpath "$SYSFSM")
 cd "$(dirname "$0")/../.."
 
-# In namespaces of our own: mounts end with the last process, and every process with this one, however it ends.
-if [ -z "${SYSFSM_BOOT_INSIDE:-}" ]; then
-	exec env SYSFSM_BOOT_INSIDE=1 unshare --mount --pid --fork --kill-child --mount-proc -- bash tests/boot/run.sh
+# The control groups that a systemd needs, one in each hierarchy that it uses.
+cgroups() {
+	findmnt -rno TARGET,FSTYPE,OPTIONS | while read -r at type options; do
+		case $type,$options in
+		cgroup2,* | cgroup,*name=systemd*) echo "$at/sysfsm-boot-${dir##*.}" ;;
+		esac
+	done
+}
+
+# The work is done by a process in namespaces of its own: with it end every mount and every other process, however it
+# ends. This one starts it, and removes what is left then.
+if [ -z "${BOOT_DIR:-}" ]; then
+	dir=$(mktemp -d)
+	worker=''
+	# shellcheck disable=SC2317 # called by the trap
+	cleanup() {
+		if [ -n "$worker" ]; then
+			kill -KILL "$worker" 2>/dev/null || true
+			wait "$worker" 2>/dev/null || true
+		fi
+		local group try
+		for group in $(cgroups); do
+			# Its processes end one after the other.
+			for try in $(seq 50); do
+				[ -d "$group" ] || break
+				find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || sleep 0.1
+			done
+			[ ! -d "$group" ] || echo "left behind after $try tries: $group" >&2
+		done
+		rm -rf "$dir"
+	}
+	trap cleanup EXIT
+	trap 'exit 130' INT TERM
+	BOOT_DIR=$dir setpriv --pdeathsig KILL \
+		unshare --mount --pid --fork --kill-child --mount-proc -- bash tests/boot/run.sh &
+	worker=$!
+	status=0
+	wait "$worker" || status=$?
+	worker=''
+	exit "$status"
 fi
 
-dir=$(mktemp -d)
+dir=$BOOT_DIR
 root=$dir/root
-cgroups=()
-nspawn='' leader='' server='' failures=0
-
-cleanup() {
-	set +e
-	[ -z "$server" ] || kill -KILL "$server" 2>/dev/null
-	[ -z "$nspawn" ] || halt
-	umount "$root" "$dir/memory" 2>/dev/null
-	for cgroup in "${cgroups[@]}"; do
-		find "$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null
-	done
-	rm -rf "$dir"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
+nspawn='' leader='' failures=0
 
 # step WHAT FUNCTION: runs the checks of a function until one fails, and says what came of it.
 step() {
@@ -88,21 +111,13 @@ prepare() {
 	bash packaging/debian/build.sh "$new" "$SYSFSM" "$root/opt/boot/new.deb" >/dev/null
 }
 
-# A control group of our own in each hierarchy that systemd uses: nspawn makes its groups beside that of whoever starts it.
-group() {
-	local at
-	while read -r at; do
-		mkdir "$at/sysfsm-boot-$1"
-		cgroups+=("$at/sysfsm-boot-$1")
-	done < <(findmnt -rno TARGET,FSTYPE,OPTIONS | awk '$2 == "cgroup2" || ($2 == "cgroup" && $3 ~ /name=systemd/) { print $1 }')
-}
-
 # Boots it. A bpf file system of its own is as empty as after a start of the machine.
 boot() {
 	mount -t bpf -o mode=700 bpf "$dir/bpf"
 	(
-		for cgroup in "${cgroups[@]}"; do
-			echo "$BASHPID" >"$cgroup/cgroup.procs"
+		# nspawn makes its groups beside that of whoever starts it.
+		for group in $(cgroups); do
+			echo "$BASHPID" >"$group/cgroup.procs"
 		done
 		# --register=no --keep-unit: without asking a systemd of this machine, which there may not be.
 		exec env SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --quiet --directory="$root" --machine=sysfsm-boot \
@@ -335,7 +350,7 @@ purged() {
 # ---- All of it
 
 prepare
-group "$$-$(date +%s)"
+for group in $(cgroups); do mkdir "$group"; done
 step "without systemd: installed, upgraded, purged" without_systemd
 if ! boot; then
 	printf 'failed  boot\n'
@@ -364,7 +379,6 @@ echo more >&7
 echo attack >&7
 ended=0
 wait "$server" 2>/dev/null || ended=$?
-server=''
 step "who ran through all of it is served, and killed (137) when it deviates" held
 step "systemctl stop: the agent ends, enforcement does not" stopped
 step "systemctl disable: an upgrade leaves it disabled, and what is pinned enforced" disabled
