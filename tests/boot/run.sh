@@ -126,18 +126,19 @@ boot() {
 			systemd.unit=basic.target
 	) </dev/null >"$dir/console" 2>&1 &
 	nspawn=$!
-	eventually pgrep -P "$nspawn" || return 1
-	leader=$(pgrep -P "$nspawn" | head -n 1)
 	eventually up
 }
 
-up() { [ "$(inside systemctl is-system-running)" = running ]; }
+up() {
+	# Its first child only starts this one.
+	leader=$(pgrep --parent "$nspawn" --exact systemd) && [ "$(inside systemctl is-system-running)" = running ]
+}
 
 # Shuts it down.
 halt() {
 	kill -TERM "$nspawn"
 	if ! eventually gone "$nspawn"; then
-		kill -KILL "$leader" "$nspawn"
+		kill -KILL "$nspawn" ${leader:+"$leader"}
 	fi
 	wait "$nspawn" 2>/dev/null || true
 	umount "$dir/bpf"
