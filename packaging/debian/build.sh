@@ -13,7 +13,7 @@ chmod 755 "$root"
 
 # The same commit gives the same package.
 if [ -z "${SOURCE_DATE_EPOCH:-}" ]; then
-	SOURCE_DATE_EPOCH=$(git -C "$here" log -1 --format=%ct 2>/dev/null || date +%s)
+	SOURCE_DATE_EPOCH=$(git -C "$here" log -1 --format=%ct 2>/dev/null || stat -c %Y "$here/../../Cargo.toml")
 fi
 export SOURCE_DATE_EPOCH
 
