@@ -74,6 +74,7 @@ step() {
 	else
 		printf 'failed  %s\n' "$1"
 		sed 's/^/            /' "$dir/log"
+		[ -z "$leader" ] || inside journalctl --boot --unit sysfsm --lines 20 --no-pager | sed 's/^/            /' || true
 		failures=$((failures + 1))
 	fi
 }
