@@ -10,6 +10,9 @@ BINARY := $(TARGET)/release/sysfsm
 SHARE := $(DESTDIR)$(PREFIX)/share
 UNIT := $(DESTDIR)$(PREFIX)/lib/systemd/system/sysfsm.service
 COMPLETIONS := bash-completion/completions/sysfsm zsh/site-functions/_sysfsm fish/vendor_completions.d/sysfsm.fish
+# What packages are called after.
+VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p;/^version/q' Cargo.toml)
+DEB := $(TARGET)/debian/sysfsm_$(VERSION)_amd64.deb
 # Root is needed to install packages and to load BPF programs.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo -E env PATH=$$PATH")
 
@@ -20,10 +23,11 @@ TEST_PACKAGES := strace clang-format binutils coreutils tar gzip xz-utils findut
 RARE_PACKAGES := postgresql openssh-server openssh-client
 BENCH_PACKAGES := wrk
 VM_PACKAGES := qemu-system-x86 busybox-static debian-archive-keyring
+BOOT_PACKAGES := systemd systemd-container strace binutils procps util-linux
 INSTALL := $(SUDO) bash tests/install-packages.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-build build demo test test-storm test-rare test-vm bench bench-parts calibration check policies picture install uninstall clean
+.PHONY: help deps deps-build build demo test test-storm test-rare test-vm test-boot bench bench-parts calibration check policies picture install uninstall deb clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -58,6 +62,11 @@ test-vm: deps ## run the kernel tests on stock kernels, in virtual machines
 	@$(INSTALL) $(VM_PACKAGES)
 	$(CARGO) build --release --all-targets
 	bash tests/vm/run.sh
+
+test-boot: deps-build ## the Debian package and its unit under a real systemd, booted in a container (as root)
+	@$(INSTALL) $(BOOT_PACKAGES)
+	$(CARGO) build --release
+	$(SUDO) env SYSFSM=$(BINARY) bash tests/boot/run.sh
 
 bench: deps ## measure what a call and a log cost, and print the table of docs/performance.md (as root, on a quiet machine)
 	@$(INSTALL) $(BENCH_PACKAGES)
@@ -95,6 +104,9 @@ install: ## install the binary, its man pages, completions and systemd unit unde
 
 uninstall: ## remove what install has put under PREFIX
 	rm -f $(DESTDIR)$(PREFIX)/bin/sysfsm $(UNIT) $(addprefix $(SHARE)/,man/man1/sysfsm.1 man/man1/sysfsm-*.1 $(COMPLETIONS))
+
+deb: ## build a Debian package of the built binary
+	bash packaging/debian/build.sh $(VERSION) $(BINARY) $(DEB)
 
 clean: ## remove what was built
 	$(CARGO) clean
