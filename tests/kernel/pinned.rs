@@ -4,6 +4,8 @@ use super::lab::{Ended, Lab, Running, SYSFSM};
 use super::place::{event, Place};
 use super::random::Random;
 use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
+use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
