@@ -24,6 +24,7 @@
 #include "select.h"
 #include "event.h"
 #include "sight.h"
+#include "tally.h"
 #include "judge.h"
 #include "veto.h"
 

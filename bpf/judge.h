@@ -70,9 +70,17 @@ static __always_inline int sysfsm_condemn(struct sysfsm_thread *thread)
 static __noinline int sysfsm_report(struct sysfsm_thread *thread, struct pt_regs *regs,
 				    const struct sysfsm_violation *violation)
 {
+	struct sysfsm_kind_of_violation kind = {
+		.policy = thread->policy,
+		.state = violation->state,
+		.nr = violation->nr,
+		.verdict = violation->verdict,
+		.abi = violation->abi,
+	};
 	struct sysfsm_counters *counts = sysfsm_counters();
 	__u8 sentence = sysfsm_sentence(thread, violation);
 	__u8 action = sysfsm_action(sentence);
+	struct sysfsm_tally *tally;
 	struct sysfsm_event *event;
 	__u8 kill_failed = 0;
 
@@ -94,6 +102,12 @@ static __noinline int sysfsm_report(struct sysfsm_thread *thread, struct pt_regs
 			SYSFSM_COUNT(counts->events_lost);
 		return 0;
 	}
+	kind.action = action;
+	tally = sysfsm_tally(&kind);
+	if (!tally)
+		SYSFSM_COUNT(counts->untallied);
+	else if (!sysfsm_in_full(tally))
+		return 0;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
 		SYSFSM_COUNT(counts->events_lost);
@@ -103,6 +117,8 @@ static __noinline int sysfsm_report(struct sysfsm_thread *thread, struct pt_regs
 	event->action = action;
 	event->kill_failed = kill_failed;
 	bpf_ringbuf_submit(event, 0);
+	if (tally)
+		SYSFSM_COUNT(tally->told);
 	return 0;
 }
 

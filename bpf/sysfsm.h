@@ -251,6 +251,28 @@ struct sysfsm_event {
 };
 _Static_assert(sizeof(struct sysfsm_event) == 104, "wire layout");
 
+/* What makes two violations of one kind. */
+struct sysfsm_kind_of_violation {
+	__u32 policy;
+	__u32 state;
+	__u32 nr;
+	__u8 verdict;
+	__u8 abi;
+	__u8 action;
+	__u8 pad;
+};
+_Static_assert(sizeof(struct sysfsm_kind_of_violation) == 16, "wire layout");
+
+/* How many there were of a kind. */
+struct sysfsm_tally {
+	__u64 count;
+	__u64 told; /* of them: in full */
+	__u64 second; /* the one that in_second is about */
+	__u32 in_second;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct sysfsm_tally) == 32, "wire layout");
+
 /* The same of a thread whose machine is to learn: with the context, where it is not the state's. */
 struct sysfsm_sighting {
 	struct sysfsm_event event;
@@ -295,8 +317,9 @@ struct sysfsm_counters {
 	__u64 spares; /* threads whose state is, or was, in the map `spares` */
 	__u64 threads_refused; /* no room for a thread's state: its process was killed */
 	__u64 adopted;
+	__u64 untallied; /* violations of a kind that found no room to be counted apart */
 };
-_Static_assert(sizeof(struct sysfsm_counters) == 104, "wire layout");
+_Static_assert(sizeof(struct sysfsm_counters) == 112, "wire layout");
 
 /* One cell of a recording's table: a transition, its counts, and where it leads. */
 struct sysfsm_edge {

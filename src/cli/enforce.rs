@@ -11,7 +11,7 @@ use crate::kernel::{self, Enforcer, Level, Live, Options, Origin, Pinned, Pins};
 use crate::policy::{self, Policy};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What `enforce` is given.
 #[derive(Debug, clap::Args)]
@@ -52,6 +52,9 @@ pub(super) struct Args {
     /// Where to pin: a directory of its own in a bpf file system
     #[arg(long, value_name = "DIR", default_value = Pins::ROOT)]
     pins: PathBuf,
+    /// Tell so many violations of a kind (policy, context, symbol) one by one a second, and only count the others
+    #[arg(long, value_name = "COUNT", default_value_t = Options::FULL_EVENTS)]
+    full_events: u32,
     /// Take policies for binaries that are not there: they are bound as soon as they come, here or in a container
     #[arg(long)]
     allow_absent: bool,
@@ -72,6 +75,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         at_most: args.at_most,
         self_protect: !args.no_self_protect,
         allow_absent: args.allow_absent,
+        full_events: args.full_events,
         ..Options::default()
     };
     let file = args.events.as_deref().map(Sink::append).transpose()?;
@@ -111,8 +115,12 @@ fn hold(
 
     // The programs are attached: CMD's exec is seen, and its first call is judged.
     let mut child = Child::spawn(&args.command)?;
+    let mut second = Second::default();
     let status = loop {
         enforcer.poll(WAIT, |violation| took(violation, &mut printer, collector.as_mut()))?;
+        if second.passed() {
+            enforcer.repeated()?.iter().for_each(|repeated| printer.repeated(repeated));
+        }
         printer.flush();
         collector.iter_mut().for_each(Collector::tick);
         if let Some(child) = &mut child {
@@ -131,6 +139,7 @@ fn hold(
     enforcer.detach();
     // What was under way when the last wait ended.
     while enforcer.poll(Duration::ZERO, |violation| took(violation, &mut printer, collector.as_mut()))? > 0 {}
+    enforcer.repeated()?.iter().for_each(|repeated| printer.repeated(repeated));
     collector.as_mut().map_or(Ok(()), Collector::finish)?;
     printer.stop(&enforcer.totals()?);
     Ok(ExitCode::from(status))
@@ -154,12 +163,19 @@ fn attend(
         return Ok(ExitCode::SUCCESS);
     }
     service::ready(printer.sentence());
+    let mut second = Second::default();
     loop {
         live.poll(WAIT, |violation| printer.violation(&violation))?;
-        printer.flush();
-        if !live.pinned().stands() {
-            service::stopping();
+        let ends = !live.pinned().stands();
+        if ends {
             while live.poll(Duration::ZERO, |violation| printer.violation(&violation))? > 0 {}
+        }
+        if ends || second.passed() {
+            live.repeated()?.iter().for_each(|repeated| printer.repeated(repeated));
+        }
+        printer.flush();
+        if ends {
+            service::stopping();
             printer.stop(&live.pinned().totals()?.unwrap_or_default());
             return Ok(ExitCode::SUCCESS);
         }
@@ -196,6 +212,20 @@ fn start_of(pinned: &Pinned, origin: Origin) -> Result<Start, Failure> {
         adopted: pinned.totals()?.map_or(0, |t| t.adopted),
         pinned: Some(origin),
     })
+}
+
+/// Tells that a second has passed.
+#[derive(Default)]
+struct Second(Option<Instant>);
+
+impl Second {
+    fn passed(&mut self) -> bool {
+        let passed = self.0.is_none_or(|last| last.elapsed() >= Duration::from_secs(1));
+        if passed {
+            self.0 = Some(Instant::now());
+        }
+        passed
+    }
 }
 
 /// A violation came.

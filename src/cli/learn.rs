@@ -38,22 +38,24 @@ impl Collector {
     /// Takes a violation in.
     pub(super) fn violation(&mut self, found: &mut kernel::Violation) {
         let Ok(time) = Timestamp::try_from(found.time) else { return };
-        let key = Key { context: found.context, symbol: found.symbol.clone(), reason: found.reason };
+        let kind = &found.kind;
+        let key = Key { context: kind.context, symbol: kind.symbol.clone(), reason: kind.reason };
         let facts = First {
             pid: found.pid,
             tid: found.tid,
             comm: found.comm.clone(),
-            number: found.number,
+            number: kind.number,
             args: found.args,
             ip: found.ip,
             stack: Vec::new(),
         };
         let entry = Entry { count: 1, first: time, last: time, facts, decision: None };
+        let policy = kind.policy.clone();
         if let Some(snapshot) = found.stack.take() {
-            let tag = (found.policy.clone(), key.clone(), Entry { count: 0, ..entry.clone() });
+            let tag = (policy.clone(), key.clone(), Entry { count: 0, ..entry.clone() });
             self.unwinder.ask(tag, snapshot);
         }
-        self.add(&found.policy, key, entry);
+        self.add(&policy, key, entry);
     }
 
     /// Writes what is new, if it is time to. That this fails keeps nobody from enforcing.

@@ -5,7 +5,7 @@ use super::sink::Sink;
 use super::time::stamp;
 use super::violation::Violation;
 use super::Failure;
-use crate::kernel::{self, Level, Origin, Totals};
+use crate::kernel::{self, Level, Origin, Repeated, Totals};
 use crate::policy::Policy;
 use serde_json::{json, Map, Value};
 use std::time::SystemTime;
@@ -129,15 +129,12 @@ impl Printer {
     }
 
     pub(super) fn violation(&mut self, found: &kernel::Violation) {
-        let policy = &found.policy;
-        let mut violation =
-            Violation::new(&policy.binary, found.action, found.reason, found.context, &found.symbol);
-        violation.cgroup = policy.cgroup.as_deref();
+        let policy = &found.kind.policy;
+        let mut violation = Violation::of(&found.kind);
         violation.time = Some(stamp(found.time));
         violation.pid = Some(found.pid);
         violation.tid = Some(found.tid);
         violation.comm = Some(&found.comm);
-        violation.number = found.number;
         violation.args = Some(found.args.iter().map(|a| format!("{a:#x}")).collect());
         violation.ip = Some(format!("{:#x}", found.ip));
         violation.kill_failed = found.kill_failed;
@@ -150,11 +147,10 @@ impl Printer {
         if self.json {
             return;
         }
-        let done = match (violation.action, found.kill_failed) {
-            ("kill", false) => "killed",
-            ("kill", true) => "NOT KILLED: the kernel refused",
-            ("deny", _) => "denied",
-            _ => "logged",
+        let done = if found.kill_failed {
+            "NOT KILLED: the kernel refused"
+        } else {
+            done_word(violation.action)
         };
         self.out.line(&format!(
             "{} {} pid {} tid {} ({}): {}: {done}{id}",
@@ -165,6 +161,27 @@ impl Printer {
             found.comm,
             violation.sentence(),
         ));
+    }
+
+    /// Violations that were not told one by one.
+    pub(super) fn repeated(&mut self, found: &Repeated) {
+        let mut repeated = Violation::of(&found.kind);
+        repeated.event = "repeated";
+        repeated.time = Some(stamp(SystemTime::now()));
+        repeated.count = Some(found.count);
+        if self.structured() {
+            self.event(&repeated.to_json());
+        }
+        if !self.json {
+            self.out.line(&format!(
+                "{} {}: {} more: {}: {}",
+                stamp(SystemTime::now()),
+                found.kind.policy.name(),
+                counted(found.count, "violation"),
+                repeated.sentence(),
+                done_word(repeated.action),
+            ));
+        }
     }
 
     /// Enforcement has ended.
@@ -203,6 +220,15 @@ impl Printer {
     }
 }
 
+/// What was done, by the action.
+fn done_word(action: &str) -> &'static str {
+    match action {
+        "kill" => "killed",
+        "deny" => "denied",
+        _ => "logged",
+    }
+}
+
 /// How what is pinned came to be, for people and as JSON.
 fn origin_word(origin: Origin) -> &'static str {
     match origin {
@@ -230,6 +256,7 @@ pub(super) fn totals_json(totals: &Totals) -> Map<String, Value> {
         ("threads_refused".into(), json!(totals.threads_refused)),
         ("missed".into(), json!(totals.missed)),
         ("adopted".into(), json!(totals.adopted)),
+        ("untallied".into(), json!(totals.untallied)),
     ])
 }
 

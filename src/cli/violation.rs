@@ -37,6 +37,9 @@ pub(super) struct Violation<'a> {
     pub args: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ip: Option<String>,
+    /// How many, where they are not told one by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
     /// The process was to be killed, and the kernel refused to.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub kill_failed: bool,
@@ -71,10 +74,21 @@ impl<'a> Violation<'a> {
             call: None,
             args: None,
             ip: None,
+            count: None,
             kill_failed: false,
             file: None,
             line: None,
         }
+    }
+
+    /// What the kernel has judged.
+    #[cfg(feature = "kernel")]
+    pub(super) fn of(kind: &'a crate::kernel::Kind) -> Self {
+        let mut violation =
+            Violation::new(&kind.policy.binary, kind.action, kind.reason, kind.context, &kind.symbol);
+        violation.cgroup = kind.policy.cgroup.as_deref();
+        violation.number = kind.number;
+        violation
     }
 
     /// Gives it its id, when nothing else of it changes any more.

@@ -10,7 +10,8 @@ use super::inode::Inodes;
 use super::lineup::Lineup;
 use super::manifest::{Manifest, Reached};
 use super::maps::Maps;
-use super::outlet::{Outlet, Tally};
+use super::outlet::{Meter, Outlet};
+use super::tallies::{Repeated, Tallies};
 use super::pins::{Set, MANIFEST};
 use super::preemption::Turns;
 use super::skeleton::{types, EnforceSkel, EnforceSkelBuilder, OpenEnforceSkel};
@@ -44,6 +45,8 @@ pub struct Options {
     pub self_protect: bool,
     /// Bytes of the ring buffer for events; a power of two, and a multiple of the page size.
     pub ring_bytes: u32,
+    /// So many violations of a kind (policy, context, symbol) are told one by one a second; the others are counted.
+    pub full_events: u32,
     /// Go on enforcing when the process ends that has started it.
     pub pinned: bool,
     /// Policies may name binaries that are not there: they are bound when they come.
@@ -52,6 +55,11 @@ pub struct Options {
     pub spares_only: bool,
     /// For tests: as if the programs at `sys_enter` could be preempted, and were always left out of this call.
     pub unseen: Option<u32>,
+}
+
+impl Options {
+    /// As many events of a kind as are told in full a second, if nothing else is said.
+    pub const FULL_EVENTS: u32 = 16_384;
 }
 
 impl Default for Options {
@@ -64,6 +72,7 @@ impl Default for Options {
             at_most: Level::Prevent,
             self_protect: true,
             ring_bytes: 8 << 20,
+            full_events: Options::FULL_EVENTS,
             pinned: false,
             allow_absent: false,
             spares_only: false,
@@ -79,7 +88,7 @@ pub struct Enforcer {
     vetoes: Vetoes,
     maps: Maps,
     outlet: Outlet,
-    tally: Tally,
+    meter: Meter,
     lineup: Lineup,
 }
 
@@ -139,9 +148,13 @@ impl Enforcer {
         let (events, counters) =
             (handle("events", &skel.maps.events)?, handle("counters", &skel.maps.counters)?);
         let (hooks, attached) = Hooks::attach(&tracepoints!(skel), turns)?;
-        let outlet = Outlet { events, reader: Reader::of(&lineup) };
-        let tally = Tally { counters, attached };
-        let enforcer = Enforcer { skel, hooks, vetoes, maps, outlet, tally, lineup };
+        let tallies = Tallies {
+            counted: handle("tallies", &skel.maps.tallies)?,
+            said: handle("said", &skel.maps.said)?,
+        };
+        let outlet = Outlet { events, tallies, reader: Reader::of(&lineup) };
+        let meter = Meter { counters, attached };
+        let enforcer = Enforcer { skel, hooks, vetoes, maps, outlet, meter, lineup };
         enforcer.claim(of_ways)?;
         enforcer.adopt(&identities, &mut inodes, watched)?;
         Ok(enforcer)
@@ -180,12 +193,22 @@ impl Enforcer {
         self.outlet.poll(timeout, each)
     }
 
+    /// The violations that were not told one by one, by their kinds: those past so many of a kind a second
+    /// (`Options::full_events`), and those that came when half of what has room to be told was not read yet. Each is told
+    /// once.
+    ///
+    /// # Errors
+    /// The maps cannot be read.
+    pub fn repeated(&self) -> Result<Vec<Repeated>, KernelError> {
+        self.outlet.repeated()
+    }
+
     /// The totals so far.
     ///
     /// # Errors
     /// The counters cannot be read.
     pub fn totals(&self) -> Result<Totals, KernelError> {
-        self.tally.totals()
+        self.meter.totals()
     }
 
     /// Pins everything that enforces, and what tells of it.
@@ -203,6 +226,8 @@ impl Enforcer {
         self.own(&[objects::map(manifest.as_fd()).map_err(unknown)?])?;
         self.maps.pin(set)?;
         set.pin("events", self.skel.maps.events.as_fd())?;
+        set.pin("tallies", self.skel.maps.tallies.as_fd())?;
+        set.pin("said", self.skel.maps.said.as_fd())?;
         set.pin("objects", self.skel.maps.objects.as_fd())?;
         for (number, link) in self.vetoes.links().iter().enumerate() {
             set.pin(&format!("{}{number:04}", Set::VETO), link.as_fd())?;
@@ -210,7 +235,7 @@ impl Enforcer {
         for (number, (hook, link)) in self.hooks.links().enumerate() {
             set.pin(&format!("{}{hook}_{number}", Set::HOOK), link.as_fd())?;
         }
-        self.tally.attached.pin(set)?;
+        self.meter.attached.pin(set)?;
         set.pin(MANIFEST, manifest.as_fd())
     }
 
@@ -282,6 +307,7 @@ fn load(
         rodata.spares_only = options.spares_only;
         rodata.preemptible = turns.preemptible();
         rodata.learning = options.learn;
+        rodata.full_events = options.full_events;
         rodata.unseen = options.unseen.unwrap_or(u32::MAX);
     }
     choose_programs(&mut open, turns, level, is_late(options, turns), options.pinned);

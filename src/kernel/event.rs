@@ -16,19 +16,11 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// A violation that the kernel has judged.
-#[derive(Debug, Clone)]
-pub struct Violation {
-    /// When.
-    pub time: SystemTime,
+/// What makes violations alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kind {
     /// The policy that it is a violation of.
     pub policy: Arc<Policy>,
-    /// The thread group.
-    pub pid: u32,
-    /// The thread.
-    pub tid: u32,
-    /// The thread's name.
-    pub comm: String,
     /// Why.
     pub reason: Reason,
     /// The context of the thread's state.
@@ -37,12 +29,27 @@ pub struct Violation {
     pub symbol: String,
     /// A foreign call's number in its own table.
     pub number: Option<u32>,
+    /// What was done.
+    pub action: Action,
+}
+
+/// A violation that the kernel has judged.
+#[derive(Debug, Clone)]
+pub struct Violation {
+    /// When.
+    pub time: SystemTime,
+    /// What it is.
+    pub kind: Kind,
+    /// The thread group.
+    pub pid: u32,
+    /// The thread.
+    pub tid: u32,
+    /// The thread's name.
+    pub comm: String,
     /// The call's six argument registers.
     pub args: [u64; 6],
     /// Where the program called from.
     pub ip: u64,
-    /// What was done.
-    pub action: Action,
     /// It was to be killed, and the kernel refused to.
     pub kill_failed: bool,
     /// The user stack, of the first of its kind where the machine is to learn.
@@ -82,6 +89,8 @@ pub struct Totals {
     pub missed: u64,
     /// Running threads that were taken under their policy.
     pub adopted: u64,
+    /// Violations of kinds that found no room to be counted apart. They are among all the same.
+    pub untallied: u64,
 }
 
 impl Totals {
@@ -116,6 +125,7 @@ impl Totals {
         self.spares += cpu.spares;
         self.threads_refused += cpu.threads_refused;
         self.adopted += cpu.adopted;
+        self.untallied += cpu.untallied;
     }
 }
 
@@ -157,39 +167,57 @@ impl Reader {
         let outside = bytes.get(mem::offset_of!(types::sysfsm_sighting, outside)..);
         // Before anything else: the process may end at any moment.
         let stack = Snapshot::read(&self.seen, &event, bytes);
-        let abi = match event.abi {
+        let kind = self.kind(&types::sysfsm_kind_of_violation {
+            policy: event.policy,
+            state: event.state,
+            nr: event.nr,
+            verdict: event.verdict,
+            abi: event.abi,
+            action: event.action,
+            pad: 0,
+        })?;
+        let comm: Vec<u8> = event.comm.iter().map(|&c| c.to_ne_bytes()[0]).take_while(|&c| c != 0).collect();
+        Some(Violation {
+            time: epoch + Duration::from_nanos(event.time),
+            kind: Kind { context: outside.and_then(context_outside).unwrap_or(kind.context), ..kind },
+            pid: event.pid,
+            tid: event.tid,
+            comm: String::from_utf8_lossy(&comm).into_owned(),
+            args: event.args,
+            ip: event.ip,
+            kill_failed: event.kill_failed != 0,
+            stack,
+        })
+    }
+
+    /// What a violation is; none if it is of a policy that is not known any more.
+    pub(super) fn kind(&self, kind: &types::sysfsm_kind_of_violation) -> Option<Kind> {
+        let abi = match kind.abi {
             1 => Some(Abi::I386),
             2 => Some(Abi::X32),
             _ => None,
         };
-        let reason = match event.verdict {
-            2 => Reason::Abi,
-            3 => Reason::Sigreturn,
-            _ => Reason::Transition,
-        };
-        let comm: Vec<u8> = event.comm.iter().map(|&c| c.to_ne_bytes()[0]).take_while(|&c| c != 0).collect();
-        Some(Violation {
-            time: epoch + Duration::from_nanos(event.time),
-            policy: self.policies.get(&event.policy)?.clone(),
-            pid: event.pid,
-            tid: event.tid,
-            comm: String::from_utf8_lossy(&comm).into_owned(),
-            reason,
-            context: outside
-                .and_then(context_outside)
-                .unwrap_or_else(|| self.contexts.get(&event.state).copied().unwrap_or(Context::EMPTY)),
-            symbol: abi.map_or_else(|| CallName(event.nr).to_string(), |abi| foreign_symbol(abi).into()),
-            number: abi.map(|_| event.nr & !0x4000_0000),
-            args: event.args,
-            ip: event.ip,
-            action: match event.action {
+        Some(Kind {
+            policy: self.policies.get(&kind.policy)?.clone(),
+            reason: reason(kind.verdict),
+            context: self.contexts.get(&kind.state).copied().unwrap_or(Context::EMPTY),
+            symbol: abi.map_or_else(|| CallName(kind.nr).to_string(), |abi| foreign_symbol(abi).into()),
+            number: abi.map(|_| kind.nr & !0x4000_0000),
+            action: match kind.action {
                 1 => Action::Log,
                 2 => Action::Deny,
                 _ => Action::Kill,
             },
-            kill_failed: event.kill_failed != 0,
-            stack,
         })
+    }
+}
+
+/// Why a verdict (`enum sysfsm_verdict`) is none of `SYSFSM_ALLOWED`.
+pub(super) fn reason(verdict: u8) -> Reason {
+    match verdict {
+        2 => Reason::Abi,
+        3 => Reason::Sigreturn,
+        _ => Reason::Transition,
     }
 }
 

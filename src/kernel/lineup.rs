@@ -27,6 +27,14 @@ struct Former {
     missed: u8,
 }
 
+/// A former policy that no thread is in any more. The kernel still knows where its threads went on.
+#[derive(Debug)]
+pub(super) struct Gone {
+    pub number: u32,
+    pub seat: Arc<Seat>,
+    pub successor: Option<u32>,
+}
+
 /// The policies, by their numbers.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Lineup {
@@ -187,9 +195,8 @@ impl Lineup {
             .filter_map(|(number, before)| Some((&self.former.get(number)?.seat.laid, (*before)?)))
     }
 
-    /// Forgets former policies in which no thread is any more, `held` being those in which there is one now; what is to be
-    /// forgotten in the kernel: their states, and where threads went on from there.
-    pub(super) fn forget(&mut self, held: &BTreeSet<u32>) -> Vec<(Arc<Seat>, Option<u32>)> {
+    /// Forgets former policies in which no thread is any more, `held` being those in which there is one now.
+    pub(super) fn forget(&mut self, held: &BTreeSet<u32>) -> Vec<Gone> {
         let mut gone = Vec::new();
         let table = &mut self.table;
         self.former.retain(|number, former| {
@@ -197,7 +204,8 @@ impl Lineup {
             let stays = former.missed < LOOKS;
             if !stays {
                 table.vacate(&former.seat.laid.places);
-                gone.push((former.seat.clone(), former.successor));
+                let Former { seat, successor, .. } = former.clone();
+                gone.push(Gone { number: *number, seat, successor });
             }
             stays
         });

@@ -12,8 +12,9 @@ use super::maps::Maps;
 use super::outlet::Outlet;
 use super::pins::{Agency, Pins, Set, MANIFEST};
 use super::skeleton::types;
+use super::tallies::{Repeated, Tallies};
 use super::terms::terms;
-use super::{fill, objects, Enforcer, KernelError, Options, Pinned, Violation};
+use super::{fill, objects, ByReason, Enforcer, KernelError, Named, Options, Pinned, Violation};
 use crate::policy::Policy;
 use std::collections::BTreeSet;
 use std::io;
@@ -164,7 +165,11 @@ impl Live {
 
     fn open(pinned: Pinned, options: Options) -> Result<Self, KernelError> {
         let (lineup, maps) = (pinned.manifest.lineup()?, Maps::pinned(&pinned.set)?);
-        let outlet = Outlet { events: pinned.set.map("events")?, reader: Reader::of(&lineup) };
+        let outlet = Outlet {
+            events: pinned.set.map("events")?,
+            tallies: Tallies::pinned(&pinned.set)?,
+            reader: Reader::of(&lineup),
+        };
         let answered = maps.data.load(offset_of!(types::bss, reloads_answered));
         Ok(Live { pinned, maps, outlet, lineup, options, answered })
     }
@@ -211,8 +216,8 @@ impl Live {
         self.outlet.reader.learn(next);
         self.maps.change(next, change, bound)?;
         self.adopt(next, identities, inodes)?;
-        self.forget(next)?;
-        let manifest = self.pinned.manifest.with(next);
+        let past = self.forget(next)?;
+        let manifest = self.pinned.manifest.with(next, past);
         let map = manifest.store()?;
         let unknown = |cause: io::Error| KernelError::Read { map: "manifest", cause: cause.into() };
         let id = objects::map(map.as_fd()).map_err(unknown)?;
@@ -237,19 +242,25 @@ impl Live {
         adoption.repeat(|| candidates(identities, inodes, &none, all, |place| lineup.number(place))).map(drop)
     }
 
-    /// Forgets former policies that no thread is in any more.
-    fn forget(&self, lineup: &mut Lineup) -> Result<(), KernelError> {
+    /// Forgets former policies that no thread is in any more. How many violations there were of them.
+    fn forget(&self, lineup: &mut Lineup) -> Result<Vec<(Named, ByReason)>, KernelError> {
+        let mut past = Vec::new();
         if lineup.former() == 0 {
-            return Ok(());
+            return Ok(past);
         }
         let held: BTreeSet<u32> =
             self.pinned.watched()?.unwrap_or_default().iter().map(|thread| thread.policy).collect();
-        for (seat, successor) in lineup.forget(&held) {
-            if let Some(successor) = successor {
-                fill::forget_arrivals(&self.maps.step, &seat.laid, successor)?;
+        for gone in lineup.forget(&held) {
+            if let Some(successor) = gone.successor {
+                fill::forget_arrivals(&self.maps.step, &gone.seat.laid, successor)?;
+            }
+            let policy = &gone.seat.policy;
+            let counted = self.outlet.tallies.forget(gone.number)?;
+            if !counted.is_empty() {
+                past.push(((policy.binary.clone(), policy.cgroup.clone()), counted));
             }
         }
-        Ok(())
+        Ok(past)
     }
 
     /// From now on this process is the one that watched threads are kept from.
@@ -272,6 +283,14 @@ impl Live {
     /// The ring buffer cannot be read.
     pub fn poll(&self, timeout: Duration, each: impl FnMut(Violation)) -> Result<usize, KernelError> {
         self.outlet.poll(timeout, each)
+    }
+
+    /// As [`Enforcer::repeated`].
+    ///
+    /// # Errors
+    /// The maps cannot be read.
+    pub fn repeated(&self) -> Result<Vec<Repeated>, KernelError> {
+        self.outlet.repeated()
     }
 
     /// Whether somebody asks for a reload, and was not answered.

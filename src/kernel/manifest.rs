@@ -5,7 +5,8 @@ use super::array::{self, Mapped};
 use super::lineup::{Lineup, Saved};
 use super::skeleton::types;
 use super::terms::terms_of;
-use super::{KernelError, Level, Options};
+use super::{ByReason, KernelError, Level, Named, Options};
+use crate::machine::Reason;
 use crate::policy::Policy;
 use libbpf_rs::libbpf_sys::{bpf_map_create_opts, BPF_F_MMAPABLE};
 use libbpf_rs::{MapCore as _, MapHandle, MapType};
@@ -38,7 +39,19 @@ pub struct Manifest {
     at_most: String,
     require: Option<String>,
     self_protect: bool,
+    full_events: u32,
     lineup: Saved,
+    /// Violations of policies that are forgotten.
+    past: Vec<Past>,
+}
+
+/// How many violations of a kind of policies that are forgotten.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Past {
+    binary: String,
+    cgroup: Option<String>,
+    reason: String,
+    count: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -81,7 +94,9 @@ impl Manifest {
             at_most: options.at_most.as_str().into(),
             require: options.require.map(|l| l.as_str().into()),
             self_protect: options.self_protect,
+            full_events: options.full_events,
             lineup: lineup.save(),
+            past: Vec::new(),
         }
     }
 
@@ -103,9 +118,34 @@ impl Manifest {
         self.stamp == STAMP
     }
 
-    /// The same with other policies.
-    pub(super) fn with(&self, lineup: &Lineup) -> Self {
-        Manifest { lineup: lineup.save(), ..self.clone() }
+    /// The same with other policies, and with violations of some that are forgotten.
+    pub(super) fn with(&self, lineup: &Lineup, past: Vec<(Named, ByReason)>) -> Self {
+        let mut next = Manifest { lineup: lineup.save(), ..self.clone() };
+        for ((binary, cgroup), reasons) in past {
+            for (reason, count) in reasons {
+                let reason = reason.as_str();
+                let same =
+                    |past: &&mut Past| past.binary == binary && past.cgroup == cgroup && past.reason == reason;
+                match next.past.iter_mut().find(same) {
+                    Some(past) => past.count += count,
+                    None => next.past.push(Past {
+                        binary: binary.clone(),
+                        cgroup: cgroup.clone(),
+                        reason: reason.into(),
+                        count,
+                    }),
+                }
+            }
+        }
+        next
+    }
+
+    /// Violations of policies that are forgotten.
+    pub(super) fn past(&self) -> impl Iterator<Item = (Named, ByReason)> + '_ {
+        self.past.iter().filter_map(|past| {
+            let reason = Reason::all().into_iter().find(|reason| reason.as_str() == past.reason)?;
+            Some(((past.binary.clone(), past.cgroup.clone()), ByReason::from([(reason, past.count)])))
+        })
     }
 
     /// Whether the set is one that this program would load with these options, whatever the policies.
@@ -116,6 +156,7 @@ impl Manifest {
             && self.at_most == options.at_most.as_str()
             && self.require.as_deref() == options.require.map(Level::as_str)
             && self.self_protect == options.self_protect
+            && self.full_events == options.full_events
     }
 
     /// The policies, and where they are in the kernel.

@@ -32,6 +32,7 @@ mod recorder;
 mod ring;
 mod skeleton;
 mod stack;
+mod tallies;
 mod template;
 mod terms;
 mod unwind;
@@ -40,14 +41,15 @@ mod ways;
 
 pub use enforcer::{Enforcer, Options};
 pub use error::KernelError;
-pub use event::{Totals, Violation};
+pub use event::{Kind, Totals, Violation};
 pub use level::Level;
 pub use live::{Live, Origin};
 pub use manifest::{Manifest, Watched};
-pub use pinned::Pinned;
+pub use pinned::{Named, Pinned};
 pub use pins::{Agency, Pins};
 pub use recorder::{RecordOptions, RecordTotals, Recorder, Target};
 pub use stack::Snapshot;
+pub use tallies::{ByReason, Repeated};
 pub use unwind::{StackFrame, Unwinder};
 pub use ways::Ways;
 

@@ -2,6 +2,7 @@
 
 use super::event::{epoch, Reader};
 use super::hooks::Attached;
+use super::tallies::{Repeated, Tallies};
 use super::{ring, KernelError, Totals, Violation};
 use libbpf_rs::MapHandle;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 /// Where violations come out.
 pub(super) struct Outlet {
     pub events: MapHandle,
+    pub tallies: Tallies,
     pub reader: Reader,
 }
 
@@ -25,16 +27,21 @@ impl Outlet {
             self.reader.read(epoch, bytes).into_iter().for_each(&mut each);
         })
     }
+
+    /// As [`Enforcer::repeated`](super::Enforcer::repeated).
+    pub(super) fn repeated(&self) -> Result<Vec<Repeated>, KernelError> {
+        self.tallies.news(&self.reader)
+    }
 }
 
 /// What is counted.
-pub(super) struct Tally {
+pub(super) struct Meter {
     pub counters: MapHandle,
     /// The programs at the hooks, which the kernel counts for.
     pub attached: Attached,
 }
 
-impl Tally {
+impl Meter {
     pub(super) fn totals(&self) -> Result<Totals, KernelError> {
         let mut totals = Totals::read(&self.counters)?;
         totals.missed = self.attached.missed()?;

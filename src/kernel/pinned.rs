@@ -3,10 +3,12 @@
 use super::array::Mapped;
 use super::hooks::Attached;
 use super::manifest::{Manifest, Watched};
-use super::outlet::Tally;
+use super::outlet::Meter;
+use super::tallies::{ByReason, Tallies};
 use super::pins::{Pins, Set, MANIFEST};
 use super::skeleton::types;
 use super::{background, objects, probe, KernelError, Totals};
+use std::collections::BTreeMap;
 use std::mem::offset_of;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::thread::sleep;
@@ -21,9 +23,12 @@ pub struct Pinned {
 }
 
 pub(super) struct Inside {
-    tally: Tally,
+    meter: Meter,
     pub(super) data: Mapped<types::bss>,
 }
+
+/// A policy's binary and cgroup.
+pub type Named = (String, Option<String>);
 
 impl Pinned {
     /// What is enforced in this directory, if anything is.
@@ -58,7 +63,7 @@ impl Pinned {
     /// # Errors
     /// The counters cannot be read.
     pub fn totals(&self) -> Result<Option<Totals>, KernelError> {
-        self.inside.as_ref().map(|inside| inside.tally.totals()).transpose()
+        self.inside.as_ref().map(|inside| inside.meter.totals()).transpose()
     }
 
     /// The threads that are watched; none of another version's set.
@@ -69,6 +74,28 @@ impl Pinned {
         let name = "watched";
         let watched = || self.set.open(name).and_then(|link| objects::records(link.as_fd(), name));
         self.inside.as_ref().map(|_| watched()).transpose()
+    }
+
+    /// How many violations there were of each policy, by its binary and cgroup; none of another version's set.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn violations(&self) -> Result<Option<BTreeMap<Named, ByReason>>, KernelError> {
+        if self.inside.is_none() {
+            return Ok(None);
+        }
+        let names = self.manifest.names();
+        let mut all: BTreeMap<Named, ByReason> = BTreeMap::new();
+        let now = Tallies::pinned(&self.set)?.by_policy()?;
+        let now = now.into_iter().filter_map(|(number, reasons)| {
+            let (binary, cgroup) = names.get(&number)?;
+            Some(((binary.to_string(), cgroup.map(String::from)), reasons))
+        });
+        for (name, reasons) in self.manifest.past().chain(now) {
+            let sum = all.entry(name).or_default();
+            reasons.into_iter().for_each(|(reason, count)| *sum.entry(reason).or_default() += count);
+        }
+        Ok(Some(all))
     }
 
     /// How often policies were read again, and how often what was found was refused; none of another version's set.
@@ -137,7 +164,7 @@ impl Pinned {
 impl Inside {
     fn open(set: &Set) -> Result<Self, KernelError> {
         Ok(Inside {
-            tally: Tally { counters: set.map("counters")?, attached: Attached::pinned(set)? },
+            meter: Meter { counters: set.map("counters")?, attached: Attached::pinned(set)? },
             data: Mapped::whole(&set.map("data")?, "data")?,
         })
     }

@@ -52,6 +52,7 @@ plain!(
     sysfsm_far,
     sysfsm_file,
     sysfsm_history,
+    sysfsm_kind_of_violation,
     sysfsm_meeting,
     sysfsm_name,
     sysfsm_object,
@@ -62,5 +63,6 @@ plain!(
     sysfsm_script,
     sysfsm_sighting,
     sysfsm_taken,
+    sysfsm_tally,
     sysfsm_watched
 );

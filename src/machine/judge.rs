@@ -17,6 +17,12 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason.
+    #[must_use]
+    pub fn all() -> [Self; 3] {
+        [Reason::Transition, Reason::Abi, Reason::Sigreturn]
+    }
+
     /// As it stands in events.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -292,8 +292,14 @@ impl Enforcement {
     /// Ends it; everything that it said.
     #[track_caller]
     pub fn stop(self) -> Report {
+        Report::of(&self.stop_raw())
+    }
+
+    /// The same, as it said it.
+    #[track_caller]
+    pub fn stop_raw(self) -> String {
         kill(self.running.pid(), Signal::SIGTERM).unwrap();
-        Report::of(&self.running.end().well("enforce").stdout)
+        self.running.end().well("enforce").stdout
     }
 }
 

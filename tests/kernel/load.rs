@@ -28,6 +28,34 @@ fn sixty_four_threads_at_once_lose_no_violation() {
     assert!(by_thread.values().all(|&calls| calls == CALLS), "{by_thread:?}");
 }
 
+/// Two million violations of two kinds, as fast as they come: the first are told one by one, all of them by their number.
+#[test]
+fn a_storm_is_told_by_its_number() {
+    const CALLS: u64 = 16_000;
+    const FULL: u64 = 500;
+    let lab = Lab::new();
+    let threads = lab.example("threads");
+    let policy = lab.learn(&threads, &[(&["8"], "work")]);
+    let full = FULL.to_string();
+    let enforcement = lab.enforce(&[&policy], &["--log-only", "--full-events", &full]);
+    let begun = std::time::Instant::now();
+    lab.run(&threads, &["64"], &format!("storm {CALLS}")).well("the storm");
+    let seconds = begun.elapsed().as_secs() + 2;
+    let told = enforcement.stop_raw();
+    let of = |kind: &str, key: &str| -> u64 {
+        let lines = told.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        lines.filter(|e| e["event"] == kind).map(|e| e[key].as_u64().unwrap_or(1)).sum()
+    };
+    let (one_by_one, by_number, all) =
+        (of("violation", "count"), of("repeated", "count"), of("stop", "violations"));
+    eprintln!("{all} violations in {seconds} s: {one_by_one} one by one, {by_number} by their number");
+    assert!(all >= 64 * CALLS, "{all}");
+    assert_eq!(one_by_one + by_number, all, "none is lost");
+    assert_eq!((of("stop", "events_lost"), of("stop", "untallied")), (0, 0));
+    // Of each kind so many a second; of the few other kinds as many as there were.
+    assert!((FULL..2 * (FULL + 64) * (seconds + 1)).contains(&one_by_one), "{one_by_one} in {seconds} s");
+}
+
 #[test]
 fn a_thousand_quick_children_are_all_watched() {
     let lab = Lab::new();
