@@ -96,7 +96,8 @@ fn parse_unistd(text: &str) -> BTreeMap<u32, String> {
 
 /// The BPF objects: what `enforce` and `record` load, what finds a file's numbers, what is tried on a kernel, those through which the tests drive the same steps, and what the benchmarks measure from.
 #[cfg(feature = "kernel")]
-const OBJECTS: [&str; 7] = ["enforce", "record", "identify", "probe", "step_test", "learn_test", "empty"];
+const OBJECTS: [&str; 8] =
+    ["enforce", "record", "identify", "probe", "step_test", "learn_test", "count_test", "empty"];
 
 /// Those that claim a cell by compare-and-swap, for which clang wants to know that the kernel has it (5.12).
 #[cfg(feature = "kernel")]

@@ -147,11 +147,8 @@ impl Printer {
         if self.json {
             return;
         }
-        let done = if found.kill_failed {
-            "NOT KILLED: the kernel refused"
-        } else {
-            done_word(violation.action)
-        };
+        let done =
+            if found.kill_failed { "NOT KILLED: the kernel refused" } else { done_word(violation.action) };
         self.out.line(&format!(
             "{} {} pid {} tid {} ({}): {}: {done}{id}",
             stamp(found.time),

@@ -186,6 +186,7 @@ fn status_json(
         "left_out": manifest.left_out,
         "log_only": manifest.log_only,
         "policies": policies,
+        "former_policies": manifest.former(),
         "reloads": reloads,
         "totals": totals.map(totals_json),
     })

@@ -345,6 +345,11 @@ impl Saved {
         all.filter_map(|seat| Some((seat.number, (text(seat, "binary")?, text(seat, "cgroup"))))).collect()
     }
 
+    /// How many former policies there are.
+    pub(super) fn former(&self) -> usize {
+        self.former.len()
+    }
+
     /// The numbers of the policies that are enforced.
     pub(super) fn numbers(&self) -> impl Iterator<Item = u32> + '_ {
         self.seats.iter().map(|seat| seat.number)

@@ -124,8 +124,9 @@ impl Manifest {
         for ((binary, cgroup), reasons) in past {
             for (reason, count) in reasons {
                 let reason = reason.as_str();
-                let same =
-                    |past: &&mut Past| past.binary == binary && past.cgroup == cgroup && past.reason == reason;
+                let same = |past: &&mut Past| {
+                    past.binary == binary && past.cgroup == cgroup && past.reason == reason
+                };
                 match next.past.iter_mut().find(same) {
                     Some(past) => past.count += count,
                     None => next.past.push(Past {
@@ -168,6 +169,12 @@ impl Manifest {
     /// The numbers of the policies that are enforced.
     pub fn policies(&self) -> impl Iterator<Item = u32> + '_ {
         self.lineup.numbers()
+    }
+
+    /// How many policies were replaced, or have gone, and may still have threads that made no call since.
+    #[must_use]
+    pub fn former(&self) -> usize {
+        self.lineup.former()
     }
 
     /// Binary and cgroup of each policy, by its number. Also of those that have been replaced, and still have threads.

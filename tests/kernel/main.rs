@@ -21,5 +21,6 @@ mod programs;
 #[path = "../common/random.rs"]
 mod random;
 mod record;
+mod reloads;
 mod spares;
 mod verifier;
