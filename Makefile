@@ -27,7 +27,7 @@ BOOT_PACKAGES := systemd systemd-container strace binutils procps util-linux
 INSTALL := $(SUDO) bash tests/install-packages.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-build build demo test test-storm test-rare test-vm test-boot bench bench-parts calibration check policies picture install uninstall deb clean
+.PHONY: help deps deps-build build demo test test-storm test-endurance test-rare test-vm test-boot bench bench-parts calibration check policies picture install uninstall deb clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -52,6 +52,10 @@ test: deps ## run every test: readers, machine, policies, and enforcement on thi
 test-storm: deps ## record two million calls a second for a minute, and look for what is lost (as root, on a quiet machine)
 	$(CARGO) build --release --all-targets
 	$(SUDO) $(CARGO) test --release --test kernel -- --ignored --nocapture a_minute
+
+test-endurance: deps ## ten minutes of crowds and forks, and what they leave behind (as root, on a quiet machine)
+	$(CARGO) build --release --all-targets
+	$(SUDO) env ENDURANCE=600 $(CARGO) test --release --test kernel -- --nocapture crowds_and_forks
 
 test-rare: deps ## real servers on rare paths: watch, review, enforce (as root)
 	@$(INSTALL) $(RARE_PACKAGES)

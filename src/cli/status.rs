@@ -187,6 +187,7 @@ fn status_json(
         "log_only": manifest.log_only,
         "policies": policies,
         "former_policies": manifest.former(),
+        "in_spares": pinned.in_spares(),
         "reloads": reloads,
         "totals": totals.map(totals_json),
     })

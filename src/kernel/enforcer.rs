@@ -59,7 +59,7 @@ pub struct Options {
 
 impl Options {
     /// As many events of a kind as are told in full a second, if nothing else is said.
-    pub const FULL_EVENTS: u32 = 16_384;
+    pub const FULL_EVENTS: u32 = 65_536;
 }
 
 impl Default for Options {

@@ -98,6 +98,12 @@ impl Pinned {
         Ok(Some(all))
     }
 
+    /// How many threads' states are in a spare place now, until their next call; none of another version's set.
+    #[must_use]
+    pub fn in_spares(&self) -> Option<u64> {
+        Some(self.inside.as_ref()?.data.load(offset_of!(types::bss, spares_used)))
+    }
+
     /// How often policies were read again, and how often what was found was refused; none of another version's set.
     #[must_use]
     pub fn reloads(&self) -> Option<(u64, u64)> {

@@ -6,11 +6,14 @@
 
 mod attacks;
 mod binding;
+mod endurance;
 // tests/veto needs more of it.
 #[allow(dead_code)]
 mod lab;
 mod learning;
 mod load;
+#[path = "../common/more_ids.rs"]
+mod more_ids;
 mod pinned;
 #[path = "../common/place.rs"]
 mod place;
