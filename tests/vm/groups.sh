@@ -13,6 +13,7 @@ load      kernel    load::
 spares    kernel    spares::
 attacks   kernel    attacks::
 pinned    kernel    pinned::  --test-threads=1
+reloads   kernel    reloads::threads_keep
 verifier  kernel    verifier:: --nocapture
 veto      veto      --skip=battery:: --test-threads=1
 battery   veto      battery:: --nocapture
