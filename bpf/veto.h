@@ -13,6 +13,7 @@
 #define SYSFSM_VETO_H
 
 #define SYSFSM_EPERM 1
+#define SYSFSM_BPF_FS 0xcafe4a11 /* BPF_FS_MAGIC, include/uapi/linux/magic.h */
 #define SYSFSM_KEY_NEED_SEARCH 4 /* include/linux/key.h */
 /* PF_EXITING, PF_IO_WORKER, PF_DUMPCORE, PF_USER_WORKER, PF_KTHREAD (include/linux/sched.h) */
 #define SYSFSM_PF_NO_CALL (0x4 | SYSFSM_PF_IO_WORKER | 0x200 | 0x4000 | 0x200000)
@@ -199,6 +200,29 @@ long protect_owner(__u64 *ctx)
 	struct task_struct *task = (struct task_struct *)ctx[0];
 
 	return enforcer && (__u32)task->tgid == enforcer ? sysfsm_protection() : 0;
+}
+
+/* A choke point whose first argument is the directory that something goes from: of a bpf file
+ * system, where what is pinned may be ours. */
+SEC("tp_btf/sched_process_exec")
+long protect_pins(__u64 *ctx)
+{
+	struct inode *directory = (struct inode *)ctx[0];
+
+	if (!pinned || BPF_CORE_READ(directory, i_sb, s_magic) != SYSFSM_BPF_FS)
+		return 0;
+	return sysfsm_protect();
+}
+
+/* The same where it is a mount, that is to go itself. */
+SEC("tp_btf/sched_process_exec")
+long protect_mount(__u64 *ctx)
+{
+	struct vfsmount *mount = (struct vfsmount *)ctx[0];
+
+	if (!pinned || BPF_CORE_READ(mount, mnt_sb, s_magic) != SYSFSM_BPF_FS)
+		return 0;
+	return sysfsm_protect();
 }
 
 /* Programs that read any memory of the kernel, our maps too, or run where ours do. */

@@ -20,6 +20,17 @@ pub(super) enum Guard {
     ProtectOwner,
     /// Keeps watched threads from the enforcer's BPF objects.
     ProtectObjects,
+    /// Keeps them from what is pinned, where the hook's first argument is a directory.
+    ProtectPins,
+    /// The same, where it is a mount.
+    ProtectMount,
+}
+
+impl Guard {
+    /// Whether it is of use only where enforcement is pinned.
+    pub(super) fn is_of_pins(self) -> bool {
+        matches!(self, Guard::ProtectPins | Guard::ProtectMount)
+    }
 }
 
 /// One choke point.
@@ -218,6 +229,10 @@ pub(super) const PROTECTIONS: &[Choke] = &[
     // Signals of input, for whom F_SETOWN has named.
     hook("file_send_sigiotask", "").with(Guard::ProtectOwner),
     hook("bpf", "").with(Guard::ProtectObjects),
+    hook("inode_unlink", "").with(Guard::ProtectPins),
+    hook("inode_rmdir", "").with(Guard::ProtectPins),
+    hook("inode_rename", "").with(Guard::ProtectPins),
+    hook("sb_umount", "").with(Guard::ProtectMount),
 ];
 
 /// The function of a call of the 64-bit table (`arch/x86/entry/syscalls/syscall_64.tbl`).

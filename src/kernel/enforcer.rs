@@ -129,7 +129,14 @@ impl Enforcer {
         maps.fill(&lineup, &bound)?;
         let of_ways = ways.map;
         let turns = turns(options);
-        let vetoes = Vetoes::attach(&skel, ways, hoped, is_late(options, turns), options.self_protect)?;
+        let vetoes = Vetoes::attach(
+            &skel,
+            ways,
+            hoped,
+            is_late(options, turns),
+            options.self_protect,
+            options.pinned,
+        )?;
         // What could be tried on one hook may be missing on others.
         if vetoes.level < hoped {
             require(vetoes.level, options.require)?;
@@ -365,6 +372,8 @@ fn choose_programs(open: &mut OpenEnforceSkel<'_>, turns: Turns, level: Level, l
         &mut programs.protect_task,
         &mut programs.protect_owner,
         &mut programs.protect_bpf,
+        &mut programs.protect_pins,
+        &mut programs.protect_mount,
     ] {
         template.set_autoload(level > Level::Kill);
     }

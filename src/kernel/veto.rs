@@ -45,6 +45,7 @@ impl Vetoes {
         at_most: Level,
         late: bool,
         self_protect: bool,
+        pinned: bool,
     ) -> Result<Self, KernelError> {
         let mut vetoes = Vetoes {
             links: mem::take(&mut ways.links),
@@ -73,7 +74,8 @@ impl Vetoes {
                 }
             }
         }
-        for choke in PROTECTIONS.iter().filter(|_| self_protect) {
+        for choke in PROTECTIONS.iter().filter(|choke| self_protect && (pinned || !choke.guard.is_of_pins()))
+        {
             if !vetoes.guard(choke, &templates, &ways, &functions) {
                 vetoes.left_out.push(format!("{} (self-protection)", choke.hook));
             }
@@ -158,6 +160,8 @@ struct Templates<'a> {
     task: Template<'a>,
     owner: Template<'a>,
     objects: Template<'a>,
+    pins: Template<'a>,
+    mount: Template<'a>,
 }
 
 impl<'a> Templates<'a> {
@@ -170,6 +174,8 @@ impl<'a> Templates<'a> {
             task: Template::of(object, &programs.protect_task),
             owner: Template::of(object, &programs.protect_owner),
             objects: Template::of(object, &programs.protect_bpf),
+            pins: Template::of(object, &programs.protect_pins),
+            mount: Template::of(object, &programs.protect_mount),
         }
     }
 
@@ -181,6 +187,8 @@ impl<'a> Templates<'a> {
             Guard::ProtectTask => &self.task,
             Guard::ProtectOwner => &self.owner,
             Guard::ProtectObjects => &self.objects,
+            Guard::ProtectPins => &self.pins,
+            Guard::ProtectMount => &self.mount,
         }
     }
 }

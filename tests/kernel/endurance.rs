@@ -24,7 +24,8 @@ fn memory(agent: &Running) -> [u64; 2] {
         let wanted = |line: &&str| keys.iter().any(|key| line.starts_with(key));
         text.lines().filter(wanted).filter_map(value).sum()
     };
-    let kernel = sum("/proc/meminfo", &["SUnreclaim:", "VmallocUsed:", "Percpu:", "KernelStack:", "PageTables:"]);
+    let kernel =
+        sum("/proc/meminfo", &["SUnreclaim:", "VmallocUsed:", "Percpu:", "KernelStack:", "PageTables:"]);
     [kernel, sum(&format!("/proc/{}/status", agent.pid()), &["VmRSS:"])]
 }
 

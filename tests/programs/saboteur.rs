@@ -3,6 +3,7 @@
 //! usage: saboteur enforcer PID      what a process can be done to, tried on PID; one line an attempt: NAME ERRNO
 //!        saboteur input PID         has the kernel send SIGKILL to PID, as a signal of input
 //!        saboteur objects           BPF objects that it can get hold of, by kind; one line a kind: NAME COUNT
+//!        saboteur pins DIR          takes away what is pinned in DIR/1, and unmounts what DIR is in; one line an attempt
 //!        saboteur open FILE         opens FILE unlawfully, to empty it
 //!        saboteur sibling FILE      one thread opens FILE unlawfully, to empty it; another writes to whatever
 //!                                   descriptor that would give
@@ -22,11 +23,12 @@ fn main() -> io::Result<()> {
         ["enforcer", pid] => enforcer(pid.parse().map_err(io::Error::other)?),
         ["input", pid] => input(pid.parse().map_err(io::Error::other)?)?,
         ["objects"] => objects(),
+        ["pins", directory] => pins(directory)?,
         ["open", file] => open(&CString::new(*file)?),
         ["sibling", file] => sibling(file)?,
         _ => {
             return Err(io::Error::other(
-                "usage: saboteur enforcer PID | input PID | objects | open FILE | sibling FILE",
+                "usage: saboteur enforcer PID | input PID | objects | pins DIR | open FILE | sibling FILE",
             ))
         }
     }
@@ -126,6 +128,23 @@ fn objects() {
     load.rest[0] = instructions.as_ptr() as u64;
     load.rest[1] = license.as_ptr() as u64;
     println!("tracing {}", u32::from(bpf(5, &mut load) >= 0));
+}
+
+fn pins(directory: &str) -> io::Result<()> {
+    let path = |rest: &str| CString::new(format!("{directory}/{rest}"));
+    let (manifest, gone, set, mount) = (path("1/manifest")?, path("1/gone")?, path("1")?, path("..")?);
+    // SAFETY: the calls read paths that live until they return.
+    unsafe {
+        for (name, result) in [
+            ("unlink", syscall(libc::SYS_unlink, manifest.as_ptr())),
+            ("rename", syscall(libc::SYS_rename, manifest.as_ptr(), gone.as_ptr())),
+            ("rmdir", syscall(libc::SYS_rmdir, set.as_ptr())),
+            ("umount2", syscall(libc::SYS_umount2, mount.as_ptr(), libc::MNT_DETACH)),
+        ] {
+            println!("{name} {}", errno(result));
+        }
+    }
+    Ok(())
 }
 
 /// After the marker, what it may not do.

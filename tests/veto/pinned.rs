@@ -3,11 +3,36 @@
 use crate::lab::Lab;
 use crate::place::Place;
 use crate::policy::all_but_after_the_marker;
+use crate::protection::anything;
 use nix::sys::signal::{kill, Signal};
 use std::fs;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
+
+/// Watched, and nothing that it does is a violation.
+#[test]
+fn what_is_pinned_cannot_be_unpinned_by_whom_it_watches() {
+    let lab = Lab::new();
+    let place = Place::new(&lab);
+    let saboteur = lab.example("saboteur");
+    let policy = anything(&lab, &saboteur);
+    let pins = place.0.to_str().unwrap();
+    let agent = place.agent(&lab, &policy, &["--require", "contain"], "pinned");
+    let tried = lab.run(&saboteur, &["pins", pins], "").well("the saboteur").stdout;
+    assert_eq!(tried, "unlink 1\nrename 1\nrmdir 1\numount2 1\n");
+    let (_, status) = place.status(&lab);
+    assert!(status["totals"]["protections"].as_u64().unwrap() >= 4, "{status}");
+    drop(agent);
+    // The look above can fail.
+    drop(place.agent(&lab, &policy, &["--require", "contain", "--no-self-protect"], "replaced"));
+    let manifest = place.0.join("2/manifest");
+    assert!(manifest.exists());
+    let moved = place.0.join("1");
+    fs::rename(place.0.join("2"), &moved).unwrap();
+    let tried = lab.run(&saboteur, &["pins", pins], "").well("the saboteur").stdout;
+    assert!(tried.starts_with("unlink 0\n"), "{tried}");
+}
 
 #[test]
 fn calls_are_refused_when_the_agent_is_dead() {
