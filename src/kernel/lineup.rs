@@ -450,7 +450,7 @@ mod tests {
         let next = [policy("/b", None, r#""execve": ["openat"]"#)];
         assert_eq!(after(&restored, &next).0.save(), after(&lineup, &next).0.save());
         let mut broken = lineup.save();
-        broken.seats[1].places.clone_from(&broken.seats[0].places);
+        broken.seats[1].places = broken.seats[0].places.clone();
         assert!(Lineup::restore(&broken, |_| Terms::default()).is_err());
     }
 }
