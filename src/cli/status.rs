@@ -4,7 +4,7 @@ use super::printer::{say_totals, totals_json};
 use super::report::counted;
 use super::time::stamp;
 use super::{output, Failure};
-use crate::kernel::{Manifest, Pinned, Pins, Totals, Watched};
+use crate::kernel::{Manifest, Named, Pinned, Pins, Totals, Watched};
 use serde_json::{json, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -21,9 +21,6 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR", default_value = Pins::ROOT)]
     pins: PathBuf,
 }
-
-/// A binary, and its cgroup.
-type Named = (String, Option<String>);
 
 fn named((binary, cgroup): (&str, Option<&str>)) -> Named {
     (binary.into(), cgroup.map(String::from))
@@ -104,14 +101,15 @@ pub(super) fn reload(args: &Args) -> Result<ExitCode, Failure> {
     const PATIENCE: Duration = Duration::from_secs(60);
     let pins = Pins::at(&args.pins);
     let none = |what: &str| Failure::new(what, "begin with: sysfsm enforce --pin --policy DIR");
-    let pinned = Pinned::find(&pins)?.ok_or_else(|| none("nothing is enforced that could be reloaded"))?;
+    if Pinned::find(&pins)?.is_none() {
+        return Err(none("nothing is enforced that could be reloaded"));
+    }
     if !pins.attended() {
         return Err(none("nobody attends to what is enforced, so nobody can reload it"));
     }
     let Some(refused) = Pinned::ask(&pins, PATIENCE)? else {
         return Err(none("who attends to it does not answer"));
     };
-    drop(pinned);
     if args.json {
         let outcome = if refused { "refused" } else { "reloaded" };
         let event = json!({"event": "reload", "time": stamp(SystemTime::now()), "outcome": outcome});
@@ -141,15 +139,12 @@ fn nothing(args: &Args, event: &str) -> Result<(), Failure> {
 
 /// What is watched, by policy: also of those that others have replaced, whose threads move when they make a call.
 fn by_policy(watched: &[Watched], manifest: &Manifest) -> BTreeMap<Named, Under> {
-    let mut all: BTreeMap<Named, Under> = manifest
-        .names()
-        .into_iter()
-        .filter(|(number, _)| manifest.policies().any(|other| other == *number))
-        .map(|(_, name)| (named(name), Under::default()))
-        .collect();
+    let names = manifest.names();
+    let enforced = manifest.policies().filter_map(|number| names.get(&number));
+    let mut all: BTreeMap<Named, Under> = enforced.map(|name| (named(*name), Under::default())).collect();
     for thread in watched {
-        let Some(name) = manifest.names().get(&thread.policy).copied() else { continue };
-        let under = all.entry(named(name)).or_default();
+        let Some(name) = names.get(&thread.policy) else { continue };
+        let under = all.entry(named(*name)).or_default();
         under.processes.insert(thread.pid);
         under.threads += 1;
     }

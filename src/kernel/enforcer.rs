@@ -122,7 +122,7 @@ impl Enforcer {
         let terms = terms(policies, options, hoped)?;
         let (lineup, change) = Lineup::default().next(policies, &terms);
         let identities = identify(&lineup.wanted(options.allow_absent), &mut inodes)?;
-        let bound = Bound::of(&identities, |place| lineup.number(place));
+        let bound = Bound::of(&identities, lineup.numbers());
 
         let mut skel = load(options, hoped, lineup.sizes(&change), &bound)?;
         let maps = Maps::of(&skel)?;
@@ -292,7 +292,7 @@ impl Enforcer {
         let lineup = &self.lineup;
         adoption.repeat(|| {
             let watched = watched(lineup)?;
-            candidates(identities, inodes, &watched, lineup.binds_any(), |place| lineup.number(place))
+            candidates(identities, inodes, &watched, lineup.binds_any(), lineup.numbers())
         })?;
         Ok(())
     }

@@ -228,7 +228,7 @@ impl Lineup {
         self.seats.values().map(|seat| seat.laid.rows.len()).sum()
     }
 
-    /// The binaries that are to be found, in the order of [`Lineup::number`]; `may_be_absent`: any of them.
+    /// The binaries that are to be found, in the order of [`Lineup::numbers`]; `may_be_absent`: any of them.
     pub(super) fn wanted(&self, may_be_absent: bool) -> Vec<Wanted<'_>> {
         let everywhere: BTreeSet<&str> = self
             .seats
@@ -243,9 +243,10 @@ impl Lineup {
         self.binaries.keys().map(|binary| Wanted { binary, may_be_absent: wanted(binary) }).collect()
     }
 
-    /// The number of the binary in this place among all.
-    pub(super) fn number(&self, place: usize) -> u32 {
-        self.binaries.values().nth(place).copied().unwrap_or(0)
+    /// The numbers of the binaries, by their places.
+    pub(super) fn numbers(&self) -> impl Fn(usize) -> u32 {
+        let numbers: Vec<u32> = self.binaries.values().copied().collect();
+        move |place| numbers.get(place).copied().unwrap_or(0)
     }
 
     /// The place of a binary among all.

@@ -189,7 +189,7 @@ impl Live {
         let mut finder = MaybeUninit::uninit();
         let mut inodes = Inodes::load(&mut finder)?;
         let identities = identify(&next.wanted(self.options.allow_absent), &mut inodes)?;
-        let bound = Bound::of(&identities, |place| next.number(place));
+        let bound = Bound::of(&identities, next.numbers());
         if change == Change::default() && self.maps.holds(&bound)? {
             return Ok(false);
         }
@@ -239,7 +239,7 @@ impl Live {
         let adoption =
             Adoption { link: link.as_fd(), adoptees: &self.maps.adoptees, counters: &self.maps.counters };
         let (none, all) = (adopt::Watched::new(), lineup.binds_any());
-        adoption.repeat(|| candidates(identities, inodes, &none, all, |place| lineup.number(place))).map(drop)
+        adoption.repeat(|| candidates(identities, inodes, &none, all, lineup.numbers())).map(drop)
     }
 
     /// Forgets former policies that no thread is in any more. How many violations there were of them.
