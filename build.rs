@@ -148,8 +148,11 @@ fn stamp(out: &Path) {
     use std::hash::{DefaultHasher, Hasher as _};
     let mut hasher = DefaultHasher::new();
     let sources = ["src/table/mod.rs", "src/table/comb.rs", "src/table/compile.rs", "src/kernel/fill.rs"];
+    // Not the object: it is made here, so that every build would find it newer than the last one.
+    for source in sources {
+        println!("cargo::rerun-if-changed={source}");
+    }
     for file in sources.map(PathBuf::from).into_iter().chain([out.join("enforce.bpf.o")]) {
-        println!("cargo::rerun-if-changed={}", file.display());
         match fs::read(&file) {
             Ok(bytes) => hasher.write(&bytes),
             Err(e) => fail(&format!("cannot read `{}`: {e}", file.display()), "is the source tree whole?"),
