@@ -45,6 +45,8 @@ mod status;
 #[cfg(feature = "kernel")]
 mod time;
 mod violation;
+#[cfg(feature = "kernel")]
+mod watched;
 
 use clap::{Parser, Subcommand};
 pub use failure::Failure;
