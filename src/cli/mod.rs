@@ -25,6 +25,8 @@ mod input;
 mod learn;
 mod learned;
 mod merge;
+#[cfg(feature = "kernel")]
+mod metrics;
 mod output;
 #[cfg(feature = "kernel")]
 mod printer;
