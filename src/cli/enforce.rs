@@ -4,7 +4,7 @@ use super::child::Child;
 use super::directories::Directories;
 use super::learn::Collector;
 use super::metrics;
-use super::printer::{Printer, Start};
+use super::printer::{Log, Printer, Start};
 use super::signals::Signals;
 use super::sink::Sink;
 use super::{service, Failure};
@@ -40,6 +40,9 @@ pub(super) struct Args {
     /// Print events as JSON, one a line
     #[arg(long)]
     json: bool,
+    /// Where events for people go
+    #[arg(long, value_name = "WHERE", value_enum, default_value_t = Log::Auto)]
+    log: Log,
     /// Append events to FILE too, as JSON, one a line, where `sysfsm explain ID --events FILE` finds them
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
@@ -84,7 +87,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         ..Options::default()
     };
     let file = args.events.as_deref().map(Sink::append).transpose()?;
-    let printer = Printer::new(args.json, file);
+    let printer = Printer::new(args.json, args.log, file);
     if args.pin || args.detach {
         attend(args, &policies, options, printer)
     } else {

@@ -22,6 +22,8 @@ mod fragment;
 mod generate;
 mod input;
 #[cfg(feature = "kernel")]
+mod journal;
+#[cfg(feature = "kernel")]
 mod learn;
 mod learned;
 mod merge;
