@@ -3,7 +3,8 @@
 use super::child::Child;
 use super::directories::Directories;
 use super::learn::Collector;
-use super::printer::{Printer, Start};
+use super::metrics;
+use super::printer::{Log, Printer, Start};
 use super::signals::Signals;
 use super::sink::Sink;
 use super::{service, Failure};
@@ -39,6 +40,9 @@ pub(super) struct Args {
     /// Print events as JSON, one a line
     #[arg(long)]
     json: bool,
+    /// Where events for people go
+    #[arg(long, value_name = "WHERE", value_enum, default_value_t = Log::Auto)]
+    log: Log,
     /// Append events to FILE too, as JSON, one a line, where `sysfsm explain ID --events FILE` finds them
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
@@ -55,6 +59,10 @@ pub(super) struct Args {
     /// Tell so many violations of a kind (policy, context, symbol) one by one a second, and only count the others
     #[arg(long, value_name = "COUNT", default_value_t = Options::FULL_EVENTS)]
     full_events: u32,
+    /// Serve metrics for Prometheus over HTTP, where only this machine reaches them: at `unix:PATH`, `127.0.0.1:PORT` or
+    /// `[::1]:PORT`
+    #[arg(long, value_name = "ADDRESS", requires = "pin", conflicts_with = "detach")]
+    metrics: Option<metrics::Address>,
     /// Take policies for binaries that are not there: they are bound as soon as they come, here or in a container
     #[arg(long)]
     allow_absent: bool,
@@ -79,7 +87,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         ..Options::default()
     };
     let file = args.events.as_deref().map(Sink::append).transpose()?;
-    let printer = Printer::new(args.json, file);
+    let printer = Printer::new(args.json, args.log, file);
     if args.pin || args.detach {
         attend(args, &policies, options, printer)
     } else {
@@ -156,12 +164,15 @@ fn attend(
     let pins = Pins::at(&args.pins);
     let agency = pins.acquire()?;
     let mut directories = Directories::watch(&args.policies)?;
+    let place = args.metrics.as_ref().map(metrics::Place::take).transpose()?;
     let (mut live, origin) = Live::establish(&pins, &agency, policies, options)?;
     printer.start(policies, &start_of(live.pinned(), origin)?);
     if args.detach {
         printer.leave();
         return Ok(ExitCode::SUCCESS);
     }
+    // Nobody is to find its socket when nobody listens any more.
+    let _exporter = place.map(|place| place.serve(pins.clone())).transpose()?;
     service::ready(printer.sentence());
     let mut second = Second::default();
     loop {

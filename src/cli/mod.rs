@@ -22,9 +22,13 @@ mod fragment;
 mod generate;
 mod input;
 #[cfg(feature = "kernel")]
+mod journal;
+#[cfg(feature = "kernel")]
 mod learn;
 mod learned;
 mod merge;
+#[cfg(feature = "kernel")]
+mod metrics;
 mod output;
 #[cfg(feature = "kernel")]
 mod printer;
@@ -44,7 +48,11 @@ mod sink;
 mod status;
 #[cfg(feature = "kernel")]
 mod time;
+#[cfg(feature = "kernel")]
+mod top;
 mod violation;
+#[cfg(feature = "kernel")]
+mod watched;
 
 use clap::{Parser, Subcommand};
 pub use failure::Failure;
@@ -94,6 +102,9 @@ enum Command {
     /// Say what is enforced beyond the end of its process (enforce --pin), and by whom
     #[cfg(feature = "kernel")]
     Status(status::Args),
+    /// Show what is enforced beyond the end of its process, as it goes on
+    #[cfg(feature = "kernel")]
+    Top(top::Args),
     /// Have the policies of what is enforced beyond the end of its process read again
     #[cfg(feature = "kernel")]
     Reload(status::Args),
@@ -129,6 +140,8 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Enforce(args) => enforce::run(&args),
         #[cfg(feature = "kernel")]
         Command::Status(args) => status::status(&args),
+        #[cfg(feature = "kernel")]
+        Command::Top(args) => top::run(&args),
         #[cfg(feature = "kernel")]
         Command::Reload(args) => status::reload(&args),
         #[cfg(feature = "kernel")]

@@ -1,5 +1,6 @@
-//! What `enforce` prints: events, for people or as JSON.
+//! What `enforce` prints: events, for people, as JSON, or into the journal.
 
+use super::journal::{self, Entry, Journal, Kind, Priority};
 use super::report::{self, counted};
 use super::sink::Sink;
 use super::time::stamp;
@@ -8,11 +9,26 @@ use super::Failure;
 use crate::kernel::{self, Level, Origin, Repeated, Totals};
 use crate::policy::Policy;
 use serde_json::{json, Map, Value};
+use std::io;
 use std::time::SystemTime;
 
-/// Prints what happens while policies are enforced: to stdout, and to the file of `--events`.
+/// Where events go besides the file of `--events`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(super) enum Log {
+    /// To the journal if stdout or stderr leads there and nothing else is asked for; or else printed
+    #[default]
+    Auto,
+    /// To the journal, a field for each thing that they tell
+    Journald,
+    /// Printed, a line each
+    Plain,
+}
+
+/// Prints what happens while policies are enforced: to stdout or the journal, and to the file of `--events`.
 pub(super) struct Printer {
     json: bool,
+    /// Takes what is for people, as long as it does.
+    journal: Option<Journal>,
     /// What is enforced.
     sentence: String,
     out: Sink,
@@ -32,8 +48,20 @@ pub(super) struct Start {
 }
 
 impl Printer {
-    pub(super) fn new(json: bool, file: Option<Sink>) -> Self {
-        Printer { json, sentence: String::new(), out: Sink::stdout(), file }
+    pub(super) fn new(json: bool, log: Log, file: Option<Sink>) -> Self {
+        let wanted = match log {
+            Log::Auto => !json && (journal::receives(io::stdout()) || journal::receives(io::stderr())),
+            Log::Journald => true,
+            Log::Plain => false,
+        };
+        let open = || Journal::open().map_err(|e| report::warn(&format!("no journal: {e}"), ""));
+        let journal = wanted.then(open).and_then(Result::ok);
+        Printer { json, journal, sentence: String::new(), out: Sink::stdout(), file }
+    }
+
+    /// Whether the journal took an event. What it takes is not printed as well.
+    fn journal_takes(&mut self, entry: &Entry) -> bool {
+        self.journal.as_mut().is_some_and(|journal| journal.takes(entry))
     }
 
     /// These policies are enforced from now on.
@@ -84,11 +112,20 @@ impl Printer {
             }
             self.event(&event.to_string());
         }
-        if !self.json {
-            eprintln!("{}", self.sentence);
-            if let Some(origin) = pinned {
-                eprintln!("{}: `sysfsm stop` ends it", origin_word(origin));
-            }
+        let how = pinned.map(|origin| format!("{}: `sysfsm stop` ends it", origin_word(origin)));
+        let message = [Some(&self.sentence), how.as_ref()].into_iter().flatten().cloned().collect::<Vec<_>>();
+        let kind = if kind == "reload" { Kind::RELOAD } else { Kind::START };
+        let mut entry = Entry::new(kind, &message.join("; "));
+        entry
+            .with("SYSFSM_VERSION", env!("CARGO_PKG_VERSION"))
+            .with("SYSFSM_LEVEL", level)
+            .with("SYSFSM_LOG_ONLY", u8::from(log_only))
+            .with("SYSFSM_POLICIES", policies.len());
+        if let Some(origin) = pinned {
+            entry.with("SYSFSM_OUTCOME", origin_word(origin));
+        }
+        if !self.journal_takes(&entry) && !self.json {
+            eprintln!("{}", message.join("\n"));
         }
         self.flush();
         policies.iter().for_each(super::show::warn_of);
@@ -110,8 +147,11 @@ impl Printer {
             });
             self.event(&event.to_string());
         }
-        if !self.json {
-            eprintln!("{failure}\nnot reloaded: what was enforced still is");
+        let message = format!("{failure}\nnot reloaded: what was enforced still is");
+        let mut entry = Entry::new(Kind::REFUSED, &message);
+        entry.with("SYSFSM_OUTCOME", "refused").with("SYSFSM_ERROR", failure.what());
+        if !self.journal_takes(&entry) && !self.json {
+            eprintln!("{message}");
         }
         self.flush();
     }
@@ -122,8 +162,9 @@ impl Printer {
             let event = json!({"event": "leave", "time": stamp(SystemTime::now())});
             self.event(&event.to_string());
         }
-        if !self.json {
-            eprintln!("enforcement goes on: `sysfsm status` tells of it, `sysfsm stop` ends it");
+        let message = "enforcement goes on: `sysfsm status` tells of it, `sysfsm stop` ends it";
+        if !self.journal_takes(&Entry::new(Kind::LEAVE, message)) && !self.json {
+            eprintln!("{message}");
         }
         self.flush();
     }
@@ -139,25 +180,40 @@ impl Printer {
         violation.ip = Some(format!("{:#x}", found.ip));
         violation.kill_failed = found.kill_failed;
         let mut id = String::new();
-        if self.structured() {
-            // Without a file of events nobody could look it up.
-            id = format!(" [{}]", violation.identify());
-            self.event(&violation.to_json());
+        if self.structured() || self.journal.is_some() {
+            // Otherwise nobody could look it up.
+            id = violation.identify().to_string();
         }
-        if self.json {
-            return;
+        if self.structured() {
+            self.event(&violation.to_json());
         }
         let done =
             if found.kill_failed { "NOT KILLED: the kernel refused" } else { done_word(violation.action) };
-        self.out.line(&format!(
-            "{} {} pid {} tid {} ({}): {}: {done}{id}",
-            stamp(found.time),
+        if self.json && self.journal.is_none() {
+            return;
+        }
+        let line = format!(
+            "{} pid {} tid {} ({}): {}: {done}",
             policy.name(),
             found.pid,
             found.tid,
             found.comm,
             violation.sentence(),
-        ));
+        );
+        if self.journal.is_some() {
+            let kind = Kind::VIOLATION;
+            let kind = if found.kill_failed { kind.at(Priority::Critical) } else { kind };
+            let mut entry = entry_of(kind, &violation, &line);
+            entry.with("SYSFSM_KILL_FAILED", u8::from(found.kill_failed)).with("SYSFSM_ID", &id);
+            if self.journal_takes(&entry) {
+                return;
+            }
+        }
+        if self.json {
+            return;
+        }
+        let id = if self.file.is_some() { format!(" [{id}]") } else { String::new() };
+        self.out.line(&format!("{} {line}{id}", stamp(found.time)));
     }
 
     /// Violations that were not told one by one.
@@ -169,15 +225,17 @@ impl Printer {
         if self.structured() {
             self.event(&repeated.to_json());
         }
-        if !self.json {
-            self.out.line(&format!(
-                "{} {}: {} more: {}: {}",
-                stamp(SystemTime::now()),
-                found.kind.policy.name(),
-                counted(found.count, "violation"),
-                repeated.sentence(),
-                done_word(repeated.action),
-            ));
+        let line = format!(
+            "{}: {} more: {}: {}",
+            found.kind.policy.name(),
+            counted(found.count, "violation"),
+            repeated.sentence(),
+            done_word(repeated.action),
+        );
+        let mut entry = entry_of(Kind::REPEATED, &repeated, &line);
+        entry.with("SYSFSM_COUNT", found.count);
+        if !self.journal_takes(&entry) && !self.json {
+            self.out.line(&format!("{} {line}", stamp(SystemTime::now())));
         }
     }
 
@@ -190,7 +248,11 @@ impl Printer {
             }
             self.event(&event.to_string());
         }
-        if !self.json {
+        let mut entry = Entry::new(Kind::STOP, &totals_sentence(totals));
+        entry.with("SYSFSM_JUDGED", totals.judged).with("SYSFSM_VIOLATIONS", totals.violations);
+        if self.journal_takes(&entry) {
+            warn_of_totals(totals);
+        } else if !self.json {
             say_totals(totals);
         }
         self.flush();
@@ -257,19 +319,56 @@ pub(super) fn totals_json(totals: &Totals) -> Map<String, Value> {
     ])
 }
 
+/// A violation for the journal.
+fn entry_of(kind: Kind, violation: &Violation<'_>, line: &str) -> Entry {
+    let mut entry = Entry::new(kind, line);
+    entry
+        .with("SYSFSM_POLICY", violation.policy)
+        .with("SYSFSM_REASON", violation.reason)
+        .with("SYSFSM_ACTION", violation.action)
+        .with("SYSFSM_CONTEXT", violation.context.join(" "))
+        .with("SYSFSM_SYMBOL", violation.symbol);
+    for (name, number) in
+        [("SYSFSM_PID", violation.pid), ("SYSFSM_TID", violation.tid), ("SYSFSM_NUMBER", violation.number)]
+    {
+        if let Some(number) = number {
+            entry.with(name, number);
+        }
+    }
+    for (name, text) in [
+        ("SYSFSM_CGROUP", violation.cgroup),
+        ("SYSFSM_COMM", violation.comm),
+        ("SYSFSM_TIME", violation.time.as_deref()),
+        ("SYSFSM_IP", violation.ip.as_deref()),
+    ] {
+        if let Some(text) = text {
+            entry.with(name, text);
+        }
+    }
+    entry
+}
+
 /// Totals as a sentence, to stderr, and what of them is to be warned of.
 pub(super) fn say_totals(totals: &Totals) {
+    eprintln!("{}", totals_sentence(totals));
+    warn_of_totals(totals);
+}
+
+fn totals_sentence(totals: &Totals) -> String {
     let denials = match totals.denials {
         0 => String::new(),
         some => format!("{}, ", counted(some, "denial")),
     };
-    eprintln!(
+    format!(
         "judged {}: {}, {}, {denials}{} lost",
         counted(totals.judged, "call"),
         counted(totals.violations, "violation"),
         counted(totals.kills, "kill"),
         counted(totals.events_lost, "event"),
-    );
+    )
+}
+
+fn warn_of_totals(totals: &Totals) {
     for (count, what) in [
         (totals.kills_failed, "kill that the kernel refused"),
         (totals.protections, "attempt of a watched program on the enforcer or its BPF objects, refused"),

@@ -15,24 +15,30 @@ pub(super) struct Signals {
 impl Signals {
     pub(super) fn register() -> Result<Self, Failure> {
         // The terminal has gone away: no reason to end without the totals.
-        Signals::with_hangup(|signals| &signals.terminate)
+        Signals::with_hangup(Some(|signals| &signals.terminate))
+    }
+
+    /// The same, where SIGHUP ends the process at once: nobody is there any more to whom it could show something.
+    pub(super) fn of_a_terminal() -> Result<Self, Failure> {
+        Signals::with_hangup(None)
     }
 
     /// The same, where SIGHUP asks for a reload.
     pub(super) fn with_reload() -> Result<Self, Failure> {
-        Signals::with_hangup(|signals| &signals.reload)
+        Signals::with_hangup(Some(|signals| &signals.reload))
     }
 
-    fn with_hangup(hangup: fn(&Self) -> &Arc<AtomicBool>) -> Result<Self, Failure> {
+    fn with_hangup(hangup: Option<fn(&Self) -> &Arc<AtomicBool>>) -> Result<Self, Failure> {
         let signals =
             Signals { interrupt: Arc::default(), terminate: Arc::default(), reload: Arc::default() };
-        for (signal, flag) in [
+        let hangup = hangup.map(|hangup| (SIGHUP, hangup(&signals)));
+        let others = [
             (SIGINT, &signals.interrupt),
             (SIGTERM, &signals.terminate),
-            (SIGHUP, hangup(&signals)),
             (SIGQUIT, &signals.terminate),
             (SIGCHLD, &Arc::default()),
-        ] {
+        ];
+        for (signal, flag) in others.into_iter().chain(hangup) {
             signal_hook::flag::register(signal, flag.clone())
                 .map_err(|e| Failure::new(format!("cannot handle signal {signal}: {e}"), ""))?;
         }

@@ -3,10 +3,11 @@
 use super::printer::{say_totals, totals_json};
 use super::report::counted;
 use super::time::stamp;
+use super::watched::{by_policy, Under};
 use super::{output, Failure};
-use crate::kernel::{Manifest, Named, Pinned, Pins, Totals, Watched};
+use crate::kernel::{Named, Pinned, Pins, Totals};
 use serde_json::{json, Value};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -20,17 +21,6 @@ pub(super) struct Args {
     /// Where it is pinned
     #[arg(long, value_name = "DIR", default_value = Pins::ROOT)]
     pins: PathBuf,
-}
-
-fn named((binary, cgroup): (&str, Option<&str>)) -> Named {
-    (binary.into(), cgroup.map(String::from))
-}
-
-/// Processes and threads that are watched under one policy.
-#[derive(Default)]
-struct Under {
-    processes: BTreeSet<u32>,
-    threads: usize,
 }
 
 pub(super) fn status(args: &Args) -> Result<ExitCode, Failure> {
@@ -135,20 +125,6 @@ fn nothing(args: &Args, event: &str) -> Result<(), Failure> {
             args.pins.display()
         )
     })
-}
-
-/// What is watched, by policy: also of those that others have replaced, whose threads move when they make a call.
-fn by_policy(watched: &[Watched], manifest: &Manifest) -> BTreeMap<Named, Under> {
-    let names = manifest.names();
-    let enforced = manifest.policies().filter_map(|number| names.get(&number));
-    let mut all: BTreeMap<Named, Under> = enforced.map(|name| (named(*name), Under::default())).collect();
-    for thread in watched {
-        let Some(name) = names.get(&thread.policy) else { continue };
-        let under = all.entry(named(*name)).or_default();
-        under.processes.insert(thread.pid);
-        under.threads += 1;
-    }
-    all
 }
 
 fn status_json(

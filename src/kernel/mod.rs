@@ -6,6 +6,7 @@ mod array;
 mod background;
 mod bind;
 mod choke;
+mod contexts;
 mod enforcer;
 mod error;
 mod event;
@@ -36,9 +37,11 @@ mod tallies;
 mod template;
 mod terms;
 mod unwind;
+mod usage;
 mod veto;
 mod ways;
 
+pub use contexts::Contexts;
 pub use enforcer::{Enforcer, Options};
 pub use error::KernelError;
 pub use event::{Kind, Totals, Violation};
@@ -51,6 +54,7 @@ pub use recorder::{RecordOptions, RecordTotals, Recorder, Target};
 pub use stack::Snapshot;
 pub use tallies::{ByReason, Repeated};
 pub use unwind::{StackFrame, Unwinder};
+pub use usage::Usage;
 pub use ways::Ways;
 
 /// The wire types, made from `bpf/sysfsm.h` by the skeleton.

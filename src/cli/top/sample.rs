@@ -1,0 +1,303 @@
+//! What is so at one moment, found out without an agent.
+
+use super::follow::Follower;
+use crate::cli::printer::totals_json;
+use crate::cli::time::stamp;
+use crate::cli::watched::{by_policy, named, Under};
+use crate::kernel::{Contexts, KernelError, Level, Manifest, Named, Pinned, Pins, Totals, Watched};
+use crate::machine::Context;
+use serde_json::{json, Value};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+/// How many violations are remembered.
+const RECENT: usize = 100;
+
+/// One who looks again and again.
+pub(super) struct Watcher {
+    pins: Pins,
+    events: Option<Events>,
+    last: Option<Last>,
+    contexts: Option<(Manifest, Contexts)>,
+}
+
+/// Violations, from a file of them.
+struct Events {
+    follower: Follower,
+    recent: VecDeque<Value>,
+}
+
+/// What was counted at the last look.
+struct Last {
+    at: Instant,
+    since: SystemTime,
+    totals: Totals,
+    violations: BTreeMap<Named, u64>,
+}
+
+/// What is so.
+#[derive(Debug, Clone)]
+pub(super) struct Sample {
+    pub time: SystemTime,
+    pub enforced: Option<Enforced>,
+    /// Those of the file that are new, and the last ones of all, if there is a file.
+    pub violations: Option<(Vec<Value>, Vec<Value>)>,
+}
+
+/// What is enforced.
+#[derive(Debug, Clone)]
+pub(super) struct Enforced {
+    pub level: Level,
+    pub log_only: bool,
+    pub version: String,
+    pub since: SystemTime,
+    pub attended: bool,
+    /// None of another version's.
+    pub totals: Option<Totals>,
+    pub rates: Option<Rates>,
+    pub policies: Vec<Policy>,
+    pub processes: Vec<Process>,
+}
+
+/// How often something happens in a second.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rates {
+    pub calls: f64,
+    pub violations: f64,
+}
+
+/// A policy, and what is watched under it.
+#[derive(Debug, Clone)]
+pub(super) struct Policy {
+    pub name: Named,
+    pub processes: usize,
+    pub threads: usize,
+    /// Since enforcement began.
+    pub violations: u64,
+    /// In a second.
+    pub rate: Option<f64>,
+}
+
+/// A watched process.
+#[derive(Debug, Clone)]
+pub(super) struct Process {
+    pub pid: u32,
+    pub comm: String,
+    pub policy: Named,
+    pub threads: usize,
+    /// Where its threads are, and how many in each place: most first. None: not known.
+    pub contexts: Vec<(Option<Context>, usize)>,
+}
+
+impl Watcher {
+    pub(super) fn new(pins: Pins, events: Option<&Path>) -> Self {
+        let events = events.map(|path| {
+            let (follower, earlier) = Follower::new(path);
+            let mut events = Events { follower, recent: VecDeque::new() };
+            events.remember(&earlier);
+            events
+        });
+        Watcher { pins, events, last: None, contexts: None }
+    }
+
+    pub(super) fn look(&mut self) -> Result<Sample, KernelError> {
+        let new = self.events.as_mut().map(Events::read);
+        // What goes while it is looked at is gone the next time.
+        let enforced = self.enforced().or_else(|_| self.enforced())?;
+        let violations = self.events.as_ref().zip(new);
+        Ok(Sample {
+            time: SystemTime::now(),
+            enforced,
+            violations: violations.map(|(events, new)| (new, events.recent.iter().cloned().collect())),
+        })
+    }
+
+    fn enforced(&mut self) -> Result<Option<Enforced>, KernelError> {
+        let Some(pinned) = Pinned::find(&self.pins)? else {
+            (self.last, self.contexts) = (None, None);
+            return Ok(None);
+        };
+        let manifest = pinned.manifest();
+        let totals = pinned.totals()?;
+        let counts = pinned.violations()?.unwrap_or_default();
+        let counts: BTreeMap<Named, u64> =
+            counts.into_iter().map(|(name, reasons)| (name, reasons.values().sum())).collect();
+        let now = totals.map(|totals| Last {
+            at: Instant::now(),
+            since: manifest.since(),
+            totals,
+            violations: counts.clone(),
+        });
+        let last = std::mem::replace(&mut self.last, now);
+        let last = last.filter(|last| last.since == manifest.since());
+        let count = |name: &Named, counts: &BTreeMap<Named, u64>| counts.get(name).copied().unwrap_or(0);
+        let watched = pinned.watched()?.unwrap_or_default();
+        let policy = |(name, under): (Named, Under)| Policy {
+            processes: under.processes.len(),
+            threads: under.threads,
+            violations: count(&name, &counts),
+            rate: last.as_ref().map(|last| last.rate(count(&name, &counts), count(&name, &last.violations))),
+            name,
+        };
+        let policies = by_policy(&watched, manifest).into_iter().map(policy).collect();
+        let rates = last.as_ref().zip(totals).map(|(last, totals)| Rates {
+            calls: last.rate(totals.judged, last.totals.judged),
+            violations: last.rate(totals.violations, last.totals.violations),
+        });
+        if self.contexts.as_ref().is_none_or(|(of, _)| of != manifest) {
+            self.contexts = Some((manifest.clone(), pinned.contexts()?));
+        }
+        let contexts = self.contexts.as_ref().map(|(_, contexts)| contexts);
+        Ok(Some(Enforced {
+            level: manifest.level(),
+            log_only: manifest.log_only,
+            version: manifest.version.clone(),
+            since: manifest.since(),
+            attended: self.pins.attended(),
+            totals,
+            rates,
+            policies,
+            processes: processes(&watched, manifest, contexts),
+        }))
+    }
+}
+
+impl Last {
+    /// How much more there is in a second.
+    fn rate(&self, now: u64, before: u64) -> f64 {
+        let elapsed = self.at.elapsed().max(Duration::from_millis(1)).as_secs_f64();
+        // Counts of a second have their value as a floating point number, too.
+        #[allow(clippy::cast_precision_loss)]
+        let more = now.saturating_sub(before) as f64;
+        more / elapsed
+    }
+}
+
+impl Events {
+    fn read(&mut self) -> Vec<Value> {
+        let new = self.follower.read();
+        self.remember(&new);
+        new
+    }
+
+    fn remember(&mut self, violations: &[Value]) {
+        self.recent.extend(violations.iter().cloned());
+        let surplus = self.recent.len().saturating_sub(RECENT);
+        self.recent.drain(..surplus);
+    }
+}
+
+/// The processes of these threads, by their numbers.
+fn processes(watched: &[Watched], manifest: &Manifest, contexts: Option<&Contexts>) -> Vec<Process> {
+    let names = manifest.names();
+    let mut by_pid: BTreeMap<u32, Vec<&Watched>> = BTreeMap::new();
+    for thread in watched {
+        by_pid.entry(thread.pid).or_default().push(thread);
+    }
+    let process = |(pid, threads): (u32, Vec<&Watched>)| {
+        // While a policy is replaced its threads may be under either: the leader's is the process's.
+        let leader = threads.iter().find(|thread| thread.tid == pid).or(threads.first())?;
+        let mut places: Vec<(Option<Context>, usize)> = Vec::new();
+        for thread in &threads {
+            let context = contexts.and_then(|contexts| contexts.of(thread));
+            match places.iter_mut().find(|(other, _)| *other == context) {
+                Some((_, count)) => *count += 1,
+                None => places.push((context, 1)),
+            }
+        }
+        places.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        Some(Process {
+            pid,
+            comm: comm(pid),
+            policy: names.get(&leader.policy).copied().map(named)?,
+            threads: threads.iter().map(|thread| thread.tid).collect::<BTreeSet<_>>().len(),
+            contexts: places,
+        })
+    };
+    by_pid.into_iter().filter_map(process).collect()
+}
+
+/// A process's name, while it lives.
+fn comm(pid: u32) -> String {
+    let bytes = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).trim_end_matches('\n').into()
+}
+
+impl Sample {
+    pub(super) fn to_json(&self) -> Value {
+        let mut object = json!({
+            "event": "top",
+            "time": stamp(self.time),
+            "enforced": self.enforced.is_some(),
+        });
+        let mut add = |more: Value| {
+            if let (Some(object), Value::Object(more)) = (object.as_object_mut(), more) {
+                object.extend(more);
+            }
+        };
+        if let Some(enforced) = &self.enforced {
+            add(enforced.to_json());
+        }
+        if let Some((new, _)) = &self.violations {
+            add(json!({"violations": new}));
+        }
+        object
+    }
+}
+
+impl Enforced {
+    fn to_json(&self) -> Value {
+        json!({
+            "attended": self.attended,
+            "version": self.version,
+            "since": stamp(self.since),
+            "level": self.level.as_str(),
+            "log_only": self.log_only,
+            "totals": self.totals.as_ref().map(totals_json),
+            "rates": self.rates.map(|rates| json!({"calls": rates.calls, "violations": rates.violations})),
+            "policies": self.policies.iter().map(Policy::to_json).collect::<Vec<_>>(),
+            "processes": self.processes.iter().map(Process::to_json).collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// The key of a cgroup, where there is one.
+fn with_cgroup(mut object: Value, (_, cgroup): &Named) -> Value {
+    if let (Some(cgroup), Some(object)) = (cgroup, object.as_object_mut()) {
+        object.insert("cgroup".into(), json!(cgroup));
+    }
+    object
+}
+
+impl Policy {
+    fn to_json(&self) -> Value {
+        let object = json!({
+            "binary": self.name.0,
+            "processes": self.processes,
+            "threads": self.threads,
+            "violations": self.violations,
+            "violations_rate": self.rate,
+        });
+        with_cgroup(object, &self.name)
+    }
+}
+
+impl Process {
+    fn to_json(&self) -> Value {
+        let symbols = |context: &Context| context.symbols().iter().map(ToString::to_string).collect();
+        let place = |(context, threads): &(Option<Context>, usize)| {
+            let context: Option<Vec<String>> = context.as_ref().map(symbols);
+            json!({"context": context, "threads": threads})
+        };
+        let contexts: Vec<Value> = self.contexts.iter().map(place).collect();
+        let object = json!({
+            "pid": self.pid,
+            "comm": self.comm,
+            "policy": self.policy.0,
+            "threads": self.threads,
+            "contexts": contexts,
+        });
+        with_cgroup(object, &self.policy)
+    }
+}
