@@ -30,8 +30,8 @@
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
-/* Not read here. Set while policies are changed: who finds that somebody has begun, and did not end,
- * replaces all of it. */
+/* Not read here. Set while policies are changed: who finds that somebody has begun, and did not
+ * end, replaces all of it. */
 __u32 changing = 0;
 /* How often who attends was asked to read the policies again, and up to which time the answer is
  * given; how often they were read again, for whatever reason, and how often they were refused. */

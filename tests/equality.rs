@@ -342,12 +342,12 @@ fn compare(
         trail.push((at, event));
         let Some((verdict, context)) = expected else { continue };
         let found = skel.maps.test_events.lookup(&index.to_ne_bytes(), MapFlags::ANY).unwrap().unwrap();
-        let word = |i: usize| u32::from_ne_bytes(found[4 * i..4 * i + 4].try_into().unwrap());
-        let (got, state) = (word(3), word(4));
-        let got_context = match word(6) as usize {
+        let field = |i: usize| u32::from_ne_bytes(found[4 * i..4 * i + 4].try_into().unwrap());
+        let (got, state) = (field(3), field(4));
+        let got_context = match field(6) as usize {
             _ if got == 0 => Context::EMPTY,
             0 => world.context(state),
-            len => Context::of((7..7 + len).map(|i| symbol(word(i))), Depth::all().last().unwrap()),
+            len => Context::of((7..7 + len).map(|i| symbol(field(i))), Depth::all().last().unwrap()),
         };
         if (got, got_context) != (verdict, context) {
             let own: Vec<String> =

@@ -115,7 +115,7 @@ fn the_agent_says_when_it_is_ready() {
     kill(agent.pid(), Signal::SIGHUP).unwrap();
     assert!(heard().starts_with("RELOADING=1"));
     assert!(heard().starts_with("READY=1"));
-    agent.said(|said| said.matches("\"event\":\"start\"").count() == 2);
+    agent.said(|said| event(said, "reload")["outcome"] == "taken over");
     fs::write(&policy, "{}").unwrap();
     kill(agent.pid(), Signal::SIGHUP).unwrap();
     assert!(heard().starts_with("RELOADING=1"));

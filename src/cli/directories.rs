@@ -3,7 +3,7 @@
 use super::Failure;
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// A change is told when nothing has changed for so long: who copies files in copies several.
@@ -43,7 +43,9 @@ impl Directories {
     /// Whether there was a change that was not told yet, and it is calm again.
     pub(super) fn changed(&mut self) -> bool {
         while let Ok(events) = self.inotify.read_events() {
-            let counts = |name: &str| name.ends_with(".json") || name.starts_with("..");
+            let counts = |name: &str| {
+                Path::new(name).extension().is_some_and(|end| end == "json") || name.starts_with("..")
+            };
             let relevant = |event: &nix::sys::inotify::InotifyEvent| {
                 // It does not say what was lost.
                 event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW)

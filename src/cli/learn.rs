@@ -14,12 +14,15 @@ const INTERVAL: Duration = Duration::from_secs(3);
 /// How long the last stacks may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Whose stack was asked for.
+type Asked = (Arc<Policy>, Key, Entry);
+
 /// Collects violations, and adds them to the file now and then: what others write there meanwhile stays.
 pub(super) struct Collector {
     file: PathBuf,
     /// What the file does not have yet.
     fresh: Fragment,
-    unwinder: Unwinder<(Arc<Policy>, Key, Entry)>,
+    unwinder: Unwinder<Asked>,
     written: Instant,
     failing: bool,
 }
@@ -91,7 +94,7 @@ impl Collector {
         Ok(())
     }
 
-    fn take_in(&mut self, answers: Vec<((Arc<Policy>, Key, Entry), Vec<StackFrame>)>) {
+    fn take_in(&mut self, answers: Vec<(Asked, Vec<StackFrame>)>) {
         for ((policy, key, mut entry), stack) in answers {
             entry.facts.stack = stack
                 .into_iter()

@@ -129,7 +129,7 @@ impl Lineup {
 
     fn free_number(&self) -> u32 {
         let taken = |number: &u32| self.seats.contains_key(number) || self.former.contains_key(number);
-        (1..).find(|number| !taken(number)).unwrap_or(u32::MAX)
+        (1..u32::MAX).find(|number| !taken(number)).unwrap_or(u32::MAX)
     }
 
     /// Numbers binaries and cgroups: those that have a number keep it.
@@ -302,8 +302,8 @@ impl Lineup {
             Lineup { binaries: saved.binaries.clone(), cgroups: saved.cgroups.clone(), ..Lineup::default() };
         // Former ones have places, and no cells.
         let mut beside = Table::default();
-        let seats = saved.seats(&mut lineup.table, &saved.seats, &terms)?;
-        for (saved, seat) in saved.former.iter().zip(saved.seats(&mut beside, &saved.former, &terms)?) {
+        let seats = seats_of(&saved.seats, &mut lineup.table, &terms)?;
+        for (saved, seat) in saved.former.iter().zip(seats_of(&saved.former, &mut beside, &terms)?) {
             lineup.table.keep(&saved.places);
             let former = Former { seat, successor: saved.successor, missed: 0 };
             lineup.former.insert(saved.number, former);
@@ -320,23 +320,6 @@ impl Seat {
 }
 
 impl Saved {
-    fn seats(
-        &self,
-        table: &mut Table,
-        seats: &[SavedSeat],
-        terms: &impl Fn(&Policy) -> Terms,
-    ) -> Result<Vec<Arc<Seat>>, String> {
-        let policies: Vec<Policy> =
-            seats.iter().map(|seat| parse(&seat.policy)).collect::<Result<_, String>>()?;
-        let where_they_were: Vec<_> =
-            policies.iter().zip(seats).map(|(policy, seat)| (&policy.machine, &*seat.places)).collect();
-        let laid = table.lay_again(&where_they_were).ok_or("its policies do not fit their places")?;
-        let seat = |(policy, laid): (Policy, Laid)| {
-            Arc::new(Seat { terms: terms(&policy), policy: Arc::new(policy), laid })
-        };
-        Ok(policies.into_iter().zip(laid).map(seat).collect())
-    }
-
     /// Numbers and policies' binaries and cgroups, former ones included, without reading the policies.
     pub(super) fn names(&self) -> BTreeMap<u32, (&str, Option<&str>)> {
         fn text<'a>(seat: &'a SavedSeat, key: &str) -> Option<&'a str> {
@@ -355,6 +338,23 @@ impl Saved {
     pub(super) fn numbers(&self) -> impl Iterator<Item = u32> + '_ {
         self.seats.iter().map(|seat| seat.number)
     }
+}
+
+/// Seats, each where it was in the table.
+fn seats_of(
+    seats: &[SavedSeat],
+    table: &mut Table,
+    terms: &impl Fn(&Policy) -> Terms,
+) -> Result<Vec<Arc<Seat>>, String> {
+    let policies: Vec<Policy> =
+        seats.iter().map(|seat| parse(&seat.policy)).collect::<Result<_, String>>()?;
+    let where_they_were: Vec<_> =
+        policies.iter().zip(seats).map(|(policy, seat)| (&policy.machine, &*seat.places)).collect();
+    let laid = table.lay_again(&where_they_were).ok_or("its policies do not fit their places")?;
+    let seat = |(policy, laid): (Policy, Laid)| {
+        Arc::new(Seat { terms: terms(&policy), policy: Arc::new(policy), laid })
+    };
+    Ok(policies.into_iter().zip(laid).map(seat).collect())
 }
 
 fn parse(value: &serde_json::Value) -> Result<Policy, String> {
@@ -418,7 +418,7 @@ mod tests {
         assert_eq!(successors(&third, &change), [(3, Some(4)), (1, Some(4))]);
         assert_eq!(third.stale(&change).map(|stale| stale.1).collect::<Vec<_>>(), [3]);
         let (fourth, change) = after(&third, &[b]);
-        assert_eq!(successors(&fourth, &change), [(4, None), (3, None), (1, None)]);
+        assert_eq!(successors(&fourth, &change), [(4, None), (1, None), (3, None)]);
     }
 
     #[test]

@@ -93,7 +93,9 @@ impl Pinned {
         });
         for (name, reasons) in self.manifest.past().chain(now) {
             let sum = all.entry(name).or_default();
-            reasons.into_iter().for_each(|(reason, count)| *sum.entry(reason).or_default() += count);
+            for (reason, count) in reasons {
+                *sum.entry(reason).or_default() += count;
+            }
         }
         Ok(Some(all))
     }

@@ -94,12 +94,16 @@ impl Comb {
 
     /// These places are no row's any more.
     pub(super) fn vacate(&mut self, places: &[State]) {
-        places.iter().for_each(|&place| self.states.clear(place as usize));
+        for &place in places {
+            self.states.clear(place as usize);
+        }
     }
 
     /// These places are not to be a row's.
     pub(super) fn keep(&mut self, places: &[State]) {
-        places.iter().for_each(|&place| self.states.set(place as usize));
+        for &place in places {
+            self.states.set(place as usize);
+        }
     }
 
     /// How many cells the array has.

@@ -423,7 +423,7 @@ mod tests {
             let new = table.lay(&[&machines[at]]).pop().unwrap();
             // Threads may still be in the old states.
             assert!(new.places.iter().all(|place| !before.contains(place)));
-            assert_eq!(other.lay(&[&machines[at]]), [new.clone()]);
+            assert_eq!(other.lay(&[&machines[at]]), std::slice::from_ref(&new));
             laid[at] = new;
             same(&machines, &laid);
             for table in [&mut table, &mut other] {

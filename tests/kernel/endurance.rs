@@ -86,7 +86,9 @@ fn crowds_and_forks_leave_nothing_behind() {
                 });
             }),
         ];
-        while begun.elapsed().as_secs() < seconds && !all.iter().any(|one| one.is_finished()) {
+        while begun.elapsed().as_secs() < seconds
+            && !all.iter().any(std::thread::ScopedJoinHandle::is_finished)
+        {
             sleep(Duration::from_millis(100));
         }
         over.store(true, Ordering::Relaxed);

@@ -72,9 +72,9 @@ fn a_thousand_reloads_leave_no_call_unjudged() {
     // Counts apart from what judges.
     let mut object = MaybeUninit::uninit();
     let open = skeleton::CountTestSkelBuilder::default().open(&mut object).unwrap();
-    let mut counter = open.load().unwrap();
-    counter.maps.bss_data.as_mut().unwrap().inode = fs::metadata(&shell).unwrap().ino();
-    counter.attach().unwrap();
+    let mut apart = open.load().unwrap();
+    apart.maps.bss_data.as_mut().unwrap().inode = fs::metadata(&shell).unwrap().ino();
+    apart.attach().unwrap();
 
     let policy = lab.path("policy.json");
     fs::write(&policy, &texts[0]).unwrap();
@@ -114,7 +114,7 @@ fn a_thousand_reloads_leave_no_call_unjudged() {
     });
 
     let (_, status) = place.status(&lab);
-    let counted = counter.maps.bss_data.as_ref().unwrap().counted;
+    let counted = apart.maps.bss_data.as_ref().unwrap().counted;
     let (attacks, lines) = (attacks.into_inner(), lines.into_inner());
     let judged = status["totals"]["judged"].as_u64().unwrap();
     eprintln!("{times} reloads: {judged} calls judged of {counted}, {attacks} attacks stopped, {lines} lines served");

@@ -33,7 +33,10 @@ fn what_sys_enter_missed_is_judged_at_a_choke_point() {
     assert_eq!(text, "precious");
     assert_eq!((totals.caught_up, totals.violations, totals.kills), (1, 1, 1), "{totals:?}");
     let violation = &violations[0];
-    assert_eq!((violation.kind.context.to_string().as_str(), violation.kind.symbol.as_str()), ("getpriority", "open"));
+    assert_eq!(
+        (violation.kind.context.to_string().as_str(), violation.kind.symbol.as_str()),
+        ("getpriority", "open")
+    );
 
     // Without choke points it is not judged at all, only what follows it: the looks above can fail.
     let (_, text, totals, violations) = unseen(&lab, &program, Level::Kill);
