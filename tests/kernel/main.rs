@@ -7,6 +7,7 @@
 mod attacks;
 mod binding;
 mod endurance;
+mod identity;
 // tests/veto needs more of it.
 #[allow(dead_code)]
 mod lab;
@@ -25,5 +26,7 @@ mod programs;
 mod random;
 mod record;
 mod reloads;
+#[path = "../common/shell.rs"]
+mod shell;
 mod spares;
 mod verifier;
