@@ -148,8 +148,11 @@ fn a_package_upgrade_is_bound() {
         let mut dpkg = Command::new("dpkg");
         // Its tools for the administrator are not in everybody's path.
         dpkg.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        dpkg.arg(format!("--root={}", root.display()))
-            .args(["--force-not-root", "--force-unsafe-io", "--install"]);
+        dpkg.arg(format!("--root={}", root.display())).args([
+            "--force-not-root",
+            "--force-unsafe-io",
+            "--install",
+        ]);
         lab.start(dpkg.arg(package)).end().well("dpkg");
     };
     let (first, second) = (package(&lab, "1"), package(&lab, "2"));
@@ -436,8 +439,9 @@ fn a_script_is_bound_by_the_path_that_is_given() {
         running.say(line);
         running.end()
     };
-    let in_another_root = format!("export BINARY=$SCRIPT; {ANOTHER_ROOT}\ncp -p \"$SCRIPT\" \"root$SCRIPT\"\n")
-        + "cp -p interpreter \"root$HERE\"; PWD=/dev exec chroot root \"$SCRIPT\"";
+    let in_another_root =
+        format!("export BINARY=$SCRIPT; {ANOTHER_ROOT}\ncp -p \"$SCRIPT\" \"root$SCRIPT\"\n")
+            + "cp -p interpreter \"root$HERE\"; PWD=/dev exec chroot root \"$SCRIPT\"";
     let descriptor = "exec 3<\"$SCRIPT\"; PWD=/dev exec python3 -c 'import os; os.set_inheritable(3, True); \
                       os.execve(3, [\"script\"], os.environ)'";
     // Who starts it by a detour is not the one who takes it over: docs/identity.md.

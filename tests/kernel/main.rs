@@ -7,6 +7,7 @@
 mod attacks;
 mod binding;
 mod endurance;
+mod cgroups;
 mod identity;
 // tests/veto needs more of it.
 #[allow(dead_code)]
