@@ -6,8 +6,8 @@
 
 mod attacks;
 mod binding;
-mod endurance;
 mod cgroups;
+mod endurance;
 mod identity;
 // tests/veto needs more of it.
 #[allow(dead_code)]
