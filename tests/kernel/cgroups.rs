@@ -160,6 +160,18 @@ fn a_policy_for_a_cgroup_holds_in_it_and_below() {
 }
 
 #[test]
+fn the_highest_cgroup_is_everywhere() {
+    let shells = Shells::new();
+    shells.groups.add("a/b");
+    shells.policy(&shells.narrow, shells.one(), Some("/"));
+    let _place = shells.hold();
+    for group in [None, Some("a"), Some("a/b")] {
+        shells.look(&shells.one, group, true);
+    }
+    shells.look(&shells.other, Some("a"), false);
+}
+
+#[test]
 fn of_several_cgroups_the_nearest_one_counts() {
     let shells = Shells::new();
     let (a, b, d) = (shells.groups.add("a"), shells.groups.add("a/b"), shells.groups.add("a/b/c/d"));

@@ -30,4 +30,5 @@ mod reloads;
 #[path = "../common/shell.rs"]
 mod shell;
 mod spares;
+mod upgrade;
 mod verifier;
