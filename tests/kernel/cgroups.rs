@@ -121,11 +121,11 @@ impl Shells {
     #[track_caller]
     fn look(&self, shell: &Path, group: Option<&str>, narrow: bool) {
         let place = group.unwrap_or("outside");
-        let mut pries = self.start(shell, group, PRIES);
-        pries.say("a");
-        let pried = pries.end();
-        assert_eq!(pried.killed(), narrow, "{} in {place}: {}", shell.display(), pried.status);
-        assert!(narrow || pried.stdout == "a\npried\n", "{place}: {}", pried.stdout);
+        let mut prying = self.start(shell, group, PRIES);
+        prying.say("a");
+        let ended = prying.end();
+        assert_eq!(ended.killed(), narrow, "{} in {place}: {}", shell.display(), ended.status);
+        assert!(narrow || ended.stdout == "a\npried\n", "{place}: {}", ended.stdout);
         let mut lawful = self.start(shell, group, ECHOES);
         lawful.say("a\nb");
         assert_eq!(lawful.end().well(place).stdout, "a\nb\n");

@@ -276,10 +276,14 @@ fn links_lead_to_the_binary() {
     fs::hard_link(held.path(), &hard).unwrap();
     symlink(held.lab.path("bin"), &alias).unwrap();
     let ways = [&link, &hard, &alias.join("shell")];
-    ways.iter().for_each(|way| held.bound(way, "a link"));
+    for way in ways {
+        held.bound(way, "a link");
+    }
     // The hard link is the old file.
     fs::rename(held.another("newer"), held.path()).unwrap();
-    ways.iter().for_each(|way| held.bound(way, "a link, and a new file"));
+    for way in ways {
+        held.bound(way, "a link, and a new file");
+    }
     fs::rename(held.another("newest"), held.path()).unwrap();
     fs::hard_link(held.path(), held.lab.path("new-hard")).unwrap();
     held.free(&held.lab.path("new-hard"), "a hard link elsewhere to a file that came after the policies");
