@@ -125,7 +125,7 @@ fn events_have_a_field_for_each_thing_that_they_tell() {
     let file = fs::read_to_string(&events).unwrap();
     assert!(file.contains(&id), "{id} in {file}");
     assert!(refused["MESSAGE"].contains("\nhint: "), "several lines: {refused:?}");
-    assert!(refused["MESSAGE"].ends_with("not reloaded: what was enforced still is"), "{refused:?}");
+    assert!(refused["MESSAGE"].ends_with("nothing was changed: what was enforced still is"), "{refused:?}");
 
     kill(agent.pid(), Signal::SIGTERM).unwrap();
     let leave = listener.next();

@@ -2,6 +2,7 @@
 
 use super::child::Child;
 use super::directories::Directories;
+use super::failure::{ALL_THE_SAME, AS_BEFORE};
 use super::learn::Collector;
 use super::metrics;
 use super::printer::{Log, Printer, Start};
@@ -75,7 +76,6 @@ pub(super) struct Args {
 const WAIT: Duration = Duration::from_millis(100);
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let policies = load(args)?;
     let options = Options {
         log_only: args.log_only,
         learn: args.learn_to.is_some(),
@@ -86,13 +86,17 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         full_events: args.full_events,
         ..Options::default()
     };
-    let file = args.events.as_deref().map(Sink::append).transpose()?;
-    let printer = Printer::new(args.json, args.log, file);
     if args.pin || args.detach {
-        attend(args, &policies, options, printer)
-    } else {
-        hold(args, &policies, options, printer)
+        let pins = Pins::at(&args.pins);
+        return attend(args, &pins, options)
+            .map_err(|failure| failure.leaving(if pins.hold() { AS_BEFORE } else { "nothing is enforced" }));
     }
+    hold(args, options)
+}
+
+fn printer(args: &Args) -> Result<Printer, Failure> {
+    let file = args.events.as_deref().map(Sink::append).transpose()?;
+    Ok(Printer::new(args.json, args.log, file))
 }
 
 fn load(args: &Args) -> Result<Vec<Policy>, Failure> {
@@ -100,15 +104,12 @@ fn load(args: &Args) -> Result<Vec<Policy>, Failure> {
 }
 
 /// Enforces for as long as this process, or CMD, is there.
-fn hold(
-    args: &Args,
-    policies: &[Policy],
-    options: Options,
-    mut printer: Printer,
-) -> Result<ExitCode, Failure> {
+fn hold(args: &Args, options: Options) -> Result<ExitCode, Failure> {
+    let policies = load(args)?;
+    let mut printer = printer(args)?;
     let signals = Signals::register()?;
-    let mut collector = args.learn_to.as_ref().map(|f| Collector::start(f.clone(), policies)).transpose()?;
-    let mut enforcer = Enforcer::start(policies, options)?;
+    let mut collector = args.learn_to.as_ref().map(|f| Collector::start(f.clone(), &policies)).transpose()?;
+    let mut enforcer = Enforcer::start(&policies, options)?;
     let (hooks, functions) = enforcer.chokes();
     let start = Start {
         level: enforcer.level(),
@@ -119,7 +120,7 @@ fn hold(
         adopted: enforcer.totals()?.adopted,
         pinned: None,
     };
-    printer.start(policies, &start);
+    printer.start(&policies, &start);
 
     // The programs are attached: CMD's exec is seen, and its first call is judged.
     let mut child = Child::spawn(&args.command)?;
@@ -154,19 +155,15 @@ fn hold(
 }
 
 /// Has the kernel enforce beyond the end of this process, which attends to it until it is told to end.
-fn attend(
-    args: &Args,
-    policies: &[Policy],
-    options: Options,
-    mut printer: Printer,
-) -> Result<ExitCode, Failure> {
+fn attend(args: &Args, pins: &Pins, options: Options) -> Result<ExitCode, Failure> {
+    let policies = load(args)?;
+    let mut printer = printer(args)?;
     let signals = Signals::with_reload()?;
-    let pins = Pins::at(&args.pins);
     let agency = pins.acquire()?;
     let mut directories = Directories::watch(&args.policies)?;
     let place = args.metrics.as_ref().map(metrics::Place::take).transpose()?;
-    let (mut live, origin) = Live::establish(&pins, &agency, policies, options)?;
-    printer.start(policies, &start_of(live.pinned(), origin)?);
+    let (mut live, origin) = Live::establish(pins, &agency, &policies, options)?;
+    printer.start(&policies, &start_of(live.pinned(), origin)?);
     if args.detach {
         printer.leave();
         return Ok(ExitCode::SUCCESS);
@@ -199,9 +196,10 @@ fn attend(
         if signals.reload() | live.asked() | directories.changed() {
             service::reloading();
             let outcome = load(args).and_then(|policies| {
-                let origin = live.reload(&pins, &agency, &policies)?;
+                let origin = live.reload(pins, &agency, &policies)?;
                 Ok((policies, start_of(live.pinned(), origin)?))
             });
+            let outcome = outcome.map_err(|failure| failure.leaving(AS_BEFORE));
             match &outcome {
                 Ok((policies, start)) => printer.reloaded(policies, start),
                 Err(failure) => printer.refused(failure),
@@ -220,7 +218,10 @@ fn start_of(pinned: &Pinned, origin: Origin) -> Result<Start, Failure> {
         functions: manifest.functions,
         left_out: manifest.left_out.clone(),
         log_only: manifest.log_only,
-        adopted: pinned.totals()?.map_or(0, |t| t.adopted),
+        adopted: pinned
+            .totals()
+            .map_err(|error| Failure::from(error).leaving(ALL_THE_SAME))?
+            .map_or(0, |t| t.adopted),
         pinned: Some(origin),
     })
 }

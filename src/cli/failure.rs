@@ -6,25 +6,45 @@ use crate::policy::LoadError;
 use std::fmt;
 use std::io;
 
+/// What was to be enforced is: something else has failed.
+#[cfg(feature = "kernel")]
+pub(super) const ALL_THE_SAME: &str = "the policies are enforced all the same";
+
+/// What was enforced still is.
+#[cfg(feature = "kernel")]
+pub(super) const AS_BEFORE: &str = "nothing was changed: what was enforced still is";
+
+#[cfg(feature = "kernel")]
+const BETWEEN: &str = "the policies were changed in part: do it again, which loads all of them anew";
+
 /// Why a command ends with exit status 2.
 #[derive(Debug)]
 pub struct Failure {
     what: String,
     hint: String,
     broken_pipe: bool,
+    /// How it leaves what the kernel enforces, if that outlives the command.
+    #[cfg(feature = "kernel")]
+    left: Option<&'static str>,
 }
 
 impl Failure {
     /// An error that names the object and the value, and what to do about it.
     pub(super) fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
-        Failure { what: what.into(), hint: hint.into(), broken_pipe: false }
+        Failure {
+            what: what.into(),
+            hint: hint.into(),
+            broken_pipe: false,
+            #[cfg(feature = "kernel")]
+            left: None,
+        }
     }
 
     /// An error of writing to `to`. That a reader has gone away is none.
     pub(super) fn writing(to: &str, error: &io::Error) -> Self {
         let broken_pipe = error.kind() == io::ErrorKind::BrokenPipe;
         let what = format!("cannot write `{to}`: {error}");
-        Failure { what, hint: "check the directory, its permissions and the space".into(), broken_pipe }
+        Failure { broken_pipe, ..Failure::new(what, "check the directory, its permissions and the space") }
     }
 
     /// The same, of this file.
@@ -39,6 +59,19 @@ impl Failure {
         &self.what
     }
 
+    /// The same, with how it leaves what is enforced, unless that was said.
+    #[cfg(feature = "kernel")]
+    pub(super) fn leaving(mut self, left: &'static str) -> Self {
+        self.left.get_or_insert(left);
+        self
+    }
+
+    /// How it leaves what is enforced.
+    #[cfg(feature = "kernel")]
+    pub(super) fn left(&self) -> Option<&'static str> {
+        self.left
+    }
+
     pub(super) fn is_broken_pipe(&self) -> bool {
         self.broken_pipe
     }
@@ -49,6 +82,10 @@ impl fmt::Display for Failure {
         write!(f, "error: {}", self.what)?;
         if !self.hint.is_empty() {
             write!(f, "\nhint: {}", self.hint)?;
+        }
+        #[cfg(feature = "kernel")]
+        if let Some(left) = self.left {
+            write!(f, "\n{left}")?;
         }
         Ok(())
     }
@@ -79,6 +116,8 @@ impl From<KernelError> for Failure {
     fn from(error: KernelError) -> Self {
         match error {
             KernelError::Bind(problems) => listed(problems),
+            KernelError::Late(error) => Failure::from(*error).leaving(ALL_THE_SAME),
+            KernelError::Between(error) => Failure::from(*error).leaving(BETWEEN),
             other => Failure::new(other.to_string(), other.hint()),
         }
     }

@@ -136,7 +136,7 @@ impl Printer {
         &self.sentence
     }
 
-    /// A reload was asked for and refused: what was enforced still is.
+    /// A reload was asked for and refused: the failure says how things are.
     pub(super) fn refused(&mut self, failure: &Failure) {
         if self.structured() {
             let event = json!({
@@ -144,10 +144,11 @@ impl Printer {
                 "time": stamp(SystemTime::now()),
                 "outcome": "refused",
                 "error": failure.what(),
+                "left": failure.left(),
             });
             self.event(&event.to_string());
         }
-        let message = format!("{failure}\nnot reloaded: what was enforced still is");
+        let message = failure.to_string();
         let mut entry = Entry::new(Kind::REFUSED, &message);
         entry.with("SYSFSM_OUTCOME", "refused").with("SYSFSM_ERROR", failure.what());
         if !self.journal_takes(&entry) && !self.json {

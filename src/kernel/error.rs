@@ -87,6 +87,12 @@ pub enum KernelError {
     /// What a pinned set says of itself is not understood.
     #[error("cannot read what is pinned: {0}")]
     Manifest(String),
+    /// Something that is left to do when all of it is enforced.
+    #[error("{0}")]
+    Late(Box<KernelError>),
+    /// Policies were changed in part, and neither the rest of it was done nor a set of their own loaded.
+    #[error("{0}")]
+    Between(Box<KernelError>),
     /// `/proc` cannot be read.
     #[error("cannot look for running processes in /proc: {0}")]
     Proc(io::Error),
@@ -112,6 +118,7 @@ impl KernelError {
             KernelError::Pin { .. } => "the directory has to be in a bpf file system: mount -t bpf bpf /sys/fs/bpf; is there memory?".into(),
             KernelError::Agent(_) => "end that one first, by SIGTERM: what it enforces goes on".into(),
             KernelError::Manifest(_) => "was it pinned by another version? `sysfsm stop` ends it all the same".into(),
+            KernelError::Late(error) | KernelError::Between(error) => error.hint(),
             KernelError::Proc(_) => "mount /proc, or run outside of a sandbox that hides it".into(),
         }
     }

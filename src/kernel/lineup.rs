@@ -7,6 +7,7 @@ use crate::policy::{Policy, ANY_BINARY};
 use crate::table::{arrivals, Arrival, Laid, State, Table};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::slice;
 use std::sync::Arc;
 
 /// A policy in its place.
@@ -300,13 +301,15 @@ impl Lineup {
     pub(super) fn restore(saved: &Saved, terms: impl Fn(&Policy) -> Terms) -> Result<Self, String> {
         let mut lineup =
             Lineup { binaries: saved.binaries.clone(), cgroups: saved.cgroups.clone(), ..Lineup::default() };
-        // Former ones have places, and no cells.
-        let mut beside = Table::default();
         let seats = seats_of(&saved.seats, &mut lineup.table, &terms)?;
-        for (saved, seat) in saved.former.iter().zip(seats_of(&saved.former, &mut beside, &terms)?) {
-            lineup.table.keep(&saved.places);
-            let former = Former { seat, successor: saved.successor, missed: 0 };
-            lineup.former.insert(saved.number, former);
+        for former in &saved.former {
+            // Those have places, and no cells: what they had others may have had after them, and may have now.
+            let seat = seats_of(slice::from_ref(former), &mut Table::default(), &terms)?.pop();
+            lineup.table.keep(&former.places);
+            if let Some(seat) = seat {
+                let known = Former { seat, successor: former.successor, missed: 0 };
+                lineup.former.insert(former.number, known);
+            }
         }
         lineup.seats = saved.seats.iter().map(|seat| seat.number).zip(seats).collect();
         Ok(lineup)
@@ -432,6 +435,26 @@ mod tests {
         assert!(second.forget(&free).is_empty());
         assert_eq!(second.forget(&free).len(), 1);
         assert_eq!(second.former(), 0);
+    }
+
+    #[test]
+    fn former_ones_come_back_that_had_the_same_cells() {
+        // Large rows, whose cells lie where later ones have theirs.
+        let row = |context: u32| {
+            let calls: Vec<String> = (0..20)
+                .map(|call| format!(r#""syscall_{}""#, 100 + (context * 37 + call * 23) % 100))
+                .collect();
+            format!(r#""syscall_{}": [{}]"#, 100 + context, calls.join(", "))
+        };
+        let rows = (0..30).map(row).collect::<Vec<_>>().join(", ");
+        let mut lineup = Lineup::default();
+        for binary in ["/a", "/b", "/a", "/b", "/a"] {
+            let (next, change) = after(&lineup, &[policy(binary, None, &rows)]);
+            lineup = next;
+            lineup.lift(&change);
+        }
+        let restored = Lineup::restore(&lineup.save(), |_| Terms::default()).unwrap();
+        assert_eq!(restored.save(), lineup.save());
     }
 
     #[test]

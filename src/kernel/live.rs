@@ -10,7 +10,7 @@ use super::lineup::{Change, Lineup};
 use super::manifest::Watched;
 use super::maps::Maps;
 use super::outlet::Outlet;
-use super::pins::{Agency, Pins, Set, MANIFEST};
+use super::pins::{Agency, Pins, MANIFEST};
 use super::skeleton::types;
 use super::tallies::{Repeated, Tallies};
 use super::terms::terms;
@@ -52,6 +52,8 @@ enum Refusal {
     Unchanged(KernelError),
     /// All of it has to be loaded anew, and this is why.
     Anew(String),
+    /// The same, and some of it was changed.
+    Begun(String),
 }
 
 impl From<KernelError> for Refusal {
@@ -65,7 +67,8 @@ impl Live {
     /// changed, if it is of this version and has these options; if not, it goes on until the new set is enforced as well.
     ///
     /// # Errors
-    /// What is missing; then what was enforced before still is, and nothing else.
+    /// What is missing; then what was enforced before still is, and nothing else, but for [`KernelError::Late`] and
+    /// [`KernelError::Between`].
     pub fn establish(
         pins: &Pins,
         agency: &Agency,
@@ -82,9 +85,11 @@ impl Live {
         let theirs = found.as_ref().is_some_and(|found| found.manifest.is_of(&options) && !found.changing());
         let (live, origin) = if theirs {
             let mut live = Live::open(Pinned::open(set)?, options)?;
+            let own = own_process()?;
             match live.change(policies) {
                 Ok(changed) => {
-                    live.attend()?;
+                    // From now on this process is the one that watched threads are kept from.
+                    live.maps.data.store(offset_of!(types::bss, enforcer), own);
                     (live, if changed { Origin::Changed } else { Origin::TakenOver })
                 }
                 Err(refusal) => live.instead(pins, agency, policies, refusal)?,
@@ -92,7 +97,7 @@ impl Live {
         } else {
             (Live::load(pins, agency, policies, options, found.as_ref())?, Origin::Replaced)
         };
-        live.clear_up(pins)?;
+        live.clear_up(pins).map_err(|error| KernelError::Late(error.into()))?;
         Ok((live, origin))
     }
 
@@ -112,7 +117,7 @@ impl Live {
             Err(refusal) => {
                 let (live, origin) = self.instead(pins, agency, policies, refusal)?;
                 *self = live;
-                self.clear_up(pins)?;
+                self.clear_up(pins).map_err(|error| KernelError::Late(error.into()))?;
                 origin
             }
         };
@@ -127,11 +132,19 @@ impl Live {
         policies: &[Policy],
         refusal: Refusal,
     ) -> Result<(Self, Origin), KernelError> {
-        match refusal {
+        let (why, begun) = match refusal {
             Refusal::Unchanged(error) => return Err(error),
-            Refusal::Anew(why) => tracing::warn!("what is enforced is loaded anew: {why}"),
-        }
-        let live = Live::load(pins, agency, policies, self.options, Some(&self.pinned))?;
+            Refusal::Anew(why) => (why, false),
+            Refusal::Begun(why) => (why, true),
+        };
+        tracing::warn!("what is enforced is loaded anew: {why}");
+        let live = Live::load(pins, agency, policies, self.options, Some(&self.pinned)).map_err(|error| {
+            if begun {
+                KernelError::Between(error.into())
+            } else {
+                error
+            }
+        })?;
         Ok((live, Origin::Replaced))
     }
 
@@ -143,24 +156,22 @@ impl Live {
         options: Options,
         before: Option<&Pinned>,
     ) -> Result<Self, KernelError> {
-        let load = || -> Result<Set, KernelError> {
+        let load = || -> Result<Self, KernelError> {
             let watched = |lineup: &Lineup| {
                 before.map_or(Ok(adopt::Watched::new()), |before| before.watched_under(lineup))
             };
             let enforcer = Enforcer::start_after(policies, options, &watched)?;
             let set = pins.add(agency)?;
-            if let Err(error) = enforcer.pin(&set, &options) {
+            let opened = || Live::open(Pinned::open(set.clone())?, options);
+            enforcer.pin(&set, &options).and_then(|()| opened()).inspect_err(|_| {
                 // What is left of it in the directory is not complete, and goes with the next set.
                 let _ = set.remove();
-                return Err(error);
-            }
-            Ok(set)
+            })
         };
-        let set = load().inspect_err(|_| {
+        load().inspect_err(|_| {
             // As it was: if nothing was pinned, there was no directory.
             let _ = pins.remove();
-        })?;
-        Live::open(Pinned::open(set)?, options)
+        })
     }
 
     fn open(pinned: Pinned, options: Options) -> Result<Self, KernelError> {
@@ -182,7 +193,7 @@ impl Live {
     /// Changes the policies in place; whether anything was different.
     fn change(&mut self, policies: &[Policy]) -> Result<bool, Refusal> {
         if self.pinned.changing() {
-            return Err(Refusal::Anew("the last change was not carried out".into()));
+            return Err(Refusal::Begun("the last change was not carried out".into()));
         }
         let terms = terms(policies, self.options, self.pinned.manifest.level())?;
         let (mut next, change) = self.lineup.next(policies, &terms);
@@ -199,7 +210,7 @@ impl Live {
         // Whoever comes after a death from here on loads all of it anew.
         self.maps.data.store(offset_of!(types::bss, changing), 1_u32);
         self.carry_out(&mut next, &change, &bound, &identities, &mut inodes)
-            .map_err(|error| Refusal::Anew(error.to_string()))?;
+            .map_err(|error| Refusal::Begun(error.to_string()))?;
         self.maps.data.store(offset_of!(types::bss, changing), 0_u32);
         Ok(true)
     }
@@ -263,14 +274,6 @@ impl Live {
         Ok(past)
     }
 
-    /// From now on this process is the one that watched threads are kept from.
-    fn attend(&self) -> Result<(), KernelError> {
-        let mut finder = MaybeUninit::uninit();
-        let own = Inodes::load(&mut finder)?.process()?;
-        self.maps.data.store(offset_of!(types::bss, enforcer), own);
-        Ok(())
-    }
-
     /// What is pinned.
     #[must_use]
     pub fn pinned(&self) -> &Pinned {
@@ -317,6 +320,13 @@ impl Live {
         self.answered = request;
         data.store(offset_of!(types::bss, reloads_answered), self.answered);
     }
+}
+
+/// This process, as the kernel counts it.
+fn own_process() -> Result<u32, KernelError> {
+    let mut finder = MaybeUninit::uninit();
+    let inodes = Inodes::load(&mut finder)?;
+    inodes.process()
 }
 
 impl Pinned {

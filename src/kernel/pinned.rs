@@ -157,12 +157,16 @@ impl Pinned {
     pub(super) fn release(set: &Set) -> Result<(), KernelError> {
         let ours = set.map(MANIFEST).and_then(|map| Manifest::load(&map)).is_ok_and(|m| m.is_ours());
         if ours {
-            // A denial that was its thread's last call must not outlive the end, nor refuse while links are freed.
-            let data = Mapped::<types::bss>::whole(&set.map("data")?, "data")?;
-            data.store(offset_of!(types::bss, enforcing), 0_u8);
+            // A denial that was its thread's last call must not outlive the end, nor refuse while links are freed. But
+            // that is no reason for all of it to stay.
+            match set.map("data").and_then(|map| Mapped::<types::bss>::whole(&map, "data")) {
+                Ok(data) => data.store(offset_of!(types::bss, enforcing), 0_u8),
+                Err(error) => tracing::warn!("denied calls may be refused until all of it is gone: {error}"),
+            }
         }
         // To free the choke points takes long: they are kept until somebody else can do it.
-        let vetoes: Vec<OwnedFd> = set.all(Set::VETO)?.into_iter().map(|(_, link)| link).collect();
+        let vetoes = set.all(Set::VETO).unwrap_or_default();
+        let vetoes: Vec<OwnedFd> = vetoes.into_iter().map(|(_, link)| link).collect();
         set.remove()?;
         background::drop_in(vetoes);
         Ok(())

@@ -96,6 +96,12 @@ impl Pins {
         })
     }
 
+    /// Whether anything is enforced.
+    #[must_use]
+    pub fn hold(&self) -> bool {
+        self.current().is_ok_and(|set| set.is_some())
+    }
+
     /// All sets, the lowest number first.
     pub(super) fn sets(&self) -> Result<Vec<Set>, KernelError> {
         let entries = match fs::read_dir(&self.root) {

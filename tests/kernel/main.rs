@@ -6,7 +6,9 @@
 
 mod attacks;
 mod binding;
+mod cgroups;
 mod endurance;
+mod identity;
 // tests/veto needs more of it.
 #[allow(dead_code)]
 mod lab;
@@ -25,5 +27,8 @@ mod programs;
 mod random;
 mod record;
 mod reloads;
+#[path = "../common/shell.rs"]
+mod shell;
 mod spares;
+mod upgrade;
 mod verifier;

@@ -3,11 +3,12 @@
 use super::lab::{Ended, Lab, Running, SYSFSM};
 use super::place::{event, Place};
 use super::random::Random;
+use super::shell::{Shell, ECHOES};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{scope, sleep};
@@ -15,32 +16,6 @@ use std::time::{Duration, Instant};
 
 /// No more than every kernel reaches, and starts at once.
 const KILL: [&str; 2] = ["--at-most", "kill"];
-
-/// A shell that may read and write, and what it does when it is taken over.
-struct Shell {
-    binary: PathBuf,
-    policy: PathBuf,
-}
-
-const ECHOES: &str = "while read x; do echo \"$x\"; done";
-
-impl Shell {
-    fn new(lab: &Lab, name: &str) -> Self {
-        let binary = lab.copy(Path::new("/bin/dash"), name);
-        let policy = lab.learn(&binary, &[(&["-c", ECHOES], "a\nb\nc")]);
-        Shell { binary, policy }
-    }
-
-    fn attack(&self, lab: &Lab) -> Ended {
-        lab.run(&self.binary, &["-c", "read x; echo \"$x\"; exec /bin/true"], "a")
-    }
-
-    /// Does what it was learned from; whether it came to its end.
-    fn lives(&self, lab: &Lab) -> bool {
-        let ended = lab.run(&self.binary, &["-c", ECHOES], "a\nb");
-        ended.status.success() && ended.stdout == "a\nb\n"
-    }
-}
 
 fn end(agent: Running, signal: Signal) -> Ended {
     kill(agent.pid(), signal).unwrap();

@@ -1,0 +1,105 @@
+//! sysfsm itself is upgraded under load: another build's agent takes the place of this one's, back and forth.
+
+use super::lab::{Lab, SYSFSM};
+use super::place::{event, Place};
+use super::shell::{Shell, ECHOES};
+use nix::sys::signal::{kill, Signal};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::scope;
+
+/// What tells builds apart that do not understand each other's maps.
+const STAMP: &str = env!("SYSFSM_STAMP");
+
+/// A copy of the program that takes itself for another build.
+fn another_build(lab: &Lab) -> PathBuf {
+    let mut bytes = fs::read(SYSFSM).unwrap();
+    let places: Vec<usize> =
+        (0..bytes.len() - STAMP.len()).filter(|&at| bytes[at..].starts_with(STAMP.as_bytes())).collect();
+    assert!(!places.is_empty(), "the stamp {STAMP} is not in the program");
+    for at in places {
+        bytes[at..at + STAMP.len()].copy_from_slice(b"0123456789abcdef");
+    }
+    let unmarked = lab.path("unmarked");
+    fs::write(&unmarked, bytes).unwrap();
+    // By a copy of cp's, that nobody holds open for writing.
+    let other = lab.copy(&unmarked, "another-sysfsm");
+    assert!(Command::new("chmod").arg("755").arg(&other).status().unwrap().success());
+    other
+}
+
+#[test]
+fn an_upgrade_under_load_leaves_no_gap() {
+    const TURNS: usize = 20;
+    let lab = Lab::new();
+    let place = Place::new(&lab);
+    let shell = Shell::new(&lab, "shell");
+    let other = another_build(&lab);
+    let builds = [Path::new(SYSFSM), &other];
+    let begin = |turn: usize, pinned: &str| {
+        let options = place.enforce(&shell.policy, &["--at-most", "kill", "--pin"]);
+        let mut agent = lab.start(Command::new(builds[turn % 2]).args(options.get_args()));
+        let said = agent.said(|said| said.contains("\"event\":\"start\""));
+        assert_eq!(event(&said, "start")["pinned"], pinned, "turn {turn}: {said}{}", agent.stderr());
+        agent
+    };
+    let first = begin(0, "pinned");
+    let over = AtomicBool::new(false);
+    let (attacks, lives, agent) = scope(|scope| {
+        let attacker = scope.spawn(|| {
+            let mut attacks = 0;
+            while !over.load(Ordering::Relaxed) {
+                assert!(shell.attack(&lab).killed(), "attack {attacks} was not stopped");
+                attacks += 1;
+            }
+            attacks
+        });
+        let user = scope.spawn(|| {
+            let mut server = lab.start(Command::new(&shell.binary).args(["-c", ECHOES]));
+            let mut lives = 0;
+            while !over.load(Ordering::Relaxed) {
+                let line = format!("line {lives}\n");
+                server.say(line.trim_end());
+                assert!(server.said(|said| said.ends_with(&line)).ends_with(&line), "the server was hurt");
+                assert!(shell.lives(&lab), "a lawful process was hurt");
+                lives += 1;
+            }
+            server.end().well("the server");
+            lives
+        });
+        let mut agent = first;
+        for turn in 1..=TURNS {
+            if attacker.is_finished() || user.is_finished() {
+                break;
+            }
+            // Two builds, two ways to go, each with each.
+            let signal = if turn % 4 < 2 { Signal::SIGTERM } else { Signal::SIGKILL };
+            kill(agent.pid(), signal).unwrap();
+            agent.end();
+            agent = begin(turn, "replaced");
+            // Asked of this build.
+            let (code, status) = place.status(&lab);
+            assert_eq!((code, &status["attended"]), (Some(0), &true.into()), "{status}");
+            assert_eq!(
+                (&status["level"], &status["version"]),
+                (&"kill".into(), &env!("CARGO_PKG_VERSION").into())
+            );
+            let binary = shell.binary.to_str().unwrap();
+            assert_eq!(status["policies"][0]["binary"], binary, "{status}");
+            assert_eq!(status["totals"].is_null(), turn % 2 == 1, "turn {turn}: {status}");
+        }
+        over.store(true, Ordering::Relaxed);
+        (attacker.join().unwrap(), user.join().unwrap(), agent)
+    });
+    eprintln!("{TURNS} upgrades; {attacks} attacks were stopped, {lives} processes and a server lived");
+    assert!(attacks > TURNS && lives > TURNS, "{attacks} attacks, {lives} processes");
+    assert_eq!(fs::read_dir(&place.0).unwrap().count(), 1, "sets of pins");
+    // Any build ends what any other one has begun.
+    kill(agent.pid(), Signal::SIGKILL).unwrap();
+    agent.end();
+    drop(begin(1, "replaced"));
+    assert_eq!(place.stop(&lab)["enforced"], true);
+    assert!(shell.attack(&lab).status.success() && !place.0.exists());
+}
