@@ -164,6 +164,9 @@ static __always_inline void sysfsm_signal(struct sysfsm_thread *thread, __u32 si
 {
 	const struct sysfsm_policy *policy = sysfsm_policy_now(thread);
 
+	/* In one register from here on: Linux 6.1 does not know the bound of a copy on the stack.
+	 */
+	barrier_var(signal);
 	if (policy && signal < SYSFSM_SIGNALS)
 		sysfsm_push(thread, policy->signals[signal]);
 }

@@ -167,6 +167,15 @@ pub(super) fn write_text(to: &mut [i8; 256], from: &[u8]) {
     }
 }
 
+/// Deletes one entry of a map.
+pub(super) fn forget<K: plain::Plain>(
+    map: &impl MapCore,
+    name: &'static str,
+    key: &K,
+) -> Result<(), KernelError> {
+    map.delete(&bytes(key)).map_err(|cause| KernelError::Fill { map: name, entries: 1, cause })
+}
+
 /// Sets one entry of a map.
 pub(super) fn put<K: plain::Plain, V: plain::Plain>(
     map: &impl MapCore,

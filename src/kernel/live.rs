@@ -2,7 +2,7 @@
 //! replacing it.
 
 use super::adopt::{self, candidates, Adoption};
-use super::bind::{put, Bound};
+use super::bind::{forget, put, Bound};
 use super::event::Reader;
 use super::identity::{identify, Identities};
 use super::inode::Inodes;
@@ -231,9 +231,11 @@ impl Live {
         let manifest = self.pinned.manifest.with(next, past);
         let map = manifest.store()?;
         let unknown = |cause: io::Error| KernelError::Read { map: "manifest", cause: cause.into() };
-        let id = objects::map(map.as_fd()).map_err(unknown)?;
-        put(&self.pinned.set.map("objects")?, "objects", &id, &1_u32)?;
+        let ours = self.pinned.set.map("objects")?;
+        let before = objects::map(self.pinned.set.map(MANIFEST)?.as_fd()).map_err(unknown)?;
+        put(&ours, "objects", &objects::map(map.as_fd()).map_err(unknown)?, &1_u32)?;
         self.pinned.set.replace(MANIFEST, map.as_fd())?;
+        forget(&ours, "objects", &before)?;
         self.pinned.manifest = manifest;
         self.lineup = next.clone();
         Ok(())

@@ -173,7 +173,8 @@ fn threads_keep_their_context_over_a_reload() {
     attacker.said(|said| said.matches('\n').count() == 2);
     fs::copy(&learned, &policy).unwrap();
     let told = reload(&mut agent, 2);
-    assert_eq!((&told["outcome"], &told["adopted"]), (&"changed".into(), &1.into()), "{told}");
+    let why = agent.stderr();
+    assert_eq!((&told["outcome"], &told["adopted"]), (&"changed".into(), &1.into()), "{told} {why}");
     attacker.say("b");
     assert!(attacker.end().killed(), "it was not adopted");
 }
