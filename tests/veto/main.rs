@@ -12,6 +12,8 @@ mod escape;
 #[path = "../kernel/lab.rs"]
 mod lab;
 mod pinned;
+// tests/kernel needs more of it.
+#[allow(dead_code)]
 #[path = "../common/place.rs"]
 mod place;
 mod policy;
