@@ -18,7 +18,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo -E env PATH=$$PATH")
 
 # What the build needs, and what the tests and the demo run, as Debian's packages.
 BUILD_PACKAGES := gcc libc6-dev make pkg-config clang libelf-dev zlib1g-dev linux-libc-dev
-TEST_PACKAGES := strace clang-format binutils coreutils tar gzip xz-utils findutils grep ripgrep perl python3 \
+TEST_PACKAGES := strace e2fsprogs mount clang-format binutils coreutils tar gzip xz-utils findutils grep ripgrep perl python3 \
 	sqlite3 nginx-light redis-server redis-tools apache2-utils curl procps util-linux systemd chromium graphviz valgrind
 RARE_PACKAGES := postgresql openssh-server openssh-client
 BENCH_PACKAGES := wrk
