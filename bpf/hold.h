@@ -4,10 +4,14 @@
  * the kernel leaves it out for the other tasks of that CPU (__bpf_trace_run,
  * kernel/trace/bpf_trace.c), for as long as it takes the task to get its turn again. So there each
  * program begins with sysfsm_hold() and ends with sysfsm_let_go(). For the few instructions before
- * and after, each hook has a second program, again_*, for what the first was not shown. But
- * sys_enter is so often that a crowd of tasks could keep both out: where there is tracefs it has a
- * single one, on the classic tracepoint, which the kernel runs with preemption off
- * (include/trace/perf.h).
+ * and after, each hook has a second program, again_*, for what the first was not shown.
+ *
+ * But sys_enter is so often that a crowd of tasks could keep both out: where there is tracefs its
+ * first program is on the classic tracepoint, which the kernel runs with preemption off
+ * (include/trace/perf.h). That one alone would not do either: it is left out on a CPU where a task
+ * was preempted inside a map operation of bpf(2), whoever's (trace_call_bpf; bpf_prog_active,
+ * bpf_disable_instrumentation() in include/linux/bpf.h), which the programs of BTF tracepoints are
+ * not.
  */
 #ifndef SYSFSM_HOLD_H
 #define SYSFSM_HOLD_H

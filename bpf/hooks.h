@@ -24,7 +24,7 @@ const volatile __u32 unseen = SYSFSM_NO_CALL;
  * `sure`: nothing preempts the program. A constant of each of the programs, as calls are what
  * costs: the verifier takes out the branches of `preemptible`, and not the loads.
  */
-static __always_inline int sysfsm_enter(struct pt_regs *regs, __u32 nr, bool sure, bool again)
+static __always_inline int sysfsm_enter(struct pt_regs *regs, __u32 nr, bool sure)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct sysfsm_thread *thread = sysfsm_stored(task);
@@ -33,7 +33,7 @@ static __always_inline int sysfsm_enter(struct pt_regs *regs, __u32 nr, bool sur
 		thread = sysfsm_settle(task);
 	if (!thread || !thread->policy || (!sure && nr == unseen))
 		return 0;
-	if (again)
+	if (!sure)
 		thread->seen = 1;
 	return sysfsm_on_call(task, thread, regs, nr, sure);
 }
@@ -41,14 +41,14 @@ static __always_inline int sysfsm_enter(struct pt_regs *regs, __u32 nr, bool sur
 SEC("tp_btf/sys_enter")
 int BPF_PROG(sure_sys_enter, struct pt_regs *regs, long id)
 {
-	return sysfsm_enter(regs, id, true, false);
+	return sysfsm_enter(regs, id, true);
 }
 
 SEC("tp_btf/sys_enter")
 int BPF_PROG(handle_sys_enter, struct pt_regs *regs, long id)
 {
 	sysfsm_hold();
-	sysfsm_enter(regs, id, false, true);
+	sysfsm_enter(regs, id, false);
 	sysfsm_let_go();
 	return 0;
 }
@@ -81,7 +81,7 @@ int classic_sys_enter(void *ctx)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 
-	return sysfsm_enter(regs, regs->orig_ax, false, false);
+	return sysfsm_enter(regs, regs->orig_ax, false);
 }
 
 SEC("tp_btf/sched_process_exec")

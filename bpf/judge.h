@@ -60,7 +60,7 @@ static __always_inline int sysfsm_condemn(struct sysfsm_thread *thread)
 
 	thread->sentence = SYSFSM_CONDEMNED;
 	if (leader)
-		first = bpf_task_storage_get(&threads, leader, 0, 0);
+		first = sysfsm_thread(leader);
 	if (first)
 		first->sentence = SYSFSM_CONDEMNED;
 	/* Fails for the machine's first process, and in an exiting one. */

@@ -121,6 +121,8 @@ static __always_inline struct sysfsm_thread *sysfsm_begin(struct task_struct *ta
 	struct sysfsm_thread *blank;
 	__u32 zero = 0;
 
+	if (!thread && spares_used)
+		thread = sysfsm_spare(task);
 	if (thread)
 		return thread;
 	blank = bpf_map_lookup_elem(&blanks, &zero);

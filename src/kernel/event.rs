@@ -83,8 +83,8 @@ pub struct Totals {
     pub spares: u64,
     /// Threads whose state found no room: their process was killed, or, under `log`, went on unwatched.
     pub threads_refused: u64,
-    /// Times that the kernel left a program of ours out, so that something of some process went unseen: from 7.0
-    /// on it can be preempted, and a task of the same CPU that comes to it then runs on without it
+    /// Times at the most that the kernel left both programs of a hook out, so that something of some process went
+    /// unseen: from 7.0 on one can be preempted, and a task of the same CPU that comes to it then runs on without it
     /// (`__bpf_trace_run`, `kernel/trace/bpf_trace.c`). Before 7.0 always 0.
     pub missed: u64,
     /// Running threads that were taken under their policy.

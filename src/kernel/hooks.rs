@@ -16,7 +16,7 @@ pub(super) struct Hook<'a> {
     pub first: &'a ProgramMut<'a>,
     /// What follows it.
     pub again: &'a ProgramMut<'a>,
-    /// What takes the place of both where that can be had.
+    /// What runs first instead where that can be had.
     pub classic: Option<&'a ProgramMut<'a>>,
 }
 
@@ -49,9 +49,9 @@ macro_rules! choose {
         let (programs, turns): (_, Turns) = (&mut $open.progs, $turns);
         programs.sure_sys_enter.set_autoload(turns == Turns::Sure);
         programs.handle_sys_enter.set_autoload(turns == Turns::Twice);
-        programs.again_sys_enter.set_autoload(turns == Turns::Twice);
         programs.classic_sys_enter.set_autoload(turns == Turns::Classic);
         for again in [
+            &mut programs.again_sys_enter,
             &mut programs.again_newtask,
             &mut programs.again_exit,
             &mut programs.again_signal,
@@ -76,7 +76,8 @@ impl Hooks {
         for hook in hooks {
             let programs = match (turns, hook.classic) {
                 (Turns::Sure, _) => vec![hook.sure],
-                (Turns::Classic, Some(classic)) => vec![classic],
+                // The kernel runs them in the order in which they came (func_add, kernel/tracepoint.c).
+                (Turns::Classic, Some(classic)) => vec![classic, hook.again],
                 (Turns::Classic | Turns::Twice, _) => vec![hook.first, hook.again],
             };
             for program in programs {

@@ -8,10 +8,10 @@ use nix::sys::utsname::uname;
 pub(super) enum Turns {
     /// Nothing preempts them, so that none is ever left out.
     Sure,
-    /// They can be preempted. Calls are judged on the classic tracepoint, whose programs cannot; the others have a
-    /// second program each, for what the first was not shown.
+    /// They can be preempted. Each has a second program, for what the first was not shown; that of calls is on the
+    /// classic tracepoint, whose programs cannot be preempted.
     Classic,
-    /// They can be preempted, and all of them have a second program: there is no tracefs.
+    /// The same without that one: there is no tracefs.
     Twice,
 }
 

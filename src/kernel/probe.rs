@@ -68,7 +68,7 @@ pub fn probe() -> Report {
     if tracepoints_are_preemptible() {
         let found = classic().is_ok();
         let detail = if found {
-            "calls are judged where no program can be preempted"
+            "calls are judged where nothing preempts a program, and what that misses by a second one"
         } else {
             "calls can go unjudged under load: mount -t tracefs tracefs /sys/kernel/tracing"
         };

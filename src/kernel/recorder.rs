@@ -66,7 +66,7 @@ pub struct RecordTotals {
     pub spares: u64,
     /// Threads whose state found no room: what they did was not recorded.
     pub threads_refused: u64,
-    /// Times that the kernel left a program of ours out (see [`Totals::missed`]).
+    /// Times at the most that the kernel left all programs of a hook out (see [`Totals::missed`]).
     pub missed: u64,
     /// Running threads that were taken in.
     pub adopted: u64,

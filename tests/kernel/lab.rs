@@ -305,7 +305,7 @@ impl Enforcement {
 
 /// Whether the kernel preempts tracepoint programs, and then leaves them out for other tasks of the CPU, most of
 /// which are not watched at all: from 7.0 on.
-fn preempts_programs() -> bool {
+pub fn preempts_programs() -> bool {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     release.split('.').next().unwrap().parse::<u32>().unwrap() >= 7
 }

@@ -1,7 +1,10 @@
 //! Much at once: no violation, no child and no call is lost.
 
-use crate::lab::Lab;
+use crate::lab::{preempts_programs, Lab};
+use libbpf_rs::{libbpf_sys, MapCore as _, MapFlags, MapHandle, MapType};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::scope;
 
 #[test]
 fn sixty_four_threads_at_once_lose_no_violation() {
@@ -81,4 +84,41 @@ fn a_thousand_quick_children_are_all_watched() {
     // begun again by the kernel.
     let more = judged("1000") - judged("0");
     assert!((4000..4050).contains(&more), "judged {more} calls of a thousand children");
+}
+
+/// While a task is in a map operation of bpf(2), the kernel leaves the programs of classic tracepoints out on its CPU
+/// (`bpf_disable_instrumentation`, include/linux/bpf.h), also for whoever preempts it there. Here nearly always: the
+/// second program judges, and what even that is not shown is no more than the totals tell.
+#[test]
+fn what_others_do_with_maps_hides_no_call() {
+    // So large a value that an operation takes a while.
+    const SIZE: u32 = 1 << 20;
+    let lab = Lab::new();
+    let forks = lab.example("forks");
+    let policy = lab.learn(&forks, &[(&["burst", "60"], ""), (&["violating", "0"], "")]);
+    let options = libbpf_sys::bpf_map_create_opts {
+        sz: size_of::<libbpf_sys::bpf_map_create_opts>() as libbpf_sys::size_t,
+        ..Default::default()
+    };
+    let map = MapHandle::create(MapType::Array, Some("others"), 4, SIZE, 1, &options).unwrap();
+    let enforcement = lab.enforce(&[&policy], &["--log-only"]);
+    let over = AtomicBool::new(false);
+    scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let (key, value) = (0_u32.to_ne_bytes(), vec![1; SIZE as usize]);
+                while !over.load(Ordering::Relaxed) {
+                    map.update(&key, &value, MapFlags::ANY).unwrap();
+                }
+            });
+        }
+        lab.run(&forks, &["violating", "1000"], "").well("violating children");
+        over.store(true, Ordering::Relaxed);
+    });
+    let report = enforcement.stop();
+    let pids: BTreeSet<_> = report.violations.iter().map(|v| v["pid"].as_u64()).collect();
+    let unseen = 1000 - pids.len() as u64;
+    let most = if preempts_programs() { report.stop["missed"].as_u64().unwrap().min(100) } else { 0 };
+    eprintln!("{unseen} of a thousand children unseen: {}", report.stop);
+    assert!(unseen <= most, "{unseen} of a thousand children unseen: {}", report.stop);
 }

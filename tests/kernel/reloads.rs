@@ -175,7 +175,6 @@ fn threads_keep_their_context_over_a_reload() {
     let told = reload(&mut agent, 2);
     let why = agent.stderr();
     assert_eq!((&told["outcome"], &told["adopted"]), (&"changed".into(), &1.into()), "{told} {why}");
-    eprintln!("{}", place.status(&lab).1["totals"]);
     attacker.say("b");
     assert!(attacker.end().killed(), "it was not adopted");
 }

@@ -19,12 +19,9 @@ all_lsm=lsm=landlock,lockdown,yama,integrity,apparmor,bpf
 no_bpf_lsm=lsm=landlock,lockdown,yama,integrity,apparmor
 # Of the groups only these have to do with the list of LSMs: the others enforce at level kill.
 of_level=doctor,veto,battery
-# KNOWN TO FAIL on 7.3, where every thread of these guests has its state in a spare place: a thread whose policy went and came
-# back is not adopted in place, so that a reload loads all anew (`replaced`). To be mended, and `all` again.
-but_reloads=doctor,equality,learning,refusals,binding,processes,load,spares,attacks,pinned,verifier,veto,battery
 # name, suite, LSM list, which groups, the level that `enforce` has to reach
 kernels="
-newest         trixie-backports    $all_lsm     $but_reloads       prevent
+newest         trixie-backports    $all_lsm     all               prevent
 6.12           bookworm-backports  $all_lsm     all               contain
 6.1            bookworm            $all_lsm     all               contain
 6.12-no-lsm    bookworm-backports  $no_bpf_lsm  $of_level         contain

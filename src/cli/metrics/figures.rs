@@ -90,7 +90,7 @@ impl Figures {
             ),
             ("spares", "Threads whose state waited in a spare place until their first call", totals.spares),
             ("threads_refused", "Threads whose state found no room", totals.threads_refused),
-            ("missed", "Times that the kernel left a program of sysfsm out", totals.missed),
+            ("missed", "Times at the most that the kernel left all programs of a hook out", totals.missed),
             ("untallied", "Violations of kinds that found no room to be counted apart", totals.untallied),
             ("adopted_threads", "Running threads that were taken under their policy", totals.adopted),
         ]
