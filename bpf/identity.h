@@ -82,24 +82,15 @@ static __noinline __u32 sysfsm_find_place(struct task_struct *task, struct file 
 static __noinline __u32 sysfsm_find_given(struct task_struct *task, struct linux_binprm *bprm)
 {
 	struct sysfsm_names *paper = sysfsm_paper();
-	const char *path = bprm->filename;
-	char head[2] = {};
+	const char *path;
 	bool absolute;
 
 	/* From a descriptor: what it leads to is a file that has a place. */
-	if (!paper || bprm->fdpath || bpf_probe_read_kernel(head, sizeof(head), path))
+	if (!paper || bprm->fdpath)
 		return 0;
-	absolute = head[0] == '/';
-	for (int i = 0; i < 4; i++) {
-		if (head[0] == '/')
-			path += 1;
-		else if (head[0] == '.' && head[1] == '/')
-			path += 2;
-		else
-			break;
-		if (bpf_probe_read_kernel(head, sizeof(head), path))
-			return 0;
-	}
+	path = sysfsm_given(bprm, &absolute);
+	if (!path)
+		return 0;
 	if (sysfsm_write_name(paper, path) <= 0)
 		return 0;
 	if (!absolute && !sysfsm_climb(paper, task, &task->fs->pwd))

@@ -20,9 +20,10 @@ struct {
 	__type(value, __u32);
 } far_cells SEC(".maps");
 
-/* Policies, from 1; 0 is none. */
+/* Policies, from 1; 0 is none. User space says in place which ones hold. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct sysfsm_policy);

@@ -94,4 +94,29 @@ static __always_inline bool sysfsm_climb(struct sysfsm_names *names, struct task
 	return sysfsm_climb_up(&climber, names);
 }
 
+/*
+ * The path of an exec as it was given, without the slashes and the `./` that it begins with, NULL
+ * if it cannot be read. It counts from the root if it is absolute, else from the working directory.
+ */
+static __always_inline const char *sysfsm_given(struct linux_binprm *bprm, bool *absolute)
+{
+	const char *path = bprm->filename;
+	char head[2] = {};
+
+	if (bpf_probe_read_kernel(head, sizeof(head), path))
+		return NULL;
+	*absolute = head[0] == '/';
+	for (int i = 0; i < 4; i++) {
+		if (head[0] == '/')
+			path += 1;
+		else if (head[0] == '.' && head[1] == '/')
+			path += 2;
+		else
+			break;
+		if (bpf_probe_read_kernel(head, sizeof(head), path))
+			return NULL;
+	}
+	return path;
+}
+
 #endif /* SYSFSM_PATHS_H */

@@ -45,23 +45,14 @@ static __always_inline bool sysfsm_is_root(struct task_struct *task)
 static __always_inline long sysfsm_script_key(struct sysfsm_script *key, struct linux_binprm *bprm)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	const char *path = bprm->filename;
-	char head[2] = {};
+	const char *path;
+	bool absolute;
 
-	if (bpf_probe_read_kernel(head, sizeof(head), path))
+	path = sysfsm_given(bprm, &absolute);
+	if (!path)
 		return -1;
-	sysfsm_file(&key->from, head[0] == '/' ? task->fs->root.dentry->d_inode
-					       : task->fs->pwd.dentry->d_inode);
-	for (int i = 0; i < 4; i++) {
-		if (head[0] == '/')
-			path += 1;
-		else if (head[0] == '.' && head[1] == '/')
-			path += 2;
-		else
-			break;
-		if (bpf_probe_read_kernel(head, sizeof(head), path))
-			return -1;
-	}
+	sysfsm_file(&key->from,
+		    absolute ? task->fs->root.dentry->d_inode : task->fs->pwd.dentry->d_inode);
 	return bpf_probe_read_kernel_str(key->path, sizeof(key->path), path);
 }
 

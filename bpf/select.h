@@ -25,12 +25,32 @@ struct {
 	__type(value, __u32);
 } selected SEC(".maps");
 
+/*
+ * The policy that holds in this one's place; 0 if none does. A global function, so that the
+ * verifier looks at it once.
+ */
+__noinline int sysfsm_holding(__u32 index)
+{
+	const struct sysfsm_policy *policy;
+
+	for (int i = 0; i <= SYSFSM_MOVES; i++) {
+		policy = bpf_map_lookup_elem(&policies, &index);
+		/* Also SYSFSM_NOBODY. */
+		if (!policy)
+			return 0;
+		if (!policy->successor)
+			return index;
+		index = policy->successor;
+	}
+	return 0;
+}
+
 static __always_inline __u32 sysfsm_selected(__u32 binary, __u32 cgroup)
 {
 	struct sysfsm_selection key = { .binary = binary, .cgroup = cgroup };
 	const __u32 *policy = bpf_map_lookup_elem(&selected, &key);
 
-	return policy ? *policy : 0;
+	return policy ? sysfsm_holding(*policy) : 0;
 }
 
 static __always_inline struct kernfs_node *sysfsm_above(struct kernfs_node *node)

@@ -83,10 +83,12 @@ struct sysfsm_policy {
 	__u32 inherit; /* stays over the exec of a binary without a policy */
 	__u32 successor; /* the policy that has taken its place, if it is not 0 */
 	__u32 signals[SYSFSM_SIGNALS]; /* the state in which a handler begins, by signal */
+	__u32 padding; /* entries that user space maps have multiples of eight bytes */
 };
-_Static_assert(sizeof(struct sysfsm_policy) == 32 + 4 * SYSFSM_SIGNALS, "wire layout");
+_Static_assert(sizeof(struct sysfsm_policy) == 36 + 4 * SYSFSM_SIGNALS, "wire layout");
 
-/* The successor of a policy that has gone: its threads are not watched any more. */
+/* The successor of a policy that does not hold any more, so that its threads are not watched, or
+ * not yet. */
 #define SYSFSM_NOBODY 0xffffffffu
 
 /* Symbols, oldest first; zero past len. */

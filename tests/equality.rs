@@ -19,7 +19,7 @@ use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
 use libbpf_rs::{MapCore as _, MapFlags, MapHandle, ProgramInput};
 use random::Random;
 use std::mem::MaybeUninit;
-use sysfsm::kernel::fill::{self, Placed, Sizes, StepMaps, Terms};
+use sysfsm::kernel::fill::{self, Placed, Sizes, StepMaps, Tables, Terms};
 use sysfsm::machine::{Context, Count, Depth, Frames, Judge, Machine, Reaction, Reason, State, Verdict};
 use sysfsm::policy::{Action, Children};
 use sysfsm::syscall::{nr, Symbol};
@@ -236,7 +236,13 @@ impl World {
     }
 
     /// Replaces a machine, as a reload does: the kernel's threads find out by themselves.
-    fn replace(&mut self, random: &mut Random, maps: &StepMaps<MapHandle>, threads: &mut [Thread]) {
+    fn replace(
+        &mut self,
+        random: &mut Random,
+        maps: &StepMaps<MapHandle>,
+        tables: &Tables,
+        threads: &mut [Thread],
+    ) {
         // What is learned is not replaced.
         let Some(place) = (0..20)
             .map(|_| random.below(self.current.len()))
@@ -258,10 +264,13 @@ impl World {
         self.judges.push(Judge::new(&machine));
         self.machines.push(machine);
         self.current[place] = new;
-        fill::add(maps, &[self.placed(new)]).unwrap();
+        let (from, to) = (self.placed(old).number, self.placed(new).number);
+        fill::add(maps, tables, &[self.placed(new)]).unwrap();
         let arrivals = arrivals(&self.laid[old], &self.laid[new], &self.machines[new]);
-        fill::succeed(maps, &self.placed(old), Some((self.placed(new).number, &arrivals))).unwrap();
-        fill::lift(maps, &self.laid[old]).unwrap();
+        fill::add_arrivals(maps, to, &arrivals).unwrap();
+        tables.hold(to);
+        tables.succeed(from, Some(to));
+        tables.lift(&self.laid[old]);
         fill::forget(maps, &self.placed(old)).unwrap();
         self.table.lift(&self.laid[old]);
         for (machine, frames) in threads.iter_mut().flatten().filter(|(machine, _)| *machine == old) {
@@ -301,7 +310,12 @@ fn round(seed: u64) -> usize {
         histories: handle(&skel.maps.histories),
         arrivals: handle(&skel.maps.arrivals),
     };
-    fill::add(&maps, &(0..MACHINES).map(|machine| world.placed(machine)).collect::<Vec<_>>()).unwrap();
+    let tables = Tables::of(&maps).unwrap();
+    let placed: Vec<_> = (0..MACHINES).map(|machine| world.placed(machine)).collect();
+    fill::add(&maps, &tables, &placed).unwrap();
+    for one in &placed {
+        tables.hold(one.number);
+    }
 
     let mut threads: Vec<Thread> = vec![None; THREADS as usize];
     let mut violations = 0;
@@ -317,7 +331,7 @@ fn round(seed: u64) -> usize {
         compare(&mut skel, &world, &batch, &mut trail, seed);
         violations += batch.iter().filter(|e| e.2.is_some_and(|o| o.0 != 0)).count();
         for _ in 0..random.below(4) {
-            world.replace(&mut random, &maps, &mut threads);
+            world.replace(&mut random, &maps, &tables, &mut threads);
         }
     }
     violations

@@ -22,7 +22,7 @@ use lab::{Ended, Lab, Running, SYSFSM};
 use nix::sys::signal::{kill, Signal};
 use place::{event, Place};
 use random::Random;
-use shell::{Shell, ECHOES};
+use shell::Shell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -42,6 +42,8 @@ enum Before {
 const NOTHING: &str = "nothing is enforced";
 const AS_BEFORE: &str = "what was enforced still is";
 const ALL_THE_SAME: &str = "the policies are enforced all the same";
+/// Only if adoption fails, and then loading anew.
+const NOT_ADOPTED: &str = "the policies are enforced, but perhaps not for what ran before them";
 
 /// How long a set may hold that was unpinned.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -61,8 +63,7 @@ impl Trial {
     fn new(before: Before) -> Self {
         let lab = Lab::new();
         let (first, second) = (Shell::new(&lab, "first"), Shell::new(&lab, "second"));
-        let serve = |shell: &Shell| lab.start(Command::new(&shell.binary).args(["-c", ECHOES]));
-        let servers = [serve(&first), serve(&second)];
+        let servers = [first.serve(&lab), second.serve(&lab)];
         let trial = Trial { before, place: Place::new(&lab), first, second, servers, lines: 0, lab };
         trial.begin();
         trial
@@ -163,6 +164,24 @@ impl Trial {
         reached.then_some(well)
     }
 
+    /// Has a call fail, and all after it; what it says of how things are.
+    #[track_caller]
+    fn fail_from(&mut self, place: usize) -> &'static str {
+        let inject = format!("inject=bpf:error=ENOMEM:when={place}+");
+        let (ended, _) = self.run(&["-e", "trace=bpf", "-e", &inject]);
+        let what = format!("{:?}, from {place} on: {}\n{}", self.before, ended.status, ended.stderr);
+        let said =
+            [AS_BEFORE, ALL_THE_SAME, NOT_ADOPTED].into_iter().find(|said| ended.stderr.contains(said));
+        // It did not come so far, or needs none of them.
+        let said = said.unwrap_or("");
+        assert_eq!(ended.status.code(), Some(if said.is_empty() { 0 } else { 2 }), "{what}");
+        self.is(said != AS_BEFORE, &what);
+        self.enforce(&self.second);
+        assert!(self.second.attack(&self.lab).killed(), "the one after {what}");
+        self.begin();
+        said
+    }
+
     /// The same of a call to which it comes for certain.
     #[track_caller]
     fn fail(&mut self, options: &[&str]) -> bool {
@@ -226,6 +245,20 @@ fn nothing_is_half_enforced_when_it_was_enforced_already() {
 #[test]
 fn nothing_is_half_enforced_when_something_else_was() {
     each_call(Before::Other);
+}
+
+/// From each of the last calls on, which are those that change something.
+#[test]
+fn what_keeps_failing_is_told_as_it_is_and_healed_by_the_next() {
+    let mut trial = Trial::new(Before::Other);
+    let all = commands(&trial).values().flatten().copied().max().unwrap();
+    let mut outcomes = BTreeMap::<&str, usize>::new();
+    for place in (all - 60..=all).step_by(2) {
+        *outcomes.entry(trial.fail_from(place)).or_default() += 1;
+    }
+    eprintln!("{outcomes:?}");
+    let all = [AS_BEFORE, NOT_ADOPTED, ALL_THE_SAME].map(|said| outcomes.get(said).copied().unwrap_or(0));
+    assert!(all[0] > 0 && all[1] + all[2] > 0, "{outcomes:?}");
 }
 
 #[test]

@@ -2,36 +2,27 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
-// tests/kernel needs more of both.
+// tests/kernel needs more of these.
 #[allow(dead_code)]
 #[path = "kernel/lab.rs"]
 mod lab;
 #[allow(dead_code)]
 #[path = "common/place.rs"]
 mod place;
+#[allow(dead_code)]
+#[path = "common/shell.rs"]
+mod shell;
 
 use lab::{Lab, Running, SYSFSM};
 use nix::sys::signal::{kill, Signal};
 use place::Place;
+use shell::Shell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-
-/// A shell that only echoes, and its policy.
-fn shell(lab: &Lab) -> (PathBuf, PathBuf) {
-    let shell = lab.copy(Path::new("/bin/dash"), "shell");
-    let policy = lab.learn(&shell, &[(&["-c", "while read x; do echo \"$x\"; done"], "a\nb")]);
-    (shell, policy)
-}
-
-fn attack(lab: &Lab, shell: &Path) -> u32 {
-    let ended = lab.run(shell, &["-c", "read x; echo \"$x\"; exec /bin/true"], "a");
-    assert!(ended.killed());
-    ended.pid
-}
 
 /// What stands for the journal.
 struct Listener {
@@ -84,23 +75,25 @@ fn events_have_a_field_for_each_thing_that_they_tell() {
     let lab = Lab::new();
     let place = Place::new(&lab);
     let listener = Listener::new(&lab);
-    let (shell, policy) = shell(&lab);
+    let shell = Shell::new(&lab, "shell");
     let events = lab.path("events");
     let mut command = Command::new(SYSFSM);
     command.args(["enforce", "--log", "journald", "--events"]).arg(&events);
-    let mut agent = agent(&lab, &place, &policy, &listener, command);
+    let mut agent = agent(&lab, &place, &shell.policy, &listener, command);
 
     let start = listener.next();
     assert_eq!((&*start["SYSFSM_EVENT"], &*start["PRIORITY"]), ("start", "6"), "{start:?}");
     assert!(start["MESSAGE"].starts_with("enforcing at level kill: 1 policy, "), "{start:?}");
     assert!(start["MESSAGE"].ends_with("; pinned: `sysfsm stop` ends it"), "{start:?}");
 
-    let pid = attack(&lab, &shell).to_string();
+    let attack = shell.attack(&lab);
+    assert!(attack.killed());
+    let pid = attack.pid.to_string();
     let violation = listener.next();
     for (name, value) in [
         ("SYSFSM_EVENT", "violation"),
         ("PRIORITY", "4"),
-        ("SYSFSM_POLICY", shell.to_str().unwrap()),
+        ("SYSFSM_POLICY", shell.binary.to_str().unwrap()),
         ("SYSFSM_REASON", "transition"),
         ("SYSFSM_ACTION", "kill"),
         ("SYSFSM_SYMBOL", "execve"),
@@ -118,7 +111,7 @@ fn events_have_a_field_for_each_thing_that_they_tell() {
     // By which `explain` finds it in the file.
     let id = format!("\"id\":\"{}\"", violation["SYSFSM_ID"]);
     // The next event comes after the file was written.
-    fs::write(&policy, "{}").unwrap();
+    fs::write(&shell.policy, "{}").unwrap();
     assert_eq!(place.reload(&lab).status.code(), Some(2));
     let refused = listener.next();
     assert_eq!((&*refused["SYSFSM_EVENT"], &*refused["PRIORITY"]), ("reload", "3"), "{refused:?}");
@@ -142,7 +135,7 @@ fn whoever_writes_to_the_journal_finds_it_and_goes_on_without() {
     let lab = Lab::new();
     let place = Place::new(&lab);
     let listener = Listener::new(&lab);
-    let (shell, policy) = shell(&lab);
+    let shell = Shell::new(&lab, "shell");
     // As systemd says it.
     let under_systemd = || {
         let mut command = Command::new("sh");
@@ -150,15 +143,15 @@ fn whoever_writes_to_the_journal_finds_it_and_goes_on_without() {
         command.args(["-c", script, "sh", SYSFSM, "enforce"]);
         command
     };
-    let mut found = agent(&lab, &place, &policy, &listener, under_systemd());
+    let mut found = agent(&lab, &place, &shell.policy, &listener, under_systemd());
     assert_eq!(listener.next()["SYSFSM_EVENT"], "start");
-    attack(&lab, &shell);
+    assert!(shell.attack(&lab).killed());
     assert_eq!(listener.next()["SYSFSM_EVENT"], "violation");
     assert_eq!(found.stdout(), "");
 
     // It is gone.
     fs::remove_file(&listener.path).unwrap();
-    attack(&lab, &shell);
+    assert!(shell.attack(&lab).killed());
     let said = found.said(|said| said.contains("killed"));
     assert!(said.contains("`execve` after "), "{said}");
     assert!(found.stderr().contains("the journal takes no event"), "{}", found.stderr());
@@ -170,13 +163,13 @@ fn whoever_writes_to_the_journal_finds_it_and_goes_on_without() {
     let listener = Listener::new(&lab);
     let mut command = under_systemd();
     command.args(["--log", "plain"]);
-    let mut plain = agent(&lab, &place, &policy, &listener, command);
+    let mut plain = agent(&lab, &place, &shell.policy, &listener, command);
     plain.complained(|said| said.contains("enforcing at level kill"));
     let mut command = under_systemd();
     command.arg("--json");
     kill(plain.pid(), Signal::SIGTERM).unwrap();
     plain.end().well("plain");
-    let mut json = agent(&lab, &place, &policy, &listener, command);
+    let mut json = agent(&lab, &place, &shell.policy, &listener, command);
     json.said(|said| said.contains("\"event\":\"start\""));
     listener.socket.set_nonblocking(true).unwrap();
     assert!(listener.socket.recv(&mut [0]).is_err(), "told twice");

@@ -4,40 +4,31 @@
 // Counts are written as floating point numbers, and are whole all the same.
 #![allow(clippy::float_cmp)]
 
-// tests/kernel needs more of both.
+// tests/kernel needs more of these.
 #[allow(dead_code)]
 #[path = "kernel/lab.rs"]
 mod lab;
 #[allow(dead_code)]
 #[path = "common/place.rs"]
 mod place;
+#[allow(dead_code)]
+#[path = "common/shell.rs"]
+mod shell;
 
 use lab::{Ended, Lab};
 use nix::sys::signal::{kill, Signal};
 use place::{event, Place};
+use shell::Shell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-
-/// A shell that only echoes, and its policy.
-fn shell(lab: &Lab) -> (PathBuf, PathBuf) {
-    let shell = lab.copy(Path::new("/bin/dash"), "shell");
-    let policy = lab.learn(&shell, &[(&["-c", ECHOES], "a\nb")]);
-    (shell, policy)
-}
-
-const ECHOES: &str = "while read x; do echo \"$x\"; done";
-
-fn attack(lab: &Lab, shell: &Path) -> Ended {
-    lab.run(shell, &["-c", "read x; echo \"$x\"; exec /bin/true"], "a")
-}
 
 /// What a scrape tells, by name and labels as they are written. Every line is one of the format's.
 struct Scrape(BTreeMap<String, f64>);
@@ -122,11 +113,11 @@ fn agent(lab: &Lab, place: &Place, policy: &Path, address: &str, pinned: &str) -
 fn a_scrape_of_a_socket_tells_what_is_so() {
     let lab = Lab::new();
     let place = Place::new(&lab);
-    let (shell, policy) = shell(&lab);
+    let shell = Shell::new(&lab, "shell");
     let socket = lab.path("metrics.sock");
     // As an agent leaves it that was killed.
     drop(UnixListener::bind(&socket).unwrap());
-    let mut agent = agent(&lab, &place, &policy, &format!("unix:{}", socket.display()), "pinned");
+    let mut agent = agent(&lab, &place, &shell.policy, &format!("unix:{}", socket.display()), "pinned");
     let metadata = fs::metadata(&socket).unwrap();
     assert!(metadata.file_type().is_socket());
     assert_eq!(metadata.permissions().mode() & 0o7777, 0o660);
@@ -135,13 +126,13 @@ fn a_scrape_of_a_socket_tells_what_is_so() {
         let ended = curl(&lab, &["--fail", "--unix-socket", path, "http://sysfsm/metrics"]).well("curl");
         Scrape::read(&ended.stdout)
     };
-    let name = shell.to_str().unwrap();
+    let name = shell.binary.to_str().unwrap();
     let found = |reason: &str| {
         format!("sysfsm_violations_total{{policy=\"{name}\",cgroup=\"\",reason=\"{reason}\"}}")
     };
     let under = |what: &str| format!("sysfsm_watched_{what}{{policy=\"{name}\",cgroup=\"\"}}");
 
-    let mut server = lab.start(Command::new(&shell).args(["-c", ECHOES]));
+    let mut server = shell.serve(&lab);
     server.say("one");
     server.said(|said| said.contains("one"));
     let first = scrape();
@@ -163,10 +154,10 @@ fn a_scrape_of_a_socket_tells_what_is_so() {
     }
     assert!(first.value("sysfsm_ring_buffer_bytes") < first.value("sysfsm_ring_buffer_max_bytes"));
 
-    assert!(attack(&lab, &shell).killed());
+    assert!(shell.attack(&lab).killed());
     agent.said(|said| said.contains("\"event\":\"violation\""));
     assert!(place.reload(&lab).status.success());
-    fs::write(&policy, "{}").unwrap();
+    fs::write(&shell.policy, "{}").unwrap();
     assert_eq!(place.reload(&lab).status.code(), Some(2));
     // Figures are told again for a second.
     sleep(Duration::from_millis(1100));
@@ -191,13 +182,13 @@ fn a_scrape_of_a_socket_tells_what_is_so() {
 fn a_port_of_this_machine_serves_as_well() {
     let lab = Lab::new();
     let place = Place::new(&lab);
-    let (_, policy) = shell(&lab);
+    let shell = Shell::new(&lab, "shell");
     for (turn, host) in ["127.0.0.1", "[::1]"].into_iter().enumerate() {
         // Free a moment ago.
         let Ok(free) = TcpListener::bind(format!("{host}:0")) else { continue };
         let address = format!("{host}:{}", free.local_addr().unwrap().port());
         drop(free);
-        let agent = agent(&lab, &place, &policy, &address, ["pinned", "taken over"][turn]);
+        let agent = agent(&lab, &place, &shell.policy, &address, ["pinned", "taken over"][turn]);
         let url = format!("http://{address}/metrics");
         let said = curl(&lab, &["--fail", "--include", "--globoff", &url]).well("curl").stdout;
         let (head, text) = said.split_once("\r\n\r\n").unwrap();
@@ -216,9 +207,9 @@ fn a_port_of_this_machine_serves_as_well() {
 fn who_never_ends_a_question_delays_neither_the_agent_nor_a_scrape() {
     let lab = Lab::new();
     let place = Place::new(&lab);
-    let (shell, policy) = shell(&lab);
+    let shell = Shell::new(&lab, "shell");
     let socket = lab.path("metrics.sock");
-    let mut agent = agent(&lab, &place, &policy, &format!("unix:{}", socket.display()), "pinned");
+    let mut agent = agent(&lab, &place, &shell.policy, &format!("unix:{}", socket.display()), "pinned");
     let slow: Vec<UnixStream> = (0..7)
         .map(|_| {
             let mut stream = UnixStream::connect(&socket).unwrap();
@@ -227,7 +218,7 @@ fn who_never_ends_a_question_delays_neither_the_agent_nor_a_scrape() {
         })
         .collect();
     let begun = Instant::now();
-    assert!(attack(&lab, &shell).killed());
+    assert!(shell.attack(&lab).killed());
     agent.said(|said| said.contains("\"event\":\"violation\""));
     let url = ["--fail", "--unix-socket", socket.to_str().unwrap(), "http://sysfsm/metrics"];
     Scrape::read(&curl(&lab, &url).well("curl").stdout);
@@ -240,9 +231,9 @@ fn who_never_ends_a_question_delays_neither_the_agent_nor_a_scrape() {
 fn what_others_could_reach_is_not_served() {
     let lab = Lab::new();
     let place = Place::new(&lab);
-    let (_, policy) = shell(&lab);
+    let shell = Shell::new(&lab, "shell");
     let refused = |address: &str, options: &[&str], why: &str| {
-        let mut command = place.enforce(&policy, options);
+        let mut command = place.enforce(&shell.policy, options);
         let ended = lab.start(command.args(["--metrics", address])).end();
         assert_eq!(ended.status.code(), Some(2), "{address}: {}", ended.stderr);
         assert!(ended.stderr.contains(why), "{address}: {}", ended.stderr);

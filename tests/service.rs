@@ -2,20 +2,23 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stderr)]
 
-// tests/kernel needs more of both.
+// tests/kernel needs more of these.
 #[allow(dead_code)]
 #[path = "kernel/lab.rs"]
 mod lab;
 #[allow(dead_code)]
 #[path = "common/place.rs"]
 mod place;
+#[allow(dead_code)]
+#[path = "common/shell.rs"]
+mod shell;
 
 use lab::{Lab, SYSFSM};
 use nix::sys::signal::{kill, Signal};
 use place::{event, Place};
+use shell::Shell;
 use std::fs;
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -47,26 +50,17 @@ fn the_unit_is_one_and_leaves_little_open() {
     eprintln!("{}", said.lines().last().unwrap_or_default());
 }
 
-/// A shell that only echoes, and its policy.
-fn shell(lab: &Lab) -> (PathBuf, PathBuf) {
-    let shell = lab.copy(Path::new("/bin/dash"), "shell");
-    let policy = lab.learn(&shell, &[(&["-c", ECHOES], "a\nb")]);
-    (shell, policy)
-}
-
-const ECHOES: &str = "while read x; do echo \"$x\"; done";
-
 #[test]
 fn the_units_capabilities_are_enough() {
     let lab = Lab::new();
     let place = Place::new(&lab);
-    let (shell, policy) = shell(&lab);
+    let shell = Shell::new(&lab, "shell");
     // Another user's process that was there before.
-    run(Command::new("chmod").arg("755").arg(shell.parent().unwrap()));
+    run(Command::new("chmod").arg("755").arg(shell.binary.parent().unwrap()));
     let mut server = lab.start(
         Command::new("setpriv")
             .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
-            .arg(&shell)
+            .arg(&shell.binary)
             .args(["-c", "while read x; do echo \"$x\"; [ \"$x\" != attack ] || exec /bin/true; done"]),
     );
     server.say("one");
@@ -79,7 +73,7 @@ fn the_units_capabilities_are_enough() {
     let mut agent = Command::new("setpriv");
     agent.arg(format!("--bounding-set=-all{}", capabilities.concat()));
     agent.args(["--inh-caps=-all", "--no-new-privs", "--", SYSFSM, "enforce", "--json", "--at-most", "kill"]);
-    agent.args(["--detach", "--pins"]).arg(&place.0).arg("--policy").arg(&policy);
+    agent.args(["--detach", "--pins"]).arg(&place.0).arg("--policy").arg(&shell.policy);
     let said = lab.start(&mut agent).end().well("the agent").stdout;
     assert_eq!(event(&said, "start")["adopted"], 1, "{said}");
     server.say("two");
@@ -97,7 +91,7 @@ fn run(command: &mut Command) {
 fn the_agent_says_when_it_is_ready() {
     let lab = Lab::new();
     let place = Place::new(&lab);
-    let (_, policy) = shell(&lab);
+    let shell = Shell::new(&lab, "shell");
     let socket = lab.path("notify");
     let manager = UnixDatagram::bind(&socket).unwrap();
     manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
@@ -106,7 +100,7 @@ fn the_agent_says_when_it_is_ready() {
         let length = manager.recv(&mut text).unwrap();
         String::from_utf8_lossy(&text[..length]).into_owned()
     };
-    let mut command = place.enforce(&policy, &["--at-most", "kill", "--pin"]);
+    let mut command = place.enforce(&shell.policy, &["--at-most", "kill", "--pin"]);
     let mut agent = lab.start(command.env("NOTIFY_SOCKET", &socket));
     let ready = heard();
     // Not before.
@@ -116,7 +110,7 @@ fn the_agent_says_when_it_is_ready() {
     assert!(heard().starts_with("RELOADING=1"));
     assert!(heard().starts_with("READY=1"));
     agent.said(|said| event(said, "reload")["outcome"] == "taken over");
-    fs::write(&policy, "{}").unwrap();
+    fs::write(&shell.policy, "{}").unwrap();
     kill(agent.pid(), Signal::SIGHUP).unwrap();
     assert!(heard().starts_with("RELOADING=1"));
     // Still ready: with what was there before.

@@ -2,32 +2,26 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
-// tests/kernel needs more of both.
+// tests/kernel needs more of these.
 #[allow(dead_code)]
 #[path = "kernel/lab.rs"]
 mod lab;
 #[allow(dead_code)]
 #[path = "common/place.rs"]
 mod place;
+#[allow(dead_code)]
+#[path = "common/shell.rs"]
+mod shell;
 
-use lab::{Ended, Lab, SYSFSM};
+use lab::{Lab, SYSFSM};
 use nix::sys::signal::{kill, Signal};
 use place::{event, Place};
 use serde_json::Value;
+use shell::Shell;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-
-/// A shell that only echoes, and its policy.
-fn shell(lab: &Lab) -> (PathBuf, PathBuf) {
-    let shell = lab.copy(Path::new("/bin/dash"), "shell");
-    let policy = lab.learn(&shell, &[(&["-c", ECHOES], "a\nb")]);
-    (shell, policy)
-}
-
-const ECHOES: &str = "while read x; do echo \"$x\"; done";
 
 fn top(place: &Place) -> Command {
     let mut command = Command::new(SYSFSM);
@@ -45,25 +39,25 @@ fn once(lab: &Lab, place: &Place) -> (Option<i32>, Value) {
 fn it_tells_what_is_so_and_takes_nothing_from_the_agent() {
     let lab = Lab::new();
     let place = Place::new(&lab);
-    let (shell, policy) = shell(&lab);
+    let shell = Shell::new(&lab, "shell");
     let (code, nothing) = once(&lab, &place);
     assert_eq!((code, &nothing["enforced"]), (Some(1), &false.into()));
 
     let events = lab.path("events");
     let options = ["--at-most", "kill", "--events", events.to_str().unwrap()];
-    let mut agent = place.agent(&lab, &policy, &options, "pinned");
-    let mut server = lab.start(Command::new(&shell).args(["-c", ECHOES]));
+    let mut agent = place.agent(&lab, &shell.policy, &options, "pinned");
+    let mut server = shell.serve(&lab);
     server.say("one");
     server.said(|said| said.contains("one"));
     let mut watching = lab.start(top(&place).args(["--json", "--events"]).arg(&events));
     watching.said(|said| said.lines().count() >= 1);
-    assert!(attack(&lab, &shell).killed());
+    assert!(shell.attack(&lab).killed());
     // Each has it.
     agent.said(|said| said.contains("\"event\":\"violation\""));
     let said = watching.said(|said| said.contains("\"symbol\":\"execve\""));
     let last = event(&said, "top");
     assert_eq!(last["policies"][0]["violations"], 1, "{last}");
-    assert_eq!(last["violations"][0]["policy"], shell.to_str().unwrap(), "{last}");
+    assert_eq!(last["violations"][0]["policy"], shell.binary.to_str().unwrap(), "{last}");
     kill(watching.pid(), Signal::SIGTERM).unwrap();
     watching.end().well("top");
 
@@ -77,13 +71,12 @@ fn it_tells_what_is_so_and_takes_nothing_from_the_agent() {
     assert!(now["violations"].is_null() && now["policies"][0]["violations"] == 1, "{now}");
     let process = &now["processes"][0];
     assert_eq!((&process["pid"], &process["threads"]), (&server.pid().as_raw().into(), &1.into()), "{now}");
-    assert_eq!((&process["comm"], &process["policy"]), (&"shell".into(), &shell.to_str().unwrap().into()));
+    assert_eq!(
+        (&process["comm"], &process["policy"]),
+        (&"shell".into(), &shell.binary.to_str().unwrap().into())
+    );
     // It waits for a line.
     assert_eq!(process["contexts"][0]["context"], serde_json::json!(["read"]), "{now}");
-}
-
-fn attack(lab: &Lab, shell: &Path) -> Ended {
-    lab.run(shell, &["-c", "read x; echo \"$x\"; exec /bin/true"], "a")
 }
 
 #[test]

@@ -14,8 +14,9 @@ pub(super) const ALL_THE_SAME: &str = "the policies are enforced all the same";
 #[cfg(feature = "kernel")]
 pub(super) const AS_BEFORE: &str = "nothing was changed: what was enforced still is";
 
+/// What was to be enforced is, but for threads that were to be adopted.
 #[cfg(feature = "kernel")]
-const BETWEEN: &str = "the policies were changed in part: do it again, which loads all of them anew";
+const BETWEEN: &str = "the policies are enforced, but perhaps not for what ran before them: do it again";
 
 /// Why a command ends with exit status 2.
 #[derive(Debug)]

@@ -109,8 +109,8 @@ pub(super) fn reload(args: &Args) -> Result<ExitCode, Failure> {
     }
     if refused {
         return Err(Failure::new(
-            "not reloaded: what was enforced still is",
-            "who attends to it has said why: see its output, or `journalctl -u sysfsm`",
+            "the reload failed",
+            "who attends to it has said why, and how that leaves what is enforced: see its output, or `journalctl -u sysfsm`",
         ));
     }
     Ok(ExitCode::SUCCESS)

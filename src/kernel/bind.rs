@@ -2,6 +2,7 @@
 
 use super::fill::index_of;
 use super::identity::Identities;
+use super::wire::bytes;
 use super::KernelError;
 use libbpf_rs::{MapCore, MapFlags, OpenMapMut};
 use std::collections::BTreeMap;
@@ -36,7 +37,11 @@ impl Bound {
     pub(super) fn of(identities: &Identities, number: impl Fn(usize) -> u32) -> Self {
         let value = |&binary: &usize| number(binary).to_ne_bytes().to_vec();
         Bound {
-            binaries: identities.files.iter().map(|(file, b)| (bytes(&file.wire()), value(b))).collect(),
+            binaries: identities
+                .files
+                .iter()
+                .map(|(file, b)| (bytes(&file.wire()).to_vec(), value(b)))
+                .collect(),
             paths: identities.paths.iter().map(|(path, b)| (text(path), value(b))).collect(),
             names: identities.names.iter().map(|(name, b)| (text(name.as_bytes()), value(b))).collect(),
         }
@@ -82,11 +87,6 @@ pub(super) fn cgroup_key(path: &str) -> Vec<u8> {
     text(&key)
 }
 
-fn bytes<T: plain::Plain>(value: &T) -> Vec<u8> {
-    // SAFETY: `Plain` promises plain bytes without hidden padding.
-    unsafe { plain::as_bytes(value) }.to_vec()
-}
-
 /// Gives a map the room that its entries need. Before the object is loaded.
 pub(super) fn set_room(
     map: &mut OpenMapMut<'_>,
@@ -113,6 +113,25 @@ pub(super) fn update<M: MapCore>(maps: &IdentityMaps<M>, bound: &Bound) -> Resul
     sync(&maps.binaries, "binaries", &bound.binaries)?;
     sync(&maps.paths, "paths", &bound.paths)?;
     sync(&maps.names, "names", &bound.names)
+}
+
+/// Adds what they have for keys that it has not: nothing that the kernel knows of them changes.
+pub(super) fn add_all<M: MapCore>(maps: &IdentityMaps<M>, bound: &Bound) -> Result<(), KernelError> {
+    add(&maps.binaries, "binaries", &bound.binaries)?;
+    add(&maps.paths, "paths", &bound.paths)?;
+    add(&maps.names, "names", &bound.names)
+}
+
+/// The same of one map.
+pub(super) fn add(map: &impl MapCore, name: &'static str, wanted: &Entries) -> Result<(), KernelError> {
+    let there = read(map, name)?;
+    wanted.iter().filter(|(key, _)| !there.contains_key(*key)).try_for_each(|(key, value)| {
+        map.update(key, value, MapFlags::ANY).map_err(|cause| KernelError::Fill {
+            map: name,
+            entries: wanted.len(),
+            cause,
+        })
+    })
 }
 
 /// Makes a map's entries these.
@@ -160,20 +179,13 @@ pub(super) fn fill_all<M: MapCore>(maps: &IdentityMaps<M>, bound: &Bound) -> Res
     fill(&maps.names, "names", &bound.names)
 }
 
-/// Copies bytes into a C string, leaving its last zero.
-pub(super) fn write_text(to: &mut [i8; 256], from: &[u8]) {
-    for (slot, &byte) in to.iter_mut().take(255).zip(from) {
-        *slot = i8::from_ne_bytes([byte]);
-    }
-}
-
 /// Deletes one entry of a map.
 pub(super) fn forget<K: plain::Plain>(
     map: &impl MapCore,
     name: &'static str,
     key: &K,
 ) -> Result<(), KernelError> {
-    map.delete(&bytes(key)).map_err(|cause| KernelError::Fill { map: name, entries: 1, cause })
+    map.delete(bytes(key)).map_err(|cause| KernelError::Fill { map: name, entries: 1, cause })
 }
 
 /// Sets one entry of a map.
@@ -183,7 +195,7 @@ pub(super) fn put<K: plain::Plain, V: plain::Plain>(
     key: &K,
     value: &V,
 ) -> Result<(), KernelError> {
-    map.update(&bytes(key), &bytes(value), MapFlags::ANY).map_err(|cause| KernelError::Fill {
+    map.update(bytes(key), bytes(value), MapFlags::ANY).map_err(|cause| KernelError::Fill {
         map: name,
         entries: 1,
         cause,

@@ -90,7 +90,7 @@ pub enum KernelError {
     /// Something that is left to do when all of it is enforced.
     #[error("{0}")]
     Late(Box<KernelError>),
-    /// Policies were changed in part, and neither the rest of it was done nor a set of their own loaded.
+    /// Policies were changed in place, but what ran before under none of them was not adopted, nor a set of their own loaded.
     #[error("{0}")]
     Between(Box<KernelError>),
     /// `/proc` cannot be read.

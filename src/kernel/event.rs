@@ -4,7 +4,7 @@ use super::fill::symbol;
 use super::lineup::Lineup;
 use super::skeleton::types;
 use super::stack::Seen;
-use super::{KernelError, Snapshot};
+use super::{wire, KernelError, Snapshot};
 use crate::machine::{foreign_symbol, Context, Depth, Reason};
 use crate::policy::{Action, Policy};
 use crate::syscall::CallName;
@@ -102,8 +102,7 @@ impl Totals {
             .unwrap_or_default();
         let mut totals = Totals::default();
         for cpu in cpus {
-            let mut counters = types::sysfsm_counters::default();
-            if plain::copy_from_bytes(&mut counters, &cpu).is_ok() {
+            if let Some(counters) = wire::record(&cpu) {
                 totals.add(&counters);
             }
         }
@@ -161,8 +160,7 @@ impl Reader {
     }
 
     pub(super) fn read(&self, epoch: SystemTime, bytes: &[u8]) -> Option<Violation> {
-        let mut event = types::sysfsm_event::default();
-        plain::copy_from_bytes(&mut event, bytes).ok()?;
+        let event: types::sysfsm_event = wire::record(bytes)?;
         // What is longer begins with an event.
         let outside = bytes.get(mem::offset_of!(types::sysfsm_sighting, outside)..);
         // Before anything else: the process may end at any moment.
@@ -223,8 +221,7 @@ pub(super) fn reason(verdict: u8) -> Reason {
 
 /// A context that is none of the machine's, where there is one.
 fn context_outside(bytes: &[u8]) -> Option<Context> {
-    let mut history = types::sysfsm_history::default();
-    plain::copy_from_bytes(&mut history, bytes).ok()?;
+    let history: types::sysfsm_history = wire::record(bytes)?;
     let symbols = history.symbols.iter().take(history.len as usize).map(|&code| symbol(code));
     let widest = Depth::all().last().unwrap_or_default();
     (history.len > 0).then(|| Context::of(symbols, widest))

@@ -3,13 +3,14 @@
 
 use super::array::Mapped;
 use super::skeleton::types;
-use super::KernelError;
+use super::{wire, KernelError};
 use crate::machine::Context;
 use crate::policy::{Action, Children};
 use crate::syscall::Symbol;
 use crate::table::{Arrival, Entry, Laid, Row, State, CALLS, SIGNALS};
 use libbpf_rs::{MapCore, MapFlags, OpenMapMut};
 use plain::Plain;
+use std::fmt;
 use std::mem::{offset_of, size_of};
 
 // The layouts that the two sides agree on, besides the sizes that bpf/sysfsm.h asserts.
@@ -142,10 +143,8 @@ impl Entries {
     }
 
     fn push<K: Plain, V: Plain>(&mut self, key: &K, value: &V) {
-        // SAFETY: `Plain` promises that both are plain bytes without hidden padding.
-        let (key, value) = unsafe { (plain::as_bytes(key), plain::as_bytes(value)) };
-        self.keys.extend_from_slice(key);
-        self.values.extend_from_slice(value);
+        self.keys.extend_from_slice(wire::bytes(key));
+        self.values.extend_from_slice(wire::bytes(value));
         self.count += 1;
     }
 
@@ -252,69 +251,106 @@ fn history(context: &Context) -> types::sysfsm_history {
     history
 }
 
-/// Writes policies into the maps of a loaded object. No thread is in their states before it is bound to one of them.
+/// The arrays that this process has in its memory. What is written there takes no call of the kernel's, and cannot fail.
+pub struct Tables {
+    cells: Mapped<types::sysfsm_cell>,
+    policies: Mapped<types::sysfsm_policy>,
+}
+
+impl Tables {
+    /// Those of a loaded object.
+    ///
+    /// # Errors
+    /// They cannot be mapped.
+    pub fn of<M: MapCore>(maps: &StepMaps<M>) -> Result<Self, KernelError> {
+        Ok(Tables {
+            cells: Mapped::entries(&maps.cells, "cells")?,
+            policies: Mapped::entries(&maps.policies, "policies")?,
+        })
+    }
+
+    /// Writes a policy, which does not hold yet. No thread is in its states before one is bound to it.
+    fn place(&self, one: &Placed<'_>) {
+        for (index, cell) in &one.laid.cells {
+            self.cells.put(*index as usize, types::sysfsm_cell { owner: cell.owner, next: cell.next });
+        }
+        self.policies.put(one.number as usize, policy(&one.laid.entry, one.terms));
+    }
+
+    /// From now on a policy holds, for whoever execs its binary.
+    pub fn hold(&self, number: u32) {
+        self.set_successor(number, 0);
+    }
+
+    /// From now on another one holds in its place, or none: for whoever execs, and for its threads when its rows are taken
+    /// away.
+    pub fn succeed(&self, number: u32, successor: Option<u32>) {
+        self.set_successor(number, successor.unwrap_or(NOBODY));
+    }
+
+    /// Takes a policy's rows away: its threads have a successor.
+    pub fn lift(&self, laid: &Laid) {
+        for (index, _) in &laid.cells {
+            let owner = *index as usize * size_of::<types::sysfsm_cell>();
+            self.cells.store(owner + offset_of!(types::sysfsm_cell, owner), 0_u32);
+        }
+    }
+
+    fn set_successor(&self, number: u32, successor: u32) {
+        let policy = number as usize * size_of::<types::sysfsm_policy>();
+        self.policies.store(policy + offset_of!(types::sysfsm_policy, successor), successor);
+    }
+}
+
+impl fmt::Debug for Tables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tables").finish_non_exhaustive()
+    }
+}
+
+/// Writes policies into the maps of a loaded object. They do not hold yet ([`Tables::hold`]).
 ///
 /// # Errors
 /// A map does not take its entries.
-pub fn add<M: MapCore>(maps: &StepMaps<M>, placed: &[Placed<'_>]) -> Result<(), KernelError> {
-    let cells = Mapped::<types::sysfsm_cell>::entries(&maps.cells, "cells")?;
-    for one in placed {
-        for (index, cell) in &one.laid.cells {
-            cells.put(*index as usize, types::sysfsm_cell { owner: cell.owner, next: cell.next });
-        }
-    }
+pub fn add<M: MapCore>(
+    maps: &StepMaps<M>,
+    tables: &Tables,
+    placed: &[Placed<'_>],
+) -> Result<(), KernelError> {
     let mut all = [Entries::new("far_cells"), Entries::new("contexts"), Entries::new("histories")];
-    let mut policies = Entries::new("policies");
     for one in placed {
+        tables.place(one);
         for (all, more) in all.iter_mut().zip([one.far(), one.contexts(), one.histories()]) {
             all.keys.extend(more.keys);
             all.values.extend(more.values);
             all.count += more.count;
         }
-        policies.push(&one.number, &policy(&one.laid.entry, one.terms, 0));
     }
     for (entries, map) in all.iter().zip([&maps.far_cells, &maps.contexts, &maps.histories]) {
         entries.write(map)?;
     }
-    policies.write(&maps.policies)
+    Ok(())
 }
 
-/// Tells the threads of a policy where they go on. They do when its rows are taken away.
+/// Writes where the threads of a policy go on in the one that is to succeed it.
 ///
 /// # Errors
-/// A map does not take its entries.
-pub fn succeed<M: MapCore>(
+/// The map does not take its entries.
+pub fn add_arrivals<M: MapCore>(
     maps: &StepMaps<M>,
-    from: &Placed<'_>,
-    to: Option<(u32, &[(State, Arrival)])>,
+    successor: u32,
+    arrivals: &[(State, Arrival)],
 ) -> Result<(), KernelError> {
     let mut entries = Entries::new("arrivals");
-    let (successor, arrivals) = to.unwrap_or((NOBODY, &[]));
     for (state, arrival) in arrivals {
         let key = types::sysfsm_departure { policy: successor, state: *state };
         entries.push(&key, &types::sysfsm_arrival { state: arrival.state, seen: history(&arrival.seen) });
     }
-    entries.write(&maps.arrivals)?;
-    let mut policies = Entries::new("policies");
-    policies.push(&from.number, &policy(&from.laid.entry, from.terms, successor));
-    policies.write(&maps.policies)
+    entries.write(&maps.arrivals)
 }
 
 /// `SYSFSM_NOBODY`.
 const NOBODY: u32 = u32::MAX;
-
-/// Takes a policy's rows away: its threads have a successor.
-///
-/// # Errors
-/// The table cannot be written.
-pub fn lift<M: MapCore>(maps: &StepMaps<M>, laid: &Laid) -> Result<(), KernelError> {
-    let cells = Mapped::<types::sysfsm_cell>::entries(&maps.cells, "cells")?;
-    for (index, _) in &laid.cells {
-        let owner = *index as usize * size_of::<types::sysfsm_cell>();
-        cells.store(owner + offset_of!(types::sysfsm_cell, owner), 0_u32);
-    }
-    Ok(())
-}
 
 /// Forgets what a policy without rows has besides them.
 ///
@@ -347,7 +383,7 @@ pub(super) fn index_of(place: usize) -> u32 {
     u32::try_from(place + 1).unwrap_or(0)
 }
 
-fn policy(entry: &Entry, terms: Terms, successor: u32) -> types::sysfsm_policy {
+fn policy(entry: &Entry, terms: Terms) -> types::sysfsm_policy {
     types::sysfsm_policy {
         exec: entry.exec,
         lost: entry.lost,
@@ -361,7 +397,8 @@ fn policy(entry: &Entry, terms: Terms, successor: u32) -> types::sysfsm_policy {
             Action::Deny => 2,
         },
         inherit: u32::from(terms.children == Children::Inherit),
-        successor,
+        successor: NOBODY,
         signals: entry.signals,
+        padding: 0,
     }
 }

@@ -2,7 +2,7 @@
 //! (overlayfs, btrfs), so the kernel itself is asked: we open the file, and a program over the open files tells.
 
 use super::skeleton::{types, IdentifySkel, IdentifySkelBuilder};
-use super::{log, KernelError};
+use super::{log, wire, KernelError};
 use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
 use libbpf_rs::OpenObject;
 use std::collections::HashMap;
@@ -127,8 +127,7 @@ impl<'a> Inodes<'a> {
             .map_err(|cause| KernelError::Iterate { program, cause })?;
         let mut files = OwnFiles { by_descriptor: HashMap::new(), process: None };
         for bytes in records.chunks_exact(size_of::<types::sysfsm_open_file>()) {
-            let mut record = types::sysfsm_open_file::default();
-            if plain::copy_from_bytes(&mut record, bytes).is_ok() {
+            if let Some(record) = wire::record::<types::sysfsm_open_file>(bytes) {
                 let file = &record.file;
                 let (device, inode) = (file.device, file.inode);
                 let file = FileId { device, inode, generation: file.generation };

@@ -1,11 +1,10 @@
 //! What the kernel has learned → machines. The maps are named, so that the test object's are read by the same code.
 
 use super::skeleton::types;
-use super::{array, KernelError};
+use super::{array, wire, KernelError};
 use crate::machine::{Context, Count, Depth, Machine};
 use crate::syscall::Symbol;
 use libbpf_rs::{MapCore, MapFlags, OpenMapMut};
-use plain::Plain;
 use std::collections::{BTreeMap, HashSet};
 
 /// The maps of the learning step, by the names of `bpf/learn.h` and `bpf/runs.h`.
@@ -114,13 +113,13 @@ pub fn forget_ended<M: MapCore>(maps: &LearnMaps<&M>) -> Result<usize, KernelErr
     // This iterator ends at an error without a word; then some are left for the next time.
     let batches = maps.taken.lookup_batch(BATCH, MapFlags::ANY, MapFlags::ANY);
     for (key, _) in batches.map_err(|cause| KernelError::Read { map: "taken", cause })? {
-        taken.extend(plain::<types::sysfsm_taken>(&key));
+        taken.extend(wire::record::<types::sysfsm_taken>(&key));
     }
     if taken.is_empty() {
         return Ok(0);
     }
     // Read after `taken`: whose run is not here any more has ended.
-    let live: HashSet<u32> = maps.live_runs.keys().filter_map(|key| plain(&key)).collect();
+    let live: HashSet<u32> = maps.live_runs.keys().filter_map(|key| wire::record(&key)).collect();
     taken.retain(|key| !live.contains(&key.run));
     for key in &taken {
         let key = [key.run.to_ne_bytes(), key.edge.to_ne_bytes()].concat();
@@ -147,12 +146,6 @@ const SIGNALS: u32 = 65;
 
 fn context(history: &types::sysfsm_history, depth: Depth) -> Context {
     Context::of(history.symbols.iter().take(history.len as usize).map(|&code| symbol(code)), depth)
-}
-
-fn plain<V: Plain + Default>(bytes: &[u8]) -> Option<V> {
-    let mut value = V::default();
-    plain::copy_from_bytes(&mut value, bytes).ok()?;
-    Some(value)
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use super::bind::{forget, put, Bound};
 use super::event::Reader;
 use super::identity::{identify, Identities};
 use super::inode::Inodes;
-use super::lineup::{Change, Lineup};
-use super::manifest::Watched;
+use super::lineup::{Change, Gone, Lineup};
+use super::manifest::{Manifest, Watched};
 use super::maps::Maps;
 use super::outlet::Outlet;
 use super::pins::{Agency, Pins, MANIFEST};
@@ -16,6 +16,7 @@ use super::tallies::{Repeated, Tallies};
 use super::terms::terms;
 use super::{fill, objects, ByReason, Enforcer, KernelError, Named, Options, Pinned, Violation};
 use crate::policy::Policy;
+use libbpf_rs::MapHandle;
 use std::collections::BTreeSet;
 use std::io;
 use std::mem::{offset_of, MaybeUninit};
@@ -48,17 +49,19 @@ pub enum Origin {
 
 /// Why policies cannot be changed in place.
 enum Refusal {
-    /// Nothing was changed.
-    Unchanged(KernelError),
-    /// All of it has to be loaded anew, and this is why.
+    /// They are not to be enforced at all.
+    All(KernelError),
+    /// All of it has to be loaded anew, and this is why. Nothing was changed.
     Anew(String),
-    /// The same, and some of it was changed.
+    /// The same. They hold, but threads that run already may not have been adopted.
     Begun(String),
+    /// The same. They hold, and something is left of the ones before.
+    Enacted(String),
 }
 
 impl From<KernelError> for Refusal {
     fn from(error: KernelError) -> Self {
-        Refusal::Unchanged(error)
+        Refusal::All(error)
     }
 }
 
@@ -76,26 +79,28 @@ impl Live {
         options: Options,
     ) -> Result<(Self, Origin), KernelError> {
         let options = Options { pinned: true, ..options };
-        // One that is not understood is another version's.
-        let before = pins.current()?.map(|set| (set.clone(), Pinned::open(set).ok()));
-        let Some((set, found)) = before else {
+        let Some(set) = pins.current()? else {
             let live = Live::load(pins, agency, policies, options, None)?;
             return Ok((live, Origin::Loaded));
         };
-        let theirs = found.as_ref().is_some_and(|found| found.manifest.is_of(&options) && !found.changing());
-        let (live, origin) = if theirs {
-            let mut live = Live::open(Pinned::open(set)?, options)?;
-            let own = own_process()?;
-            match live.change(policies) {
-                Ok(changed) => {
-                    // From now on this process is the one that watched threads are kept from.
-                    live.maps.data.store(offset_of!(types::bss, enforcer), own);
-                    (live, if changed { Origin::Changed } else { Origin::TakenOver })
+        let (live, origin) = match Pinned::open(set) {
+            Ok(found) if found.manifest.is_of(&options) && !found.changing() => {
+                let mut live = Live::open(found, options)?;
+                let own = own_process()?;
+                match live.change(policies) {
+                    Ok(changed) => {
+                        // From now on this process is the one that watched threads are kept from.
+                        live.maps.data.store(offset_of!(types::bss, enforcer), own);
+                        (live, if changed { Origin::Changed } else { Origin::TakenOver })
+                    }
+                    Err(refusal) => live.instead(pins, agency, policies, refusal)?,
                 }
-                Err(refusal) => live.instead(pins, agency, policies, refusal)?,
             }
-        } else {
-            (Live::load(pins, agency, policies, options, found.as_ref())?, Origin::Replaced)
+            // One that is not understood is another version's.
+            found => {
+                let live = Live::load(pins, agency, policies, options, found.ok().as_ref())?;
+                (live, Origin::Replaced)
+            }
         };
         live.clear_up(pins).map_err(|error| KernelError::Late(error.into()))?;
         Ok((live, origin))
@@ -132,19 +137,17 @@ impl Live {
         policies: &[Policy],
         refusal: Refusal,
     ) -> Result<(Self, Origin), KernelError> {
-        let (why, begun) = match refusal {
-            Refusal::Unchanged(error) => return Err(error),
-            Refusal::Anew(why) => (why, false),
-            Refusal::Begun(why) => (why, true),
+        let as_it_is: fn(KernelError) -> KernelError = match refusal {
+            Refusal::All(_) | Refusal::Anew(_) => |error| error,
+            Refusal::Begun(_) => |error| KernelError::Between(error.into()),
+            Refusal::Enacted(_) => |error| KernelError::Late(error.into()),
+        };
+        let why = match refusal {
+            Refusal::All(error) => return Err(error),
+            Refusal::Anew(why) | Refusal::Begun(why) | Refusal::Enacted(why) => why,
         };
         tracing::warn!("what is enforced is loaded anew: {why}");
-        let live = Live::load(pins, agency, policies, self.options, Some(&self.pinned)).map_err(|error| {
-            if begun {
-                KernelError::Between(error.into())
-            } else {
-                error
-            }
-        })?;
+        let live = Live::load(pins, agency, policies, self.options, Some(&self.pinned)).map_err(as_it_is)?;
         Ok((live, Origin::Replaced))
     }
 
@@ -193,10 +196,12 @@ impl Live {
     /// Changes the policies in place; whether anything was different.
     fn change(&mut self, policies: &[Policy]) -> Result<bool, Refusal> {
         if self.pinned.changing() {
-            return Err(Refusal::Begun("the last change was not carried out".into()));
+            return Err(Refusal::Anew("the last change was not carried out".into()));
         }
         let terms = terms(policies, self.options, self.pinned.manifest.level())?;
-        let (mut next, change) = self.lineup.next(policies, &terms);
+        let mut before = self.lineup.clone();
+        let forgotten = before.forget(&self.held()?);
+        let (mut next, change) = before.next(policies, &terms);
         let mut finder = MaybeUninit::uninit();
         let mut inodes = Inodes::load(&mut finder)?;
         let identities = identify(&next.wanted(self.options.allow_absent), &mut inodes)?;
@@ -207,63 +212,70 @@ impl Live {
         if !next.sizes(&change).fits(&fill::room(&self.maps.step)) || !bound.fits(&self.maps.identity) {
             return Err(Refusal::Anew("the maps have no room for the new policies".into()));
         }
-        // Whoever comes after a death from here on loads all of it anew.
+        // Whoever comes after a death, or a failure, from here on loads all of it anew.
         self.maps.data.store(offset_of!(types::bss, changing), 1_u32);
-        self.carry_out(&mut next, &change, &bound, &identities, &mut inodes)
-            .map_err(|error| Refusal::Begun(error.to_string()))?;
+        let ready = self
+            .prepare(&mut next, &change, &bound, &forgotten)
+            .map_err(|error| Refusal::Anew(error.to_string()))?;
+        self.maps.enact(&next, &change);
+        self.lineup = next;
+        let begun = |error: KernelError| Refusal::Begun(error.to_string());
+        self.pinned.set.replace(MANIFEST).map_err(begun)?;
+        self.pinned.manifest = ready.manifest;
+        self.adopt(&identities, &mut inodes).map_err(begun)?;
+        self.maps
+            .clear(&self.lineup, &change, &bound)
+            .and_then(|()| forget(&ready.objects, "objects", &ready.before))
+            .map_err(|error| Refusal::Enacted(error.to_string()))?;
         self.maps.data.store(offset_of!(types::bss, changing), 0_u32);
         Ok(true)
     }
 
-    fn carry_out(
+    /// Does everything that may fail before the next lineup holds.
+    fn prepare(
         &mut self,
         next: &mut Lineup,
         change: &Change,
         bound: &Bound,
-        identities: &Identities,
-        inodes: &mut Inodes<'_>,
-    ) -> Result<(), KernelError> {
+        forgotten: &[Gone],
+    ) -> Result<Ready, KernelError> {
         // Events of the new policies may come before this is done, those of the old ones until it is.
         self.outlet.reader.learn(next);
-        self.maps.change(next, change, bound)?;
-        self.adopt(next, identities, inodes)?;
-        let past = self.forget(next)?;
+        let past = self.forget(forgotten)?;
+        self.maps.prepare(next, change, bound)?;
+        // From then on its table is without the rows of those that have gone.
+        next.lift(change);
         let manifest = self.pinned.manifest.with(next, past);
         let map = manifest.store()?;
         let unknown = |cause: io::Error| KernelError::Read { map: "manifest", cause: cause.into() };
-        let ours = self.pinned.set.map("objects")?;
+        let objects = self.pinned.set.map("objects")?;
         let before = objects::map(self.pinned.set.map(MANIFEST)?.as_fd()).map_err(unknown)?;
-        put(&ours, "objects", &objects::map(map.as_fd()).map_err(unknown)?, &1_u32)?;
-        self.pinned.set.replace(MANIFEST, map.as_fd())?;
-        forget(&ours, "objects", &before)?;
-        self.pinned.manifest = manifest;
-        self.lineup = next.clone();
-        Ok(())
+        put(&objects, "objects", &objects::map(map.as_fd()).map_err(unknown)?, &1_u32)?;
+        self.pinned.set.pin_next(map.as_fd())?;
+        Ok(Ready { manifest, objects, before })
     }
 
     /// Takes running threads under policies of binaries that had none.
-    fn adopt(
-        &self,
-        lineup: &Lineup,
-        identities: &Identities,
-        inodes: &mut Inodes<'_>,
-    ) -> Result<(), KernelError> {
+    fn adopt(&self, identities: &Identities, inodes: &mut Inodes<'_>) -> Result<(), KernelError> {
         let link = self.pinned.set.open("adopt")?;
         let adoption =
             Adoption { link: link.as_fd(), adoptees: &self.maps.adoptees, counters: &self.maps.counters };
-        let (none, all) = (adopt::Watched::new(), lineup.binds_any());
-        adoption.repeat(|| candidates(identities, inodes, &none, all, lineup.numbers())).map(drop)
+        let (none, all) = (adopt::Watched::new(), self.lineup.binds_any());
+        adoption.repeat(|| candidates(identities, inodes, &none, all, self.lineup.numbers())).map(drop)
+    }
+
+    /// The policies that threads are in, if there are former ones.
+    fn held(&self) -> Result<BTreeSet<u32>, KernelError> {
+        if self.lineup.former() == 0 {
+            return Ok(BTreeSet::new());
+        }
+        Ok(self.pinned.watched()?.unwrap_or_default().iter().map(|thread| thread.policy).collect())
     }
 
     /// Forgets former policies that no thread is in any more. How many violations there were of them.
-    fn forget(&self, lineup: &mut Lineup) -> Result<Vec<(Named, ByReason)>, KernelError> {
+    fn forget(&self, forgotten: &[Gone]) -> Result<Vec<(Named, ByReason)>, KernelError> {
         let mut past = Vec::new();
-        if lineup.former() == 0 {
-            return Ok(past);
-        }
-        let held: BTreeSet<u32> =
-            self.pinned.watched()?.unwrap_or_default().iter().map(|thread| thread.policy).collect();
-        for gone in lineup.forget(&held) {
+        for gone in forgotten {
             if let Some(successor) = gone.successor {
                 fill::forget_arrivals(&self.maps.step, &gone.seat.laid, successor)?;
             }
@@ -322,6 +334,14 @@ impl Live {
         self.answered = request;
         data.store(offset_of!(types::bss, reloads_answered), self.answered);
     }
+}
+
+/// What was prepared of a change.
+struct Ready {
+    manifest: Manifest,
+    /// Which BPF objects are ours, and what that says of the manifest before.
+    objects: MapHandle,
+    before: types::sysfsm_object,
 }
 
 /// This process, as the kernel counts it.

@@ -2,7 +2,7 @@
 
 use super::array::Mapped;
 use super::bind::{self, Bound, IdentityMaps, SelectMaps};
-use super::fill::{self, StepMaps};
+use super::fill::{self, Placed, StepMaps, Tables};
 use super::lineup::{Change, Lineup};
 use super::pins::Set;
 use super::skeleton::{types, EnforceSkel};
@@ -14,6 +14,7 @@ use std::os::fd::AsFd as _;
 /// Those maps.
 pub(super) struct Maps {
     pub step: StepMaps<MapHandle>,
+    tables: Tables,
     pub identity: IdentityMaps<MapHandle>,
     pub select: SelectMaps<MapHandle>,
     pub adoptees: MapHandle,
@@ -27,15 +28,17 @@ impl Maps {
     /// Those that `get` finds by their names.
     fn get(get: impl Fn(&'static str) -> Result<MapHandle, KernelError>) -> Result<Self, KernelError> {
         let data_map = get("data")?;
+        let step = StepMaps {
+            cells: get("cells")?,
+            far_cells: get("far_cells")?,
+            policies: get("policies")?,
+            contexts: get("contexts")?,
+            histories: get("histories")?,
+            arrivals: get("arrivals")?,
+        };
         Ok(Maps {
-            step: StepMaps {
-                cells: get("cells")?,
-                far_cells: get("far_cells")?,
-                policies: get("policies")?,
-                contexts: get("contexts")?,
-                histories: get("histories")?,
-                arrivals: get("arrivals")?,
-            },
+            tables: Tables::of(&step)?,
+            step,
             identity: IdentityMaps { binaries: get("binaries")?, paths: get("paths")?, names: get("names")? },
             select: SelectMaps { cgroups: get("cgroups")?, selected: get("selected")? },
             adoptees: get("adoptees")?,
@@ -99,7 +102,11 @@ impl Maps {
 
     /// Fills what is empty.
     pub(super) fn fill(&self, lineup: &Lineup, bound: &Bound) -> Result<(), KernelError> {
-        fill::add(&self.step, &lineup.all().collect::<Vec<_>>())?;
+        let placed: Vec<_> = lineup.all().collect();
+        fill::add(&self.step, &self.tables, &placed)?;
+        for one in &placed {
+            self.tables.hold(one.number);
+        }
         let (cgroups, selected) = lineup.selection();
         bind::fill(&self.select.selected, "selected", &selected)?;
         bind::fill(&self.select.cgroups, "cgroups", &cgroups)?;
@@ -112,39 +119,48 @@ impl Maps {
         Ok(Bound::read(&self.identity)? == *bound)
     }
 
-    /// Has the next lineup take the place of the one before, while threads are judged. Each is judged by the one or by the
-    /// other at any moment: an exec by what is selected then; a thread by its policy's rows for as long as they are there,
-    /// and when it misses one it moves.
-    pub(super) fn change(
-        &self,
-        next: &mut Lineup,
-        change: &Change,
-        bound: &Bound,
-    ) -> Result<(), KernelError> {
+    /// Adds what the next lineup needs besides. Nobody is judged by it yet, and nothing is taken away.
+    pub(super) fn prepare(&self, next: &Lineup, change: &Change, bound: &Bound) -> Result<(), KernelError> {
         let placed: Vec<_> = change.added.iter().filter_map(|number| next.placed(*number)).collect();
-        fill::add(&self.step, &placed)?;
-        for (from, successor, arrivals) in next.successions(change) {
-            fill::succeed(&self.step, &from, successor.map(|to| (to, &*arrivals)))?;
+        fill::add(&self.step, &self.tables, &placed)?;
+        for (_, successor, arrivals) in next.successions(change) {
+            if let Some(successor) = successor {
+                fill::add_arrivals(&self.step, successor, &arrivals)?;
+            }
         }
         self.say_what_is_used(next, bound);
+        let (cgroups, selected) = next.selection();
+        bind::add(&self.select.selected, "selected", &selected)?;
+        bind::add(&self.select.cgroups, "cgroups", &cgroups)?;
+        bind::add_all(&self.identity, bound)
+    }
+
+    /// Has the next lineup take the place of the one before, which cannot fail. Threads are judged by the one or by the other
+    /// at any moment: an exec by what holds then; a thread by its policy's rows for as long as they are there, and when it
+    /// misses one it moves.
+    pub(super) fn enact(&self, next: &Lineup, change: &Change) {
+        change.added.iter().for_each(|number| self.tables.hold(*number));
+        for (from, successor, _) in next.successions(change) {
+            self.tables.succeed(from.number, successor);
+        }
+        for one in gone(next, change) {
+            self.tables.lift(one.laid);
+        }
+    }
+
+    /// Takes away what the lineup before had besides.
+    pub(super) fn clear(&self, next: &Lineup, change: &Change, bound: &Bound) -> Result<(), KernelError> {
         let (cgroups, selected) = next.selection();
         bind::sync(&self.select.selected, "selected", &selected)?;
         bind::sync(&self.select.cgroups, "cgroups", &cgroups)?;
         bind::update(&self.identity, bound)?;
-        let gone: Vec<_> = change.gone.iter().filter_map(|number| next.placed(*number)).collect();
-        for one in &gone {
-            fill::lift(&self.step, one.laid)?;
-        }
         grace();
         // Whoever was inside of a program has left it: nobody reads these any more.
-        for one in &gone {
-            fill::forget(&self.step, one)?;
+        for one in gone(next, change) {
+            fill::forget(&self.step, &one)?;
         }
-        for (laid, successor) in next.stale(change) {
-            fill::forget_arrivals(&self.step, laid, successor)?;
-        }
-        next.lift(change);
-        Ok(())
+        next.stale(change)
+            .try_for_each(|(laid, successor)| fill::forget_arrivals(&self.step, laid, successor))
     }
 
     /// Before the entries that are meant are there.
@@ -157,6 +173,11 @@ impl Maps {
             self.data.store(offset_of!(types::bss, cgroups_used), 1_u8);
         }
     }
+}
+
+/// The policies that have gone.
+fn gone<'a>(next: &'a Lineup, change: &'a Change) -> impl Iterator<Item = Placed<'a>> {
+    change.gone.iter().filter_map(|number| next.placed(*number))
 }
 
 /// Waits until every program that runs now has ended: tracepoints' programs are read-side critical sections, for the end

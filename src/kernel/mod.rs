@@ -40,6 +40,7 @@ mod unwind;
 mod usage;
 mod veto;
 mod ways;
+mod wire;
 
 pub use contexts::Contexts;
 pub use enforcer::{Enforcer, Options};

@@ -2,7 +2,7 @@
 //! the paths under which they are pinned.
 
 use super::skeleton::types;
-use super::KernelError;
+use super::{wire, KernelError};
 use libbpf_rs::libbpf_sys::{
     bpf_iter_create, bpf_link_info, bpf_map_info, bpf_obj_get, bpf_obj_get_info_by_fd, bpf_obj_pin,
     bpf_prog_info,
@@ -68,11 +68,7 @@ pub(super) fn records<T: Plain + Default>(
     program: &'static str,
 ) -> Result<Vec<T>, KernelError> {
     let bytes = iterate(link, program)?;
-    let record = |bytes: &[u8]| {
-        let mut record = T::default();
-        plain::copy_from_bytes(&mut record, bytes).ok().map(|()| record)
-    };
-    Ok(bytes.chunks_exact(size_of::<T>()).filter_map(record).collect())
+    Ok(bytes.chunks_exact(size_of::<T>()).filter_map(wire::record).collect())
 }
 
 /// The descriptor that a call of libbpf has returned, or its error.

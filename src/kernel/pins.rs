@@ -157,13 +157,17 @@ impl Set {
         objects::pin(object, &path).map_err(|e| failed("pin", &path, e))
     }
 
-    /// Pins an object in the place of another one, at once.
-    pub(super) fn replace(&self, name: &str, object: BorrowedFd<'_>) -> Result<(), KernelError> {
-        let (next, path) = (self.path.join(NEXT), self.path.join(name));
+    /// Pins an object that is to take the place of another one.
+    pub(super) fn pin_next(&self, object: BorrowedFd<'_>) -> Result<(), KernelError> {
         // Of somebody who was ended here.
-        let _ = fs::remove_file(&next);
-        self.pin(NEXT, object)?;
-        fs::rename(&next, &path).map_err(|e| failed("replace", &path, e))
+        let _ = fs::remove_file(self.path.join(NEXT));
+        self.pin(NEXT, object)
+    }
+
+    /// It does, at once.
+    pub(super) fn replace(&self, name: &str) -> Result<(), KernelError> {
+        let path = self.path.join(name);
+        fs::rename(self.path.join(NEXT), &path).map_err(|e| failed("replace", &path, e))
     }
 
     /// What is pinned under a name.

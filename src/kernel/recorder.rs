@@ -1,7 +1,7 @@
 //! Recording, from the attached programs to what they have learned.
 
 use super::adopt::{candidates, Adoption, Candidate, Watched};
-use super::bind::{self, put, write_text, Bound, IdentityMaps};
+use super::bind::{self, put, Bound, IdentityMaps};
 use super::fill::index_of;
 use super::hooks::{choose, tracepoints, Attached, Hooks};
 use super::identity::{identify, Identities, Wanted};
@@ -352,4 +352,11 @@ fn load(
     maps.programs.set_max_entries(room.programs).map_err(refused)?;
     maps.meetings.set_max_entries(RING_BYTES).map_err(refused)?;
     open.load().map_err(refused)
+}
+
+/// Copies bytes into a C string, leaving its last zero.
+fn write_text(to: &mut [i8; 256], from: &[u8]) {
+    for (slot, &byte) in to.iter_mut().take(255).zip(from) {
+        *slot = i8::from_ne_bytes([byte]);
+    }
 }

@@ -3,10 +3,9 @@
 use super::event::{reason, Kind, Reader};
 use super::pins::Set;
 use super::skeleton::types;
-use super::KernelError;
+use super::{wire, KernelError};
 use crate::machine::Reason;
 use libbpf_rs::{MapCore as _, MapFlags, MapHandle};
-use plain::Plain;
 use std::collections::BTreeMap;
 
 /// Violations of one kind that were not told one by one, since they were told of last.
@@ -41,7 +40,7 @@ impl Tallies {
         const BATCH: u32 = 4096;
         let failed = |cause| KernelError::Read { map: "tallies", cause };
         let batches = self.counted.lookup_batch(BATCH, MapFlags::ANY, MapFlags::ANY).map_err(failed)?;
-        Ok(batches.filter_map(|(key, value)| Some((plain(&key)?, plain(&value)?))).collect())
+        Ok(batches.filter_map(|(key, value)| Some((wire::record(&key)?, wire::record(&value)?))).collect())
     }
 
     /// What is to be told by its number. From now on it is told.
@@ -53,10 +52,9 @@ impl Tallies {
             if untold == 0 {
                 continue;
             }
-            // SAFETY: `Plain` promises plain bytes without hidden padding.
-            let bytes = unsafe { plain::as_bytes(&key) };
+            let bytes = wire::bytes(&key);
             let said = self.said.lookup(bytes, MapFlags::ANY).map_err(failed)?;
-            let said: u64 = said.and_then(|said| plain(&said)).unwrap_or(0);
+            let said: u64 = said.and_then(|said| wire::record(&said)).unwrap_or(0);
             let count = untold.saturating_sub(said);
             if let Some(kind) = reader.kind(&key).filter(|_| count > 0) {
                 self.said.update(bytes, &untold.to_ne_bytes(), MapFlags::ANY).map_err(failed)?;
@@ -80,8 +78,7 @@ impl Tallies {
         let mut gone = ByReason::new();
         for (key, tally) in self.read()?.into_iter().filter(|(key, _)| key.policy == policy) {
             *gone.entry(reason(key.verdict)).or_default() += tally.count;
-            // SAFETY: as above.
-            let bytes = unsafe { plain::as_bytes(&key) };
+            let bytes = wire::bytes(&key);
             let failed = |cause| KernelError::Fill { map: "tallies", entries: 1, cause };
             self.counted.delete(bytes).map_err(failed)?;
             // It is there only if something was said.
@@ -89,10 +86,4 @@ impl Tallies {
         }
         Ok(gone)
     }
-}
-
-fn plain<V: Plain + Default>(bytes: &[u8]) -> Option<V> {
-    let mut value = V::default();
-    plain::copy_from_bytes(&mut value, bytes).ok()?;
-    Some(value)
 }

@@ -2,6 +2,7 @@
 
 use super::lab::{Lab, Running};
 use super::place::{event, Place};
+use super::shell::Ends;
 use libbpf_rs::skel::{OpenSkel as _, Skel as _, SkelBuilder as _};
 use nix::sys::signal::{kill, Signal};
 use serde_json::Value;
@@ -126,15 +127,6 @@ fn a_thousand_reloads_leave_no_call_unjudged() {
     // All of it in the first set, which has not grown.
     assert_eq!(fs::read_dir(&place.0).unwrap().count(), 1);
     assert!(status["former_policies"].as_u64().unwrap() < 10, "{status}");
-}
-
-/// Tells the other threads to end, also when this one fails.
-struct Ends<'a>(&'a AtomicBool);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 #[test]

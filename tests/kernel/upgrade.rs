@@ -2,13 +2,11 @@
 
 use super::lab::{Lab, SYSFSM};
 use super::place::{event, Place};
-use super::shell::{Shell, ECHOES};
+use super::shell::Shell;
 use nix::sys::signal::{kill, Signal};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::scope;
 
 /// What tells builds apart that do not understand each other's maps.
 const STAMP: &str = env!("SYSFSM_STAMP");
@@ -46,32 +44,10 @@ fn an_upgrade_under_load_leaves_no_gap() {
         agent
     };
     let first = begin(0, "pinned");
-    let over = AtomicBool::new(false);
-    let (attacks, lives, agent) = scope(|scope| {
-        let attacker = scope.spawn(|| {
-            let mut attacks = 0;
-            while !over.load(Ordering::Relaxed) {
-                assert!(shell.attack(&lab).killed(), "attack {attacks} was not stopped");
-                attacks += 1;
-            }
-            attacks
-        });
-        let user = scope.spawn(|| {
-            let mut server = lab.start(Command::new(&shell.binary).args(["-c", ECHOES]));
-            let mut lives = 0;
-            while !over.load(Ordering::Relaxed) {
-                let line = format!("line {lives}\n");
-                server.say(line.trim_end());
-                assert!(server.said(|said| said.ends_with(&line)).ends_with(&line), "the server was hurt");
-                assert!(shell.lives(&lab), "a lawful process was hurt");
-                lives += 1;
-            }
-            server.end().well("the server");
-            lives
-        });
+    let (attacks, lives, agent) = shell.under_load(&lab, |wrong| {
         let mut agent = first;
         for turn in 1..=TURNS {
-            if attacker.is_finished() || user.is_finished() {
+            if wrong() {
                 break;
             }
             // Two builds, two ways to go, each with each.
@@ -90,8 +66,7 @@ fn an_upgrade_under_load_leaves_no_gap() {
             assert_eq!(status["policies"][0]["binary"], binary, "{status}");
             assert_eq!(status["totals"].is_null(), turn % 2 == 1, "turn {turn}: {status}");
         }
-        over.store(true, Ordering::Relaxed);
-        (attacker.join().unwrap(), user.join().unwrap(), agent)
+        agent
     });
     eprintln!("{TURNS} upgrades; {attacks} attacks were stopped, {lives} processes and a server lived");
     assert!(attacks > TURNS && lives > TURNS, "{attacks} attacks, {lives} processes");
