@@ -8,7 +8,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # What is installed, and where.
 BINARY := $(TARGET)/release/sysfsm
 SHARE := $(DESTDIR)$(PREFIX)/share
-UNIT := $(DESTDIR)$(PREFIX)/lib/systemd/system/sysfsm.service
+UNITS := $(addprefix $(DESTDIR)$(PREFIX)/lib/systemd/system/,sysfsm.service sysfsm-record@.service)
 COMPLETIONS := bash-completion/completions/sysfsm zsh/site-functions/_sysfsm fish/vendor_completions.d/sysfsm.fish
 # What packages are called after.
 VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p;/^version/q' Cargo.toml)
@@ -95,7 +95,7 @@ policies: deps build ## learn policies/*.json anew from this machine's programs 
 picture: build ## draw the README's picture anew
 	$(TARGET)/release/sysfsm show --format svg policies/redis-server.json >docs/policy.svg
 
-install: ## install the binary, its man pages, completions and systemd unit under PREFIX
+install: ## install the binary, its man pages, completions and systemd units under PREFIX
 	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/sysfsm
 	install -d -m 755 $(addprefix $(SHARE)/,man/man1 $(dir $(COMPLETIONS)))
 	umask 022; $(BINARY) generate man $(SHARE)/man/man1
@@ -103,11 +103,11 @@ install: ## install the binary, its man pages, completions and systemd unit unde
 		case $$file in bash*) shell=bash;; zsh*) shell=zsh;; *) shell=fish;; esac; \
 		$(BINARY) generate completions $$shell >$(SHARE)/$$file || exit 1; \
 	done
-	install -d -m 755 $(dir $(UNIT))
-	umask 022; sed 's|@PREFIX@|$(PREFIX)|' packaging/sysfsm.service >$(UNIT)
+	install -d -m 755 $(dir $(UNITS))
+	umask 022; for unit in $(UNITS); do sed 's|@PREFIX@|$(PREFIX)|' "packaging/$${unit##*/}" >"$$unit" || exit 1; done
 
 uninstall: ## remove what install has put under PREFIX
-	rm -f $(DESTDIR)$(PREFIX)/bin/sysfsm $(UNIT) $(addprefix $(SHARE)/,man/man1/sysfsm.1 man/man1/sysfsm-*.1 $(COMPLETIONS))
+	rm -f $(DESTDIR)$(PREFIX)/bin/sysfsm $(UNITS) $(addprefix $(SHARE)/,man/man1/sysfsm.1 man/man1/sysfsm-*.1 $(COMPLETIONS))
 
 deb: ## build a Debian package of the built binary
 	bash packaging/debian/build.sh $(VERSION) $(BINARY) $(DEB)

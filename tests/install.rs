@@ -49,6 +49,7 @@ fn install_puts_everything_under_destdir_and_prefix_and_uninstall_takes_it_away(
     let prefix = dir.path().join("opt/x");
     let mut want: BTreeSet<PathBuf> = [
         "bin/sysfsm",
+        "lib/systemd/system/sysfsm-record@.service",
         "lib/systemd/system/sysfsm.service",
         "share/bash-completion/completions/sysfsm",
         "share/fish/vendor_completions.d/sysfsm.fish",
@@ -68,6 +69,8 @@ fn install_puts_everything_under_destdir_and_prefix_and_uninstall_takes_it_away(
     }
     let unit = fs::read_to_string(prefix.join("lib/systemd/system/sysfsm.service")).unwrap();
     assert!(unit.contains("/opt/x/bin/sysfsm enforce --pin"), "{unit}");
+    let unit = fs::read_to_string(prefix.join("lib/systemd/system/sysfsm-record@.service")).unwrap();
+    assert!(unit.contains("/opt/x/bin/sysfsm record --binary"), "{unit}");
     make("uninstall", dir.path());
     assert_eq!(files(dir.path()), BTreeSet::new());
 }

@@ -165,6 +165,7 @@ fn the_debian_package_holds_what_it_should_and_is_the_same_each_time() {
         "./etc/sysfsm/policies/",
         "./etc/sysfsm/sysfsm.conf",
         "./usr/bin/sysfsm",
+        "./usr/lib/systemd/system/sysfsm-record@.service",
         "./usr/lib/systemd/system/sysfsm.service",
         "./usr/share/bash-completion/completions/sysfsm",
         "./usr/share/man/man1/sysfsm-enforce.1.gz",

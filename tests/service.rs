@@ -22,28 +22,34 @@ use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::time::Duration;
 
-/// The unit as `make install` writes it.
-fn unit() -> String {
-    include_str!("../packaging/sysfsm.service").replace("@PREFIX@", "/usr/local")
-}
+const UNIT: &str = include_str!("../packaging/sysfsm.service");
+const RECORDS: &str = include_str!("../packaging/sysfsm-record@.service");
 
 /// What a key of the unit is set to.
-fn setting(key: &str) -> String {
-    let unit = unit();
-    unit.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap().to_string()
+fn setting(key: &str) -> &str {
+    UNIT.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap()
 }
 
 #[test]
-fn the_unit_is_one_and_leaves_little_open() {
+fn the_units_are_units_and_leave_little_open() {
+    is_one_and_leaves_little_open("sysfsm.service", UNIT);
+    is_one_and_leaves_little_open("sysfsm-record@.service", RECORDS);
+    // The same is kept from both, but that one of them does not pin.
+    let kept = |unit: &'static str| unit.split_once("# Loading and reading BPF").unwrap().1;
+    let kept_from_agent = kept(UNIT).split_once("\n[Install]").unwrap().0;
+    assert_eq!(kept_from_agent.replace("ReadWritePaths=/sys/fs/bpf\n", ""), kept(RECORDS));
+}
+
+fn is_one_and_leaves_little_open(name: &str, unit: &str) {
     let lab = Lab::new();
-    let file = lab.path("sysfsm.service");
+    let file = lab.path(name);
     // The program need not be installed for this.
-    fs::write(&file, unit().replace("/usr/local/bin/sysfsm", SYSFSM)).unwrap();
+    fs::write(&file, unit.replace("@PREFIX@/bin/sysfsm", SYSFSM)).unwrap();
     let verify = lab
         .start(Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&file))
         .end()
         .well("verify");
-    assert!(!verify.stderr.contains("sysfsm.service:"), "{}", verify.stderr);
+    assert!(!verify.stderr.contains("sysfsm"), "{}", verify.stderr);
     let mut security = Command::new("systemd-analyze");
     security.args(["security", "--offline=yes", "--threshold=25", "--no-pager"]).arg(&file);
     let said = lab.start(&mut security).end().well("more is open than 2.5 of 10").stdout;

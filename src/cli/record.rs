@@ -5,7 +5,7 @@ use super::learned::{self, PolicyOutput, Written};
 use super::report::{self, counted};
 use super::signals::Signals;
 use super::time::{parse_length, rough, stamp};
-use super::{coverage, show, Failure};
+use super::{coverage, service, show, Failure};
 use crate::kernel::{RecordOptions, RecordTotals, Recorder, Target};
 use crate::machine::Depth;
 use crate::policy::Policy;
@@ -68,6 +68,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let signals = Signals::register()?;
     let mut recorder = Recorder::start(&target, RecordOptions { depth: args.depth, room: args.room })?;
     start(args, &recorder)?;
+    service::ready("recording");
 
     // The programs are attached: CMD's exec is seen, and its first call is counted.
     let mut child = Child::spawn(&args.command)?;

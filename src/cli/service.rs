@@ -2,7 +2,7 @@
 
 use sd_notify::{notify, NotifyState};
 
-/// It is enforced.
+/// What it was started for goes on.
 pub(super) fn ready(what: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(what)]);
 }

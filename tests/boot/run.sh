@@ -298,6 +298,17 @@ held() {
 	[ "$ended" = 137 ]
 }
 
+# While the agent enforces the policy of the same binary.
+recorded() {
+	local unit=sysfsm-record@opt-boot-shell
+	inside systemctl start "$unit"
+	lawful "$victim"
+	inside systemctl stop "$unit"
+	[ "$(inside systemctl is-failed "$unit")" = inactive ]
+	inside sysfsm diff --check /etc/sysfsm/policies/shell.json /var/lib/sysfsm/opt-boot-shell.json
+	rm "$root/var/lib/sysfsm/opt-boot-shell.json"
+}
+
 stopped() {
 	inside systemctl stop sysfsm
 	[ "$(property ActiveState)" = inactive ]
@@ -383,6 +394,7 @@ echo attack >&7
 ended=0
 wait "$server" 2>/dev/null || ended=$?
 step "who ran through all of it is served, and killed (137) when it deviates" held
+step "systemctl start sysfsm-record@: a policy as from strace, beside the agent" recorded
 step "systemctl stop: the agent ends, enforcement does not" stopped
 step "systemctl disable: an upgrade leaves it disabled, and what is pinned enforced" disabled
 halt
