@@ -87,6 +87,8 @@ struct kernfs_node___renamed {
 
 struct cgroup {
 	struct kernfs_node *kn;
+	int level; /* 0 is the highest one's */
+	struct cgroup *ancestors[]; /* and itself, by their levels; since Linux 6.1 */
 };
 
 struct css_set {

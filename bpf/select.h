@@ -3,8 +3,12 @@
 #ifndef SYSFSM_SELECT_H
 #define SYSFSM_SELECT_H
 
-/* So deep may a task's cgroup be. In a deeper one there are no policies for cgroups. */
-#define SYSFSM_LEVELS 32
+/* Before Linux 6.1 a task's cgroup may be so much deeper. In one below that no policies for cgroups
+ * hold. */
+#define SYSFSM_LEVELS_CLIMBED 256
+
+/* What is behind the last name. */
+const char nothing[SYSFSM_PATH] = {};
 
 /* Whether there are policies for cgroups. */
 bool cgroups_used = false;
@@ -62,17 +66,46 @@ static __always_inline struct kernfs_node *sysfsm_above(struct kernfs_node *node
 	return BPF_CORE_READ(node, parent);
 }
 
-/* Writes the names of a cgroup and of those above it, but the highest one's, which has none;
- * whether it got there. */
+/* The cgroup itself, or the one above it that is as deep as a policy's can be. */
+static __always_inline struct kernfs_node *sysfsm_nearest(struct cgroup *cgroup)
+{
+	struct kernfs_node *node = BPF_CORE_READ(cgroup, kn);
+	int level = BPF_CORE_READ(cgroup, level);
+	struct cgroup *ancestor = NULL;
+	unsigned long offset;
+
+	if (level <= SYSFSM_LEVELS)
+		return node;
+	if (bpf_core_field_exists(cgroup->ancestors)) {
+		offset = bpf_core_field_offset(struct cgroup, ancestors);
+		offset += SYSFSM_LEVELS * sizeof(ancestor);
+		if (bpf_probe_read_kernel(&ancestor, sizeof(ancestor), (void *)cgroup + offset))
+			return NULL;
+		return BPF_CORE_READ(ancestor, kn);
+	}
+	for (int i = 0; i < SYSFSM_LEVELS_CLIMBED && level > SYSFSM_LEVELS; i++, level--)
+		node = sysfsm_above(node);
+	return level > SYSFSM_LEVELS ? NULL : node;
+}
+
+/*
+ * Writes the names of a cgroup and of those above it, but the highest one's, which has none, and a
+ * key's length of zeros; whether it got there. There is room for all of them.
+ */
 static __always_inline bool sysfsm_write_cgroup(struct sysfsm_names *paper,
 						struct kernfs_node *node)
 {
 	struct kernfs_node *above;
+	__u32 end;
 
-	for (int i = 0; i < SYSFSM_LEVELS && node; i++) {
+	_Static_assert(SYSFSM_LEVELS * SYSFSM_NAME < SYSFSM_LONG_PATH, "room for all names");
+	paper->room = SYSFSM_LONG_PATH;
+	for (int i = 0; i <= SYSFSM_LEVELS && node; i++) {
 		above = sysfsm_above(node);
-		if (!above)
-			return true;
+		if (!above) {
+			end = paper->length & (SYSFSM_LONG_PATH - 1);
+			return !bpf_probe_read_kernel(&paper->text[end], SYSFSM_PATH, nothing);
+		}
 		if (sysfsm_write_name(paper, BPF_CORE_READ(node, name)) <= 0)
 			return false;
 		node = above;
@@ -110,8 +143,11 @@ __noinline int sysfsm_select_written(__u32 binary)
 	for (int i = 0; i <= SYSFSM_LEVELS; i++) {
 		/* It is: what the compiler knows the verifier does not. */
 		barrier_var(at);
-		at &= SYSFSM_PATH - 1;
-		cgroup = bpf_map_lookup_elem(&cgroups, &paper->text[at]);
+		at &= SYSFSM_LONG_PATH - 1;
+		cgroup = NULL;
+		/* What is longer is no policy's. */
+		if (paper->length - at <= SYSFSM_PATH)
+			cgroup = bpf_map_lookup_elem(&cgroups, &paper->text[at]);
 		if (cgroup && binary)
 			policy = sysfsm_selected(binary, *cgroup);
 		if (policy)
@@ -121,7 +157,7 @@ __noinline int sysfsm_select_written(__u32 binary)
 		if (at >= paper->length)
 			break;
 		at += sysfsm_name_length(&paper->text[at]);
-		if (at > SYSFSM_PATH - 1)
+		if (at > SYSFSM_LONG_PATH - 1)
 			break;
 	}
 	if (binary)
@@ -133,7 +169,8 @@ static __noinline __u32 sysfsm_select_in(struct task_struct *task, __u32 binary)
 {
 	struct sysfsm_names *paper = sysfsm_paper();
 
-	if (paper && sysfsm_write_cgroup(paper, BPF_CORE_READ(task, cgroups, dfl_cgrp, kn)))
+	if (paper &&
+	    sysfsm_write_cgroup(paper, sysfsm_nearest(BPF_CORE_READ(task, cgroups, dfl_cgrp))))
 		return sysfsm_select_written(binary);
 	return binary ? sysfsm_selected(binary, 0) : 0;
 }

@@ -190,6 +190,9 @@ struct sysfsm_path {
 	char text[SYSFSM_PATH];
 };
 
+/* So many levels below the highest one may a policy's cgroup be. */
+#define SYSFSM_LEVELS 15
+
 /* Which binary, in which cgroup; 0: any. */
 struct sysfsm_selection {
 	__u32 binary;

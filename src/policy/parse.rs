@@ -31,6 +31,11 @@ impl fmt::Display for Problem {
 /// At most so many problems of one file are told: enough to mend it, not a flood.
 const MAX_PROBLEMS: usize = 20;
 
+/// So deep may a policy's cgroup be, and so many bytes may its path have: the kernel's side has no room for more
+/// (`bpf/select.h`).
+const MAX_CGROUP_LEVELS: usize = 15;
+const MAX_CGROUP_PATH: usize = 256;
+
 /// Reads a policy: version 1, or the thesis's `{"binary": …, "data": …}`.
 ///
 /// # Errors
@@ -211,6 +216,15 @@ impl Reader {
         let named = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('\0');
         if path != "/" && (!path.starts_with('/') || !parts().all(named)) {
             self.problem("cgroup", format!("`{}` is no cgroup's path", path.escape_default()), HINT);
+            return None;
+        }
+        let (levels, bytes) = (parts().count(), path.len());
+        if levels > MAX_CGROUP_LEVELS || bytes > MAX_CGROUP_PATH {
+            self.problem(
+                "cgroup",
+                format!("`{}` is {levels} levels deep, and has {bytes} bytes", path.escape_default()),
+                format!("name one above it, at most {MAX_CGROUP_LEVELS} levels deep and of {MAX_CGROUP_PATH} bytes: a policy holds in what is below as well"),
+            );
             return None;
         }
         Some(path)
@@ -539,6 +553,18 @@ mod tests {
             ),
             (v1(r#""transitions": {}, "cgroup": "/a/../b""#), "cgroup", "/a/../b", "/sys/fs/cgroup"),
             (v1(r#""transitions": {}, "cgroup": 3"#), "cgroup", "3", "a string"),
+            (
+                v1(&format!(r#""transitions": {{}}, "cgroup": "{}""#, "/a".repeat(16))),
+                "cgroup",
+                "16 levels deep, and has 32 bytes",
+                "at most 15 levels deep",
+            ),
+            (
+                v1(&format!(r#""transitions": {{}}, "cgroup": "/{}""#, "a".repeat(256))),
+                "cgroup",
+                "1 levels deep, and has 257 bytes",
+                "of 256 bytes",
+            ),
             (r#"{"sysfsm": 1, "binary": "/x"}"#.into(), "transitions", "missing", "add"),
             (r#"{"binary": "x", "data": {}, "depth": 2}"#.into(), "depth", "unknown key", "binary, data"),
             (r#"{"sysfsm": 1, "#.into(), "line 1", "not JSON", "too early"),

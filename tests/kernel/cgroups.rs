@@ -295,17 +295,28 @@ fn running_processes_are_adopted_by_their_cgroups() {
     }
 }
 
-/// docs/identity.md: a limit.
 #[test]
-fn below_so_many_levels_policies_for_cgroups_are_not_looked_for() {
+fn no_cgroup_is_so_deep_or_its_name_so_long_that_it_is_a_way_out() {
     let shells = Shells::new();
     let a = shells.groups.add("a");
-    // The test's own and `a` are the first two of 32.
-    let deep = |levels: usize| format!("a{}", "/b".repeat(levels - 2));
-    let (last, beyond) = (deep(31), deep(32));
-    shells.groups.add(&beyond);
+    // The test's own and `a` are the first two.
+    let deep = |levels: usize, name: &str| format!("a{}", format!("/{name}").repeat(levels - 2));
+    let long = "n".repeat(250);
+    let cgroups = [(15, "b"), (16, "b"), (100, "b"), (3, &*long), (4, &long), (15, &long), (16, &long)];
+    let cgroups = cgroups.map(|(levels, name)| deep(levels, name));
+    for cgroup in &cgroups {
+        // A path as a whole may be too long for the kernel, while cgroups may not.
+        shells.groups.add(cgroup);
+    }
+    // The deepest that a policy can name, and the next one up to it.
+    let deepest = format!("{}{}", shells.groups.name, format!("/{}", deep(15, "b")));
     shells.policy(&shells.narrow, shells.one(), Some(&a));
+    shells.policy(&shells.narrow, shells.other.to_str().unwrap(), Some(&deepest));
     let _place = shells.hold();
-    shells.look(&shells.one, Some(&last), true);
-    shells.look(&shells.one, Some(&beyond), false);
+    for cgroup in &cgroups {
+        shells.look(&shells.one, Some(cgroup), true);
+    }
+    shells.look(&shells.other, Some(&deep(14, "b")), false);
+    shells.look(&shells.other, Some(&deep(15, "b")), true);
+    shells.look(&shells.other, Some(&deep(100, "b")), true);
 }

@@ -8,6 +8,7 @@ equality  equality
 learning  learning
 refusals  refusals  --skip=doctor
 binding   kernel    binding:: --skip=where_stat_tells
+cgroups   kernel    cgroups::
 processes kernel    processes::
 load      kernel    load::
 spares    kernel    spares::
