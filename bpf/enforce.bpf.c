@@ -53,7 +53,7 @@ static __always_inline int sysfsm_on_exec(struct task_struct *task, struct linux
 {
 	struct sysfsm_thread *thread = sysfsm_thread(task);
 	const struct sysfsm_policy *policy;
-	__u32 index = sysfsm_select(task, sysfsm_find(task, bprm));
+	__u32 index = sysfsm_select(task, sysfsm_find(task, bprm), SYSFSM_EXEC_PAPER);
 
 	/* It is dead already; no other binary saves it. */
 	if (thread && thread->sentence == SYSFSM_CONDEMNED)
@@ -109,7 +109,7 @@ static __always_inline void sysfsm_on_signal(struct sysfsm_thread *thread, __u32
 static __always_inline __u32 sysfsm_taken_for(struct task_struct *task,
 					      struct sysfsm_adoptee *adoptee)
 {
-	return sysfsm_select(task, adoptee->binary);
+	return sysfsm_select(task, adoptee->binary, SYSFSM_ADOPTION_PAPER);
 }
 
 static __always_inline bool sysfsm_on_adopt(struct task_struct *task, struct sysfsm_thread *thread,

@@ -32,21 +32,25 @@ struct {
 	__type(value, __u32);
 } names SEC(".maps");
 
-/* Where paths are written: too large for the stack. */
+/* Where paths are written: too large for the stack. An exec may preempt an adoption. */
+enum sysfsm_paper {
+	SYSFSM_EXEC_PAPER = 0,
+	SYSFSM_ADOPTION_PAPER = 1,
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2);
 	__type(key, __u32);
 	__type(value, struct sysfsm_names);
 } papers SEC(".maps");
 
 /* An empty paper. */
-static __always_inline struct sysfsm_names *sysfsm_paper(void)
+static __always_inline struct sysfsm_names *sysfsm_paper(__u32 whose)
 {
 	struct sysfsm_names *paper;
-	__u32 zero = 0;
 
-	paper = bpf_map_lookup_elem(&papers, &zero);
+	paper = bpf_map_lookup_elem(&papers, &whose);
 	if (!paper)
 		return NULL;
 	paper->length = 0;
@@ -69,7 +73,7 @@ static __always_inline __u32 sysfsm_by_path(const struct sysfsm_names *paper)
 /* By where the file is. */
 static __noinline __u32 sysfsm_find_place(struct task_struct *task, struct file *file)
 {
-	struct sysfsm_names *paper = sysfsm_paper();
+	struct sysfsm_names *paper = sysfsm_paper(SYSFSM_EXEC_PAPER);
 
 	return paper && sysfsm_climb(paper, task, &file->f_path) ? sysfsm_by_path(paper) : 0;
 }
@@ -81,7 +85,7 @@ static __noinline __u32 sysfsm_find_place(struct task_struct *task, struct file 
  */
 static __noinline __u32 sysfsm_find_given(struct task_struct *task, struct linux_binprm *bprm)
 {
-	struct sysfsm_names *paper = sysfsm_paper();
+	struct sysfsm_names *paper = sysfsm_paper(SYSFSM_EXEC_PAPER);
 	const char *path;
 	bool absolute;
 

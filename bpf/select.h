@@ -127,16 +127,15 @@ static __always_inline __u32 sysfsm_name_length(const char *text)
  * cgroup that has one; of the binary anywhere; of anything in the nearest cgroup that has one. A
  * global function, so that the verifier looks at it once.
  */
-__noinline int sysfsm_select_written(__u32 binary)
+__noinline int sysfsm_select_written(__u32 binary, __u32 whose)
 {
 	struct sysfsm_names *paper;
 	const __u32 *cgroup;
 	__u32 of_cgroup = 0;
 	__u32 policy = 0;
-	__u32 zero = 0;
 	__u32 at = 0;
 
-	paper = bpf_map_lookup_elem(&papers, &zero);
+	paper = bpf_map_lookup_elem(&papers, &whose);
 	if (!paper)
 		return 0;
 	/* The rest of the names is the next cgroup's path. */
@@ -165,21 +164,22 @@ __noinline int sysfsm_select_written(__u32 binary)
 	return policy ? policy : of_cgroup;
 }
 
-static __noinline __u32 sysfsm_select_in(struct task_struct *task, __u32 binary)
+static __noinline __u32 sysfsm_select_in(struct task_struct *task, __u32 binary, __u32 whose)
 {
-	struct sysfsm_names *paper = sysfsm_paper();
+	struct sysfsm_names *paper = sysfsm_paper(whose);
 
 	if (paper &&
 	    sysfsm_write_cgroup(paper, sysfsm_nearest(BPF_CORE_READ(task, cgroups, dfl_cgrp))))
-		return sysfsm_select_written(binary);
+		return sysfsm_select_written(binary, whose);
 	return binary ? sysfsm_selected(binary, 0) : 0;
 }
 
-/* The policy for a binary, which is 0 if it has no number; 0 if there is none. */
-static __always_inline __u32 sysfsm_select(struct task_struct *task, __u32 binary)
+/* The policy for a binary, which is 0 if it has no number; 0 if there is none. `whose` paper is
+ * written on. */
+static __always_inline __u32 sysfsm_select(struct task_struct *task, __u32 binary, __u32 whose)
 {
 	if (cgroups_used)
-		return sysfsm_select_in(task, binary);
+		return sysfsm_select_in(task, binary, whose);
 	return binary ? sysfsm_selected(binary, 0) : 0;
 }
 

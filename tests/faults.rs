@@ -261,6 +261,28 @@ fn what_keeps_failing_is_told_as_it_is_and_healed_by_the_next() {
     assert!(all[0] > 0 && all[1] + all[2] > 0, "{outcomes:?}");
 }
 
+/// The table, the variables and the ring buffer are memory that is shared with the kernel.
+#[test]
+fn shared_memory_that_cannot_be_had_changes_nothing() {
+    for before in [Before::Nothing, Before::Other] {
+        let mut trial = Trial::new(before);
+        let (ended, log) = trial.run(&["-e", "trace=mmap"]);
+        ended.well("the agent");
+        trial.begin();
+        let calls = log.lines().filter(|line| line.contains("mmap(")).enumerate();
+        let places: Vec<usize> =
+            calls.filter(|(_, line)| line.contains("MAP_SHARED")).map(|(at, _)| at + 1).collect();
+        assert!(places.len() > 3, "{log}");
+        let mut refused = 0;
+        for place in &places {
+            let inject = format!("inject=mmap:error=ENOMEM:when={place}");
+            refused += usize::from(trial.try_fail(&["-e", "trace=mmap", "-e", &inject]) == Some(false));
+        }
+        eprintln!("{before:?}: {refused} of {} failed with an error", places.len());
+        assert!(refused > 0);
+    }
+}
+
 #[test]
 fn a_policy_that_cannot_be_read_changes_nothing() {
     for before in [Before::Nothing, Before::Same, Before::Other] {

@@ -309,7 +309,7 @@ fn no_cgroup_is_so_deep_or_its_name_so_long_that_it_is_a_way_out() {
         shells.groups.add(cgroup);
     }
     // The deepest that a policy can name, and the next one up to it.
-    let deepest = format!("{}{}", shells.groups.name, format!("/{}", deep(15, "b")));
+    let deepest = format!("{}/{}", shells.groups.name, deep(15, "b"));
     shells.policy(&shells.narrow, shells.one(), Some(&a));
     shells.policy(&shells.narrow, shells.other.to_str().unwrap(), Some(&deepest));
     let _place = shells.hold();
