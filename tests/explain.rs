@@ -67,6 +67,26 @@ fn explained(dir: &Path, args: &[&str], input: &str) -> String {
     text(&output.stdout)
 }
 
+/// Of several policies for the binary it is the one that judged.
+#[test]
+fn a_cgroups_violation_is_of_the_cgroups_policy() {
+    let dir = folder();
+    let policy = fs::read_to_string(dir.path().join("p.json")).unwrap();
+    let cgroups = policy.replacen("\"binary\"", "\"cgroup\": \"/a.slice\", \"binary\"", 1);
+    fs::write(dir.path().join("a.json"), cgroups).unwrap();
+    let policies = ["--policy", "a.json", "--policy", "p.json"];
+    let file = |line: &str| {
+        let told = explained(dir.path(), &[&["explain", "--json"], &policies[..], &[line]].concat(), "");
+        serde_json::from_str::<Value>(&told).unwrap()["file"].as_str().unwrap().to_string()
+    };
+    let in_cgroup = LINE.replacen("\"policy\"", "\"cgroup\":\"/a.slice\",\"policy\"", 1);
+    assert_eq!((file(LINE), file(&in_cgroup)), ("p.json".into(), "a.json".into()));
+    let elsewhere = in_cgroup.replace("/a.slice", "/b.slice");
+    let output = sysfsm(dir.path(), &[&["explain"], &policies[..], &[&elsewhere]].concat(), "");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("`/usr/bin/prog in /b.slice`"), "{}", text(&output.stderr));
+}
+
 #[test]
 fn a_violation_is_told_in_words() {
     let dir = folder();

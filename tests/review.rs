@@ -79,6 +79,27 @@ fn accept_all_widens_the_policy_in_place_and_leaves_the_rest_of_it() {
     assert_eq!(policy(dir.path()), wider);
 }
 
+/// What was seen in a cgroup widens that cgroup's policy, and no other one of the binary.
+#[test]
+fn each_cgroups_policy_has_its_own_violations() {
+    let dir = folder(&[violation(&["brk"], "read", "transition")]);
+    let mut seen: Value = serde_json::from_slice(&fs::read(dir.path().join("seen.json")).unwrap()).unwrap();
+    let in_cgroup = json!({"binary": "/bin/p", "cgroup": "/a.slice", "depth": 2,
+        "violations": [violation(&["brk"], "write", "transition")]});
+    seen["policies"].as_array_mut().unwrap().push(in_cgroup);
+    fs::write(dir.path().join("seen.json"), seen.to_string()).unwrap();
+    let cgroups = POLICY.replace(r#""binary""#, r#""cgroup": "/a.slice", "binary""#);
+    fs::write(dir.path().join("q.json"), cgroups).unwrap();
+    let (status, stdout, stderr) = review(dir.path(), &["q.json", "--accept-all", "--json"], "");
+    assert_eq!(status, Some(0), "{stderr}");
+    let decisions: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<_> = decisions.iter().map(|d| (&d["symbol"], &d["cgroup"])).collect();
+    assert_eq!(told, [(&json!("read"), &json!(null)), (&json!("write"), &json!("/a.slice"))]);
+    let of = |file: &str| fs::read_to_string(dir.path().join(file)).unwrap();
+    assert!(of("p.json").contains("\"read\"") && !of("p.json").contains("\"write\""), "{}", of("p.json"));
+    assert!(of("q.json").contains("\"write\"") && !of("q.json").contains("\"read\""), "{}", of("q.json"));
+}
+
 #[test]
 fn patterns_accept_and_reject_and_what_is_rejected_stays_so() {
     let dir = three();

@@ -137,12 +137,14 @@ fn no_violation(place: &str, error: &NoViolation) -> Failure {
 }
 
 fn policy_of<'a>(loaded: &'a [Loaded], violation: &Violation, place: &str) -> Result<&'a Loaded, Failure> {
-    loaded.iter().find(|l| l.policy.binary == violation.policy).ok_or_else(|| {
-        let given: Vec<String> = loaded.iter().take(8).map(|l| format!("`{}`", l.policy.binary)).collect();
+    let subject = violation.subject();
+    let judged = |l: &&Loaded| l.policy.subject() == subject;
+    let may_have = |l: &&Loaded| subject.cgroup.is_none() && l.policy.binary == subject.binary;
+    loaded.iter().find(judged).or_else(|| loaded.iter().find(may_have)).ok_or_else(|| {
+        let given: Vec<String> = loaded.iter().take(8).map(|l| format!("`{}`", l.policy.name())).collect();
         Failure::new(
             format!(
-                "{place}: a violation of the policy for `{}`; given are those for {}",
-                violation.policy,
+                "{place}: a violation of the policy for `{subject}`; given are those for {}",
                 given.join(", ")
             ),
             "give the policy that was enforced with --policy",

@@ -32,7 +32,7 @@ impl Collector {
     pub(super) fn start(file: PathBuf, policies: &[Policy]) -> Result<Self, Failure> {
         let fresh = Fragment::default();
         fragment::update(&file, |fragment| {
-            policies.iter().try_for_each(|p| fragment.open(&p.binary, p.machine.depth()))
+            policies.iter().try_for_each(|p| fragment.open(&p.subject(), p.machine.depth()))
         })?;
         let unwinder = Unwinder::start();
         Ok(Collector { file, fresh, unwinder, written: Instant::now(), failing: false })
@@ -106,7 +106,7 @@ impl Collector {
 
     fn add(&mut self, policy: &Policy, key: Key, entry: Entry) {
         // What is new is of the policies' own depths.
-        if let Err(e) = self.fresh.add(&policy.binary, policy.machine.depth(), key, entry) {
+        if let Err(e) = self.fresh.add(&policy.subject(), policy.machine.depth(), key, entry) {
             tracing::debug!("{e}");
         }
     }

@@ -179,7 +179,7 @@ impl Choices {
 mod tests {
     use super::*;
     use crate::policy::parse;
-    use crate::review::tests::{fragment, key};
+    use crate::review::tests::{fragment, key, subject};
     use crate::review::Part;
 
     const POLICY: &[u8] =
@@ -194,7 +194,7 @@ mod tests {
             ("", "brk", 2, 1),
         ])
         .parts
-        .remove("/bin/p")
+        .remove(&subject("/bin/p"))
         .unwrap();
         for (key, entry) in &mut part.entries {
             if key.symbol == "write" {

@@ -2,9 +2,9 @@
 
 use super::report::{self, counted};
 use super::{fragment, output, questions, Failure};
-use crate::policy::{self, Loaded};
+use crate::policy::{self, Loaded, Subject};
 use crate::review::{to_value, Decision, Fragment, Glob, Sheet};
-use serde_json::json;
+use serde_json::{json, Value};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -79,7 +79,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut sheets = sheets(&loaded, &seen, args)?;
     if args.list {
         for (loaded, sheet) in &sheets {
-            list(&loaded.policy.binary, sheet, args.json)?;
+            list(&loaded.policy.subject(), sheet, args.json)?;
         }
     } else if args.accept_all || args.patterns().next().is_some() {
         by_patterns(&mut sheets, args);
@@ -104,15 +104,15 @@ fn sheets<'a>(
 ) -> Result<Vec<(&'a Loaded, Sheet<'a>)>, Failure> {
     let mut sheets = Vec::new();
     for loaded in loaded {
-        let binary = &loaded.policy.binary;
-        seen.fits(binary, loaded.policy.machine.depth())
+        let subject = &loaded.policy.subject();
+        seen.fits(subject, loaded.policy.machine.depth())
             .map_err(|e| Failure::from(e).within(&args.file.display().to_string()))?;
-        if let Some(part) = seen.parts.get(binary) {
+        if let Some(part) = seen.parts.get(subject) {
             sheets.push((loaded, Sheet::new(&loaded.policy, part.clone(), args.again)));
         }
     }
-    let given = |binary: &String| loaded.iter().any(|l| l.policy.binary == *binary);
-    let others: Vec<&str> = seen.parts.keys().filter(|b| !given(b)).map(String::as_str).collect();
+    let given = |subject: &Subject| loaded.iter().any(|l| l.policy.subject() == *subject);
+    let others: Vec<String> = seen.parts.keys().filter(|s| !given(s)).map(Subject::to_string).collect();
     if sheets.is_empty() {
         return Err(Failure::new(
             format!("{}: nothing was seen of the given policies", args.file.display()),
@@ -131,7 +131,18 @@ fn sheets<'a>(
     Ok(sheets)
 }
 
-fn list(binary: &str, sheet: &Sheet<'_>, json: bool) -> Result<(), Failure> {
+/// The same object, with the policy that it is about.
+fn of(subject: &Subject, mut value: Value) -> Value {
+    if let Some(object) = value.as_object_mut() {
+        object.insert("policy".into(), json!(subject.binary));
+        if let Some(cgroup) = &subject.cgroup {
+            object.insert("cgroup".into(), json!(cgroup));
+        }
+    }
+    value
+}
+
+fn list(subject: &Subject, sheet: &Sheet<'_>, json: bool) -> Result<(), Failure> {
     for key in &sheet.keys() {
         let Some(entry) = sheet.part().entries.get(key) else { continue };
         let state = match entry.decision {
@@ -140,17 +151,16 @@ fn list(binary: &str, sheet: &Sheet<'_>, json: bool) -> Result<(), Failure> {
             None => "known",
         };
         if json {
-            let mut value = to_value(key, entry);
+            let mut value = of(subject, to_value(key, entry));
             if let Some(object) = value.as_object_mut() {
                 let never = sheet.question(key).and_then(|q| q.never);
                 object.insert("event".into(), json!("question"));
-                object.insert("policy".into(), json!(binary));
                 object.insert("state".into(), json!(state));
                 object.insert("never".into(), json!(never));
             }
             output::line(&value.to_string())?;
         } else if let Some(question) = sheet.question(key) {
-            output::line(&format!("{state}: {binary}: {}", questions::facts(&question)))?;
+            output::line(&format!("{state}: {subject}: {}", questions::facts(&question)))?;
         }
     }
     Ok(())
@@ -182,8 +192,8 @@ fn by_patterns(sheets: &mut [(&Loaded, Sheet<'_>)], args: &Args) {
 fn by_asking(sheets: &mut [(&Loaded, Sheet<'_>)]) -> Result<(), Failure> {
     let mut input = io::stdin().lock();
     for (loaded, sheet) in sheets {
-        let binary = &loaded.policy.binary;
-        let on = questions::ask(sheet, binary, &mut input, &mut io::stderr().lock()).map_err(|e| {
+        let name = loaded.policy.name();
+        let on = questions::ask(sheet, &name, &mut input, &mut io::stderr().lock()).map_err(|e| {
             Failure::new(format!("cannot ask: {e}"), "decide by --accept, --reject, --accept-all")
         })?;
         if !on {
@@ -202,11 +212,11 @@ fn keep(sheets: &[(&Loaded, Sheet<'_>)], args: &Args) -> Result<(), Failure> {
         if added > 0 || args.output.is_some() {
             output::write(to, &wider.to_json())?;
         }
-        tell(sheet, &loaded.policy.binary, added, to, args.json)?;
+        tell(sheet, &loaded.policy.subject(), added, to, args.json)?;
     }
     fragment::update(&args.file, |fragment| {
         for (loaded, sheet) in sheets {
-            let Some(part) = fragment.parts.get_mut(&loaded.policy.binary) else { continue };
+            let Some(part) = fragment.parts.get_mut(&loaded.policy.subject()) else { continue };
             for (key, decision) in sheet.decided() {
                 if let Some(entry) = part.entries.get_mut(key) {
                     entry.decision = Some(*decision);
@@ -217,16 +227,19 @@ fn keep(sheets: &[(&Loaded, Sheet<'_>)], args: &Args) -> Result<(), Failure> {
     })
 }
 
-fn tell(sheet: &Sheet<'_>, binary: &str, added: usize, to: &Path, as_json: bool) -> Result<(), Failure> {
+fn tell(sheet: &Sheet<'_>, subject: &Subject, added: usize, to: &Path, as_json: bool) -> Result<(), Failure> {
     for (key, decision) in sheet.decided() {
         output::line(&if as_json {
             let context: Vec<String> = key.context.symbols().iter().map(ToString::to_string).collect();
             let decision = decision.as_str();
-            json!({"event": "decision", "policy": binary, "decision": decision, "context": context,
-                "symbol": key.symbol, "reason": key.reason.as_str()})
+            of(
+                subject,
+                json!({"event": "decision", "decision": decision, "context": context,
+                "symbol": key.symbol, "reason": key.reason.as_str()}),
+            )
             .to_string()
         } else {
-            format!("{}: {binary}: {}", decision.as_str(), questions::name(key))
+            format!("{}: {subject}: {}", decision.as_str(), questions::name(key))
         })?;
     }
     let count = |wanted| sheet.decided().iter().filter(|(_, d)| *d == wanted).count() as u64;
@@ -235,12 +248,12 @@ fn tell(sheet: &Sheet<'_>, binary: &str, added: usize, to: &Path, as_json: bool)
     let left = sheet.questions().len() as u64;
     let file = if to == Path::new("-") { "stdout".into() } else { to.display().to_string() };
     if as_json {
-        let object = json!({"event": "review", "policy": binary, "accepted": accepted, "rejected": rejected,
-            "left": left, "added": added, "file": file});
-        eprintln!("{object}");
+        let object = json!({"event": "review", "accepted": accepted, "rejected": rejected, "left": left,
+            "added": added, "file": file});
+        eprintln!("{}", of(subject, object));
     } else {
         eprintln!(
-            "{binary}: {}: {accepted} accepted, {rejected} rejected, {left} left; {} added → {file}",
+            "{subject}: {}: {accepted} accepted, {rejected} rejected, {left} left; {} added → {file}",
             counted(accepted + rejected + left, "question"),
             counted(added as u64, "transition"),
         );
@@ -251,11 +264,11 @@ fn tell(sheet: &Sheet<'_>, binary: &str, added: usize, to: &Path, as_json: bool)
 /// Says what is to be done about the questions that are left because no policy can answer them.
 fn advise(sheets: &[(&Loaded, Sheet<'_>)]) {
     for (loaded, sheet) in sheets {
-        let binary = &loaded.policy.binary;
+        let name = loaded.policy.name();
         for key in sheet.questions() {
             if let Some(why) = sheet.question(&key).and_then(|q| q.never) {
                 report::warn(
-                    &format!("{binary}: {}: {why}", questions::name(&key)),
+                    &format!("{name}: {}: {why}", questions::name(&key)),
                     "enforcement will not let it by; reject it, and it is not asked again",
                 );
             }

@@ -1,6 +1,7 @@
 //! A violation as `enforce --json` and `check --json` print it, read back.
 
 use crate::machine::Reason;
+use crate::policy::Subject;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -15,6 +16,8 @@ pub struct Violation {
     pub action: String,
     /// The binary of the policy that judged.
     pub policy: String,
+    /// The cgroup of that policy.
+    pub cgroup: Option<String>,
     /// When.
     pub time: Option<String>,
     /// The process.
@@ -61,6 +64,12 @@ pub enum NoViolation {
 }
 
 impl Violation {
+    /// What the policy that judged is for. A replay does not tell its cgroup.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        Subject { binary: self.policy.clone(), cgroup: self.cgroup.clone() }
+    }
+
     /// Reads one line.
     ///
     /// # Errors

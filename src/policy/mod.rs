@@ -89,6 +89,25 @@ pub struct Policy {
     pub machine: Machine,
 }
 
+/// What a policy is for: of several policies each has another one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Subject {
+    /// As [`Policy::binary`].
+    pub binary: String,
+    /// As [`Policy::cgroup`].
+    pub cgroup: Option<String>,
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.binary)?;
+        match &self.cgroup {
+            Some(cgroup) => write!(f, " in {cgroup}"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Policy {
     /// What a reader of this policy should know, whatever it is read for.
     #[must_use]
@@ -104,13 +123,16 @@ impl Policy {
         warnings
     }
 
-    /// Its binary, and its cgroup if it has one, for people.
+    /// What it is for.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        Subject { binary: self.binary.clone(), cgroup: self.cgroup.clone() }
+    }
+
+    /// The same, for people.
     #[must_use]
     pub fn name(&self) -> String {
-        match &self.cgroup {
-            Some(cgroup) => format!("{} in {cgroup}", self.binary),
-            None => self.binary.clone(),
-        }
+        self.subject().to_string()
     }
 
     /// Whether the relative `path` of a log can be this policy's absolute one: a log does not tell the working

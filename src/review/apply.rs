@@ -190,7 +190,7 @@ impl<'a> Sheet<'a> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
-    use super::super::tests::{entry, fragment, key};
+    use super::super::tests::{entry, fragment, key, subject};
     use super::*;
     use crate::policy::parse;
 
@@ -202,7 +202,7 @@ mod tests {
     }
 
     fn part(entries: &[(&str, &str, i64, u64)]) -> Part {
-        fragment(entries).parts.remove("/bin/p").unwrap()
+        fragment(entries).parts.remove(&subject("/bin/p")).unwrap()
     }
 
     #[test]

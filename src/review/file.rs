@@ -2,6 +2,7 @@
 
 use super::{Decision, Entry, First, Fragment, Frame, Key};
 use crate::machine::{Context, Depth, DepthError, Reason};
+use crate::policy::Subject;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,8 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct Policy {
     binary: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    cgroup: Option<String>,
     depth: u64,
     violations: Vec<Violation>,
 }
@@ -90,25 +93,26 @@ pub fn parse(text: &[u8]) -> Result<Fragment, FragmentError> {
     }
     let mut fragment = Fragment::default();
     for policy in file.policies {
-        let place = |what: &str| format!("the violations of `{}`: {what}", policy.binary);
+        let subject = Subject { binary: policy.binary, cgroup: policy.cgroup };
+        let place = |what: &str| format!("the violations of `{subject}`: {what}");
         let depth = Depth::try_from(policy.depth)
             .map_err(|e: DepthError| FragmentError::new(place(&e.to_string()), "write the policy's depth"))?;
-        if fragment.parts.contains_key(&policy.binary) {
+        if fragment.parts.contains_key(&subject) {
             return Err(FragmentError::new(place("they stand twice"), "leave one of the two"));
         }
         // A policy without violations is one all the same.
-        fragment.open(&policy.binary, depth).map_err(|e| FragmentError::new(e.to_string(), e.hint()))?;
+        fragment.open(&subject, depth).map_err(|e| FragmentError::new(e.to_string(), e.hint()))?;
         for violation in policy.violations {
             let (key, entry) = violation
                 .read(depth)
                 .map_err(|what| FragmentError::new(place(&what), "see docs/review.md for the format"))?;
-            let twice = fragment.parts.get(&policy.binary).is_some_and(|p| p.entries.contains_key(&key));
+            let twice = fragment.parts.get(&subject).is_some_and(|p| p.entries.contains_key(&key));
             if twice {
                 let what = format!("`{}` after `{}` stands twice", key.symbol, key.context);
                 return Err(FragmentError::new(place(&what), "leave one of the two"));
             }
             fragment
-                .add(&policy.binary, depth, key, entry)
+                .add(&subject, depth, key, entry)
                 .map_err(|e| FragmentError::new(e.to_string(), e.hint()))?;
         }
     }
@@ -116,16 +120,17 @@ pub fn parse(text: &[u8]) -> Result<Fragment, FragmentError> {
 }
 
 impl Fragment {
-    /// The fragment as a version 1 file: policies by their binaries, violations by context, symbol and reason as they
+    /// The fragment as a version 1 file: policies by their binaries and cgroups, violations by context, symbol and reason as they
     /// are written, two-space indent, final newline.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let policies = self.parts.iter().map(|(binary, part)| {
+        let policies = self.parts.iter().map(|(subject, part)| {
             let mut violations: Vec<Violation> =
                 part.entries.iter().map(|(key, entry)| Violation::write(key, entry)).collect();
             violations
                 .sort_by(|a, b| (&a.context, &a.symbol, &a.reason).cmp(&(&b.context, &b.symbol, &b.reason)));
-            Policy { binary: binary.clone(), depth: part.depth.get().into(), violations }
+            let Subject { binary, cgroup } = subject.clone();
+            Policy { binary, cgroup, depth: part.depth.get().into(), violations }
         });
         let file = File { sysfsm_review: 1, policies: policies.collect() };
         let mut text = serde_json::to_string_pretty(&file).unwrap_or_default();
@@ -236,7 +241,7 @@ fn time(text: &str) -> Result<Timestamp, String> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::tests::{entry, fragment, key};
+    use super::super::tests::{entry, fragment, key, subject};
     use super::*;
 
     fn full() -> Fragment {
@@ -255,8 +260,10 @@ mod tests {
             Frame { address: 1, ..Frame::default() },
         ];
         fragment
-            .add("/bin/a", Depth::PAIRS, Key { reason: Reason::Abi, ..key("brk", "@i386") }, rich)
+            .add(&subject("/bin/a"), Depth::PAIRS, Key { reason: Reason::Abi, ..key("brk", "@i386") }, rich)
             .unwrap();
+        let in_cgroup = Subject { cgroup: Some("/a.slice".into()), ..subject("/bin/p") };
+        fragment.add(&in_cgroup, Depth::PAIRS, key("brk", "mmap"), entry(9, 1)).unwrap();
         fragment
     }
 
@@ -271,6 +278,7 @@ mod tests {
         // By name, whatever the calls' numbers.
         let at = |what: &str| text.find(what).unwrap();
         assert!(at("/bin/a") < at("/bin/p") && at("\"access\"") < at("\"read\""));
+        assert!(at("\"read\"") < at("\"cgroup\": \"/a.slice\""));
         assert_eq!(parse(Fragment::default().to_json().as_bytes()).unwrap(), Fragment::default());
     }
 

@@ -10,6 +10,7 @@ pub use file::{parse, to_value, FragmentError};
 pub use glob::Glob;
 
 use crate::machine::{Context, Depth, Reason};
+use crate::policy::Subject;
 use jiff::Timestamp;
 use std::collections::btree_map::Entry as Slot;
 use std::collections::BTreeMap;
@@ -140,19 +141,19 @@ pub struct Part {
     pub entries: BTreeMap<Key, Entry>,
 }
 
-/// Violations by policy, that is by the binary that it binds.
+/// Violations by policy, that is by what it is for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Fragment {
-    /// By the policy's binary.
-    pub parts: BTreeMap<String, Part>,
+    /// By what the policy is for.
+    pub parts: BTreeMap<Subject, Part>,
 }
 
 /// Two parts of a policy's fragment are of different depths.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{binary}`: violations of a policy of depth {there}, and the policy has depth {here}")]
+#[error("`{subject}`: violations of a policy of depth {there}, and the policy has depth {here}")]
 pub struct DepthMismatch {
     /// Whose they are.
-    pub binary: String,
+    pub subject: Subject,
     /// The depth in the fragment.
     pub there: Depth,
     /// The depth that was to be added.
@@ -168,12 +169,12 @@ impl DepthMismatch {
 }
 
 impl Fragment {
-    /// Adds violations of the policy of a binary.
+    /// Adds violations of a policy.
     ///
     /// # Errors
     /// Those that are there are of another depth; then nothing is added.
-    pub fn add(&mut self, binary: &str, depth: Depth, key: Key, entry: Entry) -> Result<(), DepthMismatch> {
-        match self.part(binary, depth)?.entries.entry(key) {
+    pub fn add(&mut self, of: &Subject, depth: Depth, key: Key, entry: Entry) -> Result<(), DepthMismatch> {
+        match self.part(of, depth)?.entries.entry(key) {
             Slot::Vacant(slot) => {
                 slot.insert(entry);
             }
@@ -188,9 +189,9 @@ impl Fragment {
     /// # Errors
     /// One policy's violations are of different depths; what came before it was added.
     pub fn merge(&mut self, other: Fragment) -> Result<(), DepthMismatch> {
-        for (binary, part) in other.parts {
+        for (subject, part) in other.parts {
             for (key, entry) in part.entries {
-                self.add(&binary, part.depth, key, entry)?;
+                self.add(&subject, part.depth, key, entry)?;
             }
         }
         Ok(())
@@ -200,18 +201,18 @@ impl Fragment {
     ///
     /// # Errors
     /// Those that are there are of another depth.
-    pub fn open(&mut self, binary: &str, depth: Depth) -> Result<(), DepthMismatch> {
-        self.part(binary, depth).map(|_| ())
+    pub fn open(&mut self, of: &Subject, depth: Depth) -> Result<(), DepthMismatch> {
+        self.part(of, depth).map(|_| ())
     }
 
     /// Whether violations of this policy could be added.
     ///
     /// # Errors
     /// Those that are there are of another depth.
-    pub fn fits(&self, binary: &str, depth: Depth) -> Result<(), DepthMismatch> {
-        match self.parts.get(binary) {
+    pub fn fits(&self, of: &Subject, depth: Depth) -> Result<(), DepthMismatch> {
+        match self.parts.get(of) {
             Some(part) if part.depth != depth => {
-                Err(DepthMismatch { binary: binary.into(), there: part.depth, here: depth })
+                Err(DepthMismatch { subject: of.clone(), there: part.depth, here: depth })
             }
             _ => Ok(()),
         }
@@ -223,9 +224,9 @@ impl Fragment {
         self.parts.values().map(|part| part.entries.len()).sum()
     }
 
-    fn part(&mut self, binary: &str, depth: Depth) -> Result<&mut Part, DepthMismatch> {
-        self.fits(binary, depth)?;
-        Ok(self.parts.entry(binary.into()).or_insert_with(|| Part { depth, entries: BTreeMap::new() }))
+    fn part(&mut self, of: &Subject, depth: Depth) -> Result<&mut Part, DepthMismatch> {
+        self.fits(of, depth)?;
+        Ok(self.parts.entry(of.clone()).or_insert_with(|| Part { depth, entries: BTreeMap::new() }))
     }
 }
 
@@ -244,10 +245,16 @@ pub(crate) mod tests {
         Entry { count, first: time, last: time, facts, decision: None }
     }
 
+    pub(crate) fn subject(binary: &str) -> Subject {
+        Subject { binary: binary.into(), cgroup: None }
+    }
+
     pub(crate) fn fragment(entries: &[(&str, &str, i64, u64)]) -> Fragment {
         let mut fragment = Fragment::default();
         for &(context, symbol, second, count) in entries {
-            fragment.add("/bin/p", Depth::PAIRS, key(context, symbol), entry(second, count)).unwrap();
+            fragment
+                .add(&subject("/bin/p"), Depth::PAIRS, key(context, symbol), entry(second, count))
+                .unwrap();
         }
         fragment
     }
@@ -260,7 +267,7 @@ pub(crate) mod tests {
         ab.merge(b).unwrap();
         ba.merge(a).unwrap();
         assert_eq!(ab, ba);
-        let found = &ab.parts["/bin/p"].entries[&key("brk", "read")];
+        let found = &ab.parts[&subject("/bin/p")].entries[&key("brk", "read")];
         assert_eq!((found.count, found.first.as_second(), found.last.as_second()), (7, 3, 10));
         assert_eq!(ab.entries(), 3);
     }
@@ -268,12 +275,15 @@ pub(crate) mod tests {
     #[test]
     fn a_decision_outlives_more_of_the_same() {
         let mut decided = fragment(&[("brk", "read", 10, 2)]);
-        for entry in decided.parts.get_mut("/bin/p").unwrap().entries.values_mut() {
+        for entry in decided.parts.get_mut(&subject("/bin/p")).unwrap().entries.values_mut() {
             entry.decision = Some(Decision::Rejected);
         }
         let mut more = fragment(&[("brk", "read", 1, 1)]);
         more.merge(decided).unwrap();
-        assert_eq!(more.parts["/bin/p"].entries[&key("brk", "read")].decision, Some(Decision::Rejected));
+        assert_eq!(
+            more.parts[&subject("/bin/p")].entries[&key("brk", "read")].decision,
+            Some(Decision::Rejected)
+        );
     }
 
     #[test]
@@ -281,7 +291,8 @@ pub(crate) mod tests {
         let mut fragment = fragment(&[("brk", "read", 10, 2)]);
         let three = Depth::try_from(3).unwrap();
         let before = fragment.clone();
-        let error = fragment.add("/bin/p", three, key("brk read", "read"), entry(1, 1)).unwrap_err();
+        let error =
+            fragment.add(&subject("/bin/p"), three, key("brk read", "read"), entry(1, 1)).unwrap_err();
         assert!(error.to_string().contains("depth 2") && error.to_string().contains("depth 3"), "{error}");
         assert_eq!(fragment, before);
     }
