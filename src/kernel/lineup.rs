@@ -72,8 +72,17 @@ struct SavedSeat {
     number: u32,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     successor: Option<u32>,
+    /// Of a former one: how many looks have found no thread in it.
+    #[serde(skip_serializing_if = "no_look", default)]
+    missed: u8,
     policy: serde_json::Value,
     places: Vec<State>,
+}
+
+// As serde wants it.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn no_look(missed: &u8) -> bool {
+    *missed == 0
 }
 
 /// After so many looks that find no thread in it a former policy is forgotten. One could miss a thread: born of another
@@ -279,18 +288,19 @@ impl Lineup {
 
     /// What is to be kept of it.
     pub(super) fn save(&self) -> Saved {
-        let saved = |number: u32, seat: &Seat, successor| SavedSeat {
+        let saved = |number: u32, seat: &Seat, successor, missed| SavedSeat {
             number,
             successor,
+            missed,
             policy: seat.policy.to_value(),
             places: seat.laid.places.clone(),
         };
         Saved {
-            seats: self.seats.iter().map(|(number, seat)| saved(*number, seat, None)).collect(),
+            seats: self.seats.iter().map(|(number, seat)| saved(*number, seat, None, 0)).collect(),
             former: self
                 .former
                 .iter()
-                .map(|(number, former)| saved(*number, &former.seat, former.successor))
+                .map(|(number, former)| saved(*number, &former.seat, former.successor, former.missed))
                 .collect(),
             binaries: self.binaries.clone(),
             cgroups: self.cgroups.clone(),
@@ -307,7 +317,7 @@ impl Lineup {
             let seat = seats_of(slice::from_ref(former), &mut Table::default(), &terms)?.pop();
             lineup.table.keep(&former.places);
             if let Some(seat) = seat {
-                let known = Former { seat, successor: former.successor, missed: 0 };
+                let known = Former { seat, successor: former.successor, missed: former.missed };
                 lineup.former.insert(former.number, known);
             }
         }
@@ -467,10 +477,13 @@ mod tests {
         let (first, _) = after(&Lineup::default(), &policies);
         let (mut lineup, change) = after(&first, &policies[1..]);
         lineup.lift(&change);
+        // Who comes next goes on counting looks.
+        lineup.forget(&BTreeSet::new());
         let restored = Lineup::restore(&lineup.save(), |_| Terms::default()).unwrap();
         assert_eq!(restored.save(), lineup.save());
         assert_eq!(restored.selection(), lineup.selection());
         assert_eq!(restored.selection().0.len(), 2);
+        assert_eq!((lineup.former(), restored.clone().forget(&BTreeSet::new()).len()), (1, 1));
         let next = [policy("/b", None, r#""execve": ["openat"]"#)];
         assert_eq!(after(&restored, &next).0.save(), after(&lineup, &next).0.save());
         let mut broken = lineup.save();
