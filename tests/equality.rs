@@ -241,6 +241,7 @@ impl World {
         random: &mut Random,
         maps: &StepMaps<MapHandle>,
         tables: &Tables,
+        room: &Sizes,
         threads: &mut [Thread],
     ) {
         // What is learned is not replaced.
@@ -259,10 +260,21 @@ impl World {
                 machine = grown;
             }
         }
-        self.laid.push(self.table.lay(&[&machine]).pop().unwrap());
+        let mut table = self.table.clone();
+        self.laid.push(table.lay(&[&machine]).pop().unwrap());
         self.reactions.push(random.pick(&[Reaction::Stay, Reaction::Follow]));
         self.judges.push(Judge::new(&machine));
         self.machines.push(machine);
+        let there = self.current.iter().copied().chain([new]).map(|machine| self.placed(machine));
+        if !Sizes::of(table.cells(), there).fits(room) {
+            // As a reload does: it would load all anew.
+            self.laid.pop();
+            self.reactions.pop();
+            self.judges.pop();
+            self.machines.pop();
+            return;
+        }
+        self.table = table;
         self.current[place] = new;
         let (from, to) = (self.placed(old).number, self.placed(new).number);
         fill::add(maps, tables, &[self.placed(new)]).unwrap();
@@ -287,7 +299,7 @@ fn round(seed: u64) -> usize {
     let mut object = MaybeUninit::uninit();
     let mut open = skeleton::StepTestSkelBuilder::default().open(&mut object).unwrap();
     let maps = &mut open.maps;
-    let sizes = Sizes::of(world.table.cells(), (0..MACHINES).map(|machine| world.placed(machine)));
+    let room = Sizes::of(world.table.cells(), (0..MACHINES).map(|machine| world.placed(machine))).with_room();
     fill::resize(
         &mut StepMaps {
             cells: &mut maps.cells,
@@ -297,7 +309,7 @@ fn round(seed: u64) -> usize {
             histories: &mut maps.histories,
             arrivals: &mut maps.arrivals,
         },
-        &sizes.with_room(),
+        &room,
     )
     .unwrap();
     let mut skel = open.load().expect("the test object loads (root, Linux 5.15 or newer)");
@@ -331,7 +343,7 @@ fn round(seed: u64) -> usize {
         compare(&mut skel, &world, &batch, &mut trail, seed);
         violations += batch.iter().filter(|e| e.2.is_some_and(|o| o.0 != 0)).count();
         for _ in 0..random.below(4) {
-            world.replace(&mut random, &maps, &tables, &mut threads);
+            world.replace(&mut random, &maps, &tables, &room, &mut threads);
         }
     }
     violations
