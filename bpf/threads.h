@@ -69,13 +69,19 @@ static __always_inline struct sysfsm_thread *sysfsm_stored(struct task_struct *t
 	return task->bpf_storage ? bpf_task_storage_get(&threads, task, 0, 0) : NULL;
 }
 
-/* The state of a thread, NULL if it is not watched. */
-static __always_inline struct sysfsm_thread *sysfsm_thread(struct task_struct *task)
+/* The same, wherever it is. */
+static __always_inline struct sysfsm_thread *sysfsm_kept(struct task_struct *task)
 {
 	struct sysfsm_thread *thread = sysfsm_stored(task);
 
-	if (!thread && spares_used)
-		thread = sysfsm_spare(task);
+	return thread || !spares_used ? thread : sysfsm_spare(task);
+}
+
+/* The state of a thread, NULL if it is not watched. */
+static __always_inline struct sysfsm_thread *sysfsm_thread(struct task_struct *task)
+{
+	struct sysfsm_thread *thread = sysfsm_kept(task);
+
 	return thread && thread->policy ? thread : NULL;
 }
 
@@ -117,12 +123,10 @@ static __always_inline struct sysfsm_thread *sysfsm_watch(struct task_struct *ta
 /* The same, from zero: to be bound. What a former policy has left is overwritten. */
 static __always_inline struct sysfsm_thread *sysfsm_begin(struct task_struct *task)
 {
-	struct sysfsm_thread *thread = sysfsm_stored(task);
+	struct sysfsm_thread *thread = sysfsm_kept(task);
 	struct sysfsm_thread *blank;
 	__u32 zero = 0;
 
-	if (!thread && spares_used)
-		thread = sysfsm_spare(task);
 	if (thread)
 		return thread;
 	blank = bpf_map_lookup_elem(&blanks, &zero);

@@ -164,6 +164,12 @@ impl Trial {
         reached.then_some(well)
     }
 
+    /// The same of a call to which it comes for certain.
+    #[track_caller]
+    fn fail(&mut self, options: &[&str]) -> bool {
+        self.try_fail(options).expect("a call that failed")
+    }
+
     /// Has a call fail, and all after it; what it says of how things are.
     #[track_caller]
     fn fail_from(&mut self, place: usize) -> &'static str {
@@ -180,12 +186,6 @@ impl Trial {
         assert!(self.second.attack(&self.lab).killed(), "the one after {what}");
         self.begin();
         said
-    }
-
-    /// The same of a call to which it comes for certain.
-    #[track_caller]
-    fn fail(&mut self, options: &[&str]) -> bool {
-        self.try_fail(options).expect("a call that failed")
     }
 }
 

@@ -46,6 +46,7 @@ mod signals;
 mod sink;
 #[cfg(feature = "kernel")]
 mod status;
+mod subject;
 #[cfg(feature = "kernel")]
 mod time;
 #[cfg(feature = "kernel")]

@@ -1,6 +1,7 @@
 //! `sysfsm review`: what was only watched becomes policy, as far as the operator wants it.
 
 use super::report::{self, counted};
+use super::subject::with_cgroup;
 use super::{fragment, output, questions, Failure};
 use crate::policy::{self, Loaded, Subject};
 use crate::review::{to_value, Decision, Fragment, Glob, Sheet};
@@ -135,11 +136,8 @@ fn sheets<'a>(
 fn of(subject: &Subject, mut value: Value) -> Value {
     if let Some(object) = value.as_object_mut() {
         object.insert("policy".into(), json!(subject.binary));
-        if let Some(cgroup) = &subject.cgroup {
-            object.insert("cgroup".into(), json!(cgroup));
-        }
     }
-    value
+    with_cgroup(value, subject)
 }
 
 fn list(subject: &Subject, sheet: &Sheet<'_>, json: bool) -> Result<(), Failure> {

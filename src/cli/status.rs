@@ -2,10 +2,12 @@
 
 use super::printer::{say_totals, totals_json};
 use super::report::counted;
+use super::subject::with_cgroup;
 use super::time::stamp;
 use super::watched::{by_policy, Under};
 use super::{output, Failure};
-use crate::kernel::{Named, Pinned, Pins, Totals};
+use crate::kernel::{Pinned, Pins, Totals};
+use crate::policy::Subject;
 use serde_json::{json, Value};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -48,10 +50,9 @@ pub(super) fn status(args: &Args) -> Result<ExitCode, Failure> {
         manifest.version
     ))?;
     output::line(&counted(manifest.policies().count() as u64, "policy"))?;
-    for ((binary, cgroup), under) in &under {
-        let place = cgroup.as_ref().map_or(String::new(), |cgroup| format!(" in {cgroup}"));
+    for (subject, under) in &under {
         output::line(&format!(
-            "  {binary}{place}: {}, {}",
+            "  {subject}: {}, {}",
             counted(under.processes.len() as u64, "process"),
             counted(under.threads as u64, "thread"),
         ))?;
@@ -131,16 +132,13 @@ fn status_json(
     pinned: &Pinned,
     attended: bool,
     totals: Option<&Totals>,
-    under: &BTreeMap<Named, Under>,
+    under: &BTreeMap<Subject, Under>,
 ) -> Value {
     let manifest = pinned.manifest();
-    let policy = |((binary, cgroup), under): (&Named, &Under)| {
-        let mut policy =
-            json!({"binary": binary, "processes": under.processes.len(), "threads": under.threads});
-        if let (Some(cgroup), Some(policy)) = (cgroup, policy.as_object_mut()) {
-            policy.insert("cgroup".into(), json!(cgroup));
-        }
-        policy
+    let policy = |(subject, under): (&Subject, &Under)| {
+        let policy = json!({"binary": subject.binary, "processes": under.processes.len(),
+            "threads": under.threads});
+        with_cgroup(policy, subject)
     };
     let policies: Vec<Value> = under.iter().map(policy).collect();
     let reloads = pinned.reloads().map(|(done, refused)| json!({"done": done, "refused": refused}));

@@ -1,11 +1,8 @@
 //! What is watched, by policy.
 
-use crate::kernel::{Manifest, Named, Watched};
+use crate::kernel::{Manifest, Watched};
+use crate::policy::Subject;
 use std::collections::{BTreeMap, BTreeSet};
-
-pub(super) fn named((binary, cgroup): (&str, Option<&str>)) -> Named {
-    (binary.into(), cgroup.map(String::from))
-}
 
 /// Processes and threads that are watched under one policy.
 #[derive(Debug, Clone, Default)]
@@ -15,13 +12,14 @@ pub(super) struct Under {
 }
 
 /// What is watched, by policy: also of those that others have replaced, whose threads move when they make a call.
-pub(super) fn by_policy(watched: &[Watched], manifest: &Manifest) -> BTreeMap<Named, Under> {
-    let names = manifest.names();
-    let enforced = manifest.policies().filter_map(|number| names.get(&number));
-    let mut all: BTreeMap<Named, Under> = enforced.map(|name| (named(*name), Under::default())).collect();
+pub(super) fn by_policy(watched: &[Watched], manifest: &Manifest) -> BTreeMap<Subject, Under> {
+    let subjects = manifest.subjects();
+    let enforced = manifest.policies().filter_map(|number| subjects.get(&number));
+    let mut all: BTreeMap<Subject, Under> =
+        enforced.map(|subject| (subject.clone(), Under::default())).collect();
     for thread in watched {
-        let Some(name) = names.get(&thread.policy) else { continue };
-        let under = all.entry(named(*name)).or_default();
+        let Some(subject) = subjects.get(&thread.policy) else { continue };
+        let under = all.entry(subject.clone()).or_default();
         under.processes.insert(thread.pid);
         under.threads += 1;
     }

@@ -59,6 +59,7 @@ pub(super) fn read<V: Plain + Default + Copy>(
 }
 
 /// The first entries of an array that can be mapped, as the kernel has them: it may change them meanwhile.
+#[derive(Debug)]
 pub(super) struct Mapped<V> {
     start: NonNull<c_void>,
     length: NonZeroUsize,

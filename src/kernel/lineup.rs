@@ -3,7 +3,7 @@
 use super::bind::{cgroup_key, Entries};
 use super::fill::{Placed, Sizes, Terms};
 use super::identity::Wanted;
-use crate::policy::{Policy, ANY_BINARY};
+use crate::policy::{Policy, Subject, ANY_BINARY};
 use crate::table::{arrivals, Arrival, Laid, State, Table};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,16 +73,10 @@ struct SavedSeat {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     successor: Option<u32>,
     /// Of a former one: how many looks have found no thread in it.
-    #[serde(skip_serializing_if = "no_look", default)]
+    #[serde(default)]
     missed: u8,
     policy: serde_json::Value,
     places: Vec<State>,
-}
-
-// As serde wants it.
-#[allow(clippy::trivially_copy_pass_by_ref)]
-fn no_look(missed: &u8) -> bool {
-    *missed == 0
 }
 
 /// After so many looks that find no thread in it a former policy is forgotten. One could miss a thread: born of another
@@ -94,14 +88,11 @@ impl Lineup {
     pub(super) fn next(&self, policies: &[Policy], terms: &[Terms]) -> (Lineup, Change) {
         let mut next = self.clone();
         let mut change = Change::default();
-        let mut before: BTreeMap<(String, Option<String>), u32> = self
-            .seats
-            .iter()
-            .map(|(&number, seat)| ((seat.policy.binary.clone(), seat.policy.cgroup.clone()), number))
-            .collect();
+        let mut before: BTreeMap<Subject, u32> =
+            self.seats.iter().map(|(&number, seat)| (seat.policy.subject(), number)).collect();
         let mut coming = Vec::new();
         for (policy, &terms) in policies.iter().zip(terms) {
-            let number = before.remove(&(policy.binary.clone(), policy.cgroup.clone()));
+            let number = before.remove(&policy.subject());
             let seat = number.and_then(|number| self.seats.get(&number));
             if seat.is_none_or(|seat| *seat.policy != *policy || seat.terms != terms) {
                 coming.push((policy, terms, number));
@@ -181,20 +172,22 @@ impl Lineup {
         self.seats.get(&number).or_else(former).map(|seat| seat.placed(number))
     }
 
-    /// Of the policies that have gone, and of former ones that have another successor now: who it is, and where each
-    /// state's threads go on.
+    /// The policies that have gone, and former ones that have another successor now, each with who it is.
     pub(super) fn successions<'a>(
         &'a self,
         change: &'a Change,
-    ) -> impl Iterator<Item = (Placed<'a>, Option<u32>, Vec<(State, Arrival)>)> {
+    ) -> impl Iterator<Item = (u32, Option<u32>)> + 'a {
         let moved = change.stale.iter().map(|stale| stale.0);
-        change.gone.iter().copied().chain(moved).filter_map(|number| {
-            let former = self.former.get(&number)?;
-            let to = former.successor.and_then(|successor| self.seats.get(&successor));
-            let arrivals =
-                to.map(|to| arrivals(&former.seat.laid, &to.laid, &to.policy.machine)).unwrap_or_default();
-            Some((former.seat.placed(number), former.successor, arrivals))
-        })
+        let all = change.gone.iter().copied().chain(moved);
+        all.filter_map(|number| Some((number, self.former.get(&number)?.successor)))
+    }
+
+    /// Where the threads of a former policy's states go on in its successor.
+    pub(super) fn arrivals(&self, former: u32, successor: u32) -> Vec<(State, Arrival)> {
+        let (from, to) = (self.former.get(&former), self.seats.get(&successor));
+        from.zip(to)
+            .map(|(from, to)| arrivals(&from.seat.laid, &to.laid, &to.policy.machine))
+            .unwrap_or_default()
     }
 
     /// Where the threads of former policies do not go on any more.
@@ -334,12 +327,14 @@ impl Seat {
 
 impl Saved {
     /// Numbers and policies' binaries and cgroups, former ones included, without reading the policies.
-    pub(super) fn names(&self) -> BTreeMap<u32, (&str, Option<&str>)> {
-        fn text<'a>(seat: &'a SavedSeat, key: &str) -> Option<&'a str> {
-            seat.policy.get(key).and_then(serde_json::Value::as_str)
-        }
+    pub(super) fn subjects(&self) -> BTreeMap<u32, Subject> {
+        let text = |seat: &SavedSeat, key| Some(seat.policy.get(key)?.as_str()?.to_string());
         let all = self.seats.iter().chain(&self.former);
-        all.filter_map(|seat| Some((seat.number, (text(seat, "binary")?, text(seat, "cgroup"))))).collect()
+        all.filter_map(|seat| {
+            let subject = Subject { binary: text(seat, "binary")?, cgroup: text(seat, "cgroup") };
+            Some((seat.number, subject))
+        })
+        .collect()
     }
 
     /// How many former policies there are.
@@ -421,7 +416,7 @@ mod tests {
         second.lift(&change);
         assert_eq!(second.placed(2).unwrap().laid, first.placed(2).unwrap().laid);
         let successors = |lineup: &Lineup, change: &Change| -> Vec<(u32, Option<u32>)> {
-            lineup.successions(change).map(|(from, to, _)| (from.number, to)).collect()
+            lineup.successions(change).collect()
         };
         assert_eq!(successors(&second, &change), [(1, Some(3))]);
         assert_eq!(after(&second, &[changed.clone(), b.clone()]).1, Change::default());

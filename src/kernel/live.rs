@@ -14,8 +14,8 @@ use super::pins::{Agency, Pins, MANIFEST};
 use super::skeleton::types;
 use super::tallies::{Repeated, Tallies};
 use super::terms::terms;
-use super::{fill, objects, ByReason, Enforcer, KernelError, Named, Options, Pinned, Violation};
-use crate::policy::Policy;
+use super::{fill, objects, ByReason, Enforcer, KernelError, Options, Pinned, Violation};
+use crate::policy::{Policy, Subject};
 use libbpf_rs::MapHandle;
 use std::collections::BTreeSet;
 use std::io;
@@ -137,14 +137,11 @@ impl Live {
         policies: &[Policy],
         refusal: Refusal,
     ) -> Result<(Self, Origin), KernelError> {
-        let as_it_is: fn(KernelError) -> KernelError = match refusal {
-            Refusal::All(_) | Refusal::Anew(_) => |error| error,
-            Refusal::Begun(_) => |error| KernelError::Between(error.into()),
-            Refusal::Enacted(_) => |error| KernelError::Late(error.into()),
-        };
-        let why = match refusal {
+        let (why, as_it_is): (String, fn(KernelError) -> KernelError) = match refusal {
             Refusal::All(error) => return Err(error),
-            Refusal::Anew(why) | Refusal::Begun(why) | Refusal::Enacted(why) => why,
+            Refusal::Anew(why) => (why, |error| error),
+            Refusal::Begun(why) => (why, |error| KernelError::Between(error.into())),
+            Refusal::Enacted(why) => (why, |error| KernelError::Late(error.into())),
         };
         tracing::warn!("what is enforced is loaded anew: {why}");
         let live = Live::load(pins, agency, policies, self.options, Some(&self.pinned)).map_err(as_it_is)?;
@@ -273,7 +270,7 @@ impl Live {
     }
 
     /// Forgets former policies that no thread is in any more. How many violations there were of them.
-    fn forget(&self, forgotten: &[Gone]) -> Result<Vec<(Named, ByReason)>, KernelError> {
+    fn forget(&self, forgotten: &[Gone]) -> Result<Vec<(Subject, ByReason)>, KernelError> {
         let mut past = Vec::new();
         for gone in forgotten {
             if let Some(successor) = gone.successor {
@@ -282,7 +279,7 @@ impl Live {
             let policy = &gone.seat.policy;
             let counted = self.outlet.tallies.forget(gone.number)?;
             if !counted.is_empty() {
-                past.push(((policy.binary.clone(), policy.cgroup.clone()), counted));
+                past.push((policy.subject(), counted));
             }
         }
         Ok(past)
@@ -360,8 +357,9 @@ impl Pinned {
     /// The processes that it watches under policies of binaries that the next ones name as well: they stay watched, even if
     /// they run another file by now, or one that is gone.
     fn watched_under(&self, lineup: &Lineup) -> Result<adopt::Watched, KernelError> {
-        let names = self.manifest.names();
-        let binary = |thread: &Watched| Some((thread.pid, lineup.place(names.get(&thread.policy)?.0)?));
+        let subjects = self.manifest.subjects();
+        let binary =
+            |thread: &Watched| Some((thread.pid, lineup.place(&subjects.get(&thread.policy)?.binary)?));
         Ok(self.watched()?.unwrap_or_default().iter().filter_map(binary).collect())
     }
 }

@@ -5,9 +5,9 @@ use super::array::{self, Mapped};
 use super::lineup::{Lineup, Saved};
 use super::skeleton::types;
 use super::terms::terms_of;
-use super::{ByReason, KernelError, Level, Named, Options};
+use super::{ByReason, KernelError, Level, Options};
 use crate::machine::Reason;
-use crate::policy::Policy;
+use crate::policy::{Policy, Subject};
 use libbpf_rs::libbpf_sys::{bpf_map_create_opts, BPF_F_MMAPABLE};
 use libbpf_rs::{MapCore as _, MapHandle, MapType};
 use plain::Plain;
@@ -119,9 +119,9 @@ impl Manifest {
     }
 
     /// The same with other policies, and with violations of some that are forgotten.
-    pub(super) fn with(&self, lineup: &Lineup, past: Vec<(Named, ByReason)>) -> Self {
+    pub(super) fn with(&self, lineup: &Lineup, past: Vec<(Subject, ByReason)>) -> Self {
         let mut next = Manifest { lineup: lineup.save(), ..self.clone() };
-        for ((binary, cgroup), reasons) in past {
+        for (Subject { binary, cgroup }, reasons) in past {
             for (reason, count) in reasons {
                 let reason = reason.as_str();
                 let same = |past: &&mut Past| {
@@ -142,10 +142,11 @@ impl Manifest {
     }
 
     /// Violations of policies that are forgotten.
-    pub(super) fn past(&self) -> impl Iterator<Item = (Named, ByReason)> + '_ {
+    pub(super) fn past(&self) -> impl Iterator<Item = (Subject, ByReason)> + '_ {
         self.past.iter().filter_map(|past| {
             let reason = Reason::all().into_iter().find(|reason| reason.as_str() == past.reason)?;
-            Some(((past.binary.clone(), past.cgroup.clone()), ByReason::from([(reason, past.count)])))
+            let subject = Subject { binary: past.binary.clone(), cgroup: past.cgroup.clone() };
+            Some((subject, ByReason::from([(reason, past.count)])))
         })
     }
 
@@ -177,10 +178,10 @@ impl Manifest {
         self.lineup.former()
     }
 
-    /// Binary and cgroup of each policy, by its number. Also of those that have been replaced, and still have threads.
+    /// What each policy is for, by its number. Also of those that have been replaced, and still have threads.
     #[must_use]
-    pub fn names(&self) -> BTreeMap<u32, (&str, Option<&str>)> {
-        self.lineup.names()
+    pub fn subjects(&self) -> BTreeMap<u32, Subject> {
+        self.lineup.subjects()
     }
 
     /// Puts it into a map of its own.

@@ -123,9 +123,9 @@ impl Maps {
     pub(super) fn prepare(&self, next: &Lineup, change: &Change, bound: &Bound) -> Result<(), KernelError> {
         let placed: Vec<_> = change.added.iter().filter_map(|number| next.placed(*number)).collect();
         fill::add(&self.step, &self.tables, &placed)?;
-        for (_, successor, arrivals) in next.successions(change) {
+        for (former, successor) in next.successions(change) {
             if let Some(successor) = successor {
-                fill::add_arrivals(&self.step, successor, &arrivals)?;
+                fill::add_arrivals(&self.step, successor, &next.arrivals(former, successor))?;
             }
         }
         self.say_what_is_used(next, bound);
@@ -140,8 +140,8 @@ impl Maps {
     /// misses one it moves.
     pub(super) fn enact(&self, next: &Lineup, change: &Change) {
         change.added.iter().for_each(|number| self.tables.hold(*number));
-        for (from, successor, _) in next.successions(change) {
-            self.tables.succeed(from.number, successor);
+        for (former, successor) in next.successions(change) {
+            self.tables.succeed(former, successor);
         }
         for one in gone(next, change) {
             self.tables.lift(one.laid);

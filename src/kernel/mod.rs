@@ -49,7 +49,7 @@ pub use event::{Kind, Totals, Violation};
 pub use level::Level;
 pub use live::{Live, Origin};
 pub use manifest::{Manifest, Watched};
-pub use pinned::{Named, Pinned};
+pub use pinned::Pinned;
 pub use pins::{Agency, Pins};
 pub use recorder::{RecordOptions, RecordTotals, Recorder, Target};
 pub use stack::Snapshot;

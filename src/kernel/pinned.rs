@@ -8,6 +8,7 @@ use super::pins::{Pins, Set, MANIFEST};
 use super::skeleton::types;
 use super::tallies::{ByReason, Tallies};
 use super::{background, objects, probe, KernelError, Totals};
+use crate::policy::Subject;
 use std::collections::BTreeMap;
 use std::mem::offset_of;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -26,9 +27,6 @@ pub(super) struct Inside {
     meter: Meter,
     pub(super) data: Mapped<types::bss>,
 }
-
-/// A policy's binary and cgroup.
-pub type Named = (String, Option<String>);
 
 impl Pinned {
     /// What is enforced in this directory, if anything is.
@@ -80,19 +78,17 @@ impl Pinned {
     ///
     /// # Errors
     /// They cannot be read.
-    pub fn violations(&self) -> Result<Option<BTreeMap<Named, ByReason>>, KernelError> {
+    pub fn violations(&self) -> Result<Option<BTreeMap<Subject, ByReason>>, KernelError> {
         if self.inside.is_none() {
             return Ok(None);
         }
-        let names = self.manifest.names();
-        let mut all: BTreeMap<Named, ByReason> = BTreeMap::new();
+        let subjects = self.manifest.subjects();
+        let mut all: BTreeMap<Subject, ByReason> = BTreeMap::new();
         let now = Tallies::pinned(&self.set)?.by_policy()?;
-        let now = now.into_iter().filter_map(|(number, reasons)| {
-            let (binary, cgroup) = names.get(&number)?;
-            Some(((binary.to_string(), cgroup.map(String::from)), reasons))
-        });
-        for (name, reasons) in self.manifest.past().chain(now) {
-            let sum = all.entry(name).or_default();
+        let now =
+            now.into_iter().filter_map(|(number, reasons)| Some((subjects.get(&number)?.clone(), reasons)));
+        for (subject, reasons) in self.manifest.past().chain(now) {
+            let sum = all.entry(subject).or_default();
             for (reason, count) in reasons {
                 *sum.entry(reason).or_default() += count;
             }

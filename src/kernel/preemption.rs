@@ -8,10 +8,10 @@ use nix::sys::utsname::uname;
 pub(super) enum Turns {
     /// Nothing preempts them, so that none is ever left out.
     Sure,
-    /// They can be preempted. Each has a second program, for what the first was not shown; that of calls is on the
-    /// classic tracepoint, whose programs cannot be preempted.
+    /// They can be preempted. Each has a second program, for what the first was not shown; the first one for calls is on
+    /// the classic tracepoint, whose programs cannot be preempted.
     Classic,
-    /// The same without that one: there is no tracefs.
+    /// The same without the classic tracepoint: there is no tracefs.
     Twice,
 }
 

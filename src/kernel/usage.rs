@@ -33,7 +33,7 @@ impl Pinned {
         let mut usage = vec![
             // An array has all its entries: these are in use.
             of("cells", &maps.step.cells, cells.iter().filter(|cell| cell.owner != 0).count()),
-            of("policies", &maps.step.policies, self.manifest.names().len()),
+            of("policies", &maps.step.policies, self.manifest.subjects().len()),
         ];
         for (name, map) in [
             ("far_cells", &maps.step.far_cells),

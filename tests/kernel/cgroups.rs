@@ -305,10 +305,9 @@ fn no_cgroup_is_so_deep_or_its_name_so_long_that_it_is_a_way_out() {
     let cgroups = [(15, "b"), (16, "b"), (100, "b"), (3, &*long), (4, &long), (15, &long), (16, &long)];
     let cgroups = cgroups.map(|(levels, name)| deep(levels, name));
     for cgroup in &cgroups {
-        // A path as a whole may be too long for the kernel, while cgroups may not.
         shells.groups.add(cgroup);
     }
-    // The deepest that a policy can name, and the next one up to it.
+    // As deep as a policy can name one.
     let deepest = format!("{}/{}", shells.groups.name, deep(15, "b"));
     shells.policy(&shells.narrow, shells.one(), Some(&a));
     shells.policy(&shells.narrow, shells.other.to_str().unwrap(), Some(&deepest));

@@ -2,8 +2,9 @@
 
 use super::http::Answer;
 use crate::cli::watched::{by_policy, Under};
-use crate::kernel::{ByReason, KernelError, Named, Pinned, Pins, Totals, Usage};
+use crate::kernel::{ByReason, KernelError, Pinned, Pins, Totals, Usage};
 use crate::machine::Reason;
+use crate::policy::Subject;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{prometheus_text, DescriptorEncoder, EncodeGaugeValue, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -22,10 +23,10 @@ pub(super) struct Figures {
     totals: Totals,
     /// Carried out, and refused.
     reloads: (u64, u64),
-    watched: BTreeMap<Named, Under>,
+    watched: BTreeMap<Subject, Under>,
     maps: Vec<Usage>,
     backlog: Option<Usage>,
-    violations: BTreeMap<Named, ByReason>,
+    violations: BTreeMap<Subject, ByReason>,
 }
 
 impl Figures {
@@ -98,8 +99,8 @@ impl Figures {
 }
 
 /// The labels of one policy.
-fn of((policy, cgroup): &Named) -> [(&'static str, &str); 2] {
-    [("policy", policy), ("cgroup", cgroup.as_deref().unwrap_or_default())]
+fn of(subject: &Subject) -> [(&'static str, &str); 2] {
+    [("policy", &subject.binary), ("cgroup", subject.cgroup.as_deref().unwrap_or_default())]
 }
 
 impl Collector for Figures {
@@ -192,7 +193,8 @@ mod tests {
     #[test]
     fn whatever_a_name_has_in_it_stays_in_its_label() {
         let odd = "/opt/\"a\"\\b\nc{d=\"e\"} 1";
-        let violations = BTreeMap::from([((odd.into(), None), ByReason::from([(Reason::Abi, 3)]))]);
+        let odd = |cgroup: Option<&str>| Subject { binary: odd.into(), cgroup: cgroup.map(String::from) };
+        let violations = BTreeMap::from([(odd(None), ByReason::from([(Reason::Abi, 3)]))]);
         let figures = Figures {
             since: UNIX_EPOCH,
             level: "kill",
@@ -200,7 +202,7 @@ mod tests {
             policies: 1,
             totals: Totals { judged: u64::MAX, ..Totals::default() },
             reloads: (2, 1),
-            watched: BTreeMap::from([((odd.into(), Some("/x.slice".into())), Under::default())]),
+            watched: BTreeMap::from([(odd(Some("/x.slice")), Under::default())]),
             maps: vec![Usage { map: "cells", taken: 1, room: 2 }],
             backlog: None,
             violations,

@@ -2,10 +2,12 @@
 
 use super::follow::Follower;
 use crate::cli::printer::totals_json;
+use crate::cli::subject::with_cgroup;
 use crate::cli::time::stamp;
-use crate::cli::watched::{by_policy, named, Under};
-use crate::kernel::{Contexts, KernelError, Level, Manifest, Named, Pinned, Pins, Totals, Watched};
+use crate::cli::watched::{by_policy, Under};
+use crate::kernel::{Contexts, KernelError, Level, Manifest, Pinned, Pins, Totals, Watched};
 use crate::machine::Context;
+use crate::policy::Subject;
 use serde_json::{json, Value};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
@@ -33,7 +35,7 @@ struct Last {
     at: Instant,
     since: SystemTime,
     totals: Totals,
-    violations: BTreeMap<Named, u64>,
+    violations: BTreeMap<Subject, u64>,
 }
 
 /// What is so.
@@ -70,7 +72,7 @@ pub(super) struct Rates {
 /// A policy, and what is watched under it.
 #[derive(Debug, Clone)]
 pub(super) struct Policy {
-    pub name: Named,
+    pub name: Subject,
     pub processes: usize,
     pub threads: usize,
     /// Since enforcement began.
@@ -84,7 +86,7 @@ pub(super) struct Policy {
 pub(super) struct Process {
     pub pid: u32,
     pub comm: String,
-    pub policy: Named,
+    pub policy: Subject,
     pub threads: usize,
     /// Where its threads are, and how many in each place: most first. None: not known.
     pub contexts: Vec<(Option<Context>, usize)>,
@@ -121,7 +123,7 @@ impl Watcher {
         let manifest = pinned.manifest();
         let totals = pinned.totals()?;
         let counts = pinned.violations()?.unwrap_or_default();
-        let counts: BTreeMap<Named, u64> =
+        let counts: BTreeMap<Subject, u64> =
             counts.into_iter().map(|(name, reasons)| (name, reasons.values().sum())).collect();
         let now = totals.map(|totals| Last {
             at: Instant::now(),
@@ -131,9 +133,9 @@ impl Watcher {
         });
         let last = std::mem::replace(&mut self.last, now);
         let last = last.filter(|last| last.since == manifest.since());
-        let count = |name: &Named, counts: &BTreeMap<Named, u64>| counts.get(name).copied().unwrap_or(0);
+        let count = |name: &Subject, counts: &BTreeMap<Subject, u64>| counts.get(name).copied().unwrap_or(0);
         let watched = pinned.watched()?.unwrap_or_default();
-        let policy = |(name, under): (Named, Under)| Policy {
+        let policy = |(name, under): (Subject, Under)| Policy {
             processes: under.processes.len(),
             threads: under.threads,
             violations: count(&name, &counts),
@@ -190,7 +192,7 @@ impl Events {
 
 /// The processes of these threads, by their numbers.
 fn processes(watched: &[Watched], manifest: &Manifest, contexts: Option<&Contexts>) -> Vec<Process> {
-    let names = manifest.names();
+    let subjects = manifest.subjects();
     let mut by_pid: BTreeMap<u32, Vec<&Watched>> = BTreeMap::new();
     for thread in watched {
         by_pid.entry(thread.pid).or_default().push(thread);
@@ -210,7 +212,7 @@ fn processes(watched: &[Watched], manifest: &Manifest, contexts: Option<&Context
         Some(Process {
             pid,
             comm: comm(pid),
-            policy: names.get(&leader.policy).copied().map(named)?,
+            policy: subjects.get(&leader.policy)?.clone(),
             threads: threads.iter().map(|thread| thread.tid).collect::<BTreeSet<_>>().len(),
             contexts: places,
         })
@@ -262,18 +264,10 @@ impl Enforced {
     }
 }
 
-/// The key of a cgroup, where there is one.
-fn with_cgroup(mut object: Value, (_, cgroup): &Named) -> Value {
-    if let (Some(cgroup), Some(object)) = (cgroup, object.as_object_mut()) {
-        object.insert("cgroup".into(), json!(cgroup));
-    }
-    object
-}
-
 impl Policy {
     fn to_json(&self) -> Value {
         let object = json!({
-            "binary": self.name.0,
+            "binary": self.name.binary,
             "processes": self.processes,
             "threads": self.threads,
             "violations": self.violations,
@@ -294,7 +288,7 @@ impl Process {
         let object = json!({
             "pid": self.pid,
             "comm": self.comm,
-            "policy": self.policy.0,
+            "policy": self.policy.binary,
             "threads": self.threads,
             "contexts": contexts,
         });

@@ -3,7 +3,8 @@
 use super::sample::{Enforced, Process, Sample};
 use crate::cli::report::counted;
 use crate::cli::time::rough;
-use crate::kernel::{Named, Totals};
+use crate::kernel::Totals;
+use crate::policy::Subject;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize as _};
 use ratatui::text::{Line, Span};
@@ -220,8 +221,8 @@ fn violation(event: &Value) -> String {
     plain(&format!("{time} {} {who}: {what}{reason}: {done}", text("policy")))
 }
 
-fn name((binary, cgroup): &Named) -> String {
-    plain(&cgroup.as_ref().map_or_else(|| binary.clone(), |cgroup| format!("{binary} in {cgroup}")))
+fn name(subject: &Subject) -> String {
+    plain(&subject.to_string())
 }
 
 /// Where the threads of a process are.
@@ -265,7 +266,7 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     fn sample() -> Sample {
-        let policy: Named = ("/usr/sbin/served".into(), None);
+        let policy = Subject { binary: "/usr/sbin/served".into(), cgroup: None };
         let context = Context::start(Symbol::Call(nr::EXECVE), Depth::default());
         let process = |pid, comm: &str, contexts: Vec<(Option<Context>, usize)>| Process {
             pid,
