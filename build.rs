@@ -94,12 +94,15 @@ fn parse_unistd(text: &str) -> BTreeMap<u32, String> {
         .collect()
 }
 
-/// The BPF objects: what `enforce` and `record` load, what finds a file's numbers, what is tried on a kernel, those through which the tests drive the same steps, and what the benchmarks measure from.
+/// The BPF objects: what `enforce` and `record` load, what finds a file's numbers, what is tried on
+/// a kernel, those through which the tests drive the same steps, and what the benchmarks measure
+/// from.
 #[cfg(feature = "kernel")]
 const OBJECTS: [&str; 8] =
     ["enforce", "record", "identify", "probe", "step_test", "learn_test", "count_test", "empty"];
 
-/// Those that claim a cell by compare-and-swap, for which clang wants to know that the kernel has it (5.12).
+/// Those that claim a cell by compare-and-swap, for which clang wants to know that the kernel has
+/// it (5.12).
 #[cfg(feature = "kernel")]
 const WITH_ATOMICS: [&str; 2] = ["record", "learn_test"];
 
@@ -108,7 +111,8 @@ fn skeletons(out: &Path, unistd: &str) {
     println!("cargo::rerun-if-changed=bpf");
     println!("cargo::rerun-if-env-changed=CLANG");
     // For the BPF target clang does not look where Debian keeps asm/types.h.
-    let headers = Path::new(unistd).ancestors().nth(2).unwrap_or(Path::new("/usr/include")).display();
+    let headers =
+        Path::new(unistd).ancestors().nth(2).unwrap_or(Path::new("/usr/include")).display();
     let clang = env::var("CLANG").unwrap_or_else(|_| "clang".into());
     if let Err(e) = std::process::Command::new(&clang).arg("--version").output() {
         fail(
@@ -142,12 +146,14 @@ fn skeletons(out: &Path, unistd: &str) {
     }
 }
 
-/// What a pinned set of BPF objects has to be of to be read by this program: the object, and how its tables are made.
+/// What a pinned set of BPF objects has to be of to be read by this program: the object, and how
+/// its tables are made.
 #[cfg(feature = "kernel")]
 fn stamp(out: &Path) {
     use std::hash::{DefaultHasher, Hasher as _};
     let mut hasher = DefaultHasher::new();
-    let sources = ["src/table/mod.rs", "src/table/comb.rs", "src/table/compile.rs", "src/kernel/fill.rs"];
+    let sources =
+        ["src/table/mod.rs", "src/table/comb.rs", "src/table/compile.rs", "src/kernel/fill.rs"];
     // Not the object: it is made here, so that every build would find it newer than the last one.
     for source in sources {
         println!("cargo::rerun-if-changed={source}");
@@ -155,7 +161,9 @@ fn stamp(out: &Path) {
     for file in sources.map(PathBuf::from).into_iter().chain([out.join("enforce.bpf.o")]) {
         match fs::read(&file) {
             Ok(bytes) => hasher.write(&bytes),
-            Err(e) => fail(&format!("cannot read `{}`: {e}", file.display()), "is the source tree whole?"),
+            Err(e) => {
+                fail(&format!("cannot read `{}`: {e}", file.display()), "is the source tree whole?")
+            }
         }
     }
     println!("cargo::rustc-env=SYSFSM_STAMP={:016x}", hasher.finish());

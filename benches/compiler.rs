@@ -22,11 +22,14 @@ fn machine(contexts: u32) -> Machine {
 
 fn compiler(c: &mut Criterion) {
     let mut group = c.benchmark_group("compiler");
-    for (name, machines) in [("one large", vec![machine(350)]), ("a thousand small", vec![machine(20); 1000])]
+    for (name, machines) in
+        [("one large", vec![machine(350)]), ("a thousand small", vec![machine(20); 1000])]
     {
         let transitions: usize = machines.iter().map(Machine::transitions).sum();
         group.throughput(Throughput::Elements(transitions as u64));
-        group.bench_function(name, |b| b.iter(|| Table::default().lay(&machines.iter().collect::<Vec<_>>())));
+        group.bench_function(name, |b| {
+            b.iter(|| Table::default().lay(&machines.iter().collect::<Vec<_>>()));
+        });
     }
     group.finish();
 }

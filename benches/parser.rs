@@ -13,7 +13,9 @@ use sysfsm::trace::Reader;
 
 fn parser(c: &mut Criterion) {
     let mut group = c.benchmark_group("parser");
-    for (name, text) in [("plain", load::log(25_000, false)), ("interrupted", load::log(25_000, true))] {
+    for (name, text) in
+        [("plain", load::log(25_000, false)), ("interrupted", load::log(25_000, true))]
+    {
         group.throughput(Throughput::Bytes(text.len() as u64));
         group.bench_function(name, |b| {
             b.iter_batched(
@@ -21,7 +23,9 @@ fn parser(c: &mut Criterion) {
                 |mut reader| {
                     let mut events = 0_u64;
                     reader
-                        .read(0, text.as_bytes(), &mut |event| events += u64::from(black_box(event).tid))
+                        .read(0, text.as_bytes(), &mut |event| {
+                            events += u64::from(black_box(event).tid);
+                        })
                         .unwrap();
                     events
                 },

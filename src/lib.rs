@@ -6,6 +6,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`syscall`] | the table: name ↔ number, and the symbols |
+//! | [`event`] | what a thread did |
 //! | [`trace`] | strace lines → events |
 //! | [`machine`] | frames, step, learn, merge |
 //! | [`policy`] | the JSON format |
@@ -18,6 +19,7 @@
 //! | [`cli`] | one file a subcommand |
 
 pub mod cli;
+pub mod event;
 pub mod explain;
 pub mod export;
 #[cfg(feature = "kernel")]

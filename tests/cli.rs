@@ -1,5 +1,5 @@
-//! The command line: exit status, what goes to stdout and what to stderr, and that bad input is one clear
-//! error with a hint.
+//! The command line: exit status, what goes to stdout and what to stderr, and that bad input is one
+//! clear error with a hint.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
@@ -43,9 +43,16 @@ fn extract_writes_the_policy_and_says_what_it_read() {
     let output = sysfsm(dir.path(), &["extract", "good.log", "-o", "policy.json"]);
     assert!(output.status.success() && output.stdout.is_empty());
     let stderr = text(&output.stderr);
-    for part in
-        ["6 lines", "5 calls", "1 thread", "1 run", "1 binary", "/usr/bin/prog", "4 states", "4 transitions"]
-    {
+    for part in [
+        "6 lines",
+        "5 calls",
+        "1 thread",
+        "1 run",
+        "1 binary",
+        "/usr/bin/prog",
+        "4 states",
+        "4 transitions",
+    ] {
         assert!(stderr.contains(part), "{part:?} in {stderr}");
     }
     let written = fs::read_to_string(dir.path().join("policy.json")).unwrap();
@@ -81,7 +88,10 @@ fn check_tells_a_violation_by_file_and_line_and_by_its_status() {
     assert_eq!((good.status.code(), text(&good.stdout).as_str()), (Some(0), ""));
     let bad = sysfsm(dir.path(), &["check", "--policy", "p.json", "good.log", "attack.log"]);
     assert_eq!(bad.status.code(), Some(1));
-    assert_eq!(text(&bad.stdout), "attack.log:3: /usr/bin/prog: `socket` after `brk` is not in the policy\n");
+    assert_eq!(
+        text(&bad.stdout),
+        "attack.log:3: /usr/bin/prog: `socket` after `brk` is not in the policy\n"
+    );
     let json = sysfsm(dir.path(), &["check", "--json", "--policy", "p.json", "attack.log"]);
     let event: serde_json::Value = serde_json::from_slice(&json.stdout).expect("one object a line");
     assert_eq!(
@@ -95,7 +105,8 @@ fn check_tells_a_violation_by_file_and_line_and_by_its_status() {
 fn a_check_that_checks_nothing_is_an_error() {
     let dir = folder();
     sysfsm(dir.path(), &["extract", "good.log", "-o", "p.json"]);
-    fs::write(dir.path().join("other.log"), LOG.replace("/usr/bin/prog", "/usr/bin/other")).unwrap();
+    fs::write(dir.path().join("other.log"), LOG.replace("/usr/bin/prog", "/usr/bin/other"))
+        .unwrap();
     let output = sysfsm(dir.path(), &["check", "--policy", "p.json", "other.log"]);
     fails(&output, &["nothing was checked", "/usr/bin/prog", "/usr/bin/other"]);
 }
@@ -105,23 +116,35 @@ fn bad_logs_are_errors() {
     let dir = folder();
     fs::write(dir.path().join("empty"), "").unwrap();
     fs::write(dir.path().join("prose"), "Dear diary,\nnothing happened today.\n").unwrap();
-    fs::write(dir.path().join("binary"), (0..=255_u8).cycle().take(100_000).collect::<Vec<_>>()).unwrap();
-    fs::write(dir.path().join("attached"), "read(0, \"\", 1) = 0\nwrite(1, \"\", 1) = 1\n").unwrap();
+    fs::write(dir.path().join("binary"), (0..=255_u8).cycle().take(100_000).collect::<Vec<_>>())
+        .unwrap();
+    fs::write(dir.path().join("attached"), "read(0, \"\", 1) = 0\nwrite(1, \"\", 1) = 1\n")
+        .unwrap();
     fails(&sysfsm(dir.path(), &["extract", "missing", "-o", "x"]), &["missing", "no such file"]);
     fails(&sysfsm(dir.path(), &["extract", ".", "-o", "x"]), &["`.`", "directory"]);
     fails(&sysfsm(dir.path(), &["extract", "empty", "-o", "x"]), &["empty: no system call"]);
     fails(&sysfsm(dir.path(), &["extract", "prose", "-o", "x"]), &["prose: no system call"]);
     fails(&sysfsm(dir.path(), &["extract", "binary", "-o", "x"]), &["binary: no system call"]);
-    fails(&sysfsm(dir.path(), &["extract", "attached", "-o", "x"]), &["no successful exec", "--binary"]);
+    fails(
+        &sysfsm(dir.path(), &["extract", "attached", "-o", "x"]),
+        &["no successful exec", "--binary"],
+    );
     fails(
         &sysfsm(dir.path(), &["extract", "good.log", "--binary", "/bin/none", "-o", "x"]),
         &["/bin/none", "/usr/bin/prog"],
     );
-    fails(&sysfsm(dir.path(), &["extract", "good.log", "-o", "no/such/folder/x"]), &["no/such/folder/x"]);
+    fails(
+        &sysfsm(dir.path(), &["extract", "good.log", "-o", "no/such/folder/x"]),
+        &["no/such/folder/x"],
+    );
     assert!(!dir.path().join("x").exists(), "nothing is half-written");
     // Of several logs the warning says which one it means.
     let output = sysfsm(dir.path(), &["extract", "good.log", "empty", "-o", "x"]);
-    assert!(text(&output.stderr).contains("warning: empty: no system call"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("warning: empty: no system call"),
+        "{}",
+        text(&output.stderr)
+    );
     // Whoever names the binary knows whose calls they are.
     let output = sysfsm(dir.path(), &["extract", "attached", "--binary", "/bin/cat", "-o", "x"]);
     assert_eq!(output.status.code(), Some(0));
@@ -139,8 +162,10 @@ fn an_exec_that_does_not_name_its_binary_makes_no_policy() {
     let output = sysfsm(dir.path(), &["extract", "both.log", "-o", "policies/"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("warning: 1 exec does not say of which binary"));
-    let written: Vec<_> =
-        fs::read_dir(dir.path().join("policies")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let written: Vec<_> = fs::read_dir(dir.path().join("policies"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
     assert_eq!(written, ["prog.json"]);
 }
 
@@ -166,7 +191,9 @@ fn strict_makes_a_line_that_fits_nothing_an_error() {
         &["noisy.log:7", "--strict"],
     );
     assert!(!dir.path().join("y.json").exists());
-    assert!(sysfsm(dir.path(), &["extract", "good.log", "--strict", "-o", "y.json"]).status.success());
+    assert!(sysfsm(dir.path(), &["extract", "good.log", "--strict", "-o", "y.json"])
+        .status
+        .success());
 }
 
 #[test]
@@ -186,7 +213,10 @@ fn all_errors_of_a_directory_come_in_one_go() {
     let policies = dir.path().join("policies");
     fs::create_dir(&policies).unwrap();
     let write = |name: &str, text: &str| fs::write(policies.join(name), text).unwrap();
-    write("a.json", "{\"sysfsm\": 1, \"binary\": \"/a\", \"transitions\": {\"execve\": [\"opnat\"]}}");
+    write(
+        "a.json",
+        "{\"sysfsm\": 1, \"binary\": \"/a\", \"transitions\": {\"execve\": [\"opnat\"]}}",
+    );
     write("b.json", "{\"sysfsm\": 2, \"binary\": \"/b\", \"transitions\": {}}");
     write("c.json", "{");
     write("d.json", "{\"sysfsm\": 1, \"binary\": \"/d\", \"transitions\": {}}");
@@ -229,7 +259,8 @@ fn usage_errors_are_status_two() {
 #[test]
 fn a_policy_that_allows_io_uring_is_warned_of_wherever_it_is_read() {
     let dir = folder();
-    fs::write(dir.path().join("ring.log"), LOG.replace("brk(NULL)", "io_uring_setup(8, 0x7f)")).unwrap();
+    fs::write(dir.path().join("ring.log"), LOG.replace("brk(NULL)", "io_uring_setup(8, 0x7f)"))
+        .unwrap();
     let extract = sysfsm(dir.path(), &["extract", "ring.log", "-o", "ring.json"]);
     let show = sysfsm(dir.path(), &["show", "ring.json"]);
     let check = sysfsm(dir.path(), &["check", "--policy", "ring.json", "ring.log"]);

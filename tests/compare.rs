@@ -29,7 +29,8 @@ fn folder() -> TempDir {
     ];
     for (name, log) in logs {
         fs::write(dir.path().join(format!("{name}.log")), log).unwrap();
-        let output = sysfsm(dir.path(), &["extract", &format!("{name}.log"), "-o", &format!("{name}.json")]);
+        let output =
+            sysfsm(dir.path(), &["extract", &format!("{name}.log"), "-o", &format!("{name}.json")]);
         assert!(output.status.success(), "{}", text(&output.stderr));
     }
     dir
@@ -45,9 +46,11 @@ fn merge_gives_what_one_extract_of_all_logs_gives_in_any_order() {
     let dir = folder();
     let dir = dir.path();
     let whole = text(&sysfsm(dir, &["extract", "a.log", "b.log", "c.log", "-o", "-"]).stdout);
-    for order in
-        [["a.json", "b.json", "c.json"], ["c.json", "a.json", "b.json"], ["b.json", "c.json", "a.json"]]
-    {
+    for order in [
+        ["a.json", "b.json", "c.json"],
+        ["c.json", "a.json", "b.json"],
+        ["b.json", "c.json", "a.json"],
+    ] {
         let merged = sysfsm(dir, &[&["merge"], &order[..]].concat());
         assert_eq!(text(&merged.stdout), whole, "{order:?}");
     }
@@ -65,8 +68,11 @@ fn merge_of_directories_writes_one_policy_for_each_binary() {
     for (part, names) in [("one", &["a", "y"][..]), ("two", &["b", "c"])] {
         fs::create_dir(dir.join(part)).unwrap();
         for name in names {
-            fs::rename(dir.join(format!("{name}.json")), dir.join(part).join(format!("{name}.json")))
-                .unwrap();
+            fs::rename(
+                dir.join(format!("{name}.json")),
+                dir.join(part).join(format!("{name}.json")),
+            )
+            .unwrap();
         }
     }
     fails(
@@ -77,7 +83,10 @@ fn merge_of_directories_writes_one_policy_for_each_binary() {
     let output = sysfsm(dir, &["merge", "one", "two", "-o", "all/", "--json"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stderr).expect("one object");
-    assert_eq!((&report["given"], &report["policies"][0]["file"]), (&json!(4), &json!("all/x.json")));
+    assert_eq!(
+        (&report["given"], &report["policies"][0]["file"]),
+        (&json!(4), &json!("all/x.json"))
+    );
     assert_eq!(report["policies"][0]["coverage"]["runs"], 3);
     let y = text(&sysfsm(dir, &["extract", "y.log"]).stdout);
     assert_eq!(fs::read_to_string(dir.join("all/y.json")).unwrap(), y);
@@ -92,7 +101,10 @@ fn what_does_not_merge_is_an_error_that_names_both_values() {
     policy(dir, "log.json", &format!(r#""action": "log", {rest}"#));
     policy(dir, "inherit.json", &format!(r#""children": "inherit", {rest}"#));
     let merged = |other| sysfsm(dir, &["merge", "a.json", other, "-o", "x.json"]);
-    fails(&merged("deep.json"), &["/bin/x", "a.json", "deep.json", "depth `2` and depth `3`", "--depth"]);
+    fails(
+        &merged("deep.json"),
+        &["/bin/x", "a.json", "deep.json", "depth `2` and depth `3`", "--depth"],
+    );
     fails(&merged("log.json"), &["action `kill` and action `log`"]);
     fails(&merged("inherit.json"), &["children `release` and children `inherit`"]);
     fails(&merged("./a.json"), &["./a.json", "twice"]);
@@ -114,12 +126,12 @@ fn diff_lists_what_is_gained_and_lost_by_binary_and_context() {
         "/bin/x\n  brk\n    + write\n    - read\n  read\n    - close\n  write\n    + close\n"
     );
     let output = sysfsm(dir, &["diff", "--json", "a.json", "b.json"]);
-    let lines: Vec<Value> =
-        text(&output.stdout).lines().map(|l| serde_json::from_str(l).expect("one object a line")).collect();
-    let gained =
-        json!({"event": "gained", "policy": "/bin/x", "context": ["brk"], "symbol": "write", "widens": true});
-    let lost =
-        json!({"event": "lost", "policy": "/bin/x", "context": ["brk"], "symbol": "read", "widens": false});
+    let lines: Vec<Value> = text(&output.stdout)
+        .lines()
+        .map(|l| serde_json::from_str(l).expect("one object a line"))
+        .collect();
+    let gained = json!({"event": "gained", "policy": "/bin/x", "context": ["brk"], "symbol": "write", "widens": true});
+    let lost = json!({"event": "lost", "policy": "/bin/x", "context": ["brk"], "symbol": "read", "widens": false});
     assert!(lines.len() == 4 && lines.contains(&gained) && lines.contains(&lost), "{lines:#?}");
     fails(&sysfsm(dir, &["diff", "a.json", "missing.json"]), &["missing.json"]);
 }
@@ -144,9 +156,18 @@ fn diff_check_is_a_gate_that_only_more_fails() {
     policy(dir, "deny.json", &format!(r#""action": "deny", {base}"#));
     policy(dir, "log.json", &format!(r#""action": "log", {base}"#));
     policy(dir, "inherit.json", &format!(r#""children": "inherit", {base}"#));
-    policy(dir, "exit.json", r#""transitions": {"execve": ["brk"], "brk": ["read", "exit_group"]}"#);
-    policy(dir, "deep.json", r#""depth": 3, "transitions": {"execve": ["brk"], "execve brk": ["read"]}"#);
-    for (a, b) in [("kill", "deny"), ("deny", "log"), ("kill", "log"), ("inherit", "kill"), ("deep", "kill")]
+    policy(
+        dir,
+        "exit.json",
+        r#""transitions": {"execve": ["brk"], "brk": ["read", "exit_group"]}"#,
+    );
+    policy(
+        dir,
+        "deep.json",
+        r#""depth": 3, "transitions": {"execve": ["brk"], "execve brk": ["read"]}"#,
+    );
+    for (a, b) in
+        [("kill", "deny"), ("deny", "log"), ("kill", "log"), ("inherit", "kill"), ("deep", "kill")]
     {
         let (a, b) = (format!("{a}.json"), format!("{b}.json"));
         assert_eq!((check(&a, &b).0, check(&b, &a)), (1, (0, String::new())), "{a} {b}");
@@ -171,11 +192,16 @@ fn coverage_is_told_wherever_a_policy_is_made_or_shown() {
     let extract = text(&sysfsm(dir, &logs).stderr);
     let merge = text(&sysfsm(dir, &["merge", "a.json", "b.json", "c.json"]).stderr);
     let show = text(&sysfsm(dir, &["show", "x.json"]).stdout);
-    for (output, name) in [(extract, "coverage: "), (merge, "coverage: "), (show, "coverage     ")] {
-        assert!(output.contains(&format!("{name}{told}")) && output.contains(" (95%: 0."), "{output}");
+    for (output, name) in [(extract, "coverage: "), (merge, "coverage: "), (show, "coverage     ")]
+    {
+        assert!(
+            output.contains(&format!("{name}{told}")) && output.contains(" (95%: 0."),
+            "{output}"
+        );
     }
     let report: Value =
-        serde_json::from_slice(&sysfsm(dir, &[&logs[..], &["--json"]].concat()).stderr).expect("one object");
+        serde_json::from_slice(&sysfsm(dir, &[&logs[..], &["--json"]].concat()).stderr)
+            .expect("one object");
     let coverage = &report["policies"][0]["coverage"];
     assert_eq!(
         (&coverage["runs"], &coverage["seen_once"], &coverage["new"]["level"]),
@@ -190,5 +216,8 @@ fn coverage_is_told_wherever_a_policy_is_made_or_shown() {
     let one = sysfsm(dir, &["show", "--json", "a.json"]);
     let event: Value = serde_json::from_slice(&one.stderr).expect("one object");
     assert_eq!(event["coverage"]["new"], Value::Null);
-    assert!(event["coverage"]["untold"].as_str().is_some_and(|u| u.contains("two runs")), "{event}");
+    assert!(
+        event["coverage"]["untold"].as_str().is_some_and(|u| u.contains("two runs")),
+        "{event}"
+    );
 }

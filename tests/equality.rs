@@ -1,6 +1,6 @@
-//! The kernel's step equals the Rust step: random machines, random events (calls, foreign calls, signals,
-//! returns, forks, execs, adoptions), violations included, judged by both, while one machine after another is replaced
-//! under its threads.
+//! The kernel's step equals the Rust step: random machines, random events (calls, foreign calls,
+//! signals, returns, forks, execs, adoptions), violations included, judged by both, while one
+//! machine after another is replaced under its threads.
 //!
 //! Needs root and a kernel that runs BPF; fails where it cannot run.
 
@@ -20,7 +20,9 @@ use libbpf_rs::{MapCore as _, MapFlags, MapHandle, ProgramInput};
 use random::Random;
 use std::mem::MaybeUninit;
 use sysfsm::kernel::fill::{self, Placed, Sizes, StepMaps, Tables, Terms};
-use sysfsm::machine::{Context, Count, Depth, Frames, Judge, Machine, Reaction, Reason, State, Verdict};
+use sysfsm::machine::{
+    Context, Count, Depth, Frames, Judge, Machine, Reaction, Reason, State, Verdict,
+};
 use sysfsm::policy::{Action, Children};
 use sysfsm::syscall::{nr, Symbol};
 use sysfsm::table::{arrivals, Laid, Table};
@@ -39,7 +41,8 @@ const BATCH: usize = 1024;
 const BATCHES: usize = 24;
 const ROUNDS: u64 = 8;
 
-/// Calls that events draw from: ordinary ones, those that the semantics know, numbers without a column.
+/// Calls that events draw from: ordinary ones, those that the semantics know, numbers without a
+/// column.
 const CALLS: [u32; 16] = [
     0,
     1,
@@ -60,7 +63,8 @@ const CALLS: [u32; 16] = [
 ];
 const SIGNALS: [u8; 4] = [1, 10, 34, 64];
 
-/// A machine that random walks have left behind, so that its contexts hang together as learned ones do.
+/// A machine that random walks have left behind, so that its contexts hang together as learned ones
+/// do.
 fn machine(random: &mut Random) -> Machine {
     let depth = Depth::try_from(1 + random.next() % 8).unwrap();
     let mut machine = Machine::new(depth);
@@ -95,7 +99,8 @@ enum Event {
 /// A thread of the Rust side: its machine, and its frames.
 type Thread = Option<(usize, Frames<State>)>;
 
-/// An event for a thread. Mostly calls, and of those mostly ones that the machine has, so that walks go deep.
+/// An event for a thread. Mostly calls, and of those mostly ones that the machine has, so that
+/// walks go deep.
 fn event(random: &mut Random, world: &World, at: u32, thread: &Thread) -> Event {
     let Some((machine, frames)) = thread else {
         return Event::Exec(random.pick(&world.current));
@@ -119,10 +124,11 @@ fn event(random: &mut Random, world: &World, at: u32, thread: &Thread) -> Event 
         18 => Event::Foreign,
         19..30 => Event::Call(random.pick(&CALLS)),
         _ => {
-            let known = frames.context().and_then(|c| world.machines[*machine].row(&c)).map(|row| {
-                let symbols: Vec<Symbol> = row.keys().copied().collect();
-                random.pick(&symbols)
-            });
+            let known =
+                frames.context().and_then(|c| world.machines[*machine].row(&c)).map(|row| {
+                    let symbols: Vec<Symbol> = row.keys().copied().collect();
+                    random.pick(&symbols)
+                });
             match known {
                 Some(Symbol::Call(number)) => Event::Call(number),
                 _ => Event::Call(random.pick(&CALLS)),
@@ -285,7 +291,8 @@ impl World {
         tables.lift(&self.laid[old]);
         fill::forget(maps, &self.placed(old)).unwrap();
         self.table.lift(&self.laid[old]);
-        for (machine, frames) in threads.iter_mut().flatten().filter(|(machine, _)| *machine == old) {
+        for (machine, frames) in threads.iter_mut().flatten().filter(|(machine, _)| *machine == old)
+        {
             self.judges[new].take_over(frames, self.machines[old].depth());
             *machine = new;
         }
@@ -299,7 +306,8 @@ fn round(seed: u64) -> usize {
     let mut object = MaybeUninit::uninit();
     let mut open = skeleton::StepTestSkelBuilder::default().open(&mut object).unwrap();
     let maps = &mut open.maps;
-    let room = Sizes::of(world.table.cells(), (0..MACHINES).map(|machine| world.placed(machine))).with_room();
+    let room = Sizes::of(world.table.cells(), (0..MACHINES).map(|machine| world.placed(machine)))
+        .with_room();
     fill::resize(
         &mut StepMaps {
             cells: &mut maps.cells,
@@ -357,9 +365,13 @@ fn compare(
     seed: u64,
 ) {
     let keys: Vec<u8> = bytes(&(0..u32::try_from(batch.len()).unwrap()).collect::<Vec<_>>());
-    let values: Vec<u8> = batch.iter().flat_map(|&(at, event, _)| bytes(&wire(at, event))).collect();
+    let values: Vec<u8> =
+        batch.iter().flat_map(|&(at, event, _)| bytes(&wire(at, event))).collect();
     let count = u32::try_from(batch.len()).unwrap();
-    skel.maps.test_events.update_batch(&keys, &values, count, MapFlags::ANY, MapFlags::ANY).unwrap();
+    skel.maps
+        .test_events
+        .update_batch(&keys, &values, count, MapFlags::ANY, MapFlags::ANY)
+        .unwrap();
     skel.maps.bss_data.as_mut().unwrap().wanted = count;
     let output = skel.progs.drive.test_run(ProgramInput::default()).unwrap();
     assert_eq!(output.return_value, 0, "seed {seed}");
@@ -367,13 +379,16 @@ fn compare(
     for (index, &(at, event, expected)) in (0_u32..).zip(batch) {
         trail.push((at, event));
         let Some((verdict, context)) = expected else { continue };
-        let found = skel.maps.test_events.lookup(&index.to_ne_bytes(), MapFlags::ANY).unwrap().unwrap();
+        let found =
+            skel.maps.test_events.lookup(&index.to_ne_bytes(), MapFlags::ANY).unwrap().unwrap();
         let field = |i: usize| u32::from_ne_bytes(found[4 * i..4 * i + 4].try_into().unwrap());
         let (got, state) = (field(3), field(4));
         let got_context = match field(6) as usize {
             _ if got == 0 => Context::EMPTY,
             0 => world.context(state),
-            len => Context::of((7..7 + len).map(|i| symbol(field(i))), Depth::all().last().unwrap()),
+            len => {
+                Context::of((7..7 + len).map(|i| symbol(field(i))), Depth::all().last().unwrap())
+            }
         };
         if (got, got_context) != (verdict, context) {
             let own: Vec<String> =
@@ -397,9 +412,10 @@ fn symbol(code: u32) -> Symbol {
 
 #[test]
 fn the_bpf_step_equals_the_rust_step() {
-    let base = std::env::var("SYSFSM_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| {
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
-    });
+    let base =
+        std::env::var("SYSFSM_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| {
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+        });
     let mut violations = 0;
     for round_number in 0..ROUNDS {
         violations += round(base + round_number);

@@ -76,7 +76,8 @@ fn a_cgroups_violation_is_of_the_cgroups_policy() {
     fs::write(dir.path().join("a.json"), cgroups).unwrap();
     let policies = ["--policy", "a.json", "--policy", "p.json"];
     let file = |line: &str| {
-        let told = explained(dir.path(), &[&["explain", "--json"], &policies[..], &[line]].concat(), "");
+        let told =
+            explained(dir.path(), &[&["explain", "--json"], &policies[..], &[line]].concat(), "");
         serde_json::from_str::<Value>(&told).unwrap()["file"].as_str().unwrap().to_string()
     };
     let in_cgroup = LINE.replacen("\"policy\"", "\"cgroup\":\"/a.slice\",\"policy\"", 1);
@@ -84,7 +85,11 @@ fn a_cgroups_violation_is_of_the_cgroups_policy() {
     let elsewhere = in_cgroup.replace("/a.slice", "/b.slice");
     let output = sysfsm(dir.path(), &[&["explain"], &policies[..], &[&elsewhere]].concat(), "");
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("`/usr/bin/prog in /b.slice`"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("`/usr/bin/prog in /b.slice`"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]
@@ -110,15 +115,18 @@ To allow it, put into \"transitions\" of p.json, beside what \"brk\" has already
 #[test]
 fn a_line_a_file_and_stdin_say_the_same_and_json_is_one_object_a_line() {
     let dir = folder();
-    let stream =
-        format!("{{\"event\":\"start\",\"level\":\"kill\"}}\n{LINE}\n\n{LINE}\n{{\"event\":\"stop\"}}\n");
+    let stream = format!(
+        "{{\"event\":\"start\",\"level\":\"kill\"}}\n{LINE}\n\n{LINE}\n{{\"event\":\"stop\"}}\n"
+    );
     fs::write(dir.path().join("events"), &stream).unwrap();
     let one = explained(dir.path(), &["explain", "--policy", "p.json", LINE], "");
     let both = format!("{one}\n{one}");
     assert_eq!(explained(dir.path(), &["explain", "--policy", "p.json", "events"], ""), both);
     assert_eq!(explained(dir.path(), &["explain", "--policy", "p.json"], &stream), both);
     assert_eq!(
-        explained(dir.path(), &["explain", "--policy", ".", "-"], &stream).matches("p.json").count(),
+        explained(dir.path(), &["explain", "--policy", ".", "-"], &stream)
+            .matches("p.json")
+            .count(),
         2
     );
     let lines = explained(dir.path(), &["explain", "--json", "--policy", "p.json", "-"], &stream);
@@ -144,7 +152,8 @@ fn a_violation_is_found_by_its_id() {
     )
     .unwrap();
     for (id, line) in [("0123456789ab", LINE), ("ba9876543210", &other)] {
-        let by_id = explained(dir.path(), &["explain", id, "--events", "events", "--policy", "p.json"], "");
+        let by_id =
+            explained(dir.path(), &["explain", id, "--events", "events", "--policy", "p.json"], "");
         assert_eq!(by_id, explained(dir.path(), &["explain", "--policy", "p.json", line], ""));
     }
     let unknown = ["explain", "000000000000", "--events", "events", "--policy", "p.json"];
@@ -160,7 +169,8 @@ fn the_lines_that_it_tells_make_check_content() {
     let check = || sysfsm(dir.path(), &["check", "--json", "--policy", "p.json", "attack.log"], "");
     let found = check();
     assert_eq!(found.status.code(), Some(1));
-    let told = explained(dir.path(), &["explain", "--json", "--policy", "p.json"], &text(&found.stdout));
+    let told =
+        explained(dir.path(), &["explain", "--json", "--policy", "p.json"], &text(&found.stdout));
     let path = dir.path().join("p.json");
     let mut policy: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
     for explanation in told.lines() {
@@ -177,7 +187,12 @@ fn the_lines_that_it_tells_make_check_content() {
     }
     fs::write(&path, policy.to_string()).unwrap();
     let after = check();
-    assert_eq!((after.status.code(), text(&after.stdout).as_str()), (Some(0), ""), "{}", text(&after.stderr));
+    assert_eq!(
+        (after.status.code(), text(&after.stdout).as_str()),
+        (Some(0), ""),
+        "{}",
+        text(&after.stderr)
+    );
     let again = explained(dir.path(), &["explain", "--policy", "p.json"], &text(&found.stdout));
     assert!(again.contains("p.json allows it") && !again.contains("To allow it"), "{again}");
 }
@@ -186,19 +201,35 @@ fn the_lines_that_it_tells_make_check_content() {
 fn what_cannot_be_allowed_and_what_is_not_known_is_told_so() {
     let dir = folder();
     let told = |line: &str| explained(dir.path(), &["explain", "--policy", "p.json", line], "");
-    let abi = LINE.replace("\"transition\"", "\"abi\"").replace("\"socket\"", "\"@i386\",\"number\":11");
+    let abi =
+        LINE.replace("\"transition\"", "\"abi\"").replace("\"socket\"", "\"@i386\",\"number\":11");
     assert!(told(&abi).contains("tried to make call 11 of the 32-bit ABI.\n"), "{}", told(&abi));
     assert!(told(&abi).contains("No policy can allow it"));
-    let stray = LINE.replace("\"transition\"", "\"sigreturn\"").replace("\"socket\"", "\"rt_sigreturn\"");
+    let stray =
+        LINE.replace("\"transition\"", "\"sigreturn\"").replace("\"socket\"", "\"rt_sigreturn\"");
     assert!(told(&stray).contains("no signal handler was active"), "{}", told(&stray));
     let lost = LINE.replace("[\"brk\"]", "[]").replace("\"socket\"", "\"ptrace\"");
-    assert!(told(&lost).contains("not known") && told(&lost).contains("not among them"), "{}", told(&lost));
+    assert!(
+        told(&lost).contains("not known") && told(&lost).contains("not among them"),
+        "{}",
+        told(&lost)
+    );
     let handler = LINE.replace("[\"brk\"]", "[\"@SIGUSR1\"]");
-    assert!(told(&handler).contains("A handler of SIGUSR1 had just begun.\n"), "{}", told(&handler));
-    assert!(told(&handler).contains("which has no \"@SIGUSR1\" yet:\n  \"@SIGUSR1\": [\"socket\"]\n"));
+    assert!(
+        told(&handler).contains("A handler of SIGUSR1 had just begun.\n"),
+        "{}",
+        told(&handler)
+    );
+    assert!(
+        told(&handler).contains("which has no \"@SIGUSR1\" yet:\n  \"@SIGUSR1\": [\"socket\"]\n")
+    );
     let start = LINE.replace("[\"brk\"]", "[\"execve\"]").replace("\"socket\"", "\"ptrace\"");
     assert!(told(&start).contains("`execve` (its own start"), "{}", told(&start));
-    assert!(told(&start).contains("From `ptrace` there the policy knows no way on"), "{}", told(&start));
+    assert!(
+        told(&start).contains("From `ptrace` there the policy knows no way on"),
+        "{}",
+        told(&start)
+    );
 }
 
 #[test]
@@ -231,5 +262,9 @@ fn what_is_no_violation_of_the_policy_is_an_error() {
             assert!(stderr.contains(part), "{part:?} in {stderr}");
         }
     }
-    assert_eq!(sysfsm(dir.path(), &["explain", LINE], "").status.code(), Some(2), "without a policy");
+    assert_eq!(
+        sysfsm(dir.path(), &["explain", LINE], "").status.code(),
+        Some(2),
+        "without a policy"
+    );
 }

@@ -42,7 +42,8 @@ fn an_oci_profile_fits_the_specification() {
     let policies = real();
     assert!(policies.len() >= 3 * 8);
     for policy in policies {
-        let profile: Value = serde_json::from_str(&export(&policy, Format::SeccompOci).text).unwrap();
+        let profile: Value =
+            serde_json::from_str(&export(&policy, Format::SeccompOci).text).unwrap();
         let errors: Vec<String> = schema.iter_errors(&profile).map(|e| e.to_string()).collect();
         assert!(errors.is_empty(), "{}: {errors:?}", policy.binary);
     }
@@ -102,7 +103,8 @@ fn systemd_complains_of_a_misspelled_call_and_of_a_misspelled_key() {
 /// The BPF program that seccompiler makes of an export.
 fn compile(json: &str) -> seccompiler::BpfProgram {
     let arch = seccompiler::TargetArch::x86_64;
-    let mut filters = seccompiler::compile_from_json(json.as_bytes(), arch).expect("seccompiler takes it");
+    let mut filters =
+        seccompiler::compile_from_json(json.as_bytes(), arch).expect("seccompiler takes it");
     assert_eq!(filters.len(), 1);
     filters.remove("main").unwrap()
 }
@@ -120,7 +122,9 @@ fn seccompiler_knows_every_call_that_is_exported() {
     assert_eq!(whole.calls.len() + whole.left_out.len(), all.len() - 2);
     // That it can refuse.
     let wrong = whole.text.replace("\"openat\"", "\"opnat\"");
-    assert!(seccompiler::compile_from_json(wrong.as_bytes(), seccompiler::TargetArch::x86_64).is_err());
+    assert!(
+        seccompiler::compile_from_json(wrong.as_bytes(), seccompiler::TargetArch::x86_64).is_err()
+    );
 }
 
 /// Names the filter under which the next test, run as a child, puts itself.
@@ -152,7 +156,11 @@ fn the_kernel_lets_by_what_the_policy_has_and_nothing_else() {
         let policy = policy(action, &["getppid", "write", "close", "munmap", "sigaltstack"]);
         fs::write(&file, export(&policy, Format::SeccompJson).text).unwrap();
         Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "a_child_of_the_next_test_makes_a_call_under_a_filter", "--nocapture"])
+            .args([
+                "--exact",
+                "a_child_of_the_next_test_makes_a_call_under_a_filter",
+                "--nocapture",
+            ])
             .env(FILTER, file)
             .env(TRIES, tries)
             .stdout(Stdio::null())
@@ -177,12 +185,17 @@ fn the_command_writes_a_file_or_stdout_and_names_what_it_left_out() {
         let shown = sysfsm(dir.path(), &["export", "p.json", "--format", format]);
         let stderr = text(&shown.stderr);
         assert_eq!(shown.status.code(), Some(0), "{stderr}");
-        for part in
-            ["`syscall_9999`", "`@SIGUSR1`", "allows io_uring_setup", "\nhint: ", "/bin/x: 2 calls, added"]
-        {
+        for part in [
+            "`syscall_9999`",
+            "`@SIGUSR1`",
+            "allows io_uring_setup",
+            "\nhint: ",
+            "/bin/x: 2 calls, added",
+        ] {
             assert!(stderr.contains(part), "{part:?} in {stderr}");
         }
-        let written = sysfsm(dir.path(), &["export", "p.json", "--format", format, "-o", "out", "--json"]);
+        let written =
+            sysfsm(dir.path(), &["export", "p.json", "--format", format, "-o", "out", "--json"]);
         assert!(written.status.success() && written.stdout.is_empty());
         assert_eq!(fs::read(dir.path().join("out")).unwrap(), shown.stdout);
         let report: Value = serde_json::from_slice(&written.stderr).expect("one object");
@@ -199,8 +212,7 @@ fn the_command_writes_a_file_or_stdout_and_names_what_it_left_out() {
 fn the_command_takes_one_policy_and_a_known_format() {
     let dir = TempDir::new().unwrap();
     for name in ["a", "b"] {
-        let policy =
-            json!({"sysfsm": 1, "binary": format!("/bin/{name}"), "transitions": {"execve": ["brk"]}});
+        let policy = json!({"sysfsm": 1, "binary": format!("/bin/{name}"), "transitions": {"execve": ["brk"]}});
         fs::write(dir.path().join(format!("{name}.json")), policy.to_string()).unwrap();
     }
     for (args, part) in [

@@ -1,4 +1,5 @@
-//! What is enforced when a call of the agent's fails, whichever: all of it, or what was before, and the agent says which.
+//! What is enforced when a call of the agent's fails, whichever: all of it, or what was before, and
+//! the agent says which.
 //!
 //! strace makes the calls fail. Needs root, and fails where BPF cannot run.
 
@@ -29,7 +30,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// What is enforced before the agent comes whose calls fail. It is to enforce the policy of the second shell.
+/// What is enforced before the agent comes whose calls fail. It is to enforce the policy of the
+/// second shell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Before {
     Nothing,
@@ -64,7 +66,8 @@ impl Trial {
         let lab = Lab::new();
         let (first, second) = (Shell::new(&lab, "first"), Shell::new(&lab, "second"));
         let servers = [first.serve(&lab), second.serve(&lab)];
-        let trial = Trial { before, place: Place::new(&lab), first, second, servers, lines: 0, lab };
+        let trial =
+            Trial { before, place: Place::new(&lab), first, second, servers, lines: 0, lab };
         trial.begin();
         trial
     }
@@ -107,7 +110,8 @@ impl Trial {
         (ended, fs::read_to_string(&log).unwrap_or_default())
     }
 
-    /// Asserts that the machine is as it was before (`false`), or that all of it is enforced, and that what is said is so.
+    /// Asserts that the machine is as it was before (`false`), or that all of it is enforced, and
+    /// that what is said is so.
     #[track_caller]
     fn is(&mut self, changed: bool, what: &str) {
         let first = !changed && self.before == Before::Other;
@@ -126,7 +130,10 @@ impl Trial {
         for server in &mut self.servers {
             let line = format!("line {}\n", self.lines);
             server.say(line.trim_end());
-            assert!(server.said(|said| said.ends_with(&line)).ends_with(&line), "{what}: a server was hurt");
+            assert!(
+                server.said(|said| said.ends_with(&line)).ends_with(&line),
+                "{what}: a server was hurt"
+            );
         }
         let said: Vec<String> = [(&self.first, first), (&self.second, second)]
             .iter()
@@ -138,8 +145,8 @@ impl Trial {
         assert_eq!(sets, said.len(), "{what}: sets of pins");
     }
 
-    /// Has calls fail, and looks at what comes of it: fails if anything is half. Whether the agent has ended well; none if
-    /// it has not come to that call.
+    /// Has calls fail, and looks at what comes of it: fails if anything is half. Whether the agent
+    /// has ended well; none if it has not come to that call.
     #[track_caller]
     fn try_fail(&mut self, options: &[&str]) -> Option<bool> {
         let (ended, log) = self.run(options);
@@ -151,10 +158,16 @@ impl Trial {
             self.is(true, &what);
         } else {
             assert_eq!(ended.status.code(), Some(2), "{what}");
-            assert!(ended.stderr.contains("error: ") && !ended.stderr.contains("panicked"), "{what}");
+            assert!(
+                ended.stderr.contains("error: ") && !ended.stderr.contains("panicked"),
+                "{what}"
+            );
             let changed = ended.stderr.contains(ALL_THE_SAME);
             let unchanged = if self.before == Before::Nothing { NOTHING } else { AS_BEFORE };
-            assert!(changed || ended.stderr.contains(unchanged), "it does not say how things are: {what}");
+            assert!(
+                changed || ended.stderr.contains(unchanged),
+                "it does not say how things are: {what}"
+            );
             self.is(changed, &what);
         }
         // Whatever has failed, the next one does it.
@@ -175,9 +188,11 @@ impl Trial {
     fn fail_from(&mut self, place: usize) -> &'static str {
         let inject = format!("inject=bpf:error=ENOMEM:when={place}+");
         let (ended, _) = self.run(&["-e", "trace=bpf", "-e", &inject]);
-        let what = format!("{:?}, from {place} on: {}\n{}", self.before, ended.status, ended.stderr);
-        let said =
-            [AS_BEFORE, ALL_THE_SAME, NOT_ADOPTED].into_iter().find(|said| ended.stderr.contains(said));
+        let what =
+            format!("{:?}, from {place} on: {}\n{}", self.before, ended.status, ended.stderr);
+        let said = [AS_BEFORE, ALL_THE_SAME, NOT_ADOPTED]
+            .into_iter()
+            .find(|said| ended.stderr.contains(said));
         // It did not come so far, or needs none of them.
         let said = said.unwrap_or("");
         assert_eq!(ended.status.code(), Some(if said.is_empty() { 0 } else { 2 }), "{what}");
@@ -189,7 +204,8 @@ impl Trial {
     }
 }
 
-/// The calls of bpf(2) that an agent makes which finds nothing amiss, by their commands: their places among all.
+/// The calls of bpf(2) that an agent makes which finds nothing amiss, by their commands: their
+/// places among all.
 fn commands(trial: &Trial) -> BTreeMap<String, Vec<usize>> {
     let (ended, log) = trial.run(&["-e", "trace=bpf"]);
     ended.well("the agent");
@@ -257,7 +273,8 @@ fn what_keeps_failing_is_told_as_it_is_and_healed_by_the_next() {
         *outcomes.entry(trial.fail_from(place)).or_default() += 1;
     }
     eprintln!("{outcomes:?}");
-    let all = [AS_BEFORE, NOT_ADOPTED, ALL_THE_SAME].map(|said| outcomes.get(said).copied().unwrap_or(0));
+    let all =
+        [AS_BEFORE, NOT_ADOPTED, ALL_THE_SAME].map(|said| outcomes.get(said).copied().unwrap_or(0));
     assert!(all[0] > 0 && all[1] + all[2] > 0, "{outcomes:?}");
 }
 
@@ -276,7 +293,8 @@ fn shared_memory_that_cannot_be_had_changes_nothing() {
         let mut refused = 0;
         for place in &places {
             let inject = format!("inject=mmap:error=ENOMEM:when={place}");
-            refused += usize::from(trial.try_fail(&["-e", "trace=mmap", "-e", &inject]) == Some(false));
+            refused +=
+                usize::from(trial.try_fail(&["-e", "trace=mmap", "-e", &inject]) == Some(false));
         }
         eprintln!("{before:?}: {refused} of {} failed with an error", places.len());
         assert!(refused > 0);

@@ -1,5 +1,5 @@
-//! Nothing that a log or a policy file holds makes the readers panic, loop or half-work. Each target mutates
-//! real input for half a minute; the seed is printed, and `SYSFSM_SEED` repeats it.
+//! Nothing that a log or a policy file holds makes the readers panic, loop or half-work. Each
+//! target mutates real input for half a minute; the seed is printed, and `SYSFSM_SEED` repeats it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stderr)]
 
@@ -15,9 +15,13 @@ struct Random(u64);
 
 impl Random {
     fn new() -> Self {
-        let seed = std::env::var("SYSFSM_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| {
-            u64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() % u128::from(u64::MAX)).unwrap()
-        });
+        let seed =
+            std::env::var("SYSFSM_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| {
+                u64::try_from(
+                    std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() % u128::from(u64::MAX),
+                )
+                .unwrap()
+            });
         eprintln!("SYSFSM_SEED={seed}");
         Random(seed)
     }
@@ -30,7 +34,8 @@ impl Random {
         usize::try_from((z ^ (z >> 31)) % n.max(1) as u64).unwrap()
     }
 
-    /// One to eight of: a byte changed, a piece dropped, doubled or moved, a word put in, the end cut off.
+    /// One to eight of: a byte changed, a piece dropped, doubled or moved, a word put in, the end
+    /// cut off.
     fn mutate(&mut self, text: &[u8], words: &[&str]) -> Vec<u8> {
         let mut text = text.to_vec();
         for _ in 0..=self.below(8) {
@@ -127,7 +132,9 @@ fn no_log_makes_the_reader_panic() {
         reader.read(0, text.as_slice(), &mut sink).expect("memory can be read");
         let members = [Member { file: 1, pid: 7 }, Member { file: 2, pid: 8 }];
         let files = [text.as_slice(), other.as_slice()];
-        reader.read_family(&members, &mut |index| Ok(files[index]), &mut sink).expect("memory can be read");
+        reader
+            .read_family(&members, &mut |index| Ok(files[index]), &mut sink)
+            .expect("memory can be read");
         let lines = reader.report().lines;
         assert!(lines > 0 || text.is_empty());
         for learned in learner.finish() {
@@ -180,12 +187,18 @@ fn no_policy_makes_its_reader_panic_and_what_it_takes_it_writes_back() {
             Ok(policy) => {
                 good += 1;
                 let written = policy.to_json();
-                assert_eq!(parse(written.as_bytes()).expect("what was written is read").to_json(), written);
+                assert_eq!(
+                    parse(written.as_bytes()).expect("what was written is read").to_json(),
+                    written
+                );
             }
             Err(problems) => {
                 bad += 1;
                 assert!(!problems.is_empty());
-                assert!(problems.iter().all(|p| !p.what.is_empty() && !p.hint.is_empty()), "{problems:?}");
+                assert!(
+                    problems.iter().all(|p| !p.what.is_empty() && !p.hint.is_empty()),
+                    "{problems:?}"
+                );
             }
         }
     }

@@ -1,9 +1,10 @@
-//! Golden logs: one directory a rule of the design, its log in the shape that strace writes, and what a reader
-//! that shares no code with sysfsm learned from it, at four depths.
+//! Golden logs: one directory a rule of the design, its log in the shape that strace writes, and
+//! what a reader that shares no code with sysfsm learned from it, at four depths.
 //!
-//! `tests/golden/RULE/trace.log` (or `trace.PID`, as `strace -ff` writes them) and `tests/golden/RULE/expected.json`:
-//! `{"depths": {"2": {BINARY: {"runs": …, "transitions": …}}}, "binary": "of a log that starts in the middle",
-//! "check": 1 where the log itself breaks the policy that it teaches}`.
+//! `tests/golden/RULE/trace.log` (or `trace.PID`, as `strace -ff` writes them) and
+//! `tests/golden/RULE/expected.json`: `{"depths": {"2": {BINARY: {"runs": …, "transitions": …}}},
+//! "binary": "of a log that starts in the middle", "check": 1 where the log itself breaks the
+//! policy that it teaches}`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stderr)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,7 +54,8 @@ fn cases() -> Vec<Case> {
 
 /// The entries of a directory, in order.
 fn entries(directory: &Path) -> Vec<PathBuf> {
-    let mut paths: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<_> =
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     paths
 }
@@ -90,14 +92,18 @@ impl Case {
         depths.keys().map(String::as_str).collect()
     }
 
-    /// What is wrong with the policies that these traces teach at these depths, and (as it is) with their replay.
+    /// What is wrong with the policies that these traces teach at these depths, and (as it is) with
+    /// their replay.
     fn faults(&self, style: &str, traces: &[PathBuf], depths: &[&str]) -> Vec<String> {
         let mut faults = Vec::new();
         for depth in depths {
             let expected = &self.expected["depths"][depth];
             let policies = TempDir::new().unwrap();
             let mut extract = sysfsm("extract", traces);
-            extract.arg("-o").arg(format!("{}/", policies.path().display())).args(["--depth", depth]);
+            extract
+                .arg("-o")
+                .arg(format!("{}/", policies.path().display()))
+                .args(["--depth", depth]);
             if let Some(binary) = self.expected["binary"].as_str() {
                 extract.args(["--binary", binary]);
             }
@@ -108,7 +114,8 @@ impl Case {
                 continue;
             }
             let differences = differences(expected, &learned(policies.path()));
-            faults.extend(differences.into_iter().map(|difference| format!("{place}: {difference}")));
+            faults
+                .extend(differences.into_iter().map(|difference| format!("{place}: {difference}")));
             if style == AS_IT_IS {
                 faults.extend(self.replay_fault(&place, traces, policies.path()));
             }
@@ -159,7 +166,9 @@ fn differences(expected: &Value, learned: &Value) -> Vec<String> {
     places
         .into_iter()
         .filter(|&place| expected.get(place) != learned.get(place))
-        .map(|place| format!("{place}: expected {}, got {}", count(&expected, place), count(&learned, place)))
+        .map(|place| {
+            format!("{place}: expected {}, got {}", count(&expected, place), count(&learned, place))
+        })
         .collect()
 }
 
@@ -183,8 +192,10 @@ fn assert_none(faults: &[String]) {
 
 #[test]
 fn each_golden_log_teaches_exactly_what_is_expected_and_passes_its_own_check() {
-    let faults: Vec<_> =
-        cases().iter().flat_map(|case| case.faults(AS_IT_IS, &case.traces, &case.depths())).collect();
+    let faults: Vec<_> = cases()
+        .iter()
+        .flat_map(|case| case.faults(AS_IT_IS, &case.traces, &case.depths()))
+        .collect();
     assert_none(&faults);
 }
 
@@ -197,8 +208,11 @@ fn the_columns_that_options_of_strace_add_change_nothing() {
         for (style, print) in STYLES {
             let directory = TempDir::new().unwrap();
             let trace = directory.path().join("trace.log");
-            let text: String =
-                lines.iter().enumerate().map(|(n, (pid, body))| print(pid, body, n) + "\n").collect();
+            let text: String = lines
+                .iter()
+                .enumerate()
+                .map(|(n, (pid, body))| print(pid, body, n) + "\n")
+                .collect();
             fs::write(&trace, text).unwrap();
             faults.extend(case.faults(style, &[trace], &["3"]));
             styled += 1;

@@ -1,5 +1,5 @@
-//! The page of `show --format html` in a real browser: it is drawn, readable, searchable, and its console stays
-//! empty. What is looked at is in `tests/html/probe.html`.
+//! The page of `show --format html` in a real browser: it is drawn, readable, searchable, and its
+//! console stays empty. What is looked at is in `tests/html/probe.html`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
@@ -57,14 +57,21 @@ fn open(policies: &[&Path], size: &str, dark: bool, address: &str) -> Seen {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_ne!(output.status.code(), Some(127), "no chromium: `make deps` installs it\n{stderr}");
     let dom = String::from_utf8_lossy(&output.stdout).into_owned();
-    let result =
-        dom.split("<pre id=\"result\">").nth(1).and_then(|rest| rest.split("</pre>").next()).unwrap_or("");
+    let result = dom
+        .split("<pre id=\"result\">")
+        .nth(1)
+        .and_then(|rest| rest.split("</pre>").next())
+        .unwrap_or("");
     let result = result.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
     let report = serde_json::from_str(&result)
         .unwrap_or_else(|_| panic!("no report: {:?}\n{result}\n{stderr}", output.status));
     Seen {
         report,
-        console: stderr.lines().filter(|l| l.contains(":CONSOLE")).map(ToString::to_string).collect(),
+        console: stderr
+            .lines()
+            .filter(|l| l.contains(":CONSOLE"))
+            .map(ToString::to_string)
+            .collect(),
     }
 }
 
@@ -75,11 +82,14 @@ fn shipped(name: &str) -> std::path::PathBuf {
 /// How many transitions of a policy are such ones.
 fn count(policy: &Value, such: impl Fn(&str, &str) -> bool) -> usize {
     let rows = policy["transitions"].as_object().unwrap();
-    let all = rows.iter().flat_map(|(from, row)| row.as_object().unwrap().keys().map(move |to| (from, to)));
+    let all = rows
+        .iter()
+        .flat_map(|(from, row)| row.as_object().unwrap().keys().map(move |to| (from, to)));
     all.filter(|(from, to)| such(from, to)).count()
 }
 
-/// A policy of exactly 200 transitions between 64 states, handlers among them, under a name that tries to get out.
+/// A policy of exactly 200 transitions between 64 states, handlers among them, under a name that
+/// tries to get out.
 fn synthetic() -> Value {
     let names: Vec<String> = (0..320).step_by(5).map(|n| CallName(n).to_string()).collect();
     let mut rows = json!({});
@@ -87,8 +97,9 @@ fn synthetic() -> Value {
     for round in 0_usize.. {
         for (at, from) in names.iter().enumerate() {
             let to = &names[(at * 7 + round * 13 + 5) % names.len()];
-            let unsuitable =
-                [from, to].iter().any(|n| matches!(n.as_str(), "rt_sigreturn" | "exit" | "restart_syscall"));
+            let unsuitable = [from, to]
+                .iter()
+                .any(|n| matches!(n.as_str(), "rt_sigreturn" | "exit" | "restart_syscall"));
             if left == 0 || from == to || unsuitable || !rows[from][to].is_null() {
                 continue;
             }
@@ -115,7 +126,11 @@ fn is_readable(seen: &Seen, transitions: usize, letters: f64) {
     assert_eq!(report["overlaps"], 0, "labels that overlap");
     assert_eq!(report["cut"], 0, "corners of labels outside of the picture");
     assert_eq!(report["wider"], 0, "the page is wider than its window");
-    assert!(report["letters"].as_f64().unwrap() >= letters, "letters {} pixels high", report["letters"]);
+    assert!(
+        report["letters"].as_f64().unwrap() >= letters,
+        "letters {} pixels high",
+        report["letters"]
+    );
     assert!(report["contrast"].as_f64().unwrap() >= 4.5, "contrast {}", report["contrast"]);
     let marked = &report["marked"];
     for quiet in ["nothing", "escaped", "left"] {
@@ -165,7 +180,11 @@ fn a_real_policy_is_drawn_searched_and_told_in_light_and_dark_large_and_small() 
             "what may read after openat"
         );
         assert!(marked["kind"]["nodes"].as_array().unwrap().contains(&json!("brk")));
-        assert!(seen.report["told"].as_str().unwrap().starts_with("openat → "), "{}", seen.report["told"]);
+        assert!(
+            seen.report["told"].as_str().unwrap().starts_with("openat → "),
+            "{}",
+            seen.report["told"]
+        );
     }
 }
 
@@ -175,7 +194,8 @@ fn two_hundred_transitions_and_a_hostile_name_are_one_readable_page() {
     let path = dir.path().join("synthetic.json");
     fs::write(&path, synthetic().to_string()).unwrap();
     // Of several policies one is shown, and the address chooses it.
-    let seen = open(&[&shipped("cat.json"), &path], "1400x1000", false, "#policy=2&search=%40SIGUSR1");
+    let seen =
+        open(&[&shipped("cat.json"), &path], "1400x1000", false, "#policy=2&search=%40SIGUSR1");
     is_readable(&seen, 200, 10.5);
     assert_eq!(seen.report["marked"]["address"]["nodes"], json!(["@SIGUSR1"]));
 }
@@ -185,14 +205,18 @@ fn a_context_of_depth_three_is_a_state_of_the_picture() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("deep.json");
     let mut log = String::new();
-    for (at, call) in ["execve", "brk", "mmap", "openat", "read", "openat", "close", "openat", "exit_group"]
-        .iter()
-        .enumerate()
+    for (at, call) in
+        ["execve", "brk", "mmap", "openat", "read", "openat", "close", "openat", "exit_group"]
+            .iter()
+            .enumerate()
     {
         let _ = writeln!(log, "{call}({at}) = {}", if *call == "exit_group" { "?" } else { "0" });
     }
-    fs::write(dir.path().join("log"), log.replacen("execve(0)", "execve(\"/bin/x\", [\"x\"], 0x1)", 1))
-        .unwrap();
+    fs::write(
+        dir.path().join("log"),
+        log.replacen("execve(0)", "execve(\"/bin/x\", [\"x\"], 0x1)", 1),
+    )
+    .unwrap();
     let extracted = Command::new(env!("CARGO_BIN_EXE_sysfsm"))
         .args(["extract", "--depth", "3", "-o", "deep.json", "log"])
         .current_dir(dir.path())
@@ -209,5 +233,9 @@ fn a_context_of_depth_three_is_a_state_of_the_picture() {
 fn no_other_script_runs_in_a_page_and_the_console_would_tell() {
     let seen = open(&[&shipped("cat.json")], "800x600", false, "&intrude=1");
     assert_eq!(seen.report, json!({"intruded": false}));
-    assert!(seen.console.iter().any(|line| line.contains("Content Security Policy")), "{:?}", seen.console);
+    assert!(
+        seen.console.iter().any(|line| line.contains("Content Security Policy")),
+        "{:?}",
+        seen.console
+    );
 }

@@ -21,7 +21,12 @@ fn run(command: &mut Command) -> String {
 /// `make TARGET` for the binary of this build, into a folder.
 fn make(target: &str, to: &Path) {
     run(Command::new("make")
-        .args([target, "PREFIX=/opt/x", &format!("DESTDIR={}", to.display()), &format!("BINARY={BINARY}")])
+        .args([
+            target,
+            "PREFIX=/opt/x",
+            &format!("DESTDIR={}", to.display()),
+            &format!("BINARY={BINARY}"),
+        ])
         .current_dir(env!("CARGO_MANIFEST_DIR")));
 }
 
@@ -61,15 +66,23 @@ fn install_puts_everything_under_destdir_and_prefix_and_uninstall_takes_it_away(
     .collect();
     let commands = commands();
     assert!(commands.len() >= 4, "{commands:?}");
-    want.extend(commands.iter().map(|command| prefix.join(format!("share/man/man1/sysfsm-{command}.1"))));
+    want.extend(
+        commands.iter().map(|command| prefix.join(format!("share/man/man1/sysfsm-{command}.1"))),
+    );
     assert_eq!(files(dir.path()), want);
     for file in &want {
         let mode = fs::metadata(file).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode, if file.ends_with("bin/sysfsm") { 0o755 } else { 0o644 }, "{}", file.display());
+        assert_eq!(
+            mode,
+            if file.ends_with("bin/sysfsm") { 0o755 } else { 0o644 },
+            "{}",
+            file.display()
+        );
     }
     let unit = fs::read_to_string(prefix.join("lib/systemd/system/sysfsm.service")).unwrap();
     assert!(unit.contains("/opt/x/bin/sysfsm enforce --pin"), "{unit}");
-    let unit = fs::read_to_string(prefix.join("lib/systemd/system/sysfsm-record@.service")).unwrap();
+    let unit =
+        fs::read_to_string(prefix.join("lib/systemd/system/sysfsm-record@.service")).unwrap();
     assert!(unit.contains("/opt/x/bin/sysfsm record --binary"), "{unit}");
     make("uninstall", dir.path());
     assert_eq!(files(dir.path()), BTreeSet::new());
@@ -83,7 +96,8 @@ fn each_man_page_names_its_command_and_its_options() {
     for command in commands() {
         let roff = page(&format!("sysfsm-{command}.1"));
         // The lines before it only choose an apostrophe.
-        let first = roff.lines().find(|line| !line.starts_with(".ie") && !line.starts_with(".el")).unwrap();
+        let first =
+            roff.lines().find(|line| !line.starts_with(".ie") && !line.starts_with(".el")).unwrap();
         assert!(first.starts_with(&format!(".TH sysfsm-{command} 1")), "{first}");
         for section in [".SH NAME", ".SH SYNOPSIS", ".SH OPTIONS"] {
             assert!(roff.lines().any(|line| line == section), "{section} in {command}");
@@ -106,7 +120,8 @@ fn bash_completes(words: &[&str]) -> BTreeSet<String> {
         function=$(complete -p sysfsm | sed 's/.*-F \([^ ]*\).*/\1/')
         "$function" sysfsm "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
         printf '%s\n' "${COMPREPLY[@]}""#;
-    let offered = run(Command::new("bash").args(["--norc", "-c", script, "bash"]).arg(&file).args(words));
+    let offered =
+        run(Command::new("bash").args(["--norc", "-c", script, "bash"]).arg(&file).args(words));
     offered.lines().map(ToString::to_string).collect()
 }
 
@@ -118,7 +133,10 @@ fn bash_completes_commands_options_and_their_values() {
     assert!(ex.iter().all(|word| word.starts_with("ex")), "{ex:?}");
     assert_eq!(bash_completes(&["sysfsm", "generate"]), names(&[""]), "hidden");
     assert_eq!(bash_completes(&["sysfsm", "extract", "--dep"]), names(&["--depth"]));
-    assert_eq!(bash_completes(&["sysfsm", "export", "--format", "seccomp-o"]), names(&["seccomp-oci"]));
+    assert_eq!(
+        bash_completes(&["sysfsm", "export", "--format", "seccomp-o"]),
+        names(&["seccomp-oci"])
+    );
 }
 
 #[test]

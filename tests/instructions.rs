@@ -1,5 +1,5 @@
-//! What a line of a log and a step cost, in instructions: counted by valgrind, so that the bounds hold on any machine,
-//! however busy. Times are the matter of `make bench`.
+//! What a line of a log and a step cost, in instructions: counted by valgrind, so that the bounds
+//! hold on any machine, however busy. Times are the matter of `make bench`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout)]
 
@@ -14,7 +14,8 @@ use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
 
-/// Instructions that a program executes, in all its threads; on one processor, so that it has no reason to have several.
+/// Instructions that a program executes, in all its threads; on one processor, so that it has no
+/// reason to have several.
 fn count(program: &Path, arguments: &[&str]) -> u64 {
     let output = Command::new("taskset")
         .args(["-c", "0", "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"])
@@ -24,7 +25,8 @@ fn count(program: &Path, arguments: &[&str]) -> u64 {
         .expect("taskset (util-linux) and valgrind are there");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
-    let counted = said.lines().find_map(|line| line.split_once("Collected : ")).expect("callgrind's count").1;
+    let counted =
+        said.lines().find_map(|line| line.split_once("Collected : ")).expect("callgrind's count").1;
     counted.trim().parse().unwrap()
 }
 
@@ -46,7 +48,10 @@ fn a_line(dir: &Path, command: &[&str], threads: bool) -> u64 {
     let of = |blocks: u64| {
         let file = dir.join(format!("{blocks}.log"));
         fs::write(&file, log(blocks, threads)).unwrap();
-        count(Path::new(env!("CARGO_BIN_EXE_sysfsm")), &[command, &[file.to_str().unwrap()]].concat())
+        count(
+            Path::new(env!("CARGO_BIN_EXE_sysfsm")),
+            &[command, &[file.to_str().unwrap()]].concat(),
+        )
     };
     each(of(FEW), of(MANY), (MANY - FEW) * 4)
 }

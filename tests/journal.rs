@@ -1,4 +1,5 @@
-//! Events in the journal: what an agent sends to a socket that stands for it, and what it does without.
+//! Events in the journal: what an agent sends to a socket that stands for it, and what it does
+//! without.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
@@ -52,7 +53,9 @@ impl Listener {
                 (&rest[end + 1..end + length], &rest[end + length..])
             } else {
                 let (length, value) = rest[end + 1..].split_at(8);
-                value.split_at(usize::try_from(u64::from_le_bytes(length.try_into().unwrap())).unwrap())
+                value.split_at(
+                    usize::try_from(u64::from_le_bytes(length.try_into().unwrap())).unwrap(),
+                )
             };
             assert_eq!(after[0], b'\n', "{name}");
             assert!(fields.insert(name, String::from_utf8(value.to_vec()).unwrap()).is_none());
@@ -65,8 +68,18 @@ impl Listener {
 }
 
 /// An agent whose journal is there. `started`: by what.
-fn agent(lab: &Lab, place: &Place, policy: &Path, listener: &Listener, mut started: Command) -> Running {
-    started.args(["--at-most", "kill", "--pin", "--pins"]).arg(&place.0).arg("--policy").arg(policy);
+fn agent(
+    lab: &Lab,
+    place: &Place,
+    policy: &Path,
+    listener: &Listener,
+    mut started: Command,
+) -> Running {
+    started
+        .args(["--at-most", "kill", "--pin", "--pins"])
+        .arg(&place.0)
+        .arg("--policy")
+        .arg(policy);
     lab.start(started.env("SYSFSM_JOURNAL", &listener.path))
 }
 
@@ -105,9 +118,8 @@ fn events_have_a_field_for_each_thing_that_they_tell() {
         assert_eq!(violation[name], value, "{name}");
     }
     let context = &violation["SYSFSM_CONTEXT"];
-    assert!(
-        violation["MESSAGE"].ends_with(&format!("`execve` after `{context}` is not in the policy: killed"))
-    );
+    assert!(violation["MESSAGE"]
+        .ends_with(&format!("`execve` after `{context}` is not in the policy: killed")));
     // By which `explain` finds it in the file.
     let id = format!("\"id\":\"{}\"", violation["SYSFSM_ID"]);
     // The next event comes after the file was written.
@@ -118,7 +130,10 @@ fn events_have_a_field_for_each_thing_that_they_tell() {
     let file = fs::read_to_string(&events).unwrap();
     assert!(file.contains(&id), "{id} in {file}");
     assert!(refused["MESSAGE"].contains("\nhint: "), "several lines: {refused:?}");
-    assert!(refused["MESSAGE"].ends_with("nothing was changed: what was enforced still is"), "{refused:?}");
+    assert!(
+        refused["MESSAGE"].ends_with("nothing was changed: what was enforced still is"),
+        "{refused:?}"
+    );
 
     kill(agent.pid(), Signal::SIGTERM).unwrap();
     let leave = listener.next();
@@ -126,7 +141,8 @@ fn events_have_a_field_for_each_thing_that_they_tell() {
     agent.said(|_| false);
     let ended = agent.end().well("the agent");
     assert_eq!((&*ended.stdout, &*ended.stderr), ("", ""), "said twice");
-    let ids: Vec<&String> = [&start, &violation, &refused, &leave].map(|e| &e["MESSAGE_ID"]).to_vec();
+    let ids: Vec<&String> =
+        [&start, &violation, &refused, &leave].map(|e| &e["MESSAGE_ID"]).to_vec();
     assert!((1..4).all(|i| !ids[..i].contains(&ids[i])), "{ids:?}");
 }
 

@@ -1,6 +1,7 @@
-//! The kernel's learning step equals the Rust learner: random events (calls, foreign calls, signals, returns, forks,
-//! execs, ends, adoptions, and execs of threads that are not the leader) over random threads, learned by both; then the
-//! transitions, their calls and their runs are compared.
+//! The kernel's learning step equals the Rust learner: random events (calls, foreign calls,
+//! signals, returns, forks, execs, ends, adoptions, and execs of threads that are not the leader)
+//! over random threads, learned by both; then the transitions, their calls and their runs are
+//! compared.
 //!
 //! Needs root and a kernel that runs BPF; fails where it cannot run.
 
@@ -20,10 +21,11 @@ use libbpf_rs::{MapCore as _, MapFlags, ProgramInput};
 use random::Random;
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
+use sysfsm::event::{Event, EventKind, Place};
 use sysfsm::kernel::learned::{forget_ended, read, resize, LearnMaps, Recorded, Room};
 use sysfsm::machine::{Depth, Learned, Learner};
 use sysfsm::syscall::nr;
-use sysfsm::trace::{Abi, Event, EventKind, Place};
+use sysfsm::syscall::Abi;
 
 #[allow(clippy::all, clippy::pedantic, clippy::restriction, missing_docs)]
 mod skeleton {
@@ -57,7 +59,8 @@ const CALLS: [u32; 14] = [
 ];
 const SIGNALS: [u8; 4] = [1, 10, 34, 64];
 
-/// A thread, as the test drives both sides: its place in the kernel's map, and its id in the learner.
+/// A thread, as the test drives both sides: its place in the kernel's map, and its id in the
+/// learner.
 #[derive(Debug, Clone, Copy)]
 struct Thread {
     tid: u32,
@@ -217,7 +220,9 @@ fn name(program: u32) -> String {
 /// What both sides compare: binary → runs, and transition → calls and runs.
 type Comparable = BTreeMap<String, (u64, BTreeMap<String, (u64, u64)>)>;
 
-fn comparable<'a>(learned: impl Iterator<Item = (String, u64, &'a sysfsm::machine::Machine)>) -> Comparable {
+fn comparable<'a>(
+    learned: impl Iterator<Item = (String, u64, &'a sysfsm::machine::Machine)>,
+) -> Comparable {
     learned
         .map(|(binary, runs, machine)| {
             let rows = machine.rows().flat_map(|(context, row)| {
@@ -284,8 +289,16 @@ fn round(seed: u64, depth: Depth) -> usize {
             .map(|(key, count)| format!("{key}: kernel {:?}, Rust {count:?}", our_rows.get(key)))
             .take(20)
             .collect();
-        assert!(differing.is_empty(), "seed {seed}, depth {depth}, {binary}:\n{}", differing.join("\n"));
-        assert_eq!((our_rows.len(), our_runs), (rows.len(), runs), "seed {seed}, depth {depth}, {binary}");
+        assert!(
+            differing.is_empty(),
+            "seed {seed}, depth {depth}, {binary}:\n{}",
+            differing.join("\n")
+        );
+        assert_eq!(
+            (our_rows.len(), our_runs),
+            (rows.len(), runs),
+            "seed {seed}, depth {depth}, {binary}"
+        );
     }
     // Self-loops that `Machine::insert` drops do not come up: a repetition is no step.
     let transitions: usize = recorded.values().map(|r| r.machine.transitions()).sum();
@@ -297,7 +310,10 @@ fn drive(skel: &mut skeleton::LearnTestSkel<'_>, batch: &[[u32; 4]], seed: u64) 
     let count = u32::try_from(batch.len()).unwrap();
     let keys: Vec<u8> = (0..count).flat_map(u32::to_ne_bytes).collect();
     let values: Vec<u8> = batch.iter().flatten().flat_map(|w| w.to_ne_bytes()).collect();
-    skel.maps.test_events.update_batch(&keys, &values, count, MapFlags::ANY, MapFlags::ANY).unwrap();
+    skel.maps
+        .test_events
+        .update_batch(&keys, &values, count, MapFlags::ANY, MapFlags::ANY)
+        .unwrap();
     skel.maps.bss_data.as_mut().unwrap().wanted = count;
     let output = skel.progs.drive.test_run(ProgramInput::default()).unwrap();
     assert_eq!(output.return_value, 0, "seed {seed}");
@@ -306,9 +322,10 @@ fn drive(skel: &mut skeleton::LearnTestSkel<'_>, batch: &[[u32; 4]], seed: u64) 
 
 #[test]
 fn the_kernel_learns_what_the_rust_learner_learns() {
-    let base = std::env::var("SYSFSM_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| {
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
-    });
+    let base =
+        std::env::var("SYSFSM_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| {
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+        });
     let mut transitions = 0;
     let rounds = Depth::all().count() * 2;
     for (seed, depth) in (base..).zip(Depth::all().chain(Depth::all())) {

@@ -1,4 +1,5 @@
-//! The limits are those of memory: 4,096 policies, 1,000,000 transitions and 100,000 threads at once. As root.
+//! The limits are those of memory: 4,096 policies, 1,000,000 transitions and 100,000 threads at
+//! once. As root.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
@@ -27,15 +28,22 @@ fn enforce(policies: &Path, options: &[&str], command: &[&str]) -> (Output, serd
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .find(|event| event["event"] == "stop")
-        .unwrap_or_else(|| panic!("no stop event: {stdout}{}", String::from_utf8_lossy(&output.stderr)));
+        .unwrap_or_else(|| {
+            panic!("no stop event: {stdout}{}", String::from_utf8_lossy(&output.stderr))
+        });
     (output, stop)
 }
 
 /// Traces a command and writes its program's policy.
 fn learn(dir: &Path, command: &[&str], depth: &str, policy: &Path) {
     let log = dir.join("log");
-    let traced =
-        Command::new("strace").arg("-f").arg("-o").arg(&log).args(command).output().expect("strace runs");
+    let traced = Command::new("strace")
+        .arg("-f")
+        .arg("-o")
+        .arg(&log)
+        .args(command)
+        .output()
+        .expect("strace runs");
     assert!(traced.status.success(), "{traced:?}");
     let output = Command::new(env!("CARGO_BIN_EXE_sysfsm"))
         .arg("extract")
@@ -97,7 +105,8 @@ fn a_million_transitions() {
     fs::write(&policy, text).unwrap();
     let (output, stop) = enforce(&policy, &[], &[&program]);
     let start: serde_json::Value =
-        serde_json::from_str(String::from_utf8_lossy(&output.stdout).lines().next().unwrap()).unwrap();
+        serde_json::from_str(String::from_utf8_lossy(&output.stdout).lines().next().unwrap())
+            .unwrap();
     assert!(start["transitions"].as_u64() >= Some(900_000), "{start}");
     assert!(
         output.status.success() && stop["violations"] == 0 && stop["judged"].as_u64() > Some(10),
@@ -130,7 +139,8 @@ fn a_hundred_thousand_threads_at_once() {
     // They live under a policy that kills.
     let (_, stop) = run(&[], &[]);
     assert_eq!(stop["violations"], 0);
-    // And each is seen when it makes a call of its own: told one by one while there is room for that, else by number.
+    // And each is seen when it makes a call of its own: told one by one while there is room for
+    // that, else by number.
     let (stdout, stop) = run(&["--log-only"], &["stray"]);
     assert_eq!(stop["violations"], THREADS, "{stop}");
     let events: Vec<serde_json::Value> = stdout

@@ -1,4 +1,5 @@
-//! Metrics: that whoever asks is told what is so, in a format that its reader takes, and that nobody else can ask, or hinder.
+//! Metrics: that whoever asks is told what is so, in a format that its reader takes, and that
+//! nobody else can ask, or hinder.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 // Counts are written as floating point numbers, and are whole all the same.
@@ -46,7 +47,10 @@ impl Scrape {
             } else if let Some(kind) = line.strip_prefix("# TYPE ") {
                 let (name, kind) = kind.split_once(' ').expect(line);
                 assert!(["counter", "gauge"].contains(&kind), "{line}");
-                assert!(kinds.insert(name.to_string(), kind.to_string()).is_none(), "twice: {line}");
+                assert!(
+                    kinds.insert(name.to_string(), kind.to_string()).is_none(),
+                    "twice: {line}"
+                );
             } else {
                 let end = series(line);
                 let (series, value) = line.split_at(end);
@@ -100,8 +104,10 @@ fn series(line: &str) -> usize {
 
 /// Asks as an administrator would.
 fn curl(lab: &Lab, arguments: &[&str]) -> Ended {
-    lab.start(Command::new("curl").args(["--silent", "--show-error", "--max-time", "60"]).args(arguments))
-        .end()
+    lab.start(
+        Command::new("curl").args(["--silent", "--show-error", "--max-time", "60"]).args(arguments),
+    )
+    .end()
 }
 
 /// An agent that serves metrics.
@@ -117,13 +123,15 @@ fn a_scrape_of_a_socket_tells_what_is_so() {
     let socket = lab.path("metrics.sock");
     // As an agent leaves it that was killed.
     drop(UnixListener::bind(&socket).unwrap());
-    let mut agent = agent(&lab, &place, &shell.policy, &format!("unix:{}", socket.display()), "pinned");
+    let mut agent =
+        agent(&lab, &place, &shell.policy, &format!("unix:{}", socket.display()), "pinned");
     let metadata = fs::metadata(&socket).unwrap();
     assert!(metadata.file_type().is_socket());
     assert_eq!(metadata.permissions().mode() & 0o7777, 0o660);
     let path = socket.to_str().unwrap();
     let scrape = || {
-        let ended = curl(&lab, &["--fail", "--unix-socket", path, "http://sysfsm/metrics"]).well("curl");
+        let ended =
+            curl(&lab, &["--fail", "--unix-socket", path, "http://sysfsm/metrics"]).well("curl");
         Scrape::read(&ended.stdout)
     };
     let name = shell.binary.to_str().unwrap();
@@ -137,7 +145,10 @@ fn a_scrape_of_a_socket_tells_what_is_so() {
     server.said(|said| said.contains("one"));
     let first = scrape();
     assert_eq!(first.value("sysfsm_enforcement_level{level=\"kill\"}"), 1.0);
-    assert_eq!(first.value(&format!("sysfsm_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"))), 1.0);
+    assert_eq!(
+        first.value(&format!("sysfsm_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"))),
+        1.0
+    );
     assert_eq!(first.value("sysfsm_policies"), 1.0);
     assert_eq!(first.value(&under("processes")), 1.0);
     assert_eq!(first.value(&under("threads")), 1.0);
@@ -145,7 +156,8 @@ fn a_scrape_of_a_socket_tells_what_is_so() {
     // It is told of before there is one.
     assert_eq!(first.value(&found("transition")), 0.0);
     let since = first.value("sysfsm_enforced_since_seconds");
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
     assert!((now - 600.0..now).contains(&since), "{since}");
     for map in ["cells", "policies", "binaries", "selected"] {
         let entries = first.value(&format!("sysfsm_map_entries{{map=\"{map}\"}}"));
@@ -194,7 +206,10 @@ fn a_port_of_this_machine_serves_as_well() {
         let (head, text) = said.split_once("\r\n\r\n").unwrap();
         assert!(head.contains("Content-Type: text/plain; version=0.0.4"), "{head}");
         assert_eq!(Scrape::read(text).value("sysfsm_policies"), 1.0);
-        let other = curl(&lab, &["--globoff", "--write-out", "%{http_code}", &format!("http://{address}/")]);
+        let other = curl(
+            &lab,
+            &["--globoff", "--write-out", "%{http_code}", &format!("http://{address}/")],
+        );
         assert!(other.stdout.ends_with("404"), "{}", other.stdout);
         let post = curl(&lab, &["--globoff", "--write-out", "%{http_code}", "--data", "x", &url]);
         assert!(post.stdout.ends_with("405"), "{}", post.stdout);
@@ -209,7 +224,8 @@ fn who_never_ends_a_question_delays_neither_the_agent_nor_a_scrape() {
     let place = Place::new(&lab);
     let shell = Shell::new(&lab, "shell");
     let socket = lab.path("metrics.sock");
-    let mut agent = agent(&lab, &place, &shell.policy, &format!("unix:{}", socket.display()), "pinned");
+    let mut agent =
+        agent(&lab, &place, &shell.policy, &format!("unix:{}", socket.display()), "pinned");
     let slow: Vec<UnixStream> = (0..7)
         .map(|_| {
             let mut stream = UnixStream::connect(&socket).unwrap();

@@ -1,5 +1,5 @@
-//! What is installed other than by `make install`: the Debian package, and the agent on Kubernetes, which must ask for no more than the
-//! systemd unit does.
+//! What is installed other than by `make install`: the Debian package, and the agent on Kubernetes,
+//! which must ask for no more than the systemd unit does.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
@@ -21,8 +21,10 @@ fn file(path: &str) -> String {
 /// What stands in the manifest, by its kind.
 fn manifest() -> BTreeMap<String, Yaml> {
     let all = YamlLoader::load_from_str(&file("packaging/kubernetes/daemonset.yaml")).unwrap();
-    let by_kind: BTreeMap<String, Yaml> =
-        all.iter().map(|object| (object["kind"].as_str().unwrap().to_string(), object.clone())).collect();
+    let by_kind: BTreeMap<String, Yaml> = all
+        .iter()
+        .map(|object| (object["kind"].as_str().unwrap().to_string(), object.clone()))
+        .collect();
     assert_eq!(by_kind.len(), all.len(), "one of each kind");
     by_kind
 }
@@ -49,7 +51,8 @@ fn words(list: &Yaml) -> Vec<&str> {
 fn on_kubernetes_the_agent_has_the_units_capabilities_and_no_others() {
     let unit = file("packaging/sysfsm.service");
     let line = unit.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet=")).unwrap();
-    let of_unit: BTreeSet<&str> = line.split_whitespace().map(|c| c.strip_prefix("CAP_").unwrap()).collect();
+    let of_unit: BTreeSet<&str> =
+        line.split_whitespace().map(|c| c.strip_prefix("CAP_").unwrap()).collect();
     let agent = agent();
     let capabilities = &agent["securityContext"]["capabilities"];
     assert_eq!(words(&capabilities["add"]).into_iter().collect::<BTreeSet<_>>(), of_unit);
@@ -89,7 +92,12 @@ fn on_kubernetes_pins_are_all_that_the_agent_may_write() {
         let volume = volumes.iter().find(|volume| volume["name"] == mount["name"]).unwrap();
         match volume["hostPath"]["path"].as_str() {
             Some(path) => assert_eq!(mount["mountPath"].as_str(), Some(path)),
-            None => assert_eq!(volume["configMap"]["name"], manifest()["ConfigMap"]["metadata"]["name"]),
+            None => {
+                assert_eq!(
+                    volume["configMap"]["name"],
+                    manifest()["ConfigMap"]["metadata"]["name"]
+                );
+            }
         }
     }
 }
@@ -114,7 +122,8 @@ fn on_kubernetes_everything_refers_to_what_there_is() {
     assert_eq!(agent()["image"].as_str(), Some(format!("sysfsm:{VERSION}").as_str()));
     // The image has what the manifest runs, with the arguments that the manifest gives.
     let image = file("packaging/container/Containerfile");
-    let arguments: Vec<String> = words(&agent()["args"]).iter().map(|word| format!("\"{word}\"")).collect();
+    let arguments: Vec<String> =
+        words(&agent()["args"]).iter().map(|word| format!("\"{word}\"")).collect();
     assert!(image.contains(&format!("CMD [{}]", arguments.join(", "))), "{image}");
     assert!(image.contains(&format!("-t sysfsm:{VERSION} ")), "{image}");
 }
@@ -127,7 +136,10 @@ fn on_kubernetes_the_example_policy_is_one_and_stops_nothing() {
     let dir = TempDir::new().unwrap();
     for (name, text) in policies {
         let (name, text) = (name.as_str().unwrap(), text.as_str().unwrap());
-        assert!(Path::new(name).extension().is_some_and(|e| e == "json"), "{name} would not be read");
+        assert!(
+            Path::new(name).extension().is_some_and(|e| e == "json"),
+            "{name} would not be read"
+        );
         fs::write(dir.path().join(name), text).unwrap();
         assert!(text.contains("\"action\": \"log\""), "{name}");
     }

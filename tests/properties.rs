@@ -1,17 +1,17 @@
-//! Properties that hold for whatever a program does: a machine accepts what it learned from, `parse` undoes
-//! `write`, and merging may go in any order.
+//! Properties that hold for whatever a program does: a machine accepts what it learned from,
+//! `parse` undoes `write`, and merging may go in any order.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use proptest::prelude::*;
 use std::sync::Arc;
+use sysfsm::event::{Event, EventKind, Place, Tid};
 use sysfsm::machine::{
-    Bound, Context, Count, Depth, Judge, Learned, Learner, Machine, Reaction, Reason, Replay, Verdict,
-    MAX_FRAMES,
+    Bound, Context, Count, Depth, Judge, Learned, Learner, Machine, Reaction, Reason, Replay,
+    Verdict, MAX_FRAMES,
 };
 use sysfsm::policy::{parse, Action, Children, Policy};
 use sysfsm::syscall::{nr, Symbol};
-use sysfsm::trace::{Event, EventKind, Place, Tid};
 
 /// What a made-up thread does next; the interpreter below makes lawful events of it.
 #[derive(Debug, Clone)]
@@ -92,7 +92,12 @@ fn learn(events: &[Event], depth: Depth) -> Vec<Learned> {
 }
 
 /// Has one thread act before a machine, and tells of each transition that is a violation.
-fn watch(machine: &Machine, acts: &[(u8, Act)], reaction: Reaction, mut tell: impl FnMut(Context, Symbol)) {
+fn watch(
+    machine: &Machine,
+    acts: &[(u8, Act)],
+    reaction: Reaction,
+    mut tell: impl FnMut(Context, Symbol),
+) {
     let judge = Judge::new(machine);
     let mut frames = judge.exec();
     let mut handlers = 0;
@@ -117,7 +122,9 @@ fn watch(machine: &Machine, acts: &[(u8, Act)], reaction: Reaction, mut tell: im
             Act::Restart => nr::RESTART_SYSCALL,
             Act::Exit => nr::EXIT,
         };
-        if let Verdict::Violation(Reason::Transition, context) = judge.call(&mut frames, number, reaction) {
+        if let Verdict::Violation(Reason::Transition, context) =
+            judge.call(&mut frames, number, reaction)
+        {
             tell(context, Symbol::Call(number));
         }
     }

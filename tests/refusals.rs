@@ -1,4 +1,5 @@
-//! What `enforce` refuses to start with: each exit status 2, one clear message, and nothing attached. As root.
+//! What `enforce` refuses to start with: each exit status 2, one clear message, and nothing
+//! attached. As root.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -56,7 +57,10 @@ fn an_action_or_a_level_that_cannot_be_kept() {
     assert!(enforce(dir, &[&deny], &["--log-only"]).status.success());
     let kill = policy(dir, "kill.json", &prog, "");
     for level in ["contain", "prevent"] {
-        fails(&enforce(dir, &[&kill], &["--require", level]), &["level `kill`", level, "--require kill"]);
+        fails(
+            &enforce(dir, &[&kill], &["--require", level]),
+            &["level `kill`", level, "--require kill"],
+        );
     }
     assert!(enforce(dir, &[&kill], &["--require", "kill"]).status.success());
 }
@@ -93,8 +97,12 @@ fn no_privilege() {
         .output()
         .expect("this test runs as root");
     fails(&output, &["missing privilege", "root"]);
-    let doctor =
-        Command::new(dir.path().join("sysfsm")).arg("doctor").uid(65534).gid(65534).output().unwrap();
+    let doctor = Command::new(dir.path().join("sysfsm"))
+        .arg("doctor")
+        .uid(65534)
+        .gid(65534)
+        .output()
+        .unwrap();
     assert_eq!(doctor.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&doctor.stdout).contains("level: none"));
 }
@@ -134,7 +142,8 @@ fn a_command_that_does_not_exist() {
 
 #[test]
 fn doctor_says_what_this_kernel_offers() {
-    let output = Command::new(env!("CARGO_BIN_EXE_sysfsm")).args(["doctor", "--json"]).output().unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_sysfsm")).args(["doctor", "--json"]).output().unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{stdout}");
     let lines: Vec<serde_json::Value> =

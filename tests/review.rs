@@ -9,8 +9,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
-const POLICY: &str =
-    r#"{"sysfsm": 1, "binary": "/bin/p", "runs": 3, "action": "log", "transitions": {"execve": ["brk"]}}"#;
+const POLICY: &str = r#"{"sysfsm": 1, "binary": "/bin/p", "runs": 3, "action": "log", "transitions": {"execve": ["brk"]}}"#;
 
 fn violation(context: &[&str], symbol: &str, reason: &str) -> Value {
     json!({"context": context, "symbol": symbol, "reason": reason, "count": 2,
@@ -67,7 +66,10 @@ fn accept_all_widens_the_policy_in_place_and_leaves_the_rest_of_it() {
     assert_eq!(status, Some(0), "{stderr}");
     assert_eq!(stdout.lines().count(), 3);
     assert!(stdout.contains("accepted: /bin/p: brk → read"), "{stdout}");
-    assert!(stderr.contains("3 questions: 3 accepted, 0 rejected, 0 left; 3 transitions added"), "{stderr}");
+    assert!(
+        stderr.contains("3 questions: 3 accepted, 0 rejected, 0 left; 3 transitions added"),
+        "{stderr}"
+    );
     let wider = policy(dir.path());
     assert_eq!(wider["transitions"]["brk"]["read"], json!({"calls": 2, "runs": 1}));
     assert_eq!((&wider["runs"], &wider["action"]), (&json!(3), &json!("log")));
@@ -83,7 +85,8 @@ fn accept_all_widens_the_policy_in_place_and_leaves_the_rest_of_it() {
 #[test]
 fn each_cgroups_policy_has_its_own_violations() {
     let dir = folder(&[violation(&["brk"], "read", "transition")]);
-    let mut seen: Value = serde_json::from_slice(&fs::read(dir.path().join("seen.json")).unwrap()).unwrap();
+    let mut seen: Value =
+        serde_json::from_slice(&fs::read(dir.path().join("seen.json")).unwrap()).unwrap();
     let in_cgroup = json!({"binary": "/bin/p", "cgroup": "/a.slice", "depth": 2,
         "violations": [violation(&["brk"], "write", "transition")]});
     seen["policies"].as_array_mut().unwrap().push(in_cgroup);
@@ -92,19 +95,31 @@ fn each_cgroups_policy_has_its_own_violations() {
     fs::write(dir.path().join("q.json"), cgroups).unwrap();
     let (status, stdout, stderr) = review(dir.path(), &["q.json", "--accept-all", "--json"], "");
     assert_eq!(status, Some(0), "{stderr}");
-    let decisions: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let decisions: Vec<Value> =
+        stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let told: Vec<_> = decisions.iter().map(|d| (&d["symbol"], &d["cgroup"])).collect();
     assert_eq!(told, [(&json!("read"), &json!(null)), (&json!("write"), &json!("/a.slice"))]);
     let of = |file: &str| fs::read_to_string(dir.path().join(file)).unwrap();
-    assert!(of("p.json").contains("\"read\"") && !of("p.json").contains("\"write\""), "{}", of("p.json"));
-    assert!(of("q.json").contains("\"write\"") && !of("q.json").contains("\"read\""), "{}", of("q.json"));
+    assert!(
+        of("p.json").contains("\"read\"") && !of("p.json").contains("\"write\""),
+        "{}",
+        of("p.json")
+    );
+    assert!(
+        of("q.json").contains("\"write\"") && !of("q.json").contains("\"read\""),
+        "{}",
+        of("q.json")
+    );
 }
 
 #[test]
 fn patterns_accept_and_reject_and_what_is_rejected_stays_so() {
     let dir = three();
-    let (status, stdout, _) =
-        review(dir.path(), &["--accept", "brk → *", "--reject", "* -> write", "-o", "wider.json"], "");
+    let (status, stdout, _) = review(
+        dir.path(),
+        &["--accept", "brk → *", "--reject", "* -> write", "-o", "wider.json"],
+        "",
+    );
     assert_eq!(status, Some(0));
     assert_eq!(
         stdout,
@@ -113,7 +128,8 @@ fn patterns_accept_and_reject_and_what_is_rejected_stays_so() {
     assert_eq!(policy(dir.path())["transitions"], json!({"execve": ["brk"]}));
     let wider = fs::read_to_string(dir.path().join("wider.json")).unwrap();
     assert!(wider.contains("\"read\"") && !wider.contains("\"write\""), "{wider}");
-    // What was accepted goes into the old one as well, without a question; what was rejected does not.
+    // What was accepted goes into the old one as well, without a question; what was rejected does
+    // not.
     let (status, stdout, _) = review(dir.path(), &["--accept-all"], "");
     assert_eq!((status, stdout.as_str()), (Some(0), ""));
     assert!(policy(dir.path()).to_string().contains("\"read\""));
@@ -143,7 +159,8 @@ fn a_call_from_anywhere_is_not_asked_about_again() {
     assert_eq!(writes("brk"), json!({"calls": 2, "runs": 1}));
     assert_eq!(wider["transitions"]["execve"], json!(["brk", "write"]));
     // It is seen where the policy did not know it.
-    let mut seen: Value = serde_json::from_slice(&fs::read(dir.path().join("seen.json")).unwrap()).unwrap();
+    let mut seen: Value =
+        serde_json::from_slice(&fs::read(dir.path().join("seen.json")).unwrap()).unwrap();
     let violations = seen["policies"][0]["violations"].as_array_mut().unwrap();
     violations.push(violation(&["mmap"], "write", "transition"));
     fs::write(dir.path().join("seen.json"), seen.to_string()).unwrap();

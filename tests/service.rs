@@ -1,4 +1,5 @@
-//! The systemd unit: that it is one, that what it leaves to the agent is enough, and that the agent says when it is ready.
+//! The systemd unit: that it is one, that what it leaves to the agent is enough, and that the agent
+//! says when it is ready.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stderr)]
 
@@ -67,7 +68,10 @@ fn the_units_capabilities_are_enough() {
         Command::new("setpriv")
             .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
             .arg(&shell.binary)
-            .args(["-c", "while read x; do echo \"$x\"; [ \"$x\" != attack ] || exec /bin/true; done"]),
+            .args([
+                "-c",
+                "while read x; do echo \"$x\"; [ \"$x\" != attack ] || exec /bin/true; done",
+            ]),
     );
     server.say("one");
     server.said(|said| said.contains("one"));
@@ -78,7 +82,16 @@ fn the_units_capabilities_are_enough() {
         .collect();
     let mut agent = Command::new("setpriv");
     agent.arg(format!("--bounding-set=-all{}", capabilities.concat()));
-    agent.args(["--inh-caps=-all", "--no-new-privs", "--", SYSFSM, "enforce", "--json", "--at-most", "kill"]);
+    agent.args([
+        "--inh-caps=-all",
+        "--no-new-privs",
+        "--",
+        SYSFSM,
+        "enforce",
+        "--json",
+        "--at-most",
+        "kill",
+    ]);
     agent.args(["--detach", "--pins"]).arg(&place.0).arg("--policy").arg(&shell.policy);
     let said = lab.start(&mut agent).end().well("the agent").stdout;
     assert_eq!(event(&said, "start")["adopted"], 1, "{said}");

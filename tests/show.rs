@@ -66,7 +66,8 @@ fn a_picture_is_of_one_policy() {
         "{stderr}"
     );
     for format in ["text", "json", "dot", "html"] {
-        let output = sysfsm(dir.path(), &["show", "--format", format, "redis.json", "hostile.json"]);
+        let output =
+            sysfsm(dir.path(), &["show", "--format", format, "redis.json", "hostile.json"]);
         assert_eq!(output.status.code(), Some(0), "{format}");
     }
 }
@@ -95,7 +96,11 @@ fn graphviz_reads_the_graphs_and_shows_the_names_as_they_are() {
 
     let hostile = sysfsm(dir.path(), &["show", "--format", "dot", "hostile.json"]);
     fs::write(dir.path().join("hostile.dot"), hostile.stdout).unwrap();
-    let output = Command::new("dot").args(["-Tsvg", "hostile.dot"]).current_dir(dir.path()).output().unwrap();
+    let output = Command::new("dot")
+        .args(["-Tsvg", "hostile.dot"])
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
     let drawn = text(&output.stdout);
     let name = "/opt/a&quot;b\\n&amp;lt;&lt;script&gt;\\u{a}\\</text>";
     assert!(drawn.contains(name), "{name} in {drawn}");

@@ -1,4 +1,5 @@
-//! `sysfsm top`: that it tells what is so, takes no event from the agent, and gives the terminal back.
+//! `sysfsm top`: that it tells what is so, takes no event from the agent, and gives the terminal
+//! back.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
@@ -66,11 +67,23 @@ fn it_tells_what_is_so_and_takes_nothing_from_the_agent() {
     for (key, value) in [("level", "kill"), ("version", env!("CARGO_PKG_VERSION"))] {
         assert_eq!(now[key], value, "{now}");
     }
-    assert_eq!((&now["attended"], &now["totals"]["violations"]), (&true.into(), &1.into()), "{now}");
-    assert_eq!((&now["rates"]["calls"], &now["rates"]["violations"]), (&0.0.into(), &0.0.into()), "{now}");
+    assert_eq!(
+        (&now["attended"], &now["totals"]["violations"]),
+        (&true.into(), &1.into()),
+        "{now}"
+    );
+    assert_eq!(
+        (&now["rates"]["calls"], &now["rates"]["violations"]),
+        (&0.0.into(), &0.0.into()),
+        "{now}"
+    );
     assert!(now["violations"].is_null() && now["policies"][0]["violations"] == 1, "{now}");
     let process = &now["processes"][0];
-    assert_eq!((&process["pid"], &process["threads"]), (&server.pid().as_raw().into(), &1.into()), "{now}");
+    assert_eq!(
+        (&process["pid"], &process["threads"]),
+        (&server.pid().as_raw().into(), &1.into()),
+        "{now}"
+    );
     assert_eq!(
         (&process["comm"], &process["policy"]),
         (&"shell".into(), &shell.binary.to_str().unwrap().into())
@@ -85,11 +98,14 @@ fn it_draws_on_a_terminal_only_and_gives_it_back() {
     let place = Place::new(&lab);
     let refused = lab.start(&mut top(&place)).end();
     assert_eq!(refused.status.code(), Some(2));
-    assert!(refused.stderr.contains("stdout is no terminal, and") && refused.stderr.contains("--json"));
+    assert!(
+        refused.stderr.contains("stdout is no terminal, and") && refused.stderr.contains("--json")
+    );
 
     // script(1) makes a terminal, and has what it is told typed there.
     let log = lab.path("typescript");
-    let command = format!("stty rows 24 cols 80; {SYSFSM} top --pins {}; stty -a", place.0.display());
+    let command =
+        format!("stty rows 24 cols 80; {SYSFSM} top --pins {}; stty -a", place.0.display());
     let on_a_terminal = || {
         let mut terminal = lab.start(Command::new("script").args(["-qefc", &command]).arg(&log));
         // Blanks are not drawn: they are there already.

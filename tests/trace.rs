@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use std::fmt::Write as _;
+use sysfsm::event::{Event, EventKind};
 use sysfsm::syscall::{signal_name, CallName};
-use sysfsm::trace::{Event, EventKind, Member, Reader, Report, SetAside, Warning};
+use sysfsm::trace::{Member, Reader, Report, SetAside, Warning};
 
 /// One event as one word: `12:read`, `12:exec(/bin/ls)`, `12:+13` (a process), `12:&13` (a thread),
 /// `12:@SIGUSR1`, `12:->13` (renamed), `12:end`.
@@ -162,7 +163,11 @@ fn columns_and_colours_change_nothing() {
         "7 1700000000 ",
     ] {
         let body = plain.split_once(' ').unwrap().1;
-        assert_eq!(read(format!("{columns}{body}").as_bytes()).0, read(plain.as_bytes()).0, "{columns}");
+        assert_eq!(
+            read(format!("{columns}{body}").as_bytes()).0,
+            read(plain.as_bytes()).0,
+            "{columns}"
+        );
     }
     assert_eq!(read(plain.replace('\n', "\r\n").as_bytes()).0, "7:read 7:end");
 }
@@ -352,7 +357,10 @@ fn messages_and_output_may_break_a_line() {
         "write(1, \"hi\", 2hi) = 2\nhello worldread(0, \"\", 1) = 0\nbye+++ exited with 0 +++\n",
         "0:write 0:read 0:end",
     );
-    tells("[pid 1] fork() = 2\nhello[pid 2] write(1, \"\", 0) = 0\n", "1:fork 1:+2 2:write 1:end 2:end");
+    tells(
+        "[pid 1] fork() = 2\nhello[pid 2] write(1, \"\", 0) = 0\n",
+        "1:fork 1:+2 2:write 1:end 2:end",
+    );
     // What follows the call of one that ends is not the rest of a sibling's call.
     for rest in [") = ?", " <unfinished ...>"] {
         tells(
@@ -364,7 +372,10 @@ fn messages_and_output_may_break_a_line() {
         );
     }
     // Under -z strace 6.1 does not say whose call returns.
-    tells("5 getgid( <unfinished ...>\n)                = 0\n5 getpid() = 5\n", "5:getgid 5:getpid 5:end");
+    tells(
+        "5 getgid( <unfinished ...>\n)                = 0\n5 getpid() = 5\n",
+        "5:getgid 5:getpid 5:end",
+    );
     // A dump of what was written is no rest, whatever it looks like.
     tells(
         "5 fork() = 6\n5 wait4(-1,  <unfinished ...>\n6 write(1, \"a) = 3\", 6) = 6\n | 00000  61 29 20 3d 20 33    a) = 3           |\n\
@@ -533,7 +544,9 @@ fn in_a_log_that_starts_in_the_middle_the_return_decides() {
     );
     // Two nested: the inner one returns first.
     tells(
-        &format!("{usr1}1 getpid() = 1\n1 --- SIGUSR2 {{}} ---\n1 rt_sigreturn() = 0\n1 gettid() = 1\n"),
+        &format!(
+            "{usr1}1 getpid() = 1\n1 --- SIGUSR2 {{}} ---\n1 rt_sigreturn() = 0\n1 gettid() = 1\n"
+        ),
         "1:getpid 1:@SIGUSR2 1:rt_sigreturn 1:gettid 1:end",
     );
 }
@@ -603,17 +616,25 @@ fn within_a_pid_namespace_the_returned_number_is_another() {
 
 #[test]
 fn what_a_log_lacks_is_warned_of() {
-    let report =
-        tells("1 openat(AT_FDCWD, \"/a\", O_RDONLY) = 3\n1 +++ exited with 0 +++\n", "1:openat 1:end");
+    let report = tells(
+        "1 openat(AT_FDCWD, \"/a\", O_RDONLY) = 3\n1 +++ exited with 0 +++\n",
+        "1:openat 1:end",
+    );
     assert!(warns(&report, |w| matches!(w, Warning::Filtered { threads } if threads.count == 1)));
     assert!(warns(&report, |w| matches!(w, Warning::NoExec { .. })));
     let many = format!("1 execve(\"/a\", [], NULL) = 0\n{}", "1 getpid() = 1\n".repeat(300));
-    assert!(warns(&read(many.as_bytes()).1, |w| matches!(w, Warning::NoFailures { calls: 301, .. })));
+    assert!(warns(&read(many.as_bytes()).1, |w| matches!(
+        w,
+        Warning::NoFailures { calls: 301, .. }
+    )));
     let files = format!(
         "1 execve(\"/a\", [], NULL) = 0\n1 access(\"/b\", F_OK) = -1 ENOENT (No such file or directory)\n{}",
         "1 close(3) = 0\n".repeat(20)
     );
-    assert!(warns(&read(files.as_bytes()).1, |w| matches!(w, Warning::NoMemory { file: 0, calls: 22 })));
+    assert!(warns(&read(files.as_bytes()).1, |w| matches!(
+        w,
+        Warning::NoMemory { file: 0, calls: 22 }
+    )));
     let all = format!("{files}1 brk(NULL) = 0x5\n");
     assert_eq!(read(all.as_bytes()).1.warnings, []);
     assert!(warns(&read(b"hello\n").1, |w| matches!(w, Warning::NoCalls { file: 0 })));
@@ -642,10 +663,13 @@ fn a_line_of_any_length_is_read_in_little_memory() {
 }
 
 fn family(files: &[(u32, &str)]) -> (String, Report) {
-    let members: Vec<Member> = (0..).zip(files).map(|(file, &(pid, _))| Member { file, pid }).collect();
+    let members: Vec<Member> =
+        (0..).zip(files).map(|(file, &(pid, _))| Member { file, pid }).collect();
     let mut words = Vec::new();
     let mut reader = Reader::new();
-    reader.read_family(&members, &mut |i| Ok(files[i].1.as_bytes()), &mut |e| words.push(word(&e))).unwrap();
+    reader
+        .read_family(&members, &mut |i| Ok(files[i].1.as_bytes()), &mut |e| words.push(word(&e)))
+        .unwrap();
     (words.join(" "), reader.report().clone())
 }
 
@@ -685,7 +709,8 @@ fn in_a_family_the_leaders_file_goes_on_with_the_thread_that_execs() {
          <... execve resumed>) = 0\n\
          fork() = 4\n\
          exit_group(0) = ?\n";
-    let second = "clone3({flags=CLONE_VM|CLONE_SIGHAND|CLONE_THREAD}, 88) = 3\n+++ exited with 0 +++\n";
+    let second =
+        "clone3({flags=CLONE_VM|CLONE_SIGHAND|CLONE_THREAD}, 88) = 3\n+++ exited with 0 +++\n";
     let third = "getuid() = 0\nexecve(\"/b\", [], NULL <pid changed to 1 ...>\n";
     let (words, report) =
         family(&[(1, leader), (2, second), (3, third), (4, "getpid() = 4\nexit_group(0) = ?\n")]);

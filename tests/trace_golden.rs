@@ -1,15 +1,21 @@
-//! Logs that strace 6.1 wrote of the programs beside them, one program with many options: the options change
-//! nothing, and the files of `-ff` tell the same as one log.
+//! Logs that strace 6.1 wrote of the programs beside them, one program with many options: the
+//! options change nothing, and the files of `-ff` tell the same as one log.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::single_match_else)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::single_match_else
+)]
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use sysfsm::event::{Event, EventKind, Tid};
 use sysfsm::syscall::{signal_name, CallName};
-use sysfsm::trace::{Event, EventKind, Member, Reader, Report, Tid};
+use sysfsm::trace::{Member, Reader, Report};
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/trace").join(name)
@@ -85,19 +91,25 @@ impl Stories {
 fn log(name: &str) -> (String, Report) {
     let mut stories = Stories::default();
     let mut reader = Reader::new();
-    reader.read(0, BufReader::new(File::open(data(name)).unwrap()), &mut |e| stories.take(e)).unwrap();
+    reader
+        .read(0, BufReader::new(File::open(data(name)).unwrap()), &mut |e| stories.take(e))
+        .unwrap();
     (stories.told(), reader.report().clone())
 }
 
 fn family(name: &str) -> (String, Report) {
     let mut members = Vec::new();
     let mut paths = Vec::new();
-    let mut entries: Vec<PathBuf> = fs::read_dir(data("")).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(data("")).unwrap().map(|e| e.unwrap().path()).collect();
     entries.sort();
     for path in entries {
         let file = path.file_name().unwrap().to_str().unwrap();
         if let Some(pid) = file.strip_prefix(name).and_then(|t| t.strip_prefix('.')) {
-            members.push(Member { file: u32::try_from(paths.len()).unwrap(), pid: pid.parse().unwrap() });
+            members.push(Member {
+                file: u32::try_from(paths.len()).unwrap(),
+                pid: pid.parse().unwrap(),
+            });
             paths.push(path);
         }
     }
@@ -107,7 +119,9 @@ fn family(name: &str) -> (String, Report) {
     let mut stories = Stories::default();
     let mut reader = Reader::new();
     reader
-        .read_family(&members, &mut |i| Ok(BufReader::new(File::open(&paths[i])?)), &mut |e| stories.take(e))
+        .read_family(&members, &mut |i| Ok(BufReader::new(File::open(&paths[i])?)), &mut |e| {
+            stories.take(e);
+        })
         .unwrap();
     (stories.told(), reader.report().clone())
 }

@@ -1,12 +1,13 @@
-//! Whatever a log holds, reading it neither panics nor tells a story that cannot be: a thread is made once,
-//! ends once, and every life ends.
+//! Whatever a log holds, reading it neither panics nor tells a story that cannot be: a thread is
+//! made once, ends once, and every life ends.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::HashSet;
-use sysfsm::trace::{Event, EventKind, Member, Reader, Tid};
+use sysfsm::event::{Event, EventKind, Tid};
+use sysfsm::trace::{Member, Reader};
 
 /// Lines of many shapes; the mutations put them in any order and break them anywhere.
 const LINES: &[&str] = &[

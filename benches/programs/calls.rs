@@ -1,12 +1,13 @@
-//! `calls [filter] BATCHES`: makes system calls that do next to nothing, four kinds in turn, so that none repeats the
-//! one before, and says how many nanoseconds one of them took: the median of so many batches. With `filter` under a
-//! seccomp filter that checks an argument of each, and finds nothing.
+//! `calls [filter] BATCHES`: makes system calls that do next to nothing, four kinds in turn, so
+//! that none repeats the one before, and says how many nanoseconds one of them took: the median of
+//! so many batches. With `filter` under a seccomp filter that checks an argument of each, and finds
+//! nothing.
 
 #![allow(unsafe_code, clippy::print_stderr, clippy::print_stdout)]
 
 use seccompiler::{
-    apply_filter, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule,
+    apply_filter, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
+    SeccompFilter, SeccompRule,
 };
 use std::process::exit;
 use std::time::Instant;
@@ -47,7 +48,8 @@ fn filter() -> Result<(), Box<dyn std::error::Error>> {
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let Some(batches) = words.iter().find_map(|w| w.parse::<usize>().ok()).filter(|&n| n > 0) else {
+    let Some(batches) = words.iter().find_map(|w| w.parse::<usize>().ok()).filter(|&n| n > 0)
+    else {
         eprintln!("usage: calls [filter] BATCHES");
         exit(2);
     };

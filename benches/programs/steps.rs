@@ -1,5 +1,5 @@
-//! `steps DEPTH COUNT`: judges so many calls in Rust, none of which repeats the one before. tests/instructions.rs counts
-//! what it takes.
+//! `steps DEPTH COUNT`: judges so many calls in Rust, none of which repeats the one before.
+//! tests/instructions.rs counts what it takes.
 
 #![allow(clippy::print_stderr, clippy::print_stdout)]
 

@@ -1,4 +1,5 @@
-//! What a call costs: bare, with an empty program on the hook, under a seccomp filter, watched, unwatched, recorded.
+//! What a call costs: bare, with an empty program on the hook, under a seccomp filter, watched,
+//! unwatched, recorded.
 
 use super::empty::Empty;
 use super::lab::Lab;
@@ -14,7 +15,8 @@ const BATCHES: &str = "15";
 
 /// What one call of a program's takes, in nanoseconds.
 pub fn cost(lab: &Lab, program: &Path, arguments: &[&str]) -> f64 {
-    // Wherever it ran, it would run on a processor whose other tasks it shares; on one, it is the same one each time.
+    // Wherever it ran, it would run on a processor whose other tasks it shares; on one, it is the
+    // same one each time.
     let mut command = Command::new("taskset");
     command.args(["-c", "1"]).arg(program).args(arguments).arg(BATCHES);
     lab.start(&mut command).end().well("calls").stdout.trim().parse().unwrap()
@@ -28,7 +30,8 @@ pub fn policy(lab: &Lab, calls: &Path, depth: &str) -> PathBuf {
 
 pub fn rows() -> Vec<Row> {
     let lab = Lab::new();
-    // One file for all ways: two copies differ by several nanoseconds, by the pages that they happen to lie in.
+    // One file for all ways: two copies differ by several nanoseconds, by the pages that they
+    // happen to lie in.
     let (calls, other) = (lab.example("calls"), lab.example_as("calls", "other"));
     let (pairs, octets) = (policy(&lab, &calls, "2"), policy(&lab, &calls, "8"));
     let of_other = policy(&lab, &other, "2");
@@ -39,7 +42,10 @@ pub fn rows() -> Vec<Row> {
         let report = enforcement.stop();
         // The watched are judged to the last call.
         let judged = report.judged();
-        assert!(if policy == of_other { judged == 0 } else { judged > 500_000 }, "{judged} calls judged");
+        assert!(
+            if policy == of_other { judged == 0 } else { judged > 500_000 },
+            "{judged} calls judged"
+        );
         assert!(report.violations.is_empty(), "{:?}", report.violations.first());
         cost
     };

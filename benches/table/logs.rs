@@ -13,7 +13,8 @@ const ROUNDS: usize = 9;
 /// How large the log is, in MiB.
 const SIZE: u32 = 256;
 
-/// What is traced for it: shells and pipes, a compiler, an interpreter, archives; threads, signals, much reading.
+/// What is traced for it: shells and pipes, a compiler, an interpreter, archives; threads, signals,
+/// much reading.
 const WORK: [&str; 5] = [
     "tar cf work.tar /usr/include/linux && gzip -k work.tar && xz -T2 -0 -k work.tar && tar xf work.tar",
     "for i in $(seq 40); do cat work.tar | head -c 10000 | wc -c; done; find /usr/share/doc -name 'c*' | sort | tail -1",
@@ -43,7 +44,12 @@ pub fn log(lab: &Lab, size: usize) -> PathBuf {
 /// How long a command takes, on these processors, in seconds.
 fn time(processors: &str, command: &[&str], log: &Path) -> f64 {
     let mut timed = Command::new("taskset");
-    timed.args(["-c", processors]).args(command).arg(log).stdout(Stdio::null()).stderr(Stdio::null());
+    timed
+        .args(["-c", processors])
+        .args(command)
+        .arg(log)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let begun = Instant::now();
     let status = timed.status().unwrap();
     let took = begun.elapsed().as_secs_f64();
@@ -70,7 +76,12 @@ pub fn rows() -> Vec<Row> {
     let samples = interleave("logs", ROUNDS, &mut ways);
     let at = samples.at("extract");
     vec![
-        Row::new("extract, one core", "MiB/s", Target::None, samples.each(|row| f64::from(SIZE) / row[at])),
+        Row::new(
+            "extract, one core",
+            "MiB/s",
+            Target::None,
+            samples.each(|row| f64::from(SIZE) / row[at]),
+        ),
         Row::new(
             "extract, one core, against rg -c -F ' = '",
             "×",
@@ -89,6 +100,11 @@ pub fn rows() -> Vec<Row> {
             Target::AtLeast(1.7),
             samples.times("extract", "extract on two"),
         ),
-        Row::new("check, against extract", "×", Target::AtMost(1.5), samples.times("check", "extract")),
+        Row::new(
+            "check, against extract",
+            "×",
+            Target::AtMost(1.5),
+            samples.times("check", "extract"),
+        ),
     ]
 }

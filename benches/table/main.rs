@@ -1,7 +1,9 @@
-//! `make bench`: the table of docs/performance.md, target beside result. Each row is a ratio, or a distance, of things
-//! that were measured in turn within one run. Needs root, BPF, and a machine that does nothing else.
+//! `make bench`: the table of docs/performance.md, target beside result. Each row is a ratio, or a
+//! distance, of things that were measured in turn within one run. Needs root, BPF, and a machine
+//! that does nothing else.
 //!
-//! usage: cargo bench --bench table -- [GROUP...]      of hook, size, record, programs, logs, memory, start; all of them
+//! usage: cargo bench --bench table -- [GROUP...]      of hook, size, record, programs, logs,
+//! memory, start; all of them
 //!
 //! The same for machines goes to target/bench.jsonl. The exit status is 1 if a target was missed.
 
@@ -53,8 +55,11 @@ const GROUPS: [Group; 7] = [
 fn machine() -> String {
     let of = |file: &str| fs::read_to_string(file).unwrap_or_default();
     let cpuinfo = of("/proc/cpuinfo");
-    let model =
-        cpuinfo.lines().find_map(|l| l.strip_prefix("model name")?.split_once(": ")).unwrap_or_default().1;
+    let model = cpuinfo
+        .lines()
+        .find_map(|l| l.strip_prefix("model name")?.split_once(": "))
+        .unwrap_or_default()
+        .1;
     let cpus = cpuinfo.lines().filter(|l| l.starts_with("processor")).count();
     format!("{model}, {cpus} CPUs, Linux {}", of("/proc/sys/kernel/osrelease").trim())
 }

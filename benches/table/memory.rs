@@ -14,8 +14,8 @@ use std::time::Duration;
 const SIZE: u64 = 10 << 30;
 const THREADS: u32 = 100_000;
 
-/// The peak of `extract`'s resident memory when it has read all that is written to its input, in KiB. (Not what wait4(2)
-/// tells at its end: that is at least what the parent had when it forked.)
+/// The peak of `extract`'s resident memory when it has read all that is written to its input, in
+/// KiB. (Not what wait4(2) tells at its end: that is at least what the parent had when it forked.)
 fn peak(lab: &Lab, mut write: impl FnMut(&mut dyn Write)) -> f64 {
     let to = lab.fresh("policies");
     fs::create_dir(&to).unwrap();
@@ -58,12 +58,15 @@ pub fn rows() -> Vec<Row> {
     // All of them live until the log's end.
     let crowd = |threads: u32| {
         move |input: &mut dyn Write| {
-            let mut text = String::from("1 execve(\"/bin/crowd\", [\"crowd\"], 0x7ffe /* 1 var */) = 0\n");
+            let mut text =
+                String::from("1 execve(\"/bin/crowd\", [\"crowd\"], 0x7ffe /* 1 var */) = 0\n");
             for tid in 2..threads + 2 {
                 let flags = "CLONE_VM|CLONE_FS|CLONE_FILES|CLONE_SIGHAND|CLONE_THREAD";
                 let _ = writeln!(text, "1 clone(child_stack=0x7f00, flags={flags}) = {tid}");
-                let _ =
-                    writeln!(text, "{tid} set_robust_list(0x7f00, 24) = 0\n{tid} read(3,  <unfinished ...>");
+                let _ = writeln!(
+                    text,
+                    "{tid} set_robust_list(0x7f00, 24) = 0\n{tid} read(3,  <unfinished ...>"
+                );
             }
             input.write_all(text.as_bytes()).unwrap();
         }
@@ -76,6 +79,11 @@ pub fn rows() -> Vec<Row> {
             Target::AtMost(32.0),
             exactly(large / 1024.0),
         ),
-        Row::new("extract, memory more for each live thread", "KiB", Target::AtMost(1.0), exactly(each)),
+        Row::new(
+            "extract, memory more for each live thread",
+            "KiB",
+            Target::AtMost(1.0),
+            exactly(each),
+        ),
     ]
 }

@@ -1,5 +1,5 @@
-//! What real programs lose: a server under load, a database, a compiler; watched, and with an empty program on the
-//! hook of system calls.
+//! What real programs lose: a server under load, a database, a compiler; watched, and with an empty
+//! program on the hook of system calls.
 
 use super::empty::Empty;
 use super::lab::{Lab, Running};
@@ -14,7 +14,8 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Many, of short samples: what is looked for is smaller than what one round differs from the next by.
+/// Many, of short samples: what is looked for is smaller than what one round differs from the next
+/// by.
 const ROUNDS: usize = 45;
 /// Servers listen here, one after another.
 const PORT: &str = "17390";
@@ -133,9 +134,14 @@ fn record(lab: &Lab, subject: &Subject) -> PathBuf {
 
 fn subjects(lab: &Lab) -> [Subject; 4] {
     let copy = |program: &str, name: &str| lab.copy(Path::new(program), name);
-    let gcc = Command::new("gcc").arg("-print-prog-name=cc1").output().expect("gcc is there").stdout;
+    let gcc =
+        Command::new("gcc").arg("-print-prog-name=cc1").output().expect("gcc is there").stdout;
     [
-        Subject { name: "redis", binary: copy("/usr/bin/redis-server", "redis-server"), work: redis },
+        Subject {
+            name: "redis",
+            binary: copy("/usr/bin/redis-server", "redis-server"),
+            work: redis,
+        },
         Subject { name: "nginx", binary: copy("/usr/sbin/nginx", "nginx"), work: nginx },
         Subject {
             name: "a compile",
@@ -176,8 +182,9 @@ pub fn rows() -> Vec<Row> {
         ];
         let samples = interleave(subject.name, ROUNDS, &mut ways);
         // The share of the throughput that is lost: of the work that is done in the same time.
-        let lost =
-            |than: usize, way: usize| -> Spread { samples.each(|row| (1.0 - row[than] / row[way]) * 100.0) };
+        let lost = |than: usize, way: usize| -> Spread {
+            samples.each(|row| (1.0 - row[than] / row[way]) * 100.0)
+        };
         rows.push(Row::new(
             format!("{}, watched, throughput lost", subject.name),
             "%",

@@ -1,5 +1,5 @@
-//! Samples taken in turn, and what can be said of them: these machines' speed changes from minute to minute, so that
-//! only what was measured side by side may be compared.
+//! Samples taken in turn, and what can be said of them: these machines' speed changes from minute
+//! to minute, so that only what was measured side by side may be compared.
 
 use std::io::{stderr, IsTerminal as _};
 
@@ -58,7 +58,10 @@ pub fn interleave(what: &str, rounds: usize, ways: &mut [Way]) -> Samples {
 impl Samples {
     /// Where in a round a way stands.
     pub fn at(&self, name: &str) -> usize {
-        self.names.iter().position(|n| *n == name).unwrap_or_else(|| panic!("no way is called {name}"))
+        self.names
+            .iter()
+            .position(|n| *n == name)
+            .unwrap_or_else(|| panic!("no way is called {name}"))
     }
 
     /// What one way took.

@@ -20,7 +20,12 @@ pub struct Row {
 }
 
 impl Row {
-    pub fn new(what: impl Into<String>, unit: &'static str, target: Target, result: Spread) -> Self {
+    pub fn new(
+        what: impl Into<String>,
+        unit: &'static str,
+        target: Target,
+        result: Spread,
+    ) -> Self {
         Row { what: what.into(), unit, target, result }
     }
 

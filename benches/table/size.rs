@@ -83,7 +83,11 @@ pub fn rows() -> Vec<Row> {
     let large = larger(&lab, &triples, TRANSITIONS);
     let with = |policies: &Path| measure(&lab, &calls, lab.enforce(&[policies], &[]));
     let mut rows = vec![
-        row(format!("watched call, {POLICIES} policies against 1"), || with(&triples), || with(&among_many)),
+        row(
+            format!("watched call, {POLICIES} policies against 1"),
+            || with(&triples),
+            || with(&among_many),
+        ),
         row(
             format!("watched call, {TRANSITIONS} transitions more against none"),
             || with(&triples),
@@ -110,5 +114,9 @@ fn threads(lab: &Lab, calls: &Path, policy: &Path) -> Row {
         enforcement.stop().lawful("calls and a crowd");
         cost
     };
-    row(format!("watched call, {THREADS} watched threads more against none"), || with(0), || with(10))
+    row(
+        format!("watched call, {THREADS} watched threads more against none"),
+        || with(0),
+        || with(10),
+    )
 }

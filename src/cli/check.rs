@@ -4,13 +4,15 @@ use super::input::Inputs;
 use super::report::{self, counted};
 use super::violation::Violation;
 use super::{output, Failure};
+use crate::event::EventKind;
 use crate::machine::{Bound, Judge, Replay};
 use crate::policy::{self, Children, Loaded, Policy};
-use crate::trace::{EventKind, Reader};
+use crate::trace::Reader;
 use serde_json::{json, Value};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// What `check` is given.
 #[derive(Debug, clap::Args)]
@@ -55,8 +57,13 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         let Some(finding) = replay.event(&event) else { return };
         violations += 1;
         let Some(Loaded { policy, .. }) = loaded.get(finding.bound) else { return };
-        let mut violation =
-            Violation::new(&policy.binary, policy.action, finding.reason, finding.context, &finding.symbol);
+        let mut violation = Violation::new(
+            &policy.binary,
+            policy.action,
+            finding.reason,
+            finding.context,
+            &finding.symbol,
+        );
         violation.call = finding.foreign.as_deref();
         violation.file = Some(inputs.file(finding.place));
         violation.line = Some(finding.place.line);
@@ -69,7 +76,12 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
             failure = output::line(&if args.json {
                 violation.to_json()
             } else {
-                format!("{}: {}: {}", inputs.place(finding.place), policy.binary, violation.sentence())
+                format!(
+                    "{}: {}: {}",
+                    inputs.place(finding.place),
+                    policy.binary,
+                    violation.sentence()
+                )
             })
             .err();
         }
@@ -84,23 +96,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     report::require_calls(report, &inputs)?;
     let runs: u64 = replay.runs().iter().sum();
     if runs == 0 {
-        let names: Vec<&str> = execs.iter().take(8).map(|p| &**p).collect();
-        return Err(Failure::new(
-            format!(
-                "nothing was checked: the logs show no run of {}",
-                loaded
-                    .iter()
-                    .take(8)
-                    .map(|l| format!("`{}`", l.policy.binary))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            ),
-            if names.is_empty() {
-                "the logs exec nothing; a log of a running process is checked against one policy".into()
-            } else {
-                format!("the logs exec {}", names.join(", "))
-            },
-        ));
+        return Err(nothing_checked(&loaded, &execs));
     }
     if args.json {
         let mut object = report::json(report, &inputs);
@@ -126,9 +122,26 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(if violations > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
-/// The policy of a path: the one that names it whole, before one that names its file only, before one whose
-/// absolute path ends in the relative one of the log.
+/// The error of logs in which no policy's binary runs: it names both sides.
+fn nothing_checked(loaded: &[Loaded], execs: &BTreeSet<Arc<str>>) -> Failure {
+    let policies: Vec<String> =
+        loaded.iter().take(8).map(|l| format!("`{}`", l.policy.binary)).collect();
+    let execs: Vec<&str> = execs.iter().take(8).map(|p| &**p).collect();
+    Failure::new(
+        format!("nothing was checked: the logs show no run of {}", policies.join(", ")),
+        if execs.is_empty() {
+            "the logs exec nothing; a log of a running process is checked against one policy".into()
+        } else {
+            format!("the logs exec {}", execs.join(", "))
+        },
+    )
+}
+
+/// The policy of a path: the one that names it whole, before one that names its file only, before
+/// one whose absolute path ends in the relative one of the log.
 fn bind(loaded: &[Loaded], path: &str) -> Option<usize> {
     let find = |test: &dyn Fn(&Policy) -> bool| loaded.iter().position(|l| test(&l.policy));
-    find(&|p| p.binary == path).or_else(|| find(&|p| p.names(path))).or_else(|| find(&|p| p.may_be(path)))
+    find(&|p| p.binary == path)
+        .or_else(|| find(&|p| p.names(path)))
+        .or_else(|| find(&|p| p.may_be(path)))
 }

@@ -17,7 +17,8 @@ impl Child {
         let Some((program, arguments)) = command.split_first() else {
             return Ok(None);
         };
-        let process = Command::new(program).args(arguments).spawn().map_err(|e| cannot_run(program, &e))?;
+        let process =
+            Command::new(program).args(arguments).spawn().map_err(|e| cannot_run(program, &e))?;
         Ok(Some(Child { name: program.clone(), process }))
     }
 
@@ -42,5 +43,8 @@ impl Child {
 }
 
 fn cannot_run(name: &str, error: &io::Error) -> Failure {
-    Failure::new(format!("cannot run `{name}`: {error}"), "is it installed, executable, and spelled right?")
+    Failure::new(
+        format!("cannot run `{name}`: {error}"),
+        "is it installed, executable, and spelled right?",
+    )
 }

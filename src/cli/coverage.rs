@@ -5,8 +5,8 @@ use crate::machine::{Coverage, LEVEL};
 use crate::policy::Policy;
 use serde_json::{json, Value};
 
-/// `12 runs, 31 of 210 transitions seen in one run only; the next run shows something new with probability 0.21
-/// (95%: 0.05 to 0.48)`.
+/// `12 runs, 31 of 210 transitions seen in one run only; the next run shows something new with
+/// probability 0.21 (95%: 0.05 to 0.48)`.
 pub(super) fn line(policy: &Policy) -> String {
     let coverage = Coverage::of(&policy.machine, policy.runs);
     let runs = counted(coverage.runs, "run");
@@ -26,7 +26,8 @@ pub(super) fn line(policy: &Policy) -> String {
     }
 }
 
-/// The same of several policies in a few words: of the one that the next run most likely shows something new of.
+/// The same of several policies in a few words: of the one that the next run most likely shows
+/// something new of.
 #[cfg(feature = "kernel")]
 pub(super) fn glance(policies: &[Policy]) -> String {
     let novelty = |policy: &Policy| Coverage::of(&policy.machine, policy.runs).novelty.ok();

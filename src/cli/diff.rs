@@ -69,8 +69,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         }
     }
     if args.json {
-        let summary =
-            json!({"event": "diff", "differences": told, "widening": widening, "binaries": compared});
+        let summary = json!({"event": "diff", "differences": told, "widening": widening, "binaries": compared});
         eprintln!("{summary}");
     } else if args.check {
         eprintln!(
@@ -130,10 +129,16 @@ fn text(binary: &str, findings: &[Finding]) -> String {
                     lines.push(format!("  cgroup {} → {}", word(from), word(to)));
                 }
                 Change::Adopted(symbol) => {
-                    lines.push(format!("  a thread that was running already may begin with {symbol}"));
+                    lines.push(format!(
+                        "  a thread that was running already may begin with {symbol}"
+                    ));
                 }
-                Change::Gained(context, symbol) => row(context.to_string(), format!("    + {symbol}")),
-                Change::Lost(context, symbol) => row(context.to_string(), format!("    - {symbol}")),
+                Change::Gained(context, symbol) => {
+                    row(context.to_string(), format!("    + {symbol}"));
+                }
+                Change::Lost(context, symbol) => {
+                    row(context.to_string(), format!("    - {symbol}"));
+                }
             },
         }
     }
@@ -150,8 +155,12 @@ fn finding_json(binary: &str, finding: &Finding) -> Value {
         Finding::OnlyNew => json!({"event": "only", "side": "b"}),
         Finding::Changed(difference) => match &difference.change {
             Change::Depth(from, to) => changed("depth", &json!(from.get()), &json!(to.get())),
-            Change::Action(from, to) => changed("action", &json!(from.as_str()), &json!(to.as_str())),
-            Change::Children(from, to) => changed("children", &json!(from.as_str()), &json!(to.as_str())),
+            Change::Action(from, to) => {
+                changed("action", &json!(from.as_str()), &json!(to.as_str()))
+            }
+            Change::Children(from, to) => {
+                changed("children", &json!(from.as_str()), &json!(to.as_str()))
+            }
             Change::Cgroup(from, to) => changed("cgroup", &json!(from), &json!(to)),
             Change::Adopted(symbol) => json!({"event": "adopted", "symbol": symbol.to_string()}),
             Change::Gained(context, symbol) => transition("gained", context, *symbol),

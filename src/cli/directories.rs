@@ -16,7 +16,8 @@ pub(super) struct Directories {
 }
 
 impl Directories {
-    /// Watches those of these paths that are directories. A single file is its giver's, who says when it is complete.
+    /// Watches those of these paths that are directories. A single file is its giver's, who says
+    /// when it is complete.
     pub(super) fn watch(paths: &[PathBuf]) -> Result<Self, Failure> {
         let failed = |what: String, e: Errno| {
             Failure::new(
@@ -26,7 +27,8 @@ impl Directories {
         };
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)
             .map_err(|e| failed("directories".into(), e))?;
-        // A file that is written counts when it is closed. A ConfigMap's files are links, which are renamed.
+        // A file that is written counts when it is closed. A ConfigMap's files are links, which are
+        // renamed.
         let events = AddWatchFlags::IN_CLOSE_WRITE
             | AddWatchFlags::IN_MOVED_TO
             | AddWatchFlags::IN_MOVED_FROM
@@ -44,7 +46,8 @@ impl Directories {
     pub(super) fn changed(&mut self) -> bool {
         while let Ok(events) = self.inotify.read_events() {
             let counts = |name: &str| {
-                Path::new(name).extension().is_some_and(|end| end == "json") || name.starts_with("..")
+                Path::new(name).extension().is_some_and(|end| end == "json")
+                    || name.starts_with("..")
             };
             let relevant = |event: &nix::sys::inotify::InotifyEvent| {
                 // It does not say what was lost.

@@ -35,7 +35,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         })?;
     }
     output::line(&if args.json {
-        json!({"event": "level", "level": report.level.map(Level::as_str), "next": report.next}).to_string()
+        json!({"event": "level", "level": report.level.map(Level::as_str), "next": report.next})
+            .to_string()
     } else {
         let level = report.level.map_or("none: enforce does not start here".into(), |level| {
             format!("{level}: {}", promise(level))
@@ -48,8 +49,12 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
 
 fn promise(level: Level) -> &'static str {
     match level {
-        Level::Kill => "a violating call's process is killed; the call itself may still take effect",
-        Level::Contain => "a violating call is refused wherever it asks the LSMs, before it takes effect",
+        Level::Kill => {
+            "a violating call's process is killed; the call itself may still take effect"
+        }
+        Level::Contain => {
+            "a violating call is refused wherever it asks the LSMs, before it takes effect"
+        }
         Level::Prevent => "a violating call is refused before it takes effect",
     }
 }

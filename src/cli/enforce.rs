@@ -44,11 +44,13 @@ pub(super) struct Args {
     /// Where events for people go
     #[arg(long, value_name = "WHERE", value_enum, default_value_t = Log::Auto)]
     log: Log,
-    /// Append events to FILE too, as JSON, one a line, where `sysfsm explain ID --events FILE` finds them
+    /// Append events to FILE too, as JSON, one a line, where `sysfsm explain ID --events FILE`
+    /// finds them
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
-    /// Go on enforcing when this process ends, however it ends, until `sysfsm stop`: pin everything; take over what is
-    /// pinned already. SIGHUP, `sysfsm reload` and a change in a policy directory read the policies again
+    /// Go on enforcing when this process ends, however it ends, until `sysfsm stop`: pin
+    /// everything; take over what is pinned already. SIGHUP, `sysfsm reload` and a change in a
+    /// policy directory read the policies again
     #[arg(long, conflicts_with_all = ["learn_to", "command"])]
     pin: bool,
     /// The same, and return as soon as it is enforced
@@ -57,14 +59,16 @@ pub(super) struct Args {
     /// Where to pin: a directory of its own in a bpf file system
     #[arg(long, value_name = "DIR", default_value = Pins::ROOT)]
     pins: PathBuf,
-    /// Tell so many violations of a kind (policy, context, symbol) one by one a second, and only count the others
+    /// Tell so many violations of a kind (policy, context, symbol) one by one a second, and only
+    /// count the others
     #[arg(long, value_name = "COUNT", default_value_t = Options::FULL_EVENTS)]
     full_events: u32,
-    /// Serve metrics for Prometheus over HTTP, where only this machine reaches them: at `unix:PATH`, `127.0.0.1:PORT` or
-    /// `[::1]:PORT`
+    /// Serve metrics for Prometheus over HTTP, where only this machine reaches them: at
+    /// `unix:PATH`, `127.0.0.1:PORT` or `[::1]:PORT`
     #[arg(long, value_name = "ADDRESS", requires = "pin", conflicts_with = "detach")]
     metrics: Option<metrics::Address>,
-    /// Take policies for binaries that are not there: they are bound as soon as they come, here or in a container
+    /// Take policies for binaries that are not there: they are bound as soon as they come, here or
+    /// in a container
     #[arg(long)]
     allow_absent: bool,
     /// Run CMD, and end with it and its exit status
@@ -88,8 +92,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     };
     if args.pin || args.detach {
         let pins = Pins::at(&args.pins);
-        return attend(args, &pins, options)
-            .map_err(|failure| failure.leaving(if pins.hold() { AS_BEFORE } else { "nothing is enforced" }));
+        return attend(args, &pins, options).map_err(|failure| {
+            failure.leaving(if pins.hold() { AS_BEFORE } else { "nothing is enforced" })
+        });
     }
     hold(args, options)
 }
@@ -108,7 +113,8 @@ fn hold(args: &Args, options: Options) -> Result<ExitCode, Failure> {
     let policies = load(args)?;
     let mut printer = printer(args)?;
     let signals = Signals::register()?;
-    let mut collector = args.learn_to.as_ref().map(|f| Collector::start(f.clone(), &policies)).transpose()?;
+    let mut collector =
+        args.learn_to.as_ref().map(|f| Collector::start(f.clone(), &policies)).transpose()?;
     let mut enforcer = Enforcer::start(&policies, options)?;
     let (hooks, functions) = enforcer.chokes();
     let start = Start {
@@ -147,14 +153,18 @@ fn hold(args: &Args, options: Options) -> Result<ExitCode, Failure> {
     };
     enforcer.detach();
     // What was under way when the last wait ended.
-    while enforcer.poll(Duration::ZERO, |violation| took(violation, &mut printer, collector.as_mut()))? > 0 {}
+    while enforcer
+        .poll(Duration::ZERO, |violation| took(violation, &mut printer, collector.as_mut()))?
+        > 0
+    {}
     enforcer.repeated()?.iter().for_each(|repeated| printer.repeated(repeated));
     collector.as_mut().map_or(Ok(()), Collector::finish)?;
     printer.stop(&enforcer.totals()?);
     Ok(ExitCode::from(status))
 }
 
-/// Has the kernel enforce beyond the end of this process, which attends to it until it is told to end.
+/// Has the kernel enforce beyond the end of this process, which attends to it until it is told to
+/// end.
 fn attend(args: &Args, pins: &Pins, options: Options) -> Result<ExitCode, Failure> {
     let policies = load(args)?;
     let mut printer = printer(args)?;
@@ -241,7 +251,11 @@ impl Second {
 }
 
 /// A violation came.
-fn took(mut violation: kernel::Violation, printer: &mut Printer, collector: Option<&mut Collector>) {
+fn took(
+    mut violation: kernel::Violation,
+    printer: &mut Printer,
+    collector: Option<&mut Collector>,
+) {
     if let Some(collector) = collector {
         collector.violation(&mut violation);
     }

@@ -18,11 +18,12 @@ use std::process::ExitCode;
     sysfsm check --json --policy p.json trace | sysfsm explain --policy p.json\n  \
     sysfsm explain 5e0d6cc1f6ab --events events.jsonl --policy p.json")]
 pub(super) struct Args {
-    /// A violation, as `enforce --json` and `check --json` print it; a file of such lines; or `-`. With --events the id
-    /// of one
+    /// A violation, as `enforce --json` and `check --json` print it; a file of such lines; or `-`.
+    /// With --events the id of one
     #[arg(value_name = "VIOLATION|FILE|ID", default_value = "-")]
     violation: String,
-    /// Where the violation with that id is: what `enforce --events` has written, or such lines (`-`: stdin)
+    /// Where the violation with that id is: what `enforce --events` has written, or such lines
+    /// (`-`: stdin)
     #[arg(long, value_name = "FILE", requires = "violation")]
     events: Option<String>,
     /// The policy that it is a violation of, or a directory of policies; may be given several times
@@ -42,7 +43,10 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         None => (&args.violation, None),
     };
     if from == "-" && args.policies.iter().any(|p| p == Path::new("-")) {
-        return Err(Failure::new("both the violations and the policy are `-`", "give one of them as a file"));
+        return Err(Failure::new(
+            "both the violations and the policy are `-`",
+            "give one of them as a file",
+        ));
     }
     let loaded = policy::load(&args.policies)?;
     if !args.json {
@@ -61,7 +65,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         let violation = match Violation::parse(&line) {
             Ok(violation) => violation,
             // enforce prints them before and after its violations.
-            Err(NoViolation::Other(event)) if name != ARGUMENT && (event == "start" || event == "stop") => {
+            Err(NoViolation::Other(event))
+                if name != ARGUMENT && (event == "start" || event == "stop") =>
+            {
                 continue
             }
             Err(e) => return Err(no_violation(&place, &e)),
@@ -136,12 +142,17 @@ fn no_violation(place: &str, error: &NoViolation) -> Failure {
     )
 }
 
-fn policy_of<'a>(loaded: &'a [Loaded], violation: &Violation, place: &str) -> Result<&'a Loaded, Failure> {
+fn policy_of<'a>(
+    loaded: &'a [Loaded],
+    violation: &Violation,
+    place: &str,
+) -> Result<&'a Loaded, Failure> {
     let subject = violation.subject();
     let judged = |l: &&Loaded| l.policy.subject() == subject;
     let may_have = |l: &&Loaded| subject.cgroup.is_none() && l.policy.binary == subject.binary;
     loaded.iter().find(judged).or_else(|| loaded.iter().find(may_have)).ok_or_else(|| {
-        let given: Vec<String> = loaded.iter().take(8).map(|l| format!("`{}`", l.policy.name())).collect();
+        let given: Vec<String> =
+            loaded.iter().take(8).map(|l| format!("`{}`", l.policy.name())).collect();
         Failure::new(
             format!(
                 "{place}: a violation of the policy for `{subject}`; given are those for {}",
@@ -159,7 +170,11 @@ fn text(violation: &Violation, of: &Loaded, told: &Explanation) -> String {
         [] => writeln!(text, "What it had done before is not known."),
         // The first of a frame; nothing was called in it yet.
         [.., handler] if handler.symbol.starts_with('@') => {
-            writeln!(text, "A handler of {} had just begun.", handler.symbol.trim_start_matches('@'))
+            writeln!(
+                text,
+                "A handler of {} had just begun.",
+                handler.symbol.trim_start_matches('@')
+            )
         }
         several => {
             let steps: Vec<String> = several.iter().map(step).collect();
@@ -248,7 +263,11 @@ fn ways_on(text: &mut String, of: &Loaded, told: &Explanation) {
     let _ = match told.seen.calls {
         0 => writeln!(text, "From there the policy knows {ways} on, without counts:"),
         calls => {
-            writeln!(text, "From there the policy knows {ways} on, seen {}{runs}:", counted(calls, "time"))
+            writeln!(
+                text,
+                "From there the policy knows {ways} on, seen {}{runs}:",
+                counted(calls, "time")
+            )
         }
     };
     list(text, told.lawful.iter().map(|(symbol, count)| (format!("→ {symbol}"), *count)));
@@ -262,7 +281,11 @@ fn elsewhere(text: &mut String, told: &Explanation) {
         }
         (_, contexts) => {
             let contexts = counted(contexts as u64, "context");
-            let _ = writeln!(text, "The policy has `{}` elsewhere, from {contexts}:", told.tried.symbol);
+            let _ = writeln!(
+                text,
+                "The policy has `{}` elsewhere, from {contexts}:",
+                told.tried.symbol
+            );
             let symbol = &told.tried.symbol;
             list(text, told.elsewhere.iter().map(|(c, count)| (format!("{c} → {symbol}"), *count)));
         }

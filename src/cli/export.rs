@@ -10,7 +10,9 @@ use std::process::ExitCode;
 
 /// What `export` is given.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The order of calls is lost: every call of the policy is allowed at any time.")]
+#[command(
+    after_help = "The order of calls is lost: every call of the policy is allowed at any time."
+)]
 pub(super) struct Args {
     /// A policy, or `-`
     #[arg(value_name = "POLICY")]
@@ -50,7 +52,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let loaded = policy::load(std::slice::from_ref(&args.policy))?;
     let [loaded] = loaded.as_slice() else {
         return Err(Failure::new(
-            format!("`{}` holds {} policies, and an export is of one", args.policy.display(), loaded.len()),
+            format!(
+                "`{}` holds {} policies, and an export is of one",
+                args.policy.display(),
+                loaded.len()
+            ),
             "give one of its files",
         ));
     };

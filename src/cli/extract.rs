@@ -17,8 +17,8 @@ pub(super) struct Args {
     /// Logs of strace: files, the files of one `strace -ff`, or `-`
     #[arg(value_name = "TRACE", required = true)]
     traces: Vec<PathBuf>,
-    /// Where to: a file (the first binary's policy, or --binary's), a directory DIR/ (one policy for
-    /// each binary that the logs exec), or `-`
+    /// Where to: a file (the first binary's policy, or --binary's), a directory DIR/ (one policy
+    /// for each binary that the logs exec), or `-`
     #[arg(short, long, value_name = "FILE|DIR/", default_value = "-")]
     output: PathBuf,
     /// Length of the window: 1 is an allow-list, 2 are pairs, up to 8
@@ -54,7 +54,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         report::strict(report, &inputs)?;
     }
     report::require_calls(report, &inputs)?;
-    let notes = Notes { stray_returns: learner.stray_returns(), dropped_frames: learner.dropped_frames() };
+    let notes =
+        Notes { stray_returns: learner.stray_returns(), dropped_frames: learner.dropped_frames() };
     let found = learner.finish();
     let runs: u64 = found.iter().map(|l| l.runs).sum();
     let binaries = found.len();
@@ -119,7 +120,10 @@ impl Notes {
         }
         if self.dropped_frames > 0 {
             report::warn(
-                &format!("{} dropped: handlers were nested too deep", counted(self.dropped_frames, "frame")),
+                &format!(
+                    "{} dropped: handlers were nested too deep",
+                    counted(self.dropped_frames, "frame")
+                ),
                 "a program that leaves its handlers by siglongjmp nests them so",
             );
         }
@@ -136,9 +140,13 @@ fn warn_of(policy: &Policy) {
     }
 }
 
-/// The first binary, or the one that the user named. A relative path of the log is the absolute one that the
-/// user named, if that ends in it.
-fn choose(learned: Vec<Learned>, binary: Option<&str>, report: &Report) -> Result<Learned, Failure> {
+/// The first binary, or the one that the user named. A relative path of the log is the absolute one
+/// that the user named, if that ends in it.
+fn choose(
+    learned: Vec<Learned>,
+    binary: Option<&str>,
+    report: &Report,
+) -> Result<Learned, Failure> {
     let Some(wanted) = binary else {
         let failure = no_binary(&learned, None, report);
         return learned.into_iter().next().ok_or(failure);

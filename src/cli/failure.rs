@@ -16,7 +16,8 @@ pub(super) const AS_BEFORE: &str = "nothing was changed: what was enforced still
 
 /// What was to be enforced is, but for threads that were to be adopted.
 #[cfg(feature = "kernel")]
-const BETWEEN: &str = "the policies are enforced, but perhaps not for what ran before them: do it again";
+const BETWEEN: &str =
+    "the policies are enforced, but perhaps not for what ran before them: do it again";
 
 /// Why a command ends with exit status 2.
 #[derive(Debug)]
@@ -45,7 +46,10 @@ impl Failure {
     pub(super) fn writing(to: &str, error: &io::Error) -> Self {
         let broken_pipe = error.kind() == io::ErrorKind::BrokenPipe;
         let what = format!("cannot write `{to}`: {error}");
-        Failure { broken_pipe, ..Failure::new(what, "check the directory, its permissions and the space") }
+        Failure {
+            broken_pipe,
+            ..Failure::new(what, "check the directory, its permissions and the space")
+        }
     }
 
     /// The same, of this file.

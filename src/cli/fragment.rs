@@ -1,5 +1,6 @@
-//! A fragment's file: `enforce --learn-to` adds to it while `review` decides, so each reads, changes and replaces it
-//! under a lock. The lock is on its directory, since the file itself is replaced.
+//! A fragment's file: `enforce --learn-to` adds to it while `review` decides, so each reads,
+//! changes and replaces it under a lock. The lock is on its directory, since the file itself is
+//! replaced.
 
 use super::{output, Failure};
 use crate::review::{self, DepthMismatch, Fragment};
@@ -35,7 +36,8 @@ pub(super) fn read(file: &Path) -> Result<Option<Fragment>, Failure> {
     review::parse(&text).map(Some).map_err(|e| Failure::new(format!("{name}: {}", e.what), e.hint))
 }
 
-/// Changes what is in the file, from nothing if there is none yet. It is left alone if it stays the same.
+/// Changes what is in the file, from nothing if there is none yet. It is left alone if it stays the
+/// same.
 pub(super) fn update(
     file: &Path,
     change: impl FnOnce(&mut Fragment) -> Result<(), DepthMismatch>,
@@ -58,12 +60,15 @@ fn lock(file: &Path) -> Result<Flock<File>, Failure> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let mut open = File::open(directory).map_err(|e| Failure::writing(&file.display().to_string(), &e))?;
+    let mut open =
+        File::open(directory).map_err(|e| Failure::writing(&file.display().to_string(), &e))?;
     let deadline = Instant::now() + PATIENCE;
     loop {
         match Flock::lock(open, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => return Ok(lock),
-            Err((back, Errno::EWOULDBLOCK | Errno::EINTR)) if Instant::now() < deadline => open = back,
+            Err((back, Errno::EWOULDBLOCK | Errno::EINTR)) if Instant::now() < deadline => {
+                open = back;
+            }
             Err((_, e)) => {
                 return Err(Failure::new(
                     format!("cannot lock the directory of `{}`: {e}", file.display()),

@@ -1,5 +1,5 @@
-//! `sysfsm generate`: completions and man pages, out of the definitions that also parse the command line. Hidden: only
-//! `make install` asks for it.
+//! `sysfsm generate`: completions and man pages, out of the definitions that also parse the command
+//! line. Hidden: only `make install` asks for it.
 
 use super::{output, Cli, Failure};
 use clap::{Command, CommandFactory as _};
@@ -45,7 +45,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
 /// The command line without what is hidden: completions would offer it.
 fn visible() -> Command {
     let whole = Cli::command();
-    let shown: Vec<Command> = whole.get_subcommands().filter(|c| !c.is_hide_set()).cloned().collect();
+    let shown: Vec<Command> =
+        whole.get_subcommands().filter(|c| !c.is_hide_set()).cloned().collect();
     Command::new("sysfsm")
         .version(env!("CARGO_PKG_VERSION"))
         .about(whole.get_about().cloned().unwrap_or_default())

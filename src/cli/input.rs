@@ -1,7 +1,8 @@
 //! The logs that a command reads: files, the `trace.PID` files of `strace -ff`, stdin.
 
 use super::Failure;
-use crate::trace::{Event, Member, Place, Reader, Tid};
+use crate::event::{Event, Place, Tid};
+use crate::trace::{Member, Reader};
 use std::fs::File;
 use std::io::{self, BufReader, IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
@@ -25,8 +26,8 @@ enum Group {
 }
 
 impl Inputs {
-    /// Sorts the paths into logs and families. A path that does not exist, but of which there are `PATH.PID`
-    /// files, means these: it is what strace was given.
+    /// Sorts the paths into logs and families. A path that does not exist, but of which there are
+    /// `PATH.PID` files, means these: it is what strace was given.
     pub(super) fn new(paths: &[PathBuf]) -> Result<Self, Failure> {
         let mut files = Vec::new();
         for path in paths {
@@ -50,7 +51,8 @@ impl Inputs {
                 groups.push(Group::One(index));
                 continue;
             };
-            let known = prefixes.iter().find(|(p, _)| *p == prefix).and_then(|&(_, g)| groups.get_mut(g));
+            let known =
+                prefixes.iter().find(|(p, _)| *p == prefix).and_then(|&(_, g)| groups.get_mut(g));
             if let Some(Group::Family(members)) = known {
                 members.push((index, pid));
             } else {
@@ -62,17 +64,26 @@ impl Inputs {
     }
 
     /// Reads all of them.
-    pub(super) fn read(&self, reader: &mut Reader, mut sink: impl FnMut(Event)) -> Result<(), Failure> {
+    pub(super) fn read(
+        &self,
+        reader: &mut Reader,
+        mut sink: impl FnMut(Event),
+    ) -> Result<(), Failure> {
         let progress = Progress::new();
         for group in &self.groups {
             match group {
                 Group::One(index) => {
-                    let input = self.open(*index, &progress).map_err(|e| self.unreadable(*index, &e))?;
-                    reader.read(number(*index), input, &mut sink).map_err(|e| self.unreadable(*index, &e))?;
+                    let input =
+                        self.open(*index, &progress).map_err(|e| self.unreadable(*index, &e))?;
+                    reader
+                        .read(number(*index), input, &mut sink)
+                        .map_err(|e| self.unreadable(*index, &e))?;
                 }
                 Group::Family(members) => {
-                    let list: Vec<Member> =
-                        members.iter().map(|&(index, pid)| Member { file: number(index), pid }).collect();
+                    let list: Vec<Member> = members
+                        .iter()
+                        .map(|&(index, pid)| Member { file: number(index), pid })
+                        .collect();
                     let mut opened = members.first().map_or(0, |m| m.0);
                     let mut open = |at: usize| {
                         opened = members.get(at).map_or(0, |m| m.0);

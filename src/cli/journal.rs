@@ -1,6 +1,7 @@
-//! Events as the journal keeps them: with a field for each thing that they tell (systemd.journal-fields(7)), by its native
-//! protocol (<https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>). (Crates that speak it send to a fixed path, and for as long as
-//! the journal pleases.)
+//! Events as the journal keeps them: with a field for each thing that they tell
+//! (systemd.journal-fields(7)), by its native protocol
+//! (<https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>). (Crates that speak it send to a fixed path, and
+//! for as long as the journal pleases.)
 
 use nix::sys::stat::fstat;
 use std::fmt::Display;
@@ -33,15 +34,20 @@ impl Kind {
         Kind { event, id, priority }
     }
 
-    pub(super) const START: Kind = Kind::new("start", "ea7d5b9d92934156b37d5124e63d5ae1", Priority::Info);
-    pub(super) const RELOAD: Kind = Kind::new("reload", "e0566ac6734043f2bb4765ce7454fd59", Priority::Info);
-    pub(super) const REFUSED: Kind = Kind::new("reload", "1e1d502e46f841dbbaa20102ab8feb12", Priority::Error);
+    pub(super) const START: Kind =
+        Kind::new("start", "ea7d5b9d92934156b37d5124e63d5ae1", Priority::Info);
+    pub(super) const RELOAD: Kind =
+        Kind::new("reload", "e0566ac6734043f2bb4765ce7454fd59", Priority::Info);
+    pub(super) const REFUSED: Kind =
+        Kind::new("reload", "1e1d502e46f841dbbaa20102ab8feb12", Priority::Error);
     pub(super) const VIOLATION: Kind =
         Kind::new("violation", "2bfc3e960bda4f60abf432164f0c9674", Priority::Warning);
     pub(super) const REPEATED: Kind =
         Kind::new("repeated", "9d74a04c87f24be6b61ad2e36a5fd0cb", Priority::Warning);
-    pub(super) const LEAVE: Kind = Kind::new("leave", "69a421a3f73c42089a364e2fa6b6f246", Priority::Info);
-    pub(super) const STOP: Kind = Kind::new("stop", "34b5e653466e4df1a2cee2a830b5471f", Priority::Info);
+    pub(super) const LEAVE: Kind =
+        Kind::new("leave", "69a421a3f73c42089a364e2fa6b6f246", Priority::Info);
+    pub(super) const STOP: Kind =
+        Kind::new("stop", "34b5e653466e4df1a2cee2a830b5471f", Priority::Info);
 
     /// The same, and it matters so much.
     pub(super) const fn at(self, priority: Priority) -> Self {
@@ -103,7 +109,9 @@ impl Journal {
     const ELSEWHERE: &'static str = "SYSFSM_JOURNAL";
 
     pub(super) fn open() -> io::Result<Self> {
-        Journal::at(std::env::var_os(Self::ELSEWHERE).map_or_else(|| Self::SOCKET.into(), PathBuf::from))
+        Journal::at(
+            std::env::var_os(Self::ELSEWHERE).map_or_else(|| Self::SOCKET.into(), PathBuf::from),
+        )
     }
 
     fn at(to: PathBuf) -> io::Result<Self> {
@@ -120,7 +128,10 @@ impl Journal {
         let outcome = self.socket.send_to(&entry.0, &self.to);
         if let Err(e) = &outcome {
             if !std::mem::replace(&mut self.told, true) {
-                super::report::warn(&format!("the journal takes no event: it is printed ({e})"), "");
+                super::report::warn(
+                    &format!("the journal takes no event: it is printed ({e})"),
+                    "",
+                );
             }
             // One that is too long says nothing of others.
             let too_long = e.raw_os_error() == Some(nix::libc::EMSGSIZE);

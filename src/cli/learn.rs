@@ -17,7 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Whose stack was asked for.
 type Asked = (Arc<Policy>, Key, Entry);
 
-/// Collects violations, and adds them to the file now and then: what others write there meanwhile stays.
+/// Collects violations, and adds them to the file now and then: what others write there meanwhile
+/// stays.
 pub(super) struct Collector {
     file: PathBuf,
     /// What the file does not have yet.
@@ -98,7 +99,12 @@ impl Collector {
         for ((policy, key, mut entry), stack) in answers {
             entry.facts.stack = stack
                 .into_iter()
-                .map(|f| Frame { address: f.address, module: f.module, symbol: f.symbol, offset: f.offset })
+                .map(|f| Frame {
+                    address: f.address,
+                    module: f.module,
+                    symbol: f.symbol,
+                    offset: f.offset,
+                })
                 .collect();
             self.add(&policy, key, entry);
         }

@@ -14,7 +14,8 @@ pub(super) struct Args {
     /// Policies, directories of policies, or `-`
     #[arg(value_name = "POLICY", required = true)]
     policies: Vec<PathBuf>,
-    /// Where to: a file (all are of one binary), a directory DIR/ (one policy for each binary), or `-`
+    /// Where to: a file (all are of one binary), a directory DIR/ (one policy for each binary), or
+    /// `-`
     #[arg(short, long, value_name = "FILE|DIR/", default_value = "-")]
     output: PathBuf,
     /// Report what was merged as one JSON object (on stderr)
@@ -36,7 +37,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     }
     let written = merged.iter().map(|m| &m.policy).zip(&files);
     if args.json {
-        let policies: Vec<Value> = written.map(|(policy, file)| policy_json(policy, file)).collect();
+        let policies: Vec<Value> =
+            written.map(|(policy, file)| policy_json(policy, file)).collect();
         eprintln!("{}", json!({"event": "merge", "given": given, "policies": policies}));
         return Ok(ExitCode::SUCCESS);
     }
@@ -55,7 +57,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A policy, and the first of the files that it was made of: the one that another one may disagree with.
+/// A policy, and the first of the files that it was made of: the one that another one may disagree
+/// with.
 struct Merged {
     first: PathBuf,
     policy: Policy,
@@ -66,7 +69,9 @@ fn unite(loaded: Vec<Loaded>) -> Result<BTreeMap<String, Merged>, Failure> {
     let mut merged: BTreeMap<String, Merged> = BTreeMap::new();
     for Loaded { file, policy } in loaded {
         if let Some(one) = merged.get_mut(&policy.name()) {
-            one.policy.merge(&policy).map_err(|e| disagree(&policy.binary, &one.first, &file, &e))?;
+            one.policy
+                .merge(&policy)
+                .map_err(|e| disagree(&policy.binary, &one.first, &file, &e))?;
         } else {
             merged.insert(policy.name(), Merged { first: file, policy });
         }

@@ -60,7 +60,8 @@ pub use failure::Failure;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
-/// Learns which system call may follow which in a program, and has the Linux kernel hold the program to it.
+/// Learns which system call may follow which in a program, and has the Linux kernel hold the
+/// program to it.
 #[derive(Debug, Parser)]
 #[command(
     name = "sysfsm",
@@ -127,7 +128,11 @@ enum Command {
 #[must_use]
 pub fn main(cli: Cli) -> ExitCode {
     let filter = EnvFilter::try_from_env("SYSFSM_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .init();
     let outcome = match cli.command {
         Command::Extract(args) => extract::run(&args),
         Command::Check(args) => check::run(&args),

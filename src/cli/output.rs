@@ -1,4 +1,5 @@
-//! Where policies go: their names, and writing files so that a reader sees the old one or the new one, never a half.
+//! Where policies go: their names, and writing files so that a reader sees the old one or the new
+//! one, never a half.
 
 use super::Failure;
 use std::collections::BTreeSet;
@@ -54,7 +55,8 @@ pub(super) fn is_directory(output: &Path) -> bool {
     output.is_dir() || output.as_os_str().as_encoded_bytes().ends_with(b"/")
 }
 
-/// A file for the policy of each binary: `output` itself, or one in the directory `output`, which is made.
+/// A file for the policy of each binary: `output` itself, or one in the directory `output`, which
+/// is made.
 pub(super) fn policy_files(binaries: &[&str], output: &Path) -> Result<Vec<PathBuf>, Failure> {
     if !is_directory(output) {
         return Ok(vec![output.to_path_buf(); binaries.len()]);

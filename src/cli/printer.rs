@@ -15,7 +15,8 @@ use std::time::SystemTime;
 /// Where events go besides the file of `--events`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(super) enum Log {
-    /// To the journal if stdout or stderr leads there and nothing else is asked for; or else printed
+    /// To the journal if stdout or stderr leads there and nothing else is asked for; or else
+    /// printed
     #[default]
     Auto,
     /// To the journal, a field for each thing that they tell
@@ -24,7 +25,8 @@ pub(super) enum Log {
     Plain,
 }
 
-/// Prints what happens while policies are enforced: to stdout or the journal, and to the file of `--events`.
+/// Prints what happens while policies are enforced: to stdout or the journal, and to the file of
+/// `--events`.
 pub(super) struct Printer {
     json: bool,
     /// Takes what is for people, as long as it does.
@@ -50,7 +52,9 @@ pub(super) struct Start {
 impl Printer {
     pub(super) fn new(json: bool, log: Log, file: Option<Sink>) -> Self {
         let wanted = match log {
-            Log::Auto => !json && (journal::receives(io::stdout()) || journal::receives(io::stderr())),
+            Log::Auto => {
+                !json && (journal::receives(io::stdout()) || journal::receives(io::stderr()))
+            }
             Log::Journald => true,
             Log::Plain => false,
         };
@@ -113,7 +117,8 @@ impl Printer {
             self.event(&event.to_string());
         }
         let how = pinned.map(|origin| format!("{}: `sysfsm stop` ends it", origin_word(origin)));
-        let message = [Some(&self.sentence), how.as_ref()].into_iter().flatten().cloned().collect::<Vec<_>>();
+        let message =
+            [Some(&self.sentence), how.as_ref()].into_iter().flatten().cloned().collect::<Vec<_>>();
         let kind = if kind == "reload" { Kind::RELOAD } else { Kind::START };
         let mut entry = Entry::new(kind, &message.join("; "));
         entry
@@ -188,8 +193,11 @@ impl Printer {
         if self.structured() {
             self.event(&violation.to_json());
         }
-        let done =
-            if found.kill_failed { "NOT KILLED: the kernel refused" } else { done_word(violation.action) };
+        let done = if found.kill_failed {
+            "NOT KILLED: the kernel refused"
+        } else {
+            done_word(violation.action)
+        };
         if self.json && self.journal.is_none() {
             return;
         }
@@ -329,9 +337,11 @@ fn entry_of(kind: Kind, violation: &Violation<'_>, line: &str) -> Entry {
         .with("SYSFSM_ACTION", violation.action)
         .with("SYSFSM_CONTEXT", violation.context.join(" "))
         .with("SYSFSM_SYMBOL", violation.symbol);
-    for (name, number) in
-        [("SYSFSM_PID", violation.pid), ("SYSFSM_TID", violation.tid), ("SYSFSM_NUMBER", violation.number)]
-    {
+    for (name, number) in [
+        ("SYSFSM_PID", violation.pid),
+        ("SYSFSM_TID", violation.tid),
+        ("SYSFSM_NUMBER", violation.number),
+    ] {
         if let Some(number) = number {
             entry.with(name, number);
         }

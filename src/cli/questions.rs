@@ -78,7 +78,8 @@ pub(super) fn place(frame: &Frame) -> String {
     }
 }
 
-/// Asks about everything that is open, one by one. Whether the end was reached; else the operator has quit.
+/// Asks about everything that is open, one by one. Whether the end was reached; else the operator
+/// has quit.
 pub(super) fn ask(
     sheet: &mut Sheet<'_>,
     binary: &str,
@@ -144,7 +145,10 @@ struct Choices {
 impl Choices {
     fn of(question: &Question<'_>) -> Self {
         let accept = question.never.is_none();
-        Choices { accept, module: question.entry.module().filter(|_| accept).map(ToString::to_string) }
+        Choices {
+            accept,
+            module: question.entry.module().filter(|_| accept).map(ToString::to_string),
+        }
     }
 
     fn line(&self) -> String {
@@ -162,7 +166,11 @@ impl Choices {
         let mut text = String::new();
         if self.accept {
             let _ = writeln!(text, "  a  accept: the policy is to allow it");
-            let _ = writeln!(text, "  w  accept `{}` from anywhere: when it comes is chance", key.symbol);
+            let _ = writeln!(
+                text,
+                "  w  accept `{}` from anywhere: when it comes is chance",
+                key.symbol
+            );
             let _ = writeln!(text, "  c  accept everything from this context, `{}`", key.context);
         }
         if let Some(module) = &self.module {
@@ -210,7 +218,8 @@ mod tests {
         let mut sheet = Sheet::new(&policy, part(), false);
         let mut out = Vec::new();
         let end = ask(&mut sheet, "/bin/p", &mut answers.as_bytes(), &mut out).unwrap();
-        let decided = sheet.decided().iter().map(|(key, decision)| (name(key), *decision)).collect();
+        let decided =
+            sheet.decided().iter().map(|(key, decision)| (name(key), *decision)).collect();
         (decided, end, String::from_utf8(out).unwrap())
     }
 
@@ -236,7 +245,10 @@ mod tests {
     fn what_cannot_be_accepted_offers_no_such_key_and_nonsense_is_answered_with_help() {
         let (decided, end, said) = answered("s\ns\na\nwhat\nr\nq\n");
         assert_eq!(decided, [("(unknown) → brk".to_string(), Decision::Rejected)]);
-        assert!(!end && said.contains("cannot be accepted") && said.contains("[r/s/q/?]"), "{said}");
+        assert!(
+            !end && said.contains("cannot be accepted") && said.contains("[r/s/q/?]"),
+            "{said}"
+        );
         assert!(said.contains("stays a violation"), "{said}");
     }
 
@@ -245,11 +257,15 @@ mod tests {
         let policy = parse(POLICY).unwrap();
         let sheet = Sheet::new(&policy, part(), false);
         let text = facts(&sheet.question(&key("brk", "write")).unwrap());
-        for part in ["brk → write", "7 times", "may go on by read", "nowhere in the policy", "prog (pid 42"]
+        for part in
+            ["brk → write", "7 times", "may go on by read", "nowhere in the policy", "prog (pid 42"]
         {
             assert!(text.contains(part), "{part} in {text}");
         }
         let text = facts(&sheet.question(&key("read", "brk")).unwrap());
-        assert!(text.contains("may follow `execve`") && text.contains("is not in the policy"), "{text}");
+        assert!(
+            text.contains("may follow `execve`") && text.contains("is not in the policy"),
+            "{text}"
+        );
     }
 }

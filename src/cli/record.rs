@@ -28,8 +28,9 @@ use std::time::{Duration, Instant, SystemTime};
     sysfsm record -o nginx.json --binary /usr/sbin/nginx --for 2h"
 )]
 pub(super) struct Args {
-    /// Where to: a file (the policy of CMD's own binary, of the only --binary, of the first --pid's), a directory DIR/
-    /// (one policy for each binary), or `-`. A file that exists is replaced, not merged with
+    /// Where to: a file (the policy of CMD's own binary, of the only --binary, of the first
+    /// --pid's), a directory DIR/ (one policy for each binary), or `-`. A file that exists is
+    /// replaced, not merged with
     #[arg(short, long, value_name = "FILE|DIR/", required = true)]
     output: PathBuf,
     /// Length of the window: 1 is an allow-list, 2 are pairs, up to 8
@@ -66,7 +67,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let target = target(args)?;
     let mut writer = Writer::new(args)?;
     let signals = Signals::register()?;
-    let mut recorder = Recorder::start(&target, RecordOptions { depth: args.depth, room: args.room })?;
+    let mut recorder =
+        Recorder::start(&target, RecordOptions { depth: args.depth, room: args.room })?;
     start(args, &recorder)?;
     service::ready("recording");
 
@@ -123,11 +125,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
 
 fn target(args: &Args) -> Result<Target, Failure> {
     if !args.binaries.is_empty() {
-        // The kernel compares files: a relative path is one of ours, a name without a slash any file's.
+        // The kernel compares files: a relative path is one of ours, a name without a slash any
+        // file's.
         let absolute = |path: &String| match path {
-            path if path.contains('/') => {
-                std::path::absolute(path).map_or_else(|_| path.clone(), |p| p.to_string_lossy().into_owned())
-            }
+            path if path.contains('/') => std::path::absolute(path)
+                .map_or_else(|_| path.clone(), |p| p.to_string_lossy().into_owned()),
             name => name.clone(),
         };
         return Ok(Target::Binaries(args.binaries.iter().map(absolute).collect()));
@@ -136,7 +138,10 @@ fn target(args: &Args) -> Result<Target, Failure> {
         return Ok(Target::Processes(args.pids.clone()));
     }
     if args.command.is_empty() {
-        return Err(Failure::new("nothing to record", "name it: --binary PATH, --pid PID, or -- CMD"));
+        return Err(Failure::new(
+            "nothing to record",
+            "name it: --binary PATH, --pid PID, or -- CMD",
+        ));
     }
     Ok(Target::Children)
 }
@@ -171,7 +176,11 @@ impl Writer {
         let output = PolicyOutput::new(to);
         if !output.is_directory() && args.binaries.len() > 1 {
             return Err(Failure::new(
-                format!("{} binaries, and `{}` holds one policy", args.binaries.len(), to.display()),
+                format!(
+                    "{} binaries, and `{}` holds one policy",
+                    args.binaries.len(),
+                    to.display()
+                ),
                 "give a directory: -o DIR/",
             ));
         }
@@ -180,7 +189,8 @@ impl Writer {
         if output.is_directory() {
             fs::create_dir_all(to).map_err(|e| failed(&e))?;
         } else if !stdout {
-            let parent = to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let parent =
+                to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
             fs::read_dir(parent).map_err(|e| failed(&e))?;
         }
         Ok(Writer { output, stdout, calls: None, files: BTreeSet::new() })
@@ -242,7 +252,11 @@ fn start(args: &Args, recorder: &Recorder) -> Result<(), Failure> {
         });
         eprintln!("{event}");
     } else {
-        eprintln!("recording at depth {}; {} adopted", args.depth, counted(adopted, "running thread"));
+        eprintln!(
+            "recording at depth {}; {} adopted",
+            args.depth,
+            counted(adopted, "running thread")
+        );
     }
     Ok(())
 }
@@ -264,12 +278,15 @@ impl LiveLine {
         let of = Some((totals.runs, totals.transitions));
         if self.seconds.is_multiple_of(EVERY) && self.of != of {
             self.of = of;
-            let policies: Vec<Policy> = recorder.learned()?.into_iter().map(learned::policy).collect();
+            let policies: Vec<Policy> =
+                recorder.learned()?.into_iter().map(learned::policy).collect();
             self.coverage = coverage::glance(&policies);
         }
         self.seconds += 1;
-        let quiet = totals.quiet.map_or(String::new(), |q| format!(", the last new one {} ago", rough(q)));
-        let (calls, transitions) = (counted(totals.calls, "call"), counted(totals.transitions, "transition"));
+        let quiet =
+            totals.quiet.map_or(String::new(), |q| format!(", the last new one {} ago", rough(q)));
+        let (calls, transitions) =
+            (counted(totals.calls, "call"), counted(totals.transitions, "transition"));
         eprint!("\r\x1b[K{calls}, {transitions}{quiet}; {}", self.coverage);
         Ok(())
     }

@@ -2,7 +2,8 @@
 
 use super::input::Inputs;
 use super::Failure;
-use crate::trace::{Place, Report, Warning};
+use crate::event::Place;
+use crate::trace::{Report, Warning};
 use serde_json::{json, Map, Value};
 
 /// Prints what was set aside and what is to be warned of to stderr.
@@ -30,8 +31,11 @@ pub(super) fn json(report: &Report, inputs: &Inputs) -> Map<String, Value> {
             json!({"kind": kind.to_string(), "count": tally.count, "first": first})
         })
         .collect();
-    let warnings: Vec<Value> =
-        report.warnings.iter().map(|w| json!({"warning": sentence(w, inputs), "hint": w.hint()})).collect();
+    let warnings: Vec<Value> = report
+        .warnings
+        .iter()
+        .map(|w| json!({"warning": sentence(w, inputs), "hint": w.hint()}))
+        .collect();
     Map::from_iter([
         ("lines".into(), json!(report.lines)),
         ("calls".into(), json!(report.calls)),
@@ -72,7 +76,10 @@ pub(super) fn require_calls(report: &Report, inputs: &Inputs) -> Result<(), Fail
     let first = report.warnings.first();
     Err(Failure::new(
         first.map_or_else(|| "no system call found in the logs".into(), |w| sentence(w, inputs)),
-        first.map_or_else(|| "give a log that strace wrote: strace -f -o FILE CMD".into(), Warning::hint),
+        first.map_or_else(
+            || "give a log that strace wrote: strace -f -o FILE CMD".into(),
+            Warning::hint,
+        ),
     ))
 }
 

@@ -38,8 +38,8 @@ pub(super) struct Args {
     /// Accept what matches; may be given several times
     #[arg(long, value_name = "PATTERN")]
     accept: Vec<Glob>,
-    /// Accept the calls of what matches from anywhere in the program, now and when they are seen elsewhere later; may be
-    /// given several times
+    /// Accept the calls of what matches from anywhere in the program, now and when they are seen
+    /// elsewhere later; may be given several times
     #[arg(long, value_name = "PATTERN")]
     accept_anywhere: Vec<Glob>,
     /// Reject what matches, whatever else accepts it; may be given several times
@@ -113,7 +113,8 @@ fn sheets<'a>(
         }
     }
     let given = |subject: &Subject| loaded.iter().any(|l| l.policy.subject() == *subject);
-    let others: Vec<String> = seen.parts.keys().filter(|s| !given(s)).map(Subject::to_string).collect();
+    let others: Vec<String> =
+        seen.parts.keys().filter(|s| !given(s)).map(Subject::to_string).collect();
     if sheets.is_empty() {
         return Err(Failure::new(
             format!("{}: nothing was seen of the given policies", args.file.display()),
@@ -183,7 +184,10 @@ fn by_patterns(sheets: &mut [(&Loaded, Sheet<'_>)], args: &Args) {
         }
     }
     for ((_, pattern), _) in args.patterns().zip(used).filter(|(_, used)| !used) {
-        report::warn(&format!("nothing that is open matches `{pattern}`"), "see what there is with --list");
+        report::warn(
+            &format!("nothing that is open matches `{pattern}`"),
+            "see what there is with --list",
+        );
     }
 }
 
@@ -191,9 +195,13 @@ fn by_asking(sheets: &mut [(&Loaded, Sheet<'_>)]) -> Result<(), Failure> {
     let mut input = io::stdin().lock();
     for (loaded, sheet) in sheets {
         let name = loaded.policy.name();
-        let on = questions::ask(sheet, &name, &mut input, &mut io::stderr().lock()).map_err(|e| {
-            Failure::new(format!("cannot ask: {e}"), "decide by --accept, --reject, --accept-all")
-        })?;
+        let on =
+            questions::ask(sheet, &name, &mut input, &mut io::stderr().lock()).map_err(|e| {
+                Failure::new(
+                    format!("cannot ask: {e}"),
+                    "decide by --accept, --reject, --accept-all",
+                )
+            })?;
         if !on {
             break;
         }
@@ -201,8 +209,8 @@ fn by_asking(sheets: &mut [(&Loaded, Sheet<'_>)]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes the wider policies, then the decisions: whoever is stopped in between is not asked about what the policy
-/// knows by now.
+/// Writes the wider policies, then the decisions: whoever is stopped in between is not asked about
+/// what the policy knows by now.
 fn keep(sheets: &[(&Loaded, Sheet<'_>)], args: &Args) -> Result<(), Failure> {
     for (loaded, sheet) in sheets {
         let (wider, added) = sheet.apply();
@@ -225,10 +233,17 @@ fn keep(sheets: &[(&Loaded, Sheet<'_>)], args: &Args) -> Result<(), Failure> {
     })
 }
 
-fn tell(sheet: &Sheet<'_>, subject: &Subject, added: usize, to: &Path, as_json: bool) -> Result<(), Failure> {
+fn tell(
+    sheet: &Sheet<'_>,
+    subject: &Subject,
+    added: usize,
+    to: &Path,
+    as_json: bool,
+) -> Result<(), Failure> {
     for (key, decision) in sheet.decided() {
         output::line(&if as_json {
-            let context: Vec<String> = key.context.symbols().iter().map(ToString::to_string).collect();
+            let context: Vec<String> =
+                key.context.symbols().iter().map(ToString::to_string).collect();
             let decision = decision.as_str();
             of(
                 subject,

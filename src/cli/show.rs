@@ -15,8 +15,8 @@ pub(super) struct Args {
     /// A policy, a directory of policies, or `-`
     #[arg(value_name = "POLICY", required = true)]
     policies: Vec<PathBuf>,
-    /// text: for people; json: the canonical policy, one a line; dot: the state graph for Graphviz; html: a page
-    /// of one file; svg: one policy's graph as a picture
+    /// text: for people; json: the canonical policy, one a line; dot: the state graph for Graphviz;
+    /// html: a page of one file; svg: one policy's graph as a picture
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     /// The same as --format json
@@ -71,7 +71,10 @@ fn one<'a>(policies: &[&'a Policy]) -> Result<&'a Policy, Failure> {
 /// Warns of what a reader of the policy should know.
 pub(super) fn warn_of(policy: &Policy) {
     for warning in policy.warnings() {
-        report::warn(&warning, "prevent io_uring by other means, or do not rely on this policy alone");
+        report::warn(
+            &warning,
+            "prevent io_uring by other means, or do not rely on this policy alone",
+        );
     }
 }
 
@@ -101,7 +104,8 @@ fn text(policy: &Policy) -> String {
     let mut rows: Vec<(String, Vec<(String, Count)>)> = machine
         .rows()
         .map(|(context, row)| {
-            let mut row: Vec<(String, Count)> = row.iter().map(|(s, &c)| (s.to_string(), c)).collect();
+            let mut row: Vec<(String, Count)> =
+                row.iter().map(|(s, &c)| (s.to_string(), c)).collect();
             // The most travelled first; alike ones by name.
             row.sort_by(|a, b| b.1.calls.cmp(&a.1.calls).then_with(|| a.0.cmp(&b.0)));
             (context.to_string(), row)

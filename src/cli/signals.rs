@@ -18,7 +18,8 @@ impl Signals {
         Signals::with_hangup(Some(|signals| &signals.terminate))
     }
 
-    /// The same, where SIGHUP ends the process at once: nobody is there any more to whom it could show something.
+    /// The same, where SIGHUP ends the process at once: nobody is there any more to whom it could
+    /// show something.
     pub(super) fn of_a_terminal() -> Result<Self, Failure> {
         Signals::with_hangup(None)
     }
@@ -29,8 +30,11 @@ impl Signals {
     }
 
     fn with_hangup(hangup: Option<fn(&Self) -> &Arc<AtomicBool>>) -> Result<Self, Failure> {
-        let signals =
-            Signals { interrupt: Arc::default(), terminate: Arc::default(), reload: Arc::default() };
+        let signals = Signals {
+            interrupt: Arc::default(),
+            terminate: Arc::default(),
+            reload: Arc::default(),
+        };
         let hangup = hangup.map(|hangup| (SIGHUP, hangup(&signals)));
         let others = [
             (SIGINT, &signals.interrupt),

@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
 
-/// Where lines go. Flushed after every look at what there is: a line at a time could not keep up with a storm.
+/// Where lines go. Flushed after every look at what there is: a line at a time could not keep up
+/// with a storm.
 pub(super) struct Sink {
     name: String,
     to: BufWriter<Box<dyn io::Write>>,

@@ -1,4 +1,5 @@
-//! `sysfsm status`, `sysfsm reload` and `sysfsm stop`: what is enforced whoever has begun it, its change, and its end.
+//! `sysfsm status`, `sysfsm reload` and `sysfsm stop`: what is enforced whoever has begun it, its
+//! change, and its end.
 
 use super::printer::{say_totals, totals_json};
 use super::report::counted;
@@ -59,7 +60,9 @@ pub(super) fn status(args: &Args) -> Result<ExitCode, Failure> {
     }
     match &totals {
         Some(totals) => say_totals(totals),
-        None => eprintln!("its totals and its threads are another version's: ask the one that has loaded it"),
+        None => eprintln!(
+            "its totals and its threads are another version's: ask the one that has loaded it"
+        ),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -103,7 +106,8 @@ pub(super) fn reload(args: &Args) -> Result<ExitCode, Failure> {
     };
     if args.json {
         let outcome = if refused { "refused" } else { "reloaded" };
-        let event = json!({"event": "reload", "time": stamp(SystemTime::now()), "outcome": outcome});
+        let event =
+            json!({"event": "reload", "time": stamp(SystemTime::now()), "outcome": outcome});
         output::line(&event.to_string())?;
     } else if !refused {
         output::line("reloaded")?;

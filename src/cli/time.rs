@@ -19,7 +19,8 @@ pub(super) fn parse_length(text: &str) -> Result<Duration, String> {
         "h" => 3_600_000,
         _ => 0,
     };
-    let length = number.parse::<u64>().ok().and_then(|n| n.checked_mul(milliseconds)).filter(|&ms| ms > 0);
+    let length =
+        number.parse::<u64>().ok().and_then(|n| n.checked_mul(milliseconds)).filter(|&ms| ms > 0);
     length.map(Duration::from_millis).ok_or_else(|| {
         format!("`{text}` is no length of time\nhint: write a number and its unit, as in 90s, 10m or 2h")
     })
@@ -51,6 +52,9 @@ mod tests {
     #[test]
     fn a_rough_length_has_one_unit() {
         let rough = |seconds| rough(Duration::from_secs(seconds));
-        assert_eq!((rough(119), rough(120), rough(7200)), ("119 s".into(), "2 min".into(), "2 h".into()));
+        assert_eq!(
+            (rough(119), rough(120), rough(7200)),
+            ("119 s".into(), "2 min".into(), "2 h".into())
+        );
     }
 }

@@ -84,8 +84,13 @@ impl<'a> Violation<'a> {
     /// What the kernel has judged.
     #[cfg(feature = "kernel")]
     pub(super) fn of(kind: &'a crate::kernel::Kind) -> Self {
-        let mut violation =
-            Violation::new(&kind.policy.binary, kind.action, kind.reason, kind.context, &kind.symbol);
+        let mut violation = Violation::new(
+            &kind.policy.binary,
+            kind.action,
+            kind.reason,
+            kind.context,
+            &kind.symbol,
+        );
         violation.cgroup = kind.policy.cgroup.as_deref();
         violation.number = kind.number;
         violation

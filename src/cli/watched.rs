@@ -11,7 +11,8 @@ pub(super) struct Under {
     pub threads: usize,
 }
 
-/// What is watched, by policy: also of those that others have replaced, whose threads move when they make a call.
+/// What is watched, by policy: also of those that others have replaced, whose threads move when
+/// they make a call.
 pub(super) fn by_policy(watched: &[Watched], manifest: &Manifest) -> BTreeMap<Subject, Under> {
     let subjects = manifest.subjects();
     let enforced = manifest.policies().filter_map(|number| subjects.get(&number));

@@ -1,4 +1,5 @@
-//! A call's argument registers by name, and the few values that mean something without the program's memory.
+//! A call's argument registers by name, and the few values that mean something without the
+//! program's memory.
 
 use super::words;
 use crate::syscall::signal_name;
@@ -24,7 +25,11 @@ pub(super) fn decode(call: &str, registers: &[String]) -> Vec<Arg> {
     };
     names
         .zip(registers)
-        .map(|(name, value)| Arg { name: Some(name), value: value.clone(), means: means(name, value) })
+        .map(|(name, value)| Arg {
+            name: Some(name),
+            value: value.clone(),
+            means: means(name, value),
+        })
         .collect()
 }
 
@@ -43,7 +48,10 @@ const VALUES: &[(&str, &[(u64, &str)])] = &[
         ],
     ),
     ("how", &[(0, "SIG_BLOCK"), (1, "SIG_UNBLOCK"), (2, "SIG_SETMASK")]),
-    ("whence", &[(0, "SEEK_SET"), (1, "SEEK_CUR"), (2, "SEEK_END"), (3, "SEEK_DATA"), (4, "SEEK_HOLE")]),
+    (
+        "whence",
+        &[(0, "SEEK_SET"), (1, "SEEK_CUR"), (2, "SEEK_END"), (3, "SEEK_DATA"), (4, "SEEK_HOLE")],
+    ),
     (
         "fcntl_cmd",
         &[
@@ -83,7 +91,8 @@ const VALUES: &[(&str, &[(u64, &str)])] = &[
     ),
 ];
 
-/// Flags by the argument's name: the bits that choose one of several, those choices, and the bits of their own.
+/// Flags by the argument's name: the bits that choose one of several, those choices, and the bits
+/// of their own.
 struct Flags {
     argument: &'static str,
     choice: u64,
@@ -130,7 +139,8 @@ fn means(name: &str, value: &str) -> Option<String> {
     if let Some(flags) = FLAGS.iter().find(|flags| flags.argument == name) {
         return flags.spell(value);
     }
-    // The kernel takes descriptors, signals and modes as ints, whatever the upper half of the register holds.
+    // The kernel takes descriptors, signals and modes as ints, whatever the upper half of the
+    // register holds.
     let low = value & 0xffff_ffff;
     match (name, low) {
         ("fd", 0) => Some("stdin".into()),
@@ -169,8 +179,9 @@ mod tests {
 
     fn told(call: &str, registers: &[&str]) -> Vec<String> {
         let registers: Vec<String> = registers.iter().map(ToString::to_string).collect();
-        let one =
-            |arg: Arg| format!("{} {} {}", arg.name.unwrap_or("-"), arg.value, arg.means.unwrap_or_default());
+        let one = |arg: Arg| {
+            format!("{} {} {}", arg.name.unwrap_or("-"), arg.value, arg.means.unwrap_or_default())
+        };
         decode(call, &registers).into_iter().map(|arg| one(arg).trim_end().to_string()).collect()
     }
 
@@ -202,7 +213,10 @@ mod tests {
             told("mprotect", &["0x1", "0x2", "0x5"]),
             ["addr 0x1", "len 0x2", "prot 0x5 PROT_READ|PROT_EXEC"]
         );
-        assert_eq!(told("socket", &["0xdead", "0xf", "0x0"]), ["domain 0xdead", "type 0xf", "protocol 0x0"]);
+        assert_eq!(
+            told("socket", &["0xdead", "0xf", "0x0"]),
+            ["domain 0xdead", "type 0xf", "protocol 0x0"]
+        );
         assert_eq!(told("openat", &["garbage"]), ["dirfd garbage"]);
     }
 }

@@ -1,5 +1,5 @@
-//! What a policy knows of a violation. Pure: a violation and a policy go in, an [`Explanation`] comes out; the command
-//! puts it into sentences.
+//! What a policy knows of a violation. Pure: a violation and a policy go in, an [`Explanation`]
+//! comes out; the command puts it into sentences.
 
 mod args;
 mod violation;
@@ -124,12 +124,15 @@ fn step(symbol: Symbol) -> Step {
     let text = symbol.to_string();
     let words = match symbol {
         Symbol::Call(_) => words::words(&text).map(ToString::to_string),
-        Symbol::Signal(number) => signal_name(number).map(|name| format!("begin a handler of {name}")),
+        Symbol::Signal(number) => {
+            signal_name(number).map(|name| format!("begin a handler of {name}"))
+        }
     };
     Step { symbol: text, words }
 }
 
-/// An `execve` that lies behind is not what its words say: had it run another program, that one would be judged.
+/// An `execve` that lies behind is not what its words say: had it run another program, that one
+/// would be judged.
 fn done(symbol: Symbol) -> Step {
     let mut step = step(symbol);
     if symbol == Symbol::Call(nr::EXECVE) {
@@ -138,7 +141,8 @@ fn done(symbol: Symbol) -> Step {
     step
 }
 
-/// A call through a foreign ABI: named by the log, or by a number of its own table, which says nothing here.
+/// A call through a foreign ABI: named by the log, or by a number of its own table, which says
+/// nothing here.
 fn foreign_step(violation: &Violation) -> Step {
     let abi = if violation.symbol == "@x32" { "the x32 ABI" } else { "the 32-bit ABI" };
     let what = match (&violation.call, violation.number) {
@@ -167,7 +171,9 @@ fn remedy(machine: &Machine, context: Context, wanted: Symbol) -> Remedy {
     let row = machine.row(&context);
     if wanted == Symbol::Call(nr::RT_SIGRETURN) {
         Remedy::Sigreturn
-    } else if lost && machine.alphabet().contains(&wanted) || row.is_some_and(|r| r.contains_key(&wanted)) {
+    } else if lost && machine.alphabet().contains(&wanted)
+        || row.is_some_and(|r| r.contains_key(&wanted))
+    {
         Remedy::Allowed
     } else if lost {
         Remedy::AnyContext
@@ -183,7 +189,8 @@ fn remedy(machine: &Machine, context: Context, wanted: Symbol) -> Remedy {
     }
 }
 
-/// In the canonical form a context without a single count has a list, and any other has counts throughout.
+/// In the canonical form a context without a single count has a list, and any other has counts
+/// throughout.
 fn line(row: Option<&BTreeMap<Symbol, Count>>, context: Context, wanted: Symbol) -> String {
     let counted = row.is_some_and(|row| row.values().any(|count| *count != Count::default()));
     if counted {
@@ -201,7 +208,8 @@ mod tests {
     use serde_json::{json, Value};
 
     fn policy(depth: u8, transitions: &Value) -> Policy {
-        let file = json!({"sysfsm": 1, "binary": "/bin/x", "depth": depth, "transitions": transitions});
+        let file =
+            json!({"sysfsm": 1, "binary": "/bin/x", "depth": depth, "transitions": transitions});
         parse(file.to_string().as_bytes()).unwrap()
     }
 
@@ -227,7 +235,8 @@ mod tests {
     #[test]
     fn it_tells_the_lawful_ways_on_and_where_else_the_symbol_is_lawful() {
         let told = explain(&violation("transition", &["brk"], "socket"), &counted()).unwrap();
-        let lawful: Vec<String> = told.lawful.iter().map(|(s, c)| format!("{s} {}", c.calls)).collect();
+        let lawful: Vec<String> =
+            told.lawful.iter().map(|(s, c)| format!("{s} {}", c.calls)).collect();
         assert_eq!(lawful, ["mmap 9", "openat 2", "execve 1"]);
         let elsewhere: Vec<String> = told.elsewhere.iter().map(|(c, _)| c.to_string()).collect();
         assert_eq!(elsewhere, ["openat", "mmap"]);
@@ -236,7 +245,8 @@ mod tests {
         assert_eq!(told.tried.words.as_deref(), Some("make a socket"));
     }
 
-    /// The line, put into the file, must give the policy with the transition, in its canonical form.
+    /// The line, put into the file, must give the policy with the transition, in its canonical
+    /// form.
     #[test]
     fn the_line_stands_in_the_policy_as_it_would_be_written() {
         let deep = json!({"execve": ["brk"], "execve brk": ["mmap"]});
@@ -254,17 +264,25 @@ mod tests {
                 panic!("{:?}", told.remedy)
             };
             let mut after = before.clone();
-            after.machine.insert(context.parse().unwrap(), symbol.parse().unwrap(), Count::default());
+            after.machine.insert(
+                context.parse().unwrap(),
+                symbol.parse().unwrap(),
+                Count::default(),
+            );
             let entry: Value = serde_json::from_str(&format!("{{{line}}}")).unwrap();
             let (old, new) = (before.to_value(), after.to_value());
             assert_eq!(present, old["transitions"].get(&context).is_some());
             let written = &new["transitions"][&context];
             match &entry[&context] {
-                Value::Array(list) => assert!(written.as_array().unwrap().contains(&list[0]), "{line}"),
+                Value::Array(list) => {
+                    assert!(written.as_array().unwrap().contains(&list[0]), "{line}");
+                }
                 object => assert_eq!(written[&symbol], object[&symbol], "{line}"),
             }
-            let again =
-                explain(&violation("transition", told_context(&context).as_slice(), "connect"), &after);
+            let again = explain(
+                &violation("transition", told_context(&context).as_slice(), "connect"),
+                &after,
+            );
             assert_eq!(again.unwrap().remedy, Remedy::Allowed);
         }
     }
@@ -275,10 +293,12 @@ mod tests {
 
     #[test]
     fn after_a_symbol_that_no_context_begins_with_nothing_could_follow() {
-        let dead = |symbol: &str| match explain(&violation("transition", &["execve"], symbol), &counted()) {
-            Ok(Explanation { remedy: Remedy::Transition { dead_end, .. }, .. }) => dead_end,
-            other => panic!("{other:?}"),
-        };
+        let dead =
+            |symbol: &str| match explain(&violation("transition", &["execve"], symbol), &counted())
+            {
+                Ok(Explanation { remedy: Remedy::Transition { dead_end, .. }, .. }) => dead_end,
+                other => panic!("{other:?}"),
+            };
         assert!(dead("socket") && !dead("mmap"));
     }
 

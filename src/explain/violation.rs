@@ -75,7 +75,8 @@ impl Violation {
     /// # Errors
     /// Whatever makes it no violation.
     pub fn parse(line: &str) -> Result<Self, NoViolation> {
-        let value: Value = serde_json::from_str(line).map_err(|e| NoViolation::Json(e.to_string()))?;
+        let value: Value =
+            serde_json::from_str(line).map_err(|e| NoViolation::Json(e.to_string()))?;
         match value.get("event").and_then(Value::as_str) {
             None => return Err(NoViolation::NoEvent),
             Some("violation") => {}

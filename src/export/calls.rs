@@ -1,5 +1,6 @@
-//! Which calls an export names: those of the policy, and those that the machine leaves out because the step allows
-//! them anyway, or because they were over before the policy held. A seccomp filter allows nothing that is not said.
+//! Which calls an export names: those of the policy, and those that the machine leaves out because
+//! the step allows them anyway, or because they were over before the policy held. A seccomp filter
+//! allows nothing that is not said.
 
 use super::Format;
 use crate::policy::Policy;
@@ -12,11 +13,14 @@ const ALWAYS: [&str; 4] = ["exit", "exit_group", "restart_syscall", "rt_sigretur
 /// A filter that is installed in front of the program's start judges that start too.
 const START: [&str; 1] = ["execve"];
 
-/// What runc does between the filter and the program's start: it closes descriptors, and tells its parent. Seen in runc
-/// 1.1.5 with `noNewPrivileges`; without, it also drops its rights under the filter, and needs many more.
-const RUNC: [&str; 8] = ["close", "epoll_ctl", "fstatfs", "futex", "getdents64", "getpid", "openat", "write"];
+/// What runc does between the filter and the program's start: it closes descriptors, and tells its
+/// parent. Seen in runc 1.1.5 with `noNewPrivileges`; without, it also drops its rights under the
+/// filter, and needs many more.
+const RUNC: [&str; 8] =
+    ["close", "epoll_ctl", "fstatfs", "futex", "getdents64", "getpid", "openat", "write"];
 
-/// What Go's runtime, in which runc is written, does at any time: sleeping, waking threads, memory, preemption.
+/// What Go's runtime, in which runc is written, does at any time: sleeping, waking threads, memory,
+/// preemption.
 const GO: [&str; 9] = [
     "epoll_pwait",
     "gettid",
@@ -29,7 +33,8 @@ const GO: [&str; 9] = [
     "tgkill",
 ];
 
-/// The newest call that seccompiler 0.5 has in its table; a name that it does not know is an error there.
+/// The newest call that seccompiler 0.5 has in its table; a name that it does not know is an error
+/// there.
 const SECCOMPILER_NEWEST: u32 = 462;
 
 /// Older than that, and missing in its table: `uprobe`.
@@ -80,7 +85,9 @@ fn needed(format: Format) -> impl Iterator<Item = &'static str> {
 /// The name by which the format's reader knows a symbol.
 fn expressed(symbol: Symbol, format: Format) -> Option<&'static str> {
     let Symbol::Call(number) = symbol else { return None };
-    if format == Format::SeccompJson && (number > SECCOMPILER_NEWEST || SECCOMPILER_LACKS.contains(&number)) {
+    if format == Format::SeccompJson
+        && (number > SECCOMPILER_NEWEST || SECCOMPILER_LACKS.contains(&number))
+    {
         return None;
     }
     name(number)

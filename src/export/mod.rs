@@ -1,5 +1,6 @@
-//! The depth-1 view of a policy, for those that judge each call by itself: container runtimes, systemd, and programs
-//! that install a seccomp filter with seccompiler. Pure: a policy goes in, a text comes out.
+//! The depth-1 view of a policy, for those that judge each call by itself: container runtimes,
+//! systemd, and programs that install a seccomp filter with seccompiler. Pure: a policy goes in, a
+//! text comes out.
 
 mod calls;
 mod oci;
@@ -76,7 +77,8 @@ fn warnings(policy: &Policy, format: Format, calls: &Calls) -> Vec<(String, Stri
     if !signals.is_empty() {
         warnings.push((
             format!("{} knows no signals: {} left out", format.as_str(), listed(&signals)),
-            "what the handlers call is in the list; that only a handler may call it cannot be said".into(),
+            "what the handlers call is in the list; that only a handler may call it cannot be said"
+                .into(),
         ));
     }
     let execs = |number: u32| policy.machine.alphabet().contains(&Symbol::Call(number));
@@ -103,7 +105,8 @@ mod tests {
     use super::*;
     use crate::policy::parse;
 
-    pub(super) const FORMATS: [Format; 3] = [Format::SeccompOci, Format::Systemd, Format::SeccompJson];
+    pub(super) const FORMATS: [Format; 3] =
+        [Format::SeccompOci, Format::Systemd, Format::SeccompJson];
 
     fn policy(rest: &str) -> Policy {
         parse(format!(r#"{{"sysfsm": 1, "binary": "/bin/x", {rest}}}"#).as_bytes()).unwrap()
@@ -111,7 +114,8 @@ mod tests {
 
     #[test]
     fn what_a_format_cannot_say_is_left_out_and_told() {
-        let policy = policy(r#""transitions": {"@SIGUSR1": ["write"], "execve": ["syscall_9999"]}"#);
+        let policy =
+            policy(r#""transitions": {"@SIGUSR1": ["write"], "execve": ["syscall_9999"]}"#);
         for format in FORMATS {
             let export = export(&policy, format);
             let told: Vec<&str> = export.warnings.iter().map(|w| w.0.as_str()).collect();
@@ -119,7 +123,11 @@ mod tests {
             assert!(told.iter().any(|t| t.contains("`syscall_9999`")), "{told:?}");
             assert!(told.iter().any(|t| t.contains("`@SIGUSR1`")), "{told:?}");
             assert!(export.calls.contains("write"));
-            assert!(!export.text.contains("9999") && !export.text.contains("SIGUSR1"), "{}", export.text);
+            assert!(
+                !export.text.contains("9999") && !export.text.contains("SIGUSR1"),
+                "{}",
+                export.text
+            );
         }
     }
 

@@ -1,5 +1,5 @@
-//! An OCI seccomp profile: `linux.seccomp` of the runtime specification, which is also what `docker run --security-opt
-//! seccomp=FILE` takes.
+//! An OCI seccomp profile: `linux.seccomp` of the runtime specification, which is also what `docker
+//! run --security-opt seccomp=FILE` takes.
 
 use super::calls::Calls;
 use crate::policy::Action;
@@ -15,7 +15,8 @@ pub(super) fn write(action: Action, calls: &Calls) -> String {
         Action::Deny => "SCMP_ACT_ERRNO",
         Action::Log => "SCMP_ACT_LOG",
     };
-    // What the policy allows, and what only the runtime and the kernel need, stay apart for the reader.
+    // What the policy allows, and what only the runtime and the kernel need, stay apart for the
+    // reader.
     let allowed: Vec<Value> = [&calls.known, &calls.added].into_iter().filter_map(allow).collect();
     let mut profile = json!({
         "defaultAction": default,
@@ -57,7 +58,10 @@ mod tests {
             (Action::Log, "SCMP_ACT_LOG", Value::Null),
         ] {
             let profile = profile(action, &["read"]);
-            assert_eq!((&profile["defaultAction"], &profile["defaultErrnoRet"]), (&json!(name), &errno));
+            assert_eq!(
+                (&profile["defaultAction"], &profile["defaultErrnoRet"]),
+                (&json!(name), &errno)
+            );
         }
     }
 

@@ -14,7 +14,8 @@ pub(super) fn write(action: Action, calls: &Calls) -> String {
         Action::Log => json!("log"),
     };
     let rules: Vec<Value> = calls.all().into_iter().map(|name| json!({"syscall": name})).collect();
-    let filters = json!({"main": {"mismatch_action": mismatch, "match_action": "allow", "filter": rules}});
+    let filters =
+        json!({"main": {"mismatch_action": mismatch, "match_action": "allow", "filter": rules}});
     let mut text = serde_json::to_string_pretty(&filters).unwrap_or_default();
     text.push('\n');
     text

@@ -31,8 +31,8 @@ pub(super) fn write(policy: &Policy, calls: &Calls) -> String {
     text
 }
 
-/// A list over several lines. systemd unites them; an empty line in front forgets what the unit said before, with which
-/// ours would be united as well.
+/// A list over several lines. systemd unites them; an empty line in front forgets what the unit
+/// said before, with which ours would be united as well.
 fn assign(text: &mut String, key: &str, sign: &str, names: &BTreeSet<&'static str>) {
     let _ = writeln!(text, "{key}");
     let mut line = String::new();
@@ -70,14 +70,19 @@ mod tests {
     #[test]
     fn each_action_has_its_lines() {
         let kill = unit("kill");
-        assert!(kill.contains("\nSystemCallFilter=brk execve exit exit_group restart_syscall rt_sigreturn\n"));
+        assert!(kill.contains(
+            "\nSystemCallFilter=brk execve exit exit_group restart_syscall rt_sigreturn\n"
+        ));
         assert!(
             kill.contains("\nSystemCallArchitectures=native\n") && !kill.contains("ErrorNumber"),
             "{kill}"
         );
         assert!(unit("deny").contains("\nSystemCallErrorNumber=EPERM\n"));
         let log = unit("log");
-        assert!(log.contains("\nSystemCallLog=~brk execve") && !log.contains("SystemCallFilter"), "{log}");
+        assert!(
+            log.contains("\nSystemCallLog=~brk execve") && !log.contains("SystemCallFilter"),
+            "{log}"
+        );
         assert!(!log.contains("Architectures"), "{log}");
     }
 

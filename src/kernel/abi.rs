@@ -16,8 +16,8 @@ pub(super) const I386: Abi = Abi {
     name: "32-bit",
     getpid: || {
         let result: i32;
-        // SAFETY: `getpid` of the 32-bit table (20) reads and writes no memory. Where the gate is closed the
-        // instruction faults, which ends the child only.
+        // SAFETY: `getpid` of the 32-bit table (20) reads and writes no memory. Where the gate is
+        // closed the instruction faults, which ends the child only.
         unsafe { asm!("int $0x80", inlateout("eax") 20 => result, options(att_syntax, nostack)) };
         result.into()
     },
@@ -45,7 +45,9 @@ impl Abi {
                 // SAFETY: ends the child without what the parent has left to do at its exit.
                 unsafe { _exit(status) }
             }
-            Ok(ForkResult::Parent { child }) => matches!(waitpid(child, None), Ok(WaitStatus::Exited(_, 0))),
+            Ok(ForkResult::Parent { child }) => {
+                matches!(waitpid(child, None), Ok(WaitStatus::Exited(_, 0)))
+            }
             Err(_) => false,
         }
     }

@@ -1,5 +1,5 @@
-//! Taking running processes under what has just begun: finding them, and having the kernel's side look at their
-//! threads.
+//! Taking running processes under what has just begun: finding them, and having the kernel's side
+//! look at their threads.
 
 use super::bind::put;
 use super::identity::Identities;
@@ -30,8 +30,8 @@ pub(super) struct Adoption<'a, M> {
 }
 
 impl<M: MapCore> Adoption<'_, M> {
-    /// Adopts again and again, until a look finds no new thread: one may be born of one that was not adopted yet. How
-    /// many threads were adopted.
+    /// Adopts again and again, until a look finds no new thread: one may be born of one that was
+    /// not adopted yet. How many threads were adopted.
     pub(super) fn repeat(
         &self,
         mut candidates: impl FnMut() -> Result<Vec<Candidate>, KernelError>,
@@ -56,7 +56,9 @@ impl<M: MapCore> Adoption<'_, M> {
             }
             before = totals;
         }
-        Err(KernelError::Adopt(format!("new threads of theirs are still found after {PASSES} looks")))
+        Err(KernelError::Adopt(format!(
+            "new threads of theirs are still found after {PASSES} looks"
+        )))
     }
 
     fn once(&self, candidates: &[Candidate]) -> Result<(), KernelError> {
@@ -70,22 +72,21 @@ impl<M: MapCore> Adoption<'_, M> {
         }
         objects::iterate(self.link, "handle_adopt")?;
         for candidate in candidates {
-            self.adoptees.delete(&candidate.pid.to_ne_bytes()).map_err(|cause| KernelError::Fill {
-                map: "adoptees",
-                entries: candidates.len(),
-                cause,
+            self.adoptees.delete(&candidate.pid.to_ne_bytes()).map_err(|cause| {
+                KernelError::Fill { map: "adoptees", entries: candidates.len(), cause }
             })?;
         }
         Ok(())
     }
 }
 
-/// The processes that are watched already, each with the binary whose policy it is to be under: whatever they run by now.
+/// The processes that are watched already, each with the binary whose policy it is to be under:
+/// whatever they run by now.
 pub(super) type Watched = BTreeMap<u32, usize>;
 
-/// Every process whose program is among the identities, and those that are watched already; `all`: and any other.
-/// `number` numbers the binaries. Processes come and go meanwhile: one that cannot be read any more is left out, and the
-/// kernel side compares the executable once more.
+/// Every process whose program is among the identities, and those that are watched already; `all`:
+/// and any other. `number` numbers the binaries. Processes come and go meanwhile: one that cannot
+/// be read any more is left out, and the kernel side compares the executable once more.
 pub(super) fn candidates(
     identities: &Identities,
     inodes: &mut Inodes<'_>,
@@ -103,7 +104,8 @@ pub(super) fn candidates(
         }
         let link = entry.path().join("exe");
         let Ok(exe) = fs::metadata(&link).map(|m| Stat::of(&m)) else { continue };
-        let binary = binary_of(&entry.path(), exe, identities, inodes).or_else(|| watched.get(&pid).copied());
+        let binary = binary_of(&entry.path(), exe, identities, inodes)
+            .or_else(|| watched.get(&pid).copied());
         if binary.is_some() || all {
             found.push((pid, exe, binary));
             if inodes.known(exe).is_none() {
@@ -118,7 +120,12 @@ pub(super) fn candidates(
     Ok(found.into_iter().filter_map(candidate).collect())
 }
 
-fn binary_of(process: &Path, exe: Stat, identities: &Identities, inodes: &Inodes<'_>) -> Option<usize> {
+fn binary_of(
+    process: &Path,
+    exe: Stat,
+    identities: &Identities,
+    inodes: &Inodes<'_>,
+) -> Option<usize> {
     let by_file = || inodes.known(exe).and_then(|file| identities.files.get(&file).copied());
     let target = fs::read_link(process.join("exe")).ok().map(|target| {
         let text = target.to_string_lossy();
@@ -126,8 +133,11 @@ fn binary_of(process: &Path, exe: Stat, identities: &Identities, inodes: &Inodes
     });
     let by_path = || {
         let target = target.as_deref()?;
-        // Of a mount namespace of its own the path is told from its own root, of a chroot from ours.
-        let inside = fs::read_link(process.join("root")).ok().and_then(|root| target.strip_prefix(root).ok());
+        // Of a mount namespace of its own the path is told from its own root, of a chroot from
+        // ours.
+        let inside = fs::read_link(process.join("root"))
+            .ok()
+            .and_then(|root| target.strip_prefix(root).ok());
         identities.at(target).or_else(|| identities.at(&Path::new("/").join(inside?)))
     };
     let by_name = || identities.names.get(target.as_deref()?.file_name()?.to_str()?).copied();
@@ -158,11 +168,13 @@ pub(super) fn script_of(process: &Path, path: &Path) -> Option<Stat> {
     script.then(|| fs::metadata(&path).map(|m| Stat::of(&m)).ok()).flatten()
 }
 
-/// The path that the process was exec'd by: the kernel leaves it on the new stack (`AT_EXECFN`, `fs/binfmt_elf.c`).
+/// The path that the process was exec'd by: the kernel leaves it on the new stack (`AT_EXECFN`,
+/// `fs/binfmt_elf.c`).
 pub(super) fn exec_path(process: &Path) -> Option<PathBuf> {
     const AT_EXECFN: u64 = 31;
     let auxv = fs::read(process.join("auxv")).ok()?;
-    let mut words = auxv.chunks_exact(8).filter_map(|w| Some(u64::from_ne_bytes(w.try_into().ok()?)));
+    let mut words =
+        auxv.chunks_exact(8).filter_map(|w| Some(u64::from_ne_bytes(w.try_into().ok()?)));
     let address = loop {
         let (key, value) = (words.next()?, words.next()?);
         if key == AT_EXECFN {

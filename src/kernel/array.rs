@@ -16,8 +16,8 @@ use std::ptr::{self, NonNull};
 /// Entries a call.
 const BATCH: usize = 8192;
 
-/// The first entries of an array, or all that it has. (libbpf-rs makes two vectors of each entry, and takes an error for
-/// the end.)
+/// The first entries of an array, or all that it has. (libbpf-rs makes two vectors of each entry,
+/// and takes an error for the end.)
 pub(super) fn read<V: Plain + Default + Copy>(
     map: &impl MapCore,
     name: &'static str,
@@ -33,9 +33,11 @@ pub(super) fn read<V: Plain + Default + Copy>(
     for chunk in values.chunks_mut(BATCH) {
         let mut after = last;
         let mut count = u32::try_from(chunk.len()).unwrap_or(0);
-        let options = bpf_map_batch_opts { sz: size_of::<bpf_map_batch_opts>() as u64, ..Default::default() };
-        // SAFETY: `keys` and `chunk` have room for `count` entries of the sizes that were compared above, of which any
-        // bytes are a value; a place in an array is its key, which `last` has room for.
+        let options =
+            bpf_map_batch_opts { sz: size_of::<bpf_map_batch_opts>() as u64, ..Default::default() };
+        // SAFETY: `keys` and `chunk` have room for `count` entries of the sizes that were compared
+        // above, of which any bytes are a value; a place in an array is its key, which `last` has
+        // room for.
         let result = unsafe {
             bpf_map_lookup_batch(
                 map.as_fd().as_raw_fd(),
@@ -58,7 +60,8 @@ pub(super) fn read<V: Plain + Default + Copy>(
     Ok(values)
 }
 
-/// The first entries of an array that can be mapped, as the kernel has them: it may change them meanwhile.
+/// The first entries of an array that can be mapped, as the kernel has them: it may change them
+/// meanwhile.
 #[derive(Debug)]
 pub(super) struct Mapped<V> {
     start: NonNull<c_void>,
@@ -77,7 +80,8 @@ impl<V> Mapped<V> {
     /// All entries of an array that has as many bytes for each as they have.
     pub(super) fn entries(map: &impl MapCore, name: &'static str) -> Result<Self, KernelError> {
         let failed = |cause: io::Error| KernelError::Read { map: name, cause: cause.into() };
-        // The kernel rounds the size of an entry up to eight bytes (array_map_alloc, kernel/bpf/arraymap.c).
+        // The kernel rounds the size of an entry up to eight bytes (array_map_alloc,
+        // kernel/bpf/arraymap.c).
         if map.value_size() as usize != size_of::<V>() || !size_of::<V>().is_multiple_of(8) {
             return Err(failed(io::Error::other("its entries are of another size")));
         }
@@ -104,14 +108,18 @@ impl<V> Mapped<V> {
 
     /// Reads a field, which is so many bytes from the beginning.
     pub(super) fn load<T: Plain + Copy>(&self, offset: usize) -> T {
-        assert!(offset.is_multiple_of(align_of::<T>()) && offset + size_of::<T>() <= self.length.get());
+        assert!(
+            offset.is_multiple_of(align_of::<T>()) && offset + size_of::<T>() <= self.length.get()
+        );
         // SAFETY: as in `store`; any bytes are a value.
         unsafe { self.start.byte_add(offset).cast::<T>().read_volatile() }
     }
 
     /// Writes a field, which is so many bytes from the beginning.
     pub(super) fn store<T: Plain>(&self, offset: usize, value: T) {
-        assert!(offset.is_multiple_of(align_of::<T>()) && offset + size_of::<T>() <= self.length.get());
+        assert!(
+            offset.is_multiple_of(align_of::<T>()) && offset + size_of::<T>() <= self.length.get()
+        );
         // SAFETY: it lies in the mapping, and is aligned there.
         unsafe { self.start.byte_add(offset).cast::<T>().write_volatile(value) };
     }

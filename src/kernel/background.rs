@@ -7,20 +7,24 @@ use nix::unistd::{fork, pipe2, setsid, ForkResult};
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-/// Closes descriptors in a process of its own, which ends when it has. If none can be made, they are closed here.
+/// Closes descriptors in a process of its own, which ends when it has. If none can be made, they
+/// are closed here.
 pub(super) fn drop_in(descriptors: Vec<OwnedFd>) {
     if descriptors.is_empty() {
         return;
     }
-    // Whoever closes last does the work, so that the process waits for us to have closed: until the pipe has no writer.
+    // Whoever closes last does the work, so that the process waits for us to have closed: until the
+    // pipe has no writer.
     let Ok((closed, closing)) = pipe2(OFlag::O_CLOEXEC) else { return };
     // Who reads our output must see its end, so that the process holds nothing else open.
     let kept: Vec<RawFd> = descriptors.iter().chain([&closed]).map(AsRawFd::as_raw_fd).collect();
     let others: Vec<RawFd> = fs::read_dir("/proc/self/fd")
-        .map(|entries| entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect())
+        .map(|entries| {
+            entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect()
+        })
         .unwrap_or_default();
-    // SAFETY: up to its `_exit` the child does what is async-signal-safe only (fork, setsid, close, read), and allocates and
-    // frees nothing.
+    // SAFETY: up to its `_exit` the child does what is async-signal-safe only (fork, setsid, close,
+    // read), and allocates and frees nothing.
     match unsafe { fork() } {
         Ok(ForkResult::Parent { child }) => {
             // At once: its child does the work, and is nobody's to wait for.

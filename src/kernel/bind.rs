@@ -43,7 +43,11 @@ impl Bound {
                 .map(|(file, b)| (bytes(&file.wire()).to_vec(), value(b)))
                 .collect(),
             paths: identities.paths.iter().map(|(path, b)| (text(path), value(b))).collect(),
-            names: identities.names.iter().map(|(name, b)| (text(name.as_bytes()), value(b))).collect(),
+            names: identities
+                .names
+                .iter()
+                .map(|(name, b)| (text(name.as_bytes()), value(b)))
+                .collect(),
         }
     }
 
@@ -108,7 +112,8 @@ pub(super) fn resize(
     set_room(maps.names, "names", room(bound.names.len()))
 }
 
-/// What the kernel knows of them becomes this, an entry at a time: first what is new or different, then what is to go.
+/// What the kernel knows of them becomes this, an entry at a time: first what is new or different,
+/// then what is to go.
 pub(super) fn update<M: MapCore>(maps: &IdentityMaps<M>, bound: &Bound) -> Result<(), KernelError> {
     sync(&maps.binaries, "binaries", &bound.binaries)?;
     sync(&maps.paths, "paths", &bound.paths)?;
@@ -116,14 +121,21 @@ pub(super) fn update<M: MapCore>(maps: &IdentityMaps<M>, bound: &Bound) -> Resul
 }
 
 /// Adds what they have for keys that it has not: nothing that the kernel knows of them changes.
-pub(super) fn add_all<M: MapCore>(maps: &IdentityMaps<M>, bound: &Bound) -> Result<(), KernelError> {
+pub(super) fn add_all<M: MapCore>(
+    maps: &IdentityMaps<M>,
+    bound: &Bound,
+) -> Result<(), KernelError> {
     add(&maps.binaries, "binaries", &bound.binaries)?;
     add(&maps.paths, "paths", &bound.paths)?;
     add(&maps.names, "names", &bound.names)
 }
 
 /// The same of one map.
-pub(super) fn add(map: &impl MapCore, name: &'static str, wanted: &Entries) -> Result<(), KernelError> {
+pub(super) fn add(
+    map: &impl MapCore,
+    name: &'static str,
+    wanted: &Entries,
+) -> Result<(), KernelError> {
     let there = read(map, name)?;
     wanted.iter().filter(|(key, _)| !there.contains_key(*key)).try_for_each(|(key, value)| {
         map.update(key, value, MapFlags::ANY).map_err(|cause| KernelError::Fill {
@@ -135,7 +147,11 @@ pub(super) fn add(map: &impl MapCore, name: &'static str, wanted: &Entries) -> R
 }
 
 /// Makes a map's entries these.
-pub(super) fn sync(map: &impl MapCore, name: &'static str, wanted: &Entries) -> Result<(), KernelError> {
+pub(super) fn sync(
+    map: &impl MapCore,
+    name: &'static str,
+    wanted: &Entries,
+) -> Result<(), KernelError> {
     let failed = |cause| KernelError::Fill { map: name, entries: wanted.len(), cause };
     let there = read(map, name)?;
     for (key, value) in wanted {
@@ -162,7 +178,11 @@ fn read(map: &impl MapCore, name: &'static str) -> Result<Entries, KernelError> 
 }
 
 /// Writes the entries of a map that has none.
-pub(super) fn fill(map: &impl MapCore, name: &'static str, wanted: &Entries) -> Result<(), KernelError> {
+pub(super) fn fill(
+    map: &impl MapCore,
+    name: &'static str,
+    wanted: &Entries,
+) -> Result<(), KernelError> {
     if wanted.is_empty() {
         return Ok(());
     }
@@ -173,7 +193,10 @@ pub(super) fn fill(map: &impl MapCore, name: &'static str, wanted: &Entries) -> 
 }
 
 /// The same of all three.
-pub(super) fn fill_all<M: MapCore>(maps: &IdentityMaps<M>, bound: &Bound) -> Result<(), KernelError> {
+pub(super) fn fill_all<M: MapCore>(
+    maps: &IdentityMaps<M>,
+    bound: &Bound,
+) -> Result<(), KernelError> {
     fill(&maps.binaries, "binaries", &bound.binaries)?;
     fill(&maps.paths, "paths", &bound.paths)?;
     fill(&maps.names, "names", &bound.names)

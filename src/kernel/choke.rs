@@ -1,9 +1,9 @@
 //! The choke points: where a refused call is refused. One table, from which every veto comes.
 //!
-//! An entry is an LSM hook (`include/linux/lsm_hook_defs.h`) through which the kernel asks whether an effect may
-//! happen. Where BPF is among the active LSMs the veto is an LSM program on `bpf_lsm_HOOK`; elsewhere it is a `fmod_ret`
-//! program on the kernel's own function that asks, `security_FUNCTION`. A kernel lacks some of them: these are left
-//! out, counted and listed.
+//! An entry is an LSM hook (`include/linux/lsm_hook_defs.h`) through which the kernel asks whether
+//! an effect may happen. Where BPF is among the active LSMs the veto is an LSM program on
+//! `bpf_lsm_HOOK`; elsewhere it is a `fmod_ret` program on the kernel's own function that asks,
+//! `security_FUNCTION`. A kernel lacks some of them: these are left out, counted and listed.
 
 /// Which of the programs of `bpf/veto.h` runs at a choke point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,9 +71,10 @@ const fn hook(hook: &'static str, calls: &'static str) -> Choke {
     Choke { hook, function: "", core: false, guard: Guard::Veto, calls }
 }
 
-/// Where a sentence is carried out. Each place costs its part of a start and, above all, of an end: the kernel waits
-/// about a tenth of a second for every one that is freed (`unregister_ftrace_direct`, `kernel/trace/ftrace.c`). So
-/// none is here whose effects another one refuses already: `path_*` beside `inode_*`, say.
+/// Where a sentence is carried out. Each place costs its part of a start and, above all, of an end:
+/// the kernel waits about a tenth of a second for every one that is freed
+/// (`unregister_ftrace_direct`, `kernel/trace/ftrace.c`). So none is here whose effects another one
+/// refuses already: `path_*` beside `inode_*`, say.
 pub(super) const CHOKES: &[Choke] = &[
     // Whatever follows a path asks for the right to search its directories first.
     hook(
@@ -165,9 +166,9 @@ pub(super) const CHOKES: &[Choke] = &[
     hook("socket_getsockopt", "getsockopt"),
     hook("socket_setsockopt", "setsockopt"),
     hook("socket_shutdown", "shutdown"),
-    // System V IPC and keys. What exists already asks for the right to it.
-    // Not ipc_permission: its refusal would come out as EACCES (ipcperms, ipc/util.c). The hook of msgrcv makes no
-    // message the right one, so that the call may wait for one.
+    // System V IPC and keys. What exists already asks for the right to it. Not ipc_permission: its
+    // refusal would come out as EACCES (ipcperms, ipc/util.c). The hook of msgrcv makes no message
+    // the right one, so that the call may wait for one.
     hook("msg_msg_alloc_security", "msgsnd mq_timedsend").by("msg_msg_alloc").core(),
     hook("msg_queue_msgrcv", "").core(),
     hook("sem_semop", "semop semtimedop").core(),
@@ -187,8 +188,9 @@ pub(super) const CHOKES: &[Choke] = &[
     hook("perf_event_open", "perf_event_open"),
 ];
 
-/// Calls that a hook above refuses in part only: as far as they reach outside of the process, say, or not between two
-/// pipes (`splice_pipe_to_pipe`, `fs/splice.c`), or with an error of the call's own.
+/// Calls that a hook above refuses in part only: as far as they reach outside of the process, say,
+/// or not between two pipes (`splice_pipe_to_pipe`, `fs/splice.c`), or with an error of the call's
+/// own.
 pub(super) const PARTLY: &[&str] = &[
     "ptrace",
     "keyctl",

@@ -10,8 +10,8 @@ use std::collections::HashMap;
 pub struct Contexts(HashMap<State, Context>);
 
 impl Contexts {
-    /// The context of a watched thread; none if its policy came after these were read. It is empty where the past of the
-    /// thread is not known, and at depth 1.
+    /// The context of a watched thread; none if its policy came after these were read. It is empty
+    /// where the past of the thread is not known, and at depth 1.
     #[must_use]
     pub fn of(&self, thread: &Watched) -> Option<Context> {
         self.0.get(&thread.state).copied()
@@ -19,8 +19,8 @@ impl Contexts {
 }
 
 impl Pinned {
-    /// What the states of its threads stand for; nothing of another version's set. It reads all policies: ask again only
-    /// when the manifest is another one.
+    /// What the states of its threads stand for; nothing of another version's set. It reads all
+    /// policies: ask again only when the manifest is another one.
     ///
     /// # Errors
     /// What is pinned is not understood.

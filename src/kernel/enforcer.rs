@@ -34,18 +34,21 @@ use std::time::Duration;
 pub struct Options {
     /// Only report, whatever the policies' actions are.
     pub log_only: bool,
-    /// Report what a machine needs that is to learn (`Reaction::Learn`), the first of each kind with its stack.
+    /// Report what a machine needs that is to learn (`Reaction::Learn`), the first of each kind
+    /// with its stack.
     pub learn: bool,
-    /// Refuse to start below this level. Without one `kill` will do, but for policies that say `deny` nothing less
-    /// than `prevent`.
+    /// Refuse to start below this level. Without one `kill` will do, but for policies that say
+    /// `deny` nothing less than `prevent`.
     pub require: Option<Level>,
-    /// Use no stronger level than this: fewer hooks, which other processes pass too, and a quicker start.
+    /// Use no stronger level than this: fewer hooks, which other processes pass too, and a quicker
+    /// start.
     pub at_most: Level,
     /// Keep watched threads from the enforcer and its BPF objects, where the level allows it.
     pub self_protect: bool,
     /// Bytes of the ring buffer for events; a power of two, and a multiple of the page size.
     pub ring_bytes: u32,
-    /// So many violations of a kind (policy, context, symbol) are told one by one a second; the others are counted.
+    /// So many violations of a kind (policy, context, symbol) are told one by one a second; the
+    /// others are counted.
     pub full_events: u32,
     /// Go on enforcing when the process ends that has started it.
     pub pinned: bool,
@@ -53,7 +56,8 @@ pub struct Options {
     pub allow_absent: bool,
     /// For tests: as if no thread ever got storage, so that the spare places have to do.
     pub spares_only: bool,
-    /// For tests: as if the programs at `sys_enter` could be preempted, and were always left out of this call.
+    /// For tests: as if the programs at `sys_enter` could be preempted, and were always left out of
+    /// this call.
     pub unseen: Option<u32>,
 }
 
@@ -93,8 +97,8 @@ pub struct Enforcer {
 }
 
 impl Enforcer {
-    /// Loads policies into the kernel and attaches the programs: from then on every exec of a bound binary is
-    /// watched. All of them, or an error and none.
+    /// Loads policies into the kernel and attaches the programs: from then on every exec of a bound
+    /// binary is watched. All of them, or an error and none.
     ///
     /// # Errors
     /// What is missing, on this machine or in a policy.
@@ -150,8 +154,9 @@ impl Enforcer {
                 *refusable = vetoes.refuses(number) as u8;
             }
         }
-        let handle =
-            |name, map| MapHandle::try_from(map).map_err(|cause| KernelError::Read { map: name, cause });
+        let handle = |name, map| {
+            MapHandle::try_from(map).map_err(|cause| KernelError::Read { map: name, cause })
+        };
         let (events, counters) =
             (handle("events", &skel.maps.events)?, handle("counters", &skel.maps.counters)?);
         let (hooks, attached) = Hooks::attach(&tracepoints!(skel), turns)?;
@@ -191,18 +196,23 @@ impl Enforcer {
         &self.vetoes.left_out
     }
 
-    /// Waits for violations, `timeout` at the most, and hands over those that there are: at most a few thousand
-    /// at a time, so that a storm of them does not keep the caller from anything else. How many these were.
+    /// Waits for violations, `timeout` at the most, and hands over those that there are: at most a
+    /// few thousand at a time, so that a storm of them does not keep the caller from anything else.
+    /// How many these were.
     ///
     /// # Errors
     /// The ring buffer cannot be read. A signal that interrupts the wait is none.
-    pub fn poll(&self, timeout: Duration, each: impl FnMut(Violation)) -> Result<usize, KernelError> {
+    pub fn poll(
+        &self,
+        timeout: Duration,
+        each: impl FnMut(Violation),
+    ) -> Result<usize, KernelError> {
         self.outlet.poll(timeout, each)
     }
 
-    /// The violations that were not told one by one, by their kinds: those past so many of a kind a second
-    /// (`Options::full_events`), and those that came when half of what has room to be told was not read yet. Each is told
-    /// once.
+    /// The violations that were not told one by one, by their kinds: those past so many of a kind a
+    /// second (`Options::full_events`), and those that came when half of what has room to be told
+    /// was not read yet. Each is told once.
     ///
     /// # Errors
     /// The maps cannot be read.
@@ -220,10 +230,13 @@ impl Enforcer {
 
     /// Pins everything that enforces, and what tells of it.
     pub(super) fn pin(&self, set: &Set, options: &Options) -> Result<(), KernelError> {
-        let reached = Reached { level: self.level(), chokes: self.chokes(), left_out: self.left_out() };
+        let reached =
+            Reached { level: self.level(), chokes: self.chokes(), left_out: self.left_out() };
         let manifest = Manifest::new(&self.lineup, options, &reached).store()?;
-        let iterators =
-            [("watched", &self.skel.progs.handle_watched), ("adopt", &self.skel.progs.handle_adopt)];
+        let iterators = [
+            ("watched", &self.skel.progs.handle_watched),
+            ("adopt", &self.skel.progs.handle_adopt),
+        ];
         for (name, program) in iterators {
             let failed = |cause| KernelError::Attach { program: name, cause, log: log::take() };
             let link = program.attach().map_err(failed)?;
@@ -287,8 +300,11 @@ impl Enforcer {
         let program = "handle_adopt";
         let failed = |cause| KernelError::Attach { program, cause, log: log::take() };
         let link = self.skel.progs.handle_adopt.attach().map_err(failed)?;
-        let adoption =
-            Adoption { link: link.as_fd(), adoptees: &self.maps.adoptees, counters: &self.maps.counters };
+        let adoption = Adoption {
+            link: link.as_fd(),
+            adoptees: &self.maps.adoptees,
+            counters: &self.maps.counters,
+        };
         let lineup = &self.lineup;
         adoption.repeat(|| {
             let watched = watched(lineup)?;
@@ -332,7 +348,11 @@ fn load(
     )?;
     let room = |entries: usize| if options.pinned { entries + entries.max(1024) } else { entries };
     bind::resize(
-        &mut IdentityMaps { binaries: &mut maps.binaries, paths: &mut maps.paths, names: &mut maps.names },
+        &mut IdentityMaps {
+            binaries: &mut maps.binaries,
+            paths: &mut maps.paths,
+            names: &mut maps.names,
+        },
         bound,
         room,
     )?;
@@ -359,8 +379,15 @@ fn unknown(cause: io::Error) -> KernelError {
     KernelError::Fill { map: "objects", entries: 1, cause: cause.into() }
 }
 
-/// Leaves out what is for other kernels, and for other levels: each program costs a part of the start.
-fn choose_programs(open: &mut OpenEnforceSkel<'_>, turns: Turns, level: Level, late: bool, pinned: bool) {
+/// Leaves out what is for other kernels, and for other levels: each program costs a part of the
+/// start.
+fn choose_programs(
+    open: &mut OpenEnforceSkel<'_>,
+    turns: Turns,
+    level: Level,
+    late: bool,
+    pinned: bool,
+) {
     choose!(open, turns);
     open.progs.handle_watched.set_autoload(pinned);
     let programs = &mut open.progs;

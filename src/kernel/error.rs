@@ -90,7 +90,8 @@ pub enum KernelError {
     /// Something that is left to do when all of it is enforced.
     #[error("{0}")]
     Late(Box<KernelError>),
-    /// Policies were changed in place, but what ran before under none of them was not adopted, nor a set of their own loaded.
+    /// Policies were changed in place, but what ran before under none of them was not adopted, nor
+    /// a set of their own loaded.
     #[error("{0}")]
     Between(Box<KernelError>),
     /// `/proc` cannot be read.
@@ -126,7 +127,8 @@ impl KernelError {
 
 /// Messages with their hints, the last hint left to the caller's own line.
 fn listed(problems: &[(String, String)]) -> String {
-    let lines: Vec<String> = problems.iter().map(|(what, hint)| format!("{what}\nhint: {hint}")).collect();
+    let lines: Vec<String> =
+        problems.iter().map(|(what, hint)| format!("{what}\nhint: {hint}")).collect();
     lines.join("\n")
 }
 

@@ -7,9 +7,9 @@ use super::stack::Seen;
 use super::{wire, KernelError, Snapshot};
 use crate::machine::{foreign_symbol, Context, Depth, Reason};
 use crate::policy::{Action, Policy};
+use crate::syscall::Abi;
 use crate::syscall::CallName;
 use crate::table::State;
-use crate::trace::Abi;
 use libbpf_rs::{MapCore, MapFlags};
 use std::collections::HashMap;
 use std::mem;
@@ -69,7 +69,8 @@ pub struct Totals {
     pub kills_failed: u64,
     /// Violations that were answered with a refusal of the call only.
     pub denials: u64,
-    /// Calls that were judged at a choke point, both programs at `sys_enter` having been left out (see `missed`).
+    /// Calls that were judged at a choke point, both programs at `sys_enter` having been left out
+    /// (see `missed`).
     pub caught_up: u64,
     /// Refusals at choke points. A call may meet several, or none that asks.
     pub vetoes: u64,
@@ -81,11 +82,13 @@ pub struct Totals {
     pub frames_dropped: u64,
     /// Threads whose state had to wait in a spare place until their first call.
     pub spares: u64,
-    /// Threads whose state found no room: their process was killed, or, under `log`, went on unwatched.
+    /// Threads whose state found no room: their process was killed, or, under `log`, went on
+    /// unwatched.
     pub threads_refused: u64,
-    /// Times at the most that the kernel left both programs of a hook out, so that something of some process went
-    /// unseen: from 7.0 on one can be preempted, and a task of the same CPU that comes to it then runs on without it
-    /// (`__bpf_trace_run`, `kernel/trace/bpf_trace.c`). Before 7.0 always 0.
+    /// Times at the most that the kernel left both programs of a hook out, so that something of
+    /// some process went unseen: from 7.0 on one can be preempted, and a task of the same CPU that
+    /// comes to it then runs on without it (`__bpf_trace_run`, `kernel/trace/bpf_trace.c`). Before
+    /// 7.0 always 0.
     pub missed: u64,
     /// Running threads that were taken under their policy.
     pub adopted: u64,
@@ -137,8 +140,8 @@ pub(super) struct Reader {
     seen: Seen,
 }
 
-/// Wall clock time when the kernel's monotonic clock, which events have, was 0. It moves: the wall clock is set,
-/// and the other stands still while the machine sleeps.
+/// Wall clock time when the kernel's monotonic clock, which events have, was 0. It moves: the wall
+/// clock is set, and the other stands still while the machine sleeps.
 pub(super) fn epoch() -> SystemTime {
     let up = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).map(Duration::from);
     SystemTime::now() - up.unwrap_or_default()
@@ -154,7 +157,8 @@ impl Reader {
 
     /// From now on there are these policies, and those that they know of from before.
     pub(super) fn learn(&mut self, lineup: &Lineup) {
-        self.policies = lineup.known().map(|(number, seat)| (number, seat.policy.clone())).collect();
+        self.policies =
+            lineup.known().map(|(number, seat)| (number, seat.policy.clone())).collect();
         let rows = lineup.known().flat_map(|(_, seat)| &seat.laid.rows);
         self.contexts = rows.map(|row| (row.state, row.context)).collect();
     }
@@ -174,10 +178,14 @@ impl Reader {
             action: event.action,
             pad: 0,
         })?;
-        let comm: Vec<u8> = event.comm.iter().map(|&c| c.to_ne_bytes()[0]).take_while(|&c| c != 0).collect();
+        let comm: Vec<u8> =
+            event.comm.iter().map(|&c| c.to_ne_bytes()[0]).take_while(|&c| c != 0).collect();
         Some(Violation {
             time: epoch + Duration::from_nanos(event.time),
-            kind: Kind { context: outside.and_then(context_outside).unwrap_or(kind.context), ..kind },
+            kind: Kind {
+                context: outside.and_then(context_outside).unwrap_or(kind.context),
+                ..kind
+            },
             pid: event.pid,
             tid: event.tid,
             comm: String::from_utf8_lossy(&comm).into_owned(),
@@ -199,7 +207,8 @@ impl Reader {
             policy: self.policies.get(&kind.policy)?.clone(),
             reason: reason(kind.verdict),
             context: self.contexts.get(&kind.state).copied().unwrap_or(Context::EMPTY),
-            symbol: abi.map_or_else(|| CallName(kind.nr).to_string(), |abi| foreign_symbol(abi).into()),
+            symbol: abi
+                .map_or_else(|| CallName(kind.nr).to_string(), |abi| foreign_symbol(abi).into()),
             number: abi.map(|_| kind.nr & !0x4000_0000),
             action: match kind.action {
                 1 => Action::Log,

@@ -1,5 +1,5 @@
-//! Machines → maps, as they come, replace each other, and go. The maps are named, so that the test object's are filled by
-//! the same code.
+//! Machines → maps, as they come, replace each other, and go. The maps are named, so that the test
+//! object's are filled by the same code.
 
 use super::array::Mapped;
 use super::skeleton::types;
@@ -171,14 +171,18 @@ impl Entries {
 }
 
 impl Placed<'_> {
-    /// The states to which a lost thread can come back by more than its last symbol, which only depths from 3 on have.
+    /// The states to which a lost thread can come back by more than its last symbol, which only
+    /// depths from 3 on have.
     fn found_again(&self) -> impl Iterator<Item = &Row> {
         let deep = self.laid.entry.depth.get() > 2;
-        self.laid.rows.iter().filter(move |row| deep && row.known && row.context.symbols().len() > 1)
+        self.laid
+            .rows
+            .iter()
+            .filter(move |row| deep && row.known && row.context.symbols().len() > 1)
     }
 
-    /// The states whose context the kernel asks for: where a thread goes on after a violation, which killed or denied
-    /// ones do not.
+    /// The states whose context the kernel asks for: where a thread goes on after a violation,
+    /// which killed or denied ones do not.
     fn followed(&self) -> impl Iterator<Item = &Row> {
         let logs = self.laid.entry.depth.get() > 2 && self.terms.action == Action::Log;
         self.laid.rows.iter().filter(move |row| logs && !row.context.symbols().is_empty())
@@ -250,7 +254,8 @@ fn history(context: &Context) -> types::sysfsm_history {
     history
 }
 
-/// The arrays that this process has in its memory. What is written there takes no call of the kernel's, and cannot fail.
+/// The arrays that this process has in its memory. What is written there takes no call of the
+/// kernel's, and cannot fail.
 #[derive(Debug)]
 pub struct Tables {
     cells: Mapped<types::sysfsm_cell>,
@@ -269,10 +274,12 @@ impl Tables {
         })
     }
 
-    /// Writes a policy, which does not hold yet. No thread is in its states before one is bound to it.
+    /// Writes a policy, which does not hold yet. No thread is in its states before one is bound to
+    /// it.
     fn place(&self, one: &Placed<'_>) {
         for (index, cell) in &one.laid.cells {
-            self.cells.put(*index as usize, types::sysfsm_cell { owner: cell.owner, next: cell.next });
+            self.cells
+                .put(*index as usize, types::sysfsm_cell { owner: cell.owner, next: cell.next });
         }
         self.policies.put(one.number as usize, policy(&one.laid.entry, one.terms));
     }
@@ -282,8 +289,8 @@ impl Tables {
         self.set_successor(number, 0);
     }
 
-    /// From now on another one holds in its place, or none: for whoever execs, and for its threads when its rows are taken
-    /// away.
+    /// From now on another one holds in its place, or none: for whoever execs, and for its threads
+    /// when its rows are taken away.
     pub fn succeed(&self, number: u32, successor: Option<u32>) {
         self.set_successor(number, successor.unwrap_or(NOBODY));
     }
@@ -338,7 +345,10 @@ pub fn add_arrivals<M: MapCore>(
     let mut entries = Entries::new("arrivals");
     for (state, arrival) in arrivals {
         let key = types::sysfsm_departure { policy: successor, state: *state };
-        entries.push(&key, &types::sysfsm_arrival { state: arrival.state, seen: history(&arrival.seen) });
+        entries.push(
+            &key,
+            &types::sysfsm_arrival { state: arrival.state, seen: history(&arrival.seen) },
+        );
     }
     entries.write(&maps.arrivals)
 }

@@ -11,12 +11,14 @@ pub(super) struct Functions(HashMap<String, u32>);
 impl Functions {
     /// Reads the running kernel's.
     pub(super) fn read(prefixes: &[&str]) -> Result<Self, KernelError> {
-        let btf = Btf::from_vmlinux().map_err(|cause| KernelError::Load { cause, log: log::take() })?;
+        let btf =
+            Btf::from_vmlinux().map_err(|cause| KernelError::Load { cause, log: log::take() })?;
         let mut ids = HashMap::new();
         for function in btf.type_by_kind::<Func<'_>>() {
             let Some(name) = function.name().and_then(|n| n.to_str()) else { continue };
             if prefixes.iter().any(|p| name.starts_with(p)) {
-                // The same name may stand for several static functions; all have one address to attach to.
+                // The same name may stand for several static functions; all have one address to
+                // attach to.
                 ids.entry(name.to_string()).or_insert_with(|| function.type_id().into());
             }
         }

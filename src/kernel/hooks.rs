@@ -1,4 +1,5 @@
-//! The programs at the tracepoints: attached together, and asked how often the kernel has left them out.
+//! The programs at the tracepoints: attached together, and asked how often the kernel has left them
+//! out.
 
 use super::pins::Set;
 use super::preemption::Turns;
@@ -20,8 +21,8 @@ pub(super) struct Hook<'a> {
     pub classic: Option<&'a ProgramMut<'a>>,
 }
 
-/// The programs of `bpf/hooks.h`, of whichever skeleton has them: births, ends and signals before calls and execs, so
-/// that no thread is watched whose children or handlers are not.
+/// The programs of `bpf/hooks.h`, of whichever skeleton has them: births, ends and signals before
+/// calls and execs, so that no thread is watched whose children or handlers are not.
 macro_rules! tracepoints {
     ($skel:expr) => {{
         use $crate::kernel::hooks::Hook;
@@ -42,7 +43,8 @@ macro_rules! tracepoints {
 }
 pub(super) use tracepoints;
 
-/// Chooses those of them that are of use, in a skeleton that is not loaded yet: each costs a part of the start.
+/// Chooses those of them that are of use, in a skeleton that is not loaded yet: each costs a part
+/// of the start.
 macro_rules! choose {
     ($open:expr, $turns:expr) => {{
         use $crate::kernel::preemption::Turns;
@@ -71,19 +73,27 @@ pub(super) struct Hooks {
 
 impl Hooks {
     /// Attaches the programs in this order. Also what tells how often the kernel leaves them out.
-    pub(super) fn attach(hooks: &[Hook<'_>], turns: Turns) -> Result<(Self, Attached), KernelError> {
+    pub(super) fn attach(
+        hooks: &[Hook<'_>],
+        turns: Turns,
+    ) -> Result<(Self, Attached), KernelError> {
         let (mut all, mut attached) = (Hooks::default(), Attached::default());
         for hook in hooks {
             let programs = match (turns, hook.classic) {
                 (Turns::Sure, _) => vec![hook.sure],
-                // The kernel runs them in the order in which they came (func_add, kernel/tracepoint.c).
+                // The kernel runs them in the order in which they came (func_add,
+                // kernel/tracepoint.c).
                 (Turns::Classic, Some(classic)) => vec![classic, hook.again],
                 (Turns::Classic | Turns::Twice, _) => vec![hook.first, hook.again],
             };
             for program in programs {
-                let failed = |cause| KernelError::Attach { program: hook.name, cause, log: log::take() };
+                let failed =
+                    |cause| KernelError::Attach { program: hook.name, cause, log: log::take() };
                 all.links.push((hook.name, program.attach().map_err(failed)?));
-                attached.add(hook.name, program.as_fd().try_clone_to_owned().map_err(|e| failed(e.into()))?);
+                attached.add(
+                    hook.name,
+                    program.as_fd().try_clone_to_owned().map_err(|e| failed(e.into()))?,
+                );
             }
         }
         Ok((all, attached))
@@ -100,7 +110,8 @@ impl Hooks {
     }
 }
 
-/// The programs at each hook, for the kernel's count of them. It can be asked when they have been taken off, too.
+/// The programs at each hook, for the kernel's count of them. It can be asked when they have been
+/// taken off, too.
 #[derive(Debug, Default)]
 pub(super) struct Attached {
     programs: BTreeMap<String, Vec<OwnedFd>>,

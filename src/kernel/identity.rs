@@ -30,8 +30,9 @@ impl Identities {
     }
 }
 
-/// By what a path is known to the kernel's side (`struct sysfsm_path`): the rest of the path from each of the directories
-/// on it, and the way from there up to the root. The last one is that of the file's own directory.
+/// By what a path is known to the kernel's side (`struct sysfsm_path`): the rest of the path from
+/// each of the directories on it, and the way from there up to the root. The last one is that of
+/// the file's own directory.
 fn keys_of(path: &Path) -> Vec<Vec<u8>> {
     let names: Vec<&[u8]> = path.iter().skip(1).map(OsStrExt::as_bytes).collect();
     let key = |from: usize| {
@@ -50,8 +51,8 @@ fn keys_of(path: &Path) -> Vec<Vec<u8>> {
 /// The longest file name (`NAME_MAX`).
 const MAX_NAME: usize = 255;
 
-/// The longest path that the kernel's side compares: with a zero it has room in `SYSFSM_PATH` bytes, and one that was cut
-/// off there is no other's.
+/// The longest path that the kernel's side compares: with a zero it has room in `SYSFSM_PATH`
+/// bytes, and one that was cut off there is no other's.
 const MAX_PATH: usize = 254;
 
 /// So many names of a path are compared, mounts included (`SYSFSM_CLIMB`).
@@ -88,7 +89,10 @@ pub(super) struct Wanted<'a> {
 ///
 /// # Errors
 /// Everything that cannot be bound, a message and a hint each.
-pub(super) fn identify(wanted: &[Wanted<'_>], inodes: &mut Inodes<'_>) -> Result<Identities, KernelError> {
+pub(super) fn identify(
+    wanted: &[Wanted<'_>],
+    inodes: &mut Inodes<'_>,
+) -> Result<Identities, KernelError> {
     let binaries: Vec<&str> = wanted.iter().map(|w| w.binary).collect();
     let paths: Vec<&str> = binaries.iter().copied().filter(|b| b.starts_with('/')).collect();
     inodes.learn(&paths)?;
@@ -219,12 +223,13 @@ fn kind(path: &Path) -> std::io::Result<Kind> {
         return Ok(Kind::Program);
     };
     let line = String::from_utf8_lossy(line);
-    let name = line.lines().next().unwrap_or_default().split_whitespace().next().unwrap_or_default();
+    let name =
+        line.lines().next().unwrap_or_default().split_whitespace().next().unwrap_or_default();
     Ok(Kind::Script(fs::metadata(name).ok().map(|m| Stat::of(&m))))
 }
 
-/// The paths by which a binary is exec'd: the policy's own, the one without links, and that one through the links of the
-/// root directory (`/bin` for `/usr/bin`).
+/// The paths by which a binary is exec'd: the policy's own, the one without links, and that one
+/// through the links of the root directory (`/bin` for `/usr/bin`).
 fn spellings(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     let canonical = fs::canonicalize(path)?;
     let mut all = vec![path.to_path_buf()];

@@ -1,5 +1,6 @@
-//! Files as the kernel numbers them. stat(2) shows other device numbers where a file system makes up its own
-//! (overlayfs, btrfs), so the kernel itself is asked: we open the file, and a program over the open files tells.
+//! Files as the kernel numbers them. stat(2) shows other device numbers where a file system makes
+//! up its own (overlayfs, btrfs), so the kernel itself is asked: we open the file, and a program
+//! over the open files tells.
 
 use super::skeleton::{types, IdentifySkel, IdentifySkelBuilder};
 use super::{log, wire, KernelError};
@@ -60,7 +61,11 @@ impl<'a> Inodes<'a> {
     /// Loads the program that tells.
     pub(super) fn load(object: &'a mut MaybeUninit<OpenObject>) -> Result<Self, KernelError> {
         let refused = |cause| KernelError::Load { cause, log: log::take() };
-        let skel = IdentifySkelBuilder::default().open(object).map_err(refused)?.load().map_err(refused)?;
+        let skel = IdentifySkelBuilder::default()
+            .open(object)
+            .map_err(refused)?
+            .load()
+            .map_err(refused)?;
         Ok(Inodes { skel, known: HashMap::new() })
     }
 
@@ -73,7 +78,9 @@ impl<'a> Inodes<'a> {
         if !self.known.contains_key(&stat) {
             self.learn(&[path])?;
         }
-        Ok(self.known(stat).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it was just replaced")))
+        Ok(self
+            .known(stat)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it was just replaced")))
     }
 
     /// The file of these numbers, if it was asked for before.
@@ -96,7 +103,9 @@ impl<'a> Inodes<'a> {
                 .collect();
             let numbers = self.own_files()?.by_descriptor;
             for (file, stat) in &files {
-                if let Some(id) = u32::try_from(file.as_raw_fd()).ok().and_then(|fd| numbers.get(&fd)) {
+                if let Some(id) =
+                    u32::try_from(file.as_raw_fd()).ok().and_then(|fd| numbers.get(&fd))
+                {
                     self.known.insert(*stat, *id);
                 }
             }

@@ -1,4 +1,5 @@
-//! What the kernel has learned → machines. The maps are named, so that the test object's are read by the same code.
+//! What the kernel has learned → machines. The maps are named, so that the test object's are read
+//! by the same code.
 
 use super::skeleton::types;
 use super::{array, wire, KernelError};
@@ -26,8 +27,8 @@ pub struct LearnMaps<M> {
 /// How much the kernel has room for.
 #[derive(Debug, Clone, Copy)]
 pub struct Room {
-    /// Transitions of all programs together. As many contexts, and twice as many cells, so that cells are found near
-    /// their home.
+    /// Transitions of all programs together. As many contexts, and twice as many cells, so that
+    /// cells are found near their home.
     pub transitions: u32,
     /// Programs.
     pub programs: u32,
@@ -38,7 +39,12 @@ impl Room {
     #[must_use]
     pub fn edge_bits(self) -> u32 {
         // Not fewer than a cell may be away from its home.
-        self.transitions.saturating_mul(2).checked_next_power_of_two().unwrap_or(1 << 31).ilog2().max(7)
+        self.transitions
+            .saturating_mul(2)
+            .checked_next_power_of_two()
+            .unwrap_or(1 << 31)
+            .ilog2()
+            .max(7)
     }
 }
 
@@ -72,14 +78,21 @@ pub fn resize(maps: &mut LearnMaps<&mut OpenMapMut<'_>>, room: Room) -> Result<(
     set(maps.node_contexts, "node_contexts", nodes)?;
     set(maps.edges, "edges", 1 << room.edge_bits())?;
     set(maps.taken, "taken", room.transitions.saturating_mul(2).max(65_536))?;
-    set(maps.run_counts, "run_counts", room.programs.saturating_add(room.programs / 8).saturating_add(64))
+    set(
+        maps.run_counts,
+        "run_counts",
+        room.programs.saturating_add(room.programs / 8).saturating_add(64),
+    )
 }
 
 /// What was learned so far, by the programs' numbers. Programs without a run are left out.
 ///
 /// # Errors
 /// A map cannot be read.
-pub fn read<M: MapCore>(maps: &LearnMaps<&M>, depth: Depth) -> Result<BTreeMap<u32, Recorded>, KernelError> {
+pub fn read<M: MapCore>(
+    maps: &LearnMaps<&M>,
+    depth: Depth,
+) -> Result<BTreeMap<u32, Recorded>, KernelError> {
     let mut edges: Vec<types::sysfsm_edge> = array::read(maps.edges, "edges", u32::MAX)?;
     edges.retain(|edge| edge.calls > 0);
     // Read after the edges, so that every node of theirs is there.

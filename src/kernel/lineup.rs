@@ -1,4 +1,5 @@
-//! Which policies are in the kernel, and under which numbers: as they come, replace each other, and go.
+//! Which policies are in the kernel, and under which numbers: as they come, replace each other, and
+//! go.
 
 use super::bind::{cgroup_key, Entries};
 use super::fill::{Placed, Sizes, Terms};
@@ -18,7 +19,8 @@ pub(super) struct Seat {
     pub laid: Laid,
 }
 
-/// One that has gone, while threads may still be in its states: they go on under the successor when they make a call.
+/// One that has gone, while threads may still be in its states: they go on under the successor when
+/// they make a call.
 #[derive(Debug, Clone)]
 struct Former {
     seat: Arc<Seat>,
@@ -79,12 +81,13 @@ struct SavedSeat {
     places: Vec<State>,
 }
 
-/// After so many looks that find no thread in it a former policy is forgotten. One could miss a thread: born of another
-/// one behind the look, which moves before the look comes to it.
+/// After so many looks that find no thread in it a former policy is forgotten. One could miss a
+/// thread: born of another one behind the look, which moves before the look comes to it.
 const LOOKS: u8 = 2;
 
 impl Lineup {
-    /// The lineup of these policies after this one: what stays the same keeps its number and its place.
+    /// The lineup of these policies after this one: what stays the same keeps its number and its
+    /// place.
     pub(super) fn next(&self, policies: &[Policy], terms: &[Terms]) -> (Lineup, Change) {
         let mut next = self.clone();
         let mut change = Change::default();
@@ -115,7 +118,8 @@ impl Lineup {
         (next, change)
     }
 
-    /// A policy goes, and perhaps another one comes in its place; those whose threads would have gone on there as well.
+    /// A policy goes, and perhaps another one comes in its place; those whose threads would have
+    /// gone on there as well.
     fn go(&mut self, number: u32, successor: Option<u32>, change: &mut Change) {
         let Some(seat) = self.seats.remove(&number) else { return };
         for (&other, former) in &mut self.former {
@@ -129,20 +133,24 @@ impl Lineup {
     }
 
     fn free_number(&self) -> u32 {
-        let taken = |number: &u32| self.seats.contains_key(number) || self.former.contains_key(number);
+        let taken =
+            |number: &u32| self.seats.contains_key(number) || self.former.contains_key(number);
         (1..u32::MAX).find(|number| !taken(number)).unwrap_or(u32::MAX)
     }
 
     /// Numbers binaries and cgroups: those that have a number keep it.
     fn number_names(&mut self) {
         let policies = || self.seats.values().map(|seat| &seat.policy);
-        let binaries = policies().map(|p| p.binary.as_str()).filter(|binary| *binary != ANY_BINARY).collect();
+        let binaries =
+            policies().map(|p| p.binary.as_str()).filter(|binary| *binary != ANY_BINARY).collect();
         let binaries = numbered(&self.binaries, binaries);
-        let cgroups = numbered(&self.cgroups, policies().filter_map(|p| p.cgroup.as_deref()).collect());
+        let cgroups =
+            numbered(&self.cgroups, policies().filter_map(|p| p.cgroup.as_deref()).collect());
         (self.binaries, self.cgroups) = (binaries, cgroups);
     }
 
-    /// Takes the rows of the policies that have gone out of the table, as the kernel's is without them.
+    /// Takes the rows of the policies that have gone out of the table, as the kernel's is without
+    /// them.
     pub(super) fn lift(&mut self, change: &Change) {
         for number in &change.gone {
             if let Some(former) = self.former.get(number) {
@@ -172,7 +180,8 @@ impl Lineup {
         self.seats.get(&number).or_else(former).map(|seat| seat.placed(number))
     }
 
-    /// The policies that have gone, and former ones that have another successor now, each with who it is.
+    /// The policies that have gone, and former ones that have another successor now, each with who
+    /// it is.
     pub(super) fn successions<'a>(
         &'a self,
         change: &'a Change,
@@ -198,7 +207,8 @@ impl Lineup {
             .filter_map(|(number, before)| Some((&self.former.get(number)?.seat.laid, (*before)?)))
     }
 
-    /// Forgets former policies in which no thread is any more, `held` being those in which there is one now.
+    /// Forgets former policies in which no thread is any more, `held` being those in which there is
+    /// one now.
     pub(super) fn forget(&mut self, held: &BTreeSet<u32>) -> Vec<Gone> {
         let mut gone = Vec::new();
         let table = &mut self.table;
@@ -231,7 +241,8 @@ impl Lineup {
         self.seats.values().map(|seat| seat.laid.rows.len()).sum()
     }
 
-    /// The binaries that are to be found, in the order of [`Lineup::numbers`]; `may_be_absent`: any of them.
+    /// The binaries that are to be found, in the order of [`Lineup::numbers`]; `may_be_absent`: any
+    /// of them.
     pub(super) fn wanted(&self, may_be_absent: bool) -> Vec<Wanted<'_>> {
         let everywhere: BTreeSet<&str> = self
             .seats
@@ -243,7 +254,10 @@ impl Lineup {
             // What is in a cgroup only may be in a container only.
             may_be_absent || !everywhere.contains(binary.as_str())
         };
-        self.binaries.keys().map(|binary| Wanted { binary, may_be_absent: wanted(binary) }).collect()
+        self.binaries
+            .keys()
+            .map(|binary| Wanted { binary, may_be_absent: wanted(binary) })
+            .collect()
     }
 
     /// The numbers of the binaries, by their places.
@@ -271,10 +285,15 @@ impl Lineup {
     pub(super) fn selection(&self) -> (Entries, Entries) {
         let words = |words: [u32; 2]| words.iter().flat_map(|word| word.to_ne_bytes()).collect();
         let number = |of: &BTreeMap<String, u32>, name: &str| of.get(name).copied().unwrap_or(0);
-        let cgroups = self.cgroups.iter().map(|(path, n)| (cgroup_key(path), n.to_ne_bytes().to_vec()));
+        let cgroups =
+            self.cgroups.iter().map(|(path, n)| (cgroup_key(path), n.to_ne_bytes().to_vec()));
         let selected = self.seats.iter().map(|(policy, seat)| {
-            let cgroup = seat.policy.cgroup.as_deref().map_or(0, |path| number(&self.cgroups, path));
-            (words([number(&self.binaries, &seat.policy.binary), cgroup]), policy.to_ne_bytes().to_vec())
+            let cgroup =
+                seat.policy.cgroup.as_deref().map_or(0, |path| number(&self.cgroups, path));
+            (
+                words([number(&self.binaries, &seat.policy.binary), cgroup]),
+                policy.to_ne_bytes().to_vec(),
+            )
         });
         (cgroups.collect(), selected.collect())
     }
@@ -293,7 +312,9 @@ impl Lineup {
             former: self
                 .former
                 .iter()
-                .map(|(number, former)| saved(*number, &former.seat, former.successor, former.missed))
+                .map(|(number, former)| {
+                    saved(*number, &former.seat, former.successor, former.missed)
+                })
                 .collect(),
             binaries: self.binaries.clone(),
             cgroups: self.cgroups.clone(),
@@ -302,11 +323,15 @@ impl Lineup {
 
     /// A lineup that was kept; `terms` of a policy.
     pub(super) fn restore(saved: &Saved, terms: impl Fn(&Policy) -> Terms) -> Result<Self, String> {
-        let mut lineup =
-            Lineup { binaries: saved.binaries.clone(), cgroups: saved.cgroups.clone(), ..Lineup::default() };
+        let mut lineup = Lineup {
+            binaries: saved.binaries.clone(),
+            cgroups: saved.cgroups.clone(),
+            ..Lineup::default()
+        };
         let seats = seats_of(&saved.seats, &mut lineup.table, &terms)?;
         for former in &saved.former {
-            // Those have places, and no cells: what they had others may have had after them, and may have now.
+            // Those have places, and no cells: what they had others may have had after them, and
+            // may have now.
             let seat = seats_of(slice::from_ref(former), &mut Table::default(), &terms)?.pop();
             lineup.table.keep(&former.places);
             if let Some(seat) = seat {
@@ -326,7 +351,8 @@ impl Seat {
 }
 
 impl Saved {
-    /// Numbers and policies' binaries and cgroups, former ones included, without reading the policies.
+    /// Numbers and policies' binaries and cgroups, former ones included, without reading the
+    /// policies.
     pub(super) fn subjects(&self) -> BTreeMap<u32, Subject> {
         let text = |seat: &SavedSeat, key| Some(seat.policy.get(key)?.as_str()?.to_string());
         let all = self.seats.iter().chain(&self.former);
@@ -370,8 +396,8 @@ fn parse(value: &serde_json::Value) -> Result<Policy, String> {
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
 }
 
-/// Gives each name a number, those that have one the same. A number that has just become free is none: the kernel may
-/// still know it by the other name.
+/// Gives each name a number, those that have one the same. A number that has just become free is
+/// none: the kernel may still know it by the other name.
 fn numbered(before: &BTreeMap<String, u32>, names: BTreeSet<&str>) -> BTreeMap<String, u32> {
     let mut numbers: BTreeMap<String, u32> =
         names.iter().filter_map(|name| Some(((*name).to_string(), *before.get(*name)?))).collect();
@@ -395,8 +421,10 @@ mod tests {
     fn policy(binary: &str, cgroup: Option<&str>, transitions: &str) -> Policy {
         let cgroup = cgroup.map_or(String::new(), |path| format!(r#""cgroup": "{path}", "#));
         parse(
-            format!(r#"{{"sysfsm": 1, "binary": "{binary}", {cgroup}"transitions": {{{transitions}}}}}"#)
-                .as_bytes(),
+            format!(
+                r#"{{"sysfsm": 1, "binary": "{binary}", {cgroup}"transitions": {{{transitions}}}}}"#
+            )
+            .as_bytes(),
         )
         .unwrap()
     }
@@ -407,7 +435,10 @@ mod tests {
 
     #[test]
     fn what_stays_the_same_keeps_its_number_and_its_place() {
-        let (a, b) = (policy("/a", None, r#""execve": ["brk"]"#), policy("/b", None, r#""execve": ["brk"]"#));
+        let (a, b) = (
+            policy("/a", None, r#""execve": ["brk"]"#),
+            policy("/b", None, r#""execve": ["brk"]"#),
+        );
         let changed = policy("/a", None, r#""execve": ["mmap"]"#);
         let (first, change) = after(&Lineup::default(), &[a.clone(), b.clone()]);
         assert_eq!((&*change.added, &*change.gone), (&[1, 2][..], &[][..]));
@@ -420,7 +451,8 @@ mod tests {
         };
         assert_eq!(successors(&second, &change), [(1, Some(3))]);
         assert_eq!(after(&second, &[changed.clone(), b.clone()]).1, Change::default());
-        // Threads may still be in the first one: it has the newest for its successor, and its number is nobody else's.
+        // Threads may still be in the first one: it has the newest for its successor, and its
+        // number is nobody else's.
         let (third, change) = after(&second, &[a.clone(), b.clone()]);
         assert_eq!((&*change.added, &*change.gone), (&[4][..], &[3][..]));
         assert_eq!(successors(&third, &change), [(3, Some(4)), (1, Some(4))]);

@@ -1,5 +1,5 @@
-//! Attending to enforcement that outlives whoever has loaded it: taking it over, changing its policies while it goes on,
-//! replacing it.
+//! Attending to enforcement that outlives whoever has loaded it: taking it over, changing its
+//! policies while it goes on, replacing it.
 
 use super::adopt::{self, candidates, Adoption};
 use super::bind::{forget, put, Bound};
@@ -43,7 +43,8 @@ pub enum Origin {
     TakenOver,
     /// Other ones were enforced: these have taken their place, and threads go on where they were.
     Changed,
-    /// Something else was enforced, until this took its place: another version's, with other options, or with less room.
+    /// Something else was enforced, until this took its place: another version's, with other
+    /// options, or with less room.
     Replaced,
 }
 
@@ -66,12 +67,13 @@ impl From<KernelError> for Refusal {
 }
 
 impl Live {
-    /// Has the kernel enforce these policies beyond the end of this process. What is pinned already is taken over and
-    /// changed, if it is of this version and has these options; if not, it goes on until the new set is enforced as well.
+    /// Has the kernel enforce these policies beyond the end of this process. What is pinned already
+    /// is taken over and changed, if it is of this version and has these options; if not, it goes
+    /// on until the new set is enforced as well.
     ///
     /// # Errors
-    /// What is missing; then what was enforced before still is, and nothing else, but for [`KernelError::Late`] and
-    /// [`KernelError::Between`].
+    /// What is missing; then what was enforced before still is, and nothing else, but for
+    /// [`KernelError::Late`] and [`KernelError::Between`].
     pub fn establish(
         pins: &Pins,
         agency: &Agency,
@@ -144,7 +146,8 @@ impl Live {
             Refusal::Enacted(why) => (why, |error| KernelError::Late(error.into())),
         };
         tracing::warn!("what is enforced is loaded anew: {why}");
-        let live = Live::load(pins, agency, policies, self.options, Some(&self.pinned)).map_err(as_it_is)?;
+        let live = Live::load(pins, agency, policies, self.options, Some(&self.pinned))
+            .map_err(as_it_is)?;
         Ok((live, Origin::Replaced))
     }
 
@@ -206,7 +209,9 @@ impl Live {
         if change == Change::default() && self.maps.holds(&bound)? {
             return Ok(false);
         }
-        if !next.sizes(&change).fits(&fill::room(&self.maps.step)) || !bound.fits(&self.maps.identity) {
+        if !next.sizes(&change).fits(&fill::room(&self.maps.step))
+            || !bound.fits(&self.maps.identity)
+        {
             return Err(Refusal::Anew("the maps have no room for the new policies".into()));
         }
         // Whoever comes after a death, or a failure, from here on loads all of it anew.
@@ -236,7 +241,8 @@ impl Live {
         bound: &Bound,
         forgotten: &[Gone],
     ) -> Result<Ready, KernelError> {
-        // Events of the new policies may come before this is done, those of the old ones until it is.
+        // Events of the new policies may come before this is done, those of the old ones until it
+        // is.
         self.outlet.reader.learn(next);
         let past = self.forget(forgotten)?;
         self.maps.prepare(next, change, bound)?;
@@ -255,10 +261,15 @@ impl Live {
     /// Takes running threads under policies of binaries that had none.
     fn adopt(&self, identities: &Identities, inodes: &mut Inodes<'_>) -> Result<(), KernelError> {
         let link = self.pinned.set.open("adopt")?;
-        let adoption =
-            Adoption { link: link.as_fd(), adoptees: &self.maps.adoptees, counters: &self.maps.counters };
+        let adoption = Adoption {
+            link: link.as_fd(),
+            adoptees: &self.maps.adoptees,
+            counters: &self.maps.counters,
+        };
         let (none, all) = (adopt::Watched::new(), self.lineup.binds_any());
-        adoption.repeat(|| candidates(identities, inodes, &none, all, self.lineup.numbers())).map(drop)
+        adoption
+            .repeat(|| candidates(identities, inodes, &none, all, self.lineup.numbers()))
+            .map(drop)
     }
 
     /// The policies that threads are in, if there are former ones.
@@ -269,7 +280,8 @@ impl Live {
         Ok(self.pinned.watched()?.unwrap_or_default().iter().map(|thread| thread.policy).collect())
     }
 
-    /// Forgets former policies that no thread is in any more. How many violations there were of them.
+    /// Forgets former policies that no thread is in any more. How many violations there were of
+    /// them.
     fn forget(&self, forgotten: &[Gone]) -> Result<Vec<(Subject, ByReason)>, KernelError> {
         let mut past = Vec::new();
         for gone in forgotten {
@@ -295,7 +307,11 @@ impl Live {
     ///
     /// # Errors
     /// The ring buffer cannot be read.
-    pub fn poll(&self, timeout: Duration, each: impl FnMut(Violation)) -> Result<usize, KernelError> {
+    pub fn poll(
+        &self,
+        timeout: Duration,
+        each: impl FnMut(Violation),
+    ) -> Result<usize, KernelError> {
         self.outlet.poll(timeout, each)
     }
 
@@ -351,15 +367,18 @@ fn own_process() -> Result<u32, KernelError> {
 impl Pinned {
     /// Whether somebody has begun to change its policies, and did not end.
     fn changing(&self) -> bool {
-        self.inside.as_ref().is_some_and(|i| i.data.load::<u32>(offset_of!(types::bss, changing)) != 0)
+        self.inside
+            .as_ref()
+            .is_some_and(|i| i.data.load::<u32>(offset_of!(types::bss, changing)) != 0)
     }
 
-    /// The processes that it watches under policies of binaries that the next ones name as well: they stay watched, even if
-    /// they run another file by now, or one that is gone.
+    /// The processes that it watches under policies of binaries that the next ones name as well:
+    /// they stay watched, even if they run another file by now, or one that is gone.
     fn watched_under(&self, lineup: &Lineup) -> Result<adopt::Watched, KernelError> {
         let subjects = self.manifest.subjects();
-        let binary =
-            |thread: &Watched| Some((thread.pid, lineup.place(&subjects.get(&thread.policy)?.binary)?));
+        let binary = |thread: &Watched| {
+            Some((thread.pid, lineup.place(&subjects.get(&thread.policy)?.binary)?))
+        };
         Ok(self.watched()?.unwrap_or_default().iter().filter_map(binary).collect())
     }
 }

@@ -1,5 +1,5 @@
-//! What a pinned set is, as it says itself: in a map of its own, so that it is there for as long as the set is, and never
-//! says anything else.
+//! What a pinned set is, as it says itself: in a map of its own, so that it is there for as long as
+//! the set is, and never says anything else.
 
 use super::array::{self, Mapped};
 use super::lineup::{Lineup, Saved};
@@ -16,7 +16,8 @@ use std::collections::BTreeMap;
 use std::mem::size_of;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Names the layout of the maps and how states are numbered: sets of the same stamp are read by the same code.
+/// Names the layout of the maps and how states are numbered: sets of the same stamp are read by the
+/// same code.
 const STAMP: &str = env!("SYSFSM_STAMP");
 
 /// What is enforced.
@@ -150,7 +151,8 @@ impl Manifest {
         })
     }
 
-    /// Whether the set is one that this program would load with these options, whatever the policies.
+    /// Whether the set is one that this program would load with these options, whatever the
+    /// policies.
     pub(super) fn is_of(&self, options: &Options) -> bool {
         self.is_ours()
             && self.version == env!("CARGO_PKG_VERSION")
@@ -172,13 +174,15 @@ impl Manifest {
         self.lineup.numbers()
     }
 
-    /// How many policies were replaced, or have gone, and may still have threads that made no call since.
+    /// How many policies were replaced, or have gone, and may still have threads that made no call
+    /// since.
     #[must_use]
     pub fn former(&self) -> usize {
         self.lineup.former()
     }
 
-    /// What each policy is for, by its number. Also of those that have been replaced, and still have threads.
+    /// What each policy is for, by its number. Also of those that have been replaced, and still
+    /// have threads.
     #[must_use]
     pub fn subjects(&self) -> BTreeMap<u32, Subject> {
         self.lineup.subjects()
@@ -199,7 +203,8 @@ impl Manifest {
             ..Default::default()
         };
         let key = u32::try_from(size_of::<u32>()).unwrap_or(4);
-        let (page, count) = (u32::try_from(Page::SIZE).unwrap_or(0), u32::try_from(pages.len()).unwrap_or(0));
+        let (page, count) =
+            (u32::try_from(Page::SIZE).unwrap_or(0), u32::try_from(pages.len()).unwrap_or(0));
         let map = MapHandle::create(MapType::Array, Some("manifest"), key, page, count, &options)
             .map_err(failed)?;
         let to = Mapped::<Page>::entries(&map, "manifest")?;

@@ -26,7 +26,9 @@ pub(super) struct Maps {
 
 impl Maps {
     /// Those that `get` finds by their names.
-    fn get(get: impl Fn(&'static str) -> Result<MapHandle, KernelError>) -> Result<Self, KernelError> {
+    fn get(
+        get: impl Fn(&'static str) -> Result<MapHandle, KernelError>,
+    ) -> Result<Self, KernelError> {
         let data_map = get("data")?;
         let step = StepMaps {
             cells: get("cells")?,
@@ -39,7 +41,11 @@ impl Maps {
         Ok(Maps {
             tables: Tables::of(&step)?,
             step,
-            identity: IdentityMaps { binaries: get("binaries")?, paths: get("paths")?, names: get("names")? },
+            identity: IdentityMaps {
+                binaries: get("binaries")?,
+                paths: get("paths")?,
+                names: get("names")?,
+            },
             select: SelectMaps { cgroups: get("cgroups")?, selected: get("selected")? },
             adoptees: get("adoptees")?,
             counters: get("counters")?,
@@ -119,9 +125,16 @@ impl Maps {
         Ok(Bound::read(&self.identity)? == *bound)
     }
 
-    /// Adds what the next lineup needs besides. Nobody is judged by it yet, and nothing is taken away.
-    pub(super) fn prepare(&self, next: &Lineup, change: &Change, bound: &Bound) -> Result<(), KernelError> {
-        let placed: Vec<_> = change.added.iter().filter_map(|number| next.placed(*number)).collect();
+    /// Adds what the next lineup needs besides. Nobody is judged by it yet, and nothing is taken
+    /// away.
+    pub(super) fn prepare(
+        &self,
+        next: &Lineup,
+        change: &Change,
+        bound: &Bound,
+    ) -> Result<(), KernelError> {
+        let placed: Vec<_> =
+            change.added.iter().filter_map(|number| next.placed(*number)).collect();
         fill::add(&self.step, &self.tables, &placed)?;
         for (former, successor) in next.successions(change) {
             if let Some(successor) = successor {
@@ -135,9 +148,9 @@ impl Maps {
         bind::add_all(&self.identity, bound)
     }
 
-    /// Has the next lineup take the place of the one before, which cannot fail. Threads are judged by the one or by the other
-    /// at any moment: an exec by what holds then; a thread by its policy's rows for as long as they are there, and when it
-    /// misses one it moves.
+    /// Has the next lineup take the place of the one before, which cannot fail. Threads are judged
+    /// by the one or by the other at any moment: an exec by what holds then; a thread by its
+    /// policy's rows for as long as they are there, and when it misses one it moves.
     pub(super) fn enact(&self, next: &Lineup, change: &Change) {
         change.added.iter().for_each(|number| self.tables.hold(*number));
         for (former, successor) in next.successions(change) {
@@ -149,7 +162,12 @@ impl Maps {
     }
 
     /// Takes away what the lineup before had besides.
-    pub(super) fn clear(&self, next: &Lineup, change: &Change, bound: &Bound) -> Result<(), KernelError> {
+    pub(super) fn clear(
+        &self,
+        next: &Lineup,
+        change: &Change,
+        bound: &Bound,
+    ) -> Result<(), KernelError> {
         let (cgroups, selected) = next.selection();
         bind::sync(&self.select.selected, "selected", &selected)?;
         bind::sync(&self.select.cgroups, "cgroups", &cgroups)?;
@@ -180,12 +198,14 @@ fn gone<'a>(next: &'a Lineup, change: &'a Change) -> impl Iterator<Item = Placed
     change.gone.iter().filter_map(|number| next.placed(*number))
 }
 
-/// Waits until every program that runs now has ended: tracepoints' programs are read-side critical sections, for the end
-/// of which the kernel waits here (`membarrier_global`, kernel/sched/membarrier.c: `synchronize_rcu`).
+/// Waits until every program that runs now has ended: tracepoints' programs are read-side critical
+/// sections, for the end of which the kernel waits here (`membarrier_global`,
+/// kernel/sched/membarrier.c: `synchronize_rcu`).
 fn grace() {
     const MEMBARRIER_CMD_GLOBAL: i64 = 1;
     // SAFETY: membarrier(2) takes integers, and touches no memory of ours.
-    let result = unsafe { nix::libc::syscall(nix::libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
+    let result =
+        unsafe { nix::libc::syscall(nix::libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
     if result != 0 {
         // Where CPUs run without ticks (nohz_full) there is no such call. No program takes so long.
         std::thread::sleep(std::time::Duration::from_millis(100));

@@ -19,11 +19,13 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Takes in what the kernel tells of a program that it has met for the first time (`struct sysfsm_meeting`).
+    /// Takes in what the kernel tells of a program that it has met for the first time (`struct
+    /// sysfsm_meeting`).
     pub(super) fn meet(&mut self, bytes: &[u8]) {
         let Ok(meeting) = plain::from_bytes::<types::sysfsm_meeting>(bytes) else { return };
         let path: Vec<u8> = text(&meeting.path).take_while(|&byte| byte != 0).collect();
-        let names: Vec<u8> = text(&meeting.names.text).take(meeting.names.length as usize).collect();
+        let names: Vec<u8> =
+            text(&meeting.names.text).take(meeting.names.length as usize).collect();
         let given = PathBuf::from(OsStr::from_bytes(&path));
         let name = match meeting.whence {
             0 => Some(given.clone()),
@@ -45,7 +47,9 @@ fn text(from: &[i8]) -> impl Iterator<Item = u8> + '_ {
 /// The path whose names, each with a zero, go up to the root.
 fn down(names: &[u8]) -> PathBuf {
     let mut path = PathBuf::from("/");
-    path.extend(names.split(|&byte| byte == 0).rev().map(OsStr::from_bytes).filter(|name| !name.is_empty()));
+    path.extend(
+        names.split(|&byte| byte == 0).rev().map(OsStr::from_bytes).filter(|name| !name.is_empty()),
+    );
     path
 }
 
@@ -55,7 +59,8 @@ pub(super) struct Running {
     pub name: String,
     /// Its executable; of a script the interpreter.
     pub exe: FileId,
-    /// By what the kernel's side knows the program: a file, and, of a script, the path from the root directory.
+    /// By what the kernel's side knows the program: a file, and, of a script, the path from the
+    /// root directory.
     pub from: FileId,
     pub path: Vec<u8>,
 }
@@ -64,14 +69,18 @@ pub(super) struct Running {
 type Refusal = (String, String);
 
 /// Finds out what a running process is.
-pub(super) fn running(pid: u32, inodes: &mut Inodes<'_>) -> Result<Result<Running, Refusal>, KernelError> {
+pub(super) fn running(
+    pid: u32,
+    inodes: &mut Inodes<'_>,
+) -> Result<Result<Running, Refusal>, KernelError> {
     let process = Path::new("/proc").join(pid.to_string());
     if !process.exists() {
         let hint = "give the ids of running processes, as pgrep or ps tell them";
         return Ok(Err((format!("no process `{pid}`"), hint.into())));
     }
-    let nothing =
-        || (format!("process `{pid}` has no program"), "is it a thread of the kernel's?".to_string());
+    let nothing = || {
+        (format!("process `{pid}` has no program"), "is it a thread of the kernel's?".to_string())
+    };
     let (Some(target), Ok(exe)) = (exe_of(&process), inodes.of(&process.join("exe"))?) else {
         return Ok(Err(nothing()));
     };

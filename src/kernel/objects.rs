@@ -1,5 +1,5 @@
-//! BPF objects whatever their kind: the ids under which bpf(2) hands them out, by which self-protection knows its own, and
-//! the paths under which they are pinned.
+//! BPF objects whatever their kind: the ids under which bpf(2) hands them out, by which
+//! self-protection knows its own, and the paths under which they are pinned.
 
 use super::skeleton::types;
 use super::{wire, KernelError};
@@ -31,7 +31,10 @@ pub(super) fn program(fd: BorrowedFd<'_>) -> io::Result<types::sysfsm_object> {
 /// A link, and the program that it holds.
 pub(super) fn link(fd: BorrowedFd<'_>) -> io::Result<[types::sysfsm_object; 2]> {
     let info: bpf_link_info = info(fd)?;
-    Ok([types::sysfsm_object { kind: 2, id: info.id }, types::sysfsm_object { kind: 1, id: info.prog_id }])
+    Ok([
+        types::sysfsm_object { kind: 2, id: info.id },
+        types::sysfsm_object { kind: 1, id: info.prog_id },
+    ])
 }
 
 /// Pins an object.
@@ -89,8 +92,10 @@ impl Info for bpf_link_info {}
 fn info<T: Info>(fd: BorrowedFd<'_>) -> io::Result<T> {
     let mut info = T::default();
     let mut size = u32::try_from(size_of::<T>()).unwrap_or(0);
-    // SAFETY: the kernel writes at most `size` bytes, those of a structure that any bytes are a value of.
-    let result = unsafe { bpf_obj_get_info_by_fd(fd.as_raw_fd(), (&raw mut info).cast(), &raw mut size) };
+    // SAFETY: the kernel writes at most `size` bytes, those of a structure that any bytes are a
+    // value of.
+    let result =
+        unsafe { bpf_obj_get_info_by_fd(fd.as_raw_fd(), (&raw mut info).cast(), &raw mut size) };
     if result < 0 {
         return Err(io::Error::from_raw_os_error(-result));
     }

@@ -74,7 +74,8 @@ impl Pinned {
         self.inside.as_ref().map(|_| watched()).transpose()
     }
 
-    /// How many violations there were of each policy, by its binary and cgroup; none of another version's set.
+    /// How many violations there were of each policy, by its binary and cgroup; none of another
+    /// version's set.
     ///
     /// # Errors
     /// They cannot be read.
@@ -85,8 +86,9 @@ impl Pinned {
         let subjects = self.manifest.subjects();
         let mut all: BTreeMap<Subject, ByReason> = BTreeMap::new();
         let now = Tallies::pinned(&self.set)?.by_policy()?;
-        let now =
-            now.into_iter().filter_map(|(number, reasons)| Some((subjects.get(&number)?.clone(), reasons)));
+        let now = now
+            .into_iter()
+            .filter_map(|(number, reasons)| Some((subjects.get(&number)?.clone(), reasons)));
         for (subject, reasons) in self.manifest.past().chain(now) {
             let sum = all.entry(subject).or_default();
             for (reason, count) in reasons {
@@ -96,13 +98,15 @@ impl Pinned {
         Ok(Some(all))
     }
 
-    /// How many threads' states are in a spare place now, until their next call; none of another version's set.
+    /// How many threads' states are in a spare place now, until their next call; none of another
+    /// version's set.
     #[must_use]
     pub fn in_spares(&self) -> Option<u64> {
         Some(self.inside.as_ref()?.data.load(offset_of!(types::bss, spares_used)))
     }
 
-    /// How often policies were read again, and how often what was found was refused; none of another version's set.
+    /// How often policies were read again, and how often what was found was refused; none of
+    /// another version's set.
     #[must_use]
     pub fn reloads(&self) -> Option<(u64, u64)> {
         let data = &self.inside.as_ref()?.data;
@@ -110,8 +114,8 @@ impl Pinned {
         Some((data.load::<u64>(offset_of!(types::bss, reloads_done)), refused))
     }
 
-    /// Asks who attends to read the policies again, and waits for the answer; whether they were refused, and none if there
-    /// is no answer.
+    /// Asks who attends to read the policies again, and waits for the answer; whether they were
+    /// refused, and none if there is no answer.
     ///
     /// # Errors
     /// What is pinned cannot be read.
@@ -151,13 +155,16 @@ impl Pinned {
 
     /// Unpins a set, complete or not.
     pub(super) fn release(set: &Set) -> Result<(), KernelError> {
-        let ours = set.map(MANIFEST).and_then(|map| Manifest::load(&map)).is_ok_and(|m| m.is_ours());
+        let ours =
+            set.map(MANIFEST).and_then(|map| Manifest::load(&map)).is_ok_and(|m| m.is_ours());
         if ours {
-            // A denial that was its thread's last call must not outlive the end, nor refuse while links are freed. But
-            // that is no reason for all of it to stay.
+            // A denial that was its thread's last call must not outlive the end, nor refuse while
+            // links are freed. But that is no reason for all of it to stay.
             match set.map("data").and_then(|map| Mapped::<types::bss>::whole(&map, "data")) {
                 Ok(data) => data.store(offset_of!(types::bss, enforcing), 0_u8),
-                Err(error) => tracing::warn!("denied calls may be refused until all of it is gone: {error}"),
+                Err(error) => {
+                    tracing::warn!("denied calls may be refused until all of it is gone: {error}");
+                }
             }
         }
         // To free the choke points takes long: they are kept until somebody else can do it.

@@ -1,8 +1,10 @@
-//! What outlives the process that loaded it: sets of BPF objects, pinned in a directory of a bpf file system.
+//! What outlives the process that loaded it: sets of BPF objects, pinned in a directory of a bpf
+//! file system.
 //!
-//! Each set has a directory of its own, named by a number. The map `manifest`, which is pinned last, says what the set is;
-//! one without it is a leftover of somebody who was ended while pinning, and enforces nothing that was promised. The
-//! current set is the complete one with the highest number, so that a new one takes the place of an old one at once.
+//! Each set has a directory of its own, named by a number. The map `manifest`, which is pinned
+//! last, says what the set is; one without it is a leftover of somebody who was ended while
+//! pinning, and enforces nothing that was promised. The current set is the complete one with the
+//! highest number, so that a new one takes the place of an old one at once.
 
 use super::{objects, probe, KernelError};
 use libbpf_rs::MapHandle;
@@ -41,7 +43,8 @@ pub(super) const MANIFEST: &str = "manifest";
 /// What is about to take another one's place.
 const NEXT: &str = "next";
 
-/// How long one waits who finds the directory locked: who only asks whether there is an agent locks it for a moment.
+/// How long one waits who finds the directory locked: who only asks whether there is an agent locks
+/// it for a moment.
 const LOOK: Duration = Duration::from_millis(10);
 const LOOKS: u32 = 20;
 
@@ -92,7 +95,10 @@ impl Pins {
     #[must_use]
     pub fn attended(&self) -> bool {
         File::open(&self.root).is_ok_and(|directory| {
-            matches!(Flock::lock(directory, FlockArg::LockSharedNonblock), Err((_, Errno::EWOULDBLOCK)))
+            matches!(
+                Flock::lock(directory, FlockArg::LockSharedNonblock),
+                Err((_, Errno::EWOULDBLOCK))
+            )
         })
     }
 
@@ -142,7 +148,8 @@ impl Pins {
 }
 
 impl Set {
-    /// How the names of the hooks' links begin, those of the choke points', and those of the programs at the hooks.
+    /// How the names of the hooks' links begin, those of the choke points', and those of the
+    /// programs at the hooks.
     pub(super) const HOOK: &'static str = "link_hook_";
     pub(super) const VETO: &'static str = "link_veto_";
     pub(super) const PROGRAM: &'static str = "program_hook_";

@@ -38,7 +38,8 @@ pub struct Report {
     pub next: Option<String>,
 }
 
-/// Tries everything that `enforce` needs or makes use of. What depends on something that is missing is left out.
+/// Tries everything that `enforce` needs or makes use of. What depends on something that is missing
+/// is left out.
 #[must_use]
 pub fn probe() -> Report {
     let mut report = Report { findings: Vec::new(), level: None, next: None };
@@ -49,7 +50,8 @@ pub fn probe() -> Report {
     if !(privileged && typed) {
         report.next = Some(match report.findings.iter().find(|f| f.needed && !f.found) {
             Some(f) if f.name == "privilege" => "run it as root: sudo sysfsm doctor".into(),
-            _ => "boot a kernel with CONFIG_DEBUG_INFO_BTF=y, as stock kernels from 5.15 on have".into(),
+            _ => "boot a kernel with CONFIG_DEBUG_INFO_BTF=y, as stock kernels from 5.15 on have"
+                .into(),
         });
         return report;
     }
@@ -116,8 +118,16 @@ impl Report {
     fn add_ways(&mut self, ways: &Ways) {
         for (name, outcome, good) in [
             ("lsm_programs", &ways.lsm, "LSM programs run, and refuse"),
-            ("fmod_ret", &ways.function, "programs on the functions that ask the LSMs run, and refuse"),
-            ("fmod_ret_syscalls", &ways.call, "programs on the functions of system calls run, and refuse"),
+            (
+                "fmod_ret",
+                &ways.function,
+                "programs on the functions that ask the LSMs run, and refuse",
+            ),
+            (
+                "fmod_ret_syscalls",
+                &ways.call,
+                "programs on the functions of system calls run, and refuse",
+            ),
         ] {
             let detail = outcome.as_ref().err().map_or_else(|| good.to_string(), Clone::clone);
             self.add_text(name, outcome.is_ok(), detail);
@@ -157,7 +167,9 @@ pub(super) fn classic() -> Result<(), KernelError> {
 }
 
 /// The programs of `bpf/probe.bpf.c`.
-pub(super) fn programs<'a, 'obj>(open: &'a mut OpenProbeSkel<'obj>) -> [&'a mut OpenProgramMut<'obj>; 6] {
+pub(super) fn programs<'a, 'obj>(
+    open: &'a mut OpenProbeSkel<'obj>,
+) -> [&'a mut OpenProgramMut<'obj>; 6] {
     let programs = &mut open.progs;
     [
         &mut programs.try_tracepoint,
@@ -213,7 +225,9 @@ fn memory_lock() -> Result<String, String> {
     };
     match bounded() {
         Ok(false) => Ok("maps do not count as locked memory".into()),
-        Ok(true) => Err("maps count as locked memory: raise the limit (ulimit -l unlimited)".into()),
+        Ok(true) => {
+            Err("maps count as locked memory: raise the limit (ulimit -l unlimited)".into())
+        }
         Err(e) => Err(format!("the limit of locked memory cannot be changed: {e}")),
     }
 }
@@ -227,11 +241,14 @@ fn lsm_list() -> String {
 }
 
 fn securityfs(file: &str) -> String {
-    fs::read_to_string(Path::new("/sys/kernel/security").join(file))
-        .map_or_else(|e| format!("unknown: /sys/kernel/security/{file}: {e}"), |text| text.trim().to_string())
+    fs::read_to_string(Path::new("/sys/kernel/security").join(file)).map_or_else(
+        |e| format!("unknown: /sys/kernel/security/{file}: {e}"),
+        |text| text.trim().to_string(),
+    )
 }
 
-/// Whether the process may load tracing programs: `CAP_BPF` and `CAP_PERFMON`, or `CAP_SYS_ADMIN` (capabilities(7)).
+/// Whether the process may load tracing programs: `CAP_BPF` and `CAP_PERFMON`, or `CAP_SYS_ADMIN`
+/// (capabilities(7)).
 pub(super) fn require_privilege() -> Result<(), KernelError> {
     const SYS_ADMIN: u64 = 1 << 21;
     const PERFMON_AND_BPF: u64 = 1 << 38 | 1 << 39;

@@ -56,7 +56,8 @@ pub struct RecordTotals {
     pub contexts_lost: u64,
     /// Execs whose program found no room.
     pub programs_lost: u64,
-    /// Calls whose run could not be remembered, so that the runs of their transition may be too few.
+    /// Calls whose run could not be remembered, so that the runs of their transition may be too
+    /// few.
     pub runs_uncertain: u64,
     /// `rt_sigreturn` with no handler active.
     pub stray_returns: u64,
@@ -177,14 +178,16 @@ impl Recorder {
         }
     }
 
-    /// Waits for a new program, `timeout` at the most, and takes in the names of those that there are. How many these
-    /// were.
+    /// Waits for a new program, `timeout` at the most, and takes in the names of those that there
+    /// are. How many these were.
     ///
     /// # Errors
     /// The ring buffer cannot be read. A signal that interrupts the wait is none.
     pub fn poll(&mut self, timeout: Duration) -> Result<usize, KernelError> {
         const AT_A_TIME: usize = 64;
-        ring::take(&self.skel.maps.meetings, "meetings", timeout, AT_A_TIME, |bytes| self.names.meet(bytes))
+        ring::take(&self.skel.maps.meetings, "meetings", timeout, AT_A_TIME, |bytes| {
+            self.names.meet(bytes);
+        })
     }
 
     /// Gives room back that runs had which have ended. To be called every second or so.
@@ -203,8 +206,8 @@ impl Recorder {
         self.skel.maps.live_runs.keys().next().is_some()
     }
 
-    /// What was learned so far, of each program that had a run and has a name: in the order in which they were given,
-    /// or met.
+    /// What was learned so far, of each program that had a run and has a name: in the order in
+    /// which they were given, or met.
     ///
     /// # Errors
     /// A map cannot be read.
@@ -265,7 +268,8 @@ impl Recorder {
             totals.programs_lost = data.programs_lost;
             totals.runs_uncertain = data.runs_uncertain;
             totals.stray_returns = data.stray_returns;
-            let up = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).map(Duration::from);
+            let up =
+                nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).map(Duration::from);
             totals.quiet = (data.newest > 0)
                 .then(|| up.unwrap_or_default().saturating_sub(Duration::from_nanos(data.newest)));
         }
@@ -292,7 +296,10 @@ impl Processes {
         let mut problems = Vec::new();
         for &pid in pids {
             if pid == std::process::id() {
-                problems.push((format!("process `{pid}` is this one"), "it cannot record itself".into()));
+                problems.push((
+                    format!("process `{pid}` is this one"),
+                    "it cannot record itself".into(),
+                ));
                 continue;
             }
             let process = match running(pid, inodes)? {
@@ -344,7 +351,11 @@ fn load(
     choose!(open, turns);
     let maps = &mut open.maps;
     bind::resize(
-        &mut IdentityMaps { binaries: &mut maps.binaries, paths: &mut maps.paths, names: &mut maps.names },
+        &mut IdentityMaps {
+            binaries: &mut maps.binaries,
+            paths: &mut maps.paths,
+            names: &mut maps.names,
+        },
         &Bound::in_order(identities),
         |entries| entries,
     )?;

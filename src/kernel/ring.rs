@@ -1,4 +1,5 @@
-//! Taking from a ring buffer without letting a storm, or silence, keep the caller; and looking at it without taking.
+//! Taking from a ring buffer without letting a storm, or silence, keep the caller; and looking at
+//! it without taking.
 
 use super::KernelError;
 use libbpf_rs::{MapCore, RingBufferBuilder};
@@ -11,8 +12,8 @@ use std::num::NonZeroUsize;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-/// Waits for records, `timeout` at the most, and hands over those that there are, about `at_a_time` at the most. How
-/// many these were. A signal that interrupts the wait is no error.
+/// Waits for records, `timeout` at the most, and hands over those that there are, about `at_a_time`
+/// at the most. How many these were. A signal that interrupts the wait is no error.
 pub(super) fn take(
     map: &dyn MapCore,
     name: &'static str,
@@ -51,11 +52,12 @@ pub(super) fn waiting(map: &impl MapCore, name: &'static str) -> Result<u64, Ker
     let page = page.and_then(|size| NonZeroUsize::try_from(usize::try_from(size).ok()?).ok());
     let page = page.ok_or_else(|| failed(io::ErrorKind::Unsupported.into()))?;
     let pages = page.saturating_mul(NonZeroUsize::MIN.saturating_add(1));
-    // A page that begins with where its reader is, then one that begins with where its writer is (`struct bpf_ringbuf`,
-    // kernel/bpf/ringbuf.c).
-    // SAFETY: a new mapping, where the kernel finds room for it.
-    let start = unsafe { mmap(None, pages, ProtFlags::PROT_READ, MapFlags::MAP_SHARED, map.as_fd(), 0) }
-        .map_err(|e| failed(e.into()))?;
+    // A page that begins with where its reader is, then one that begins with where its writer is
+    // (`struct bpf_ringbuf`, kernel/bpf/ringbuf.c). SAFETY: a new mapping, where the kernel finds
+    // room for it.
+    let start =
+        unsafe { mmap(None, pages, ProtFlags::PROT_READ, MapFlags::MAP_SHARED, map.as_fd(), 0) }
+            .map_err(|e| failed(e.into()))?;
     // SAFETY: both lie in the mapping, aligned as pages are; others may change them meanwhile.
     let (reader, writer) = unsafe {
         let reader = start.cast::<u64>().read_volatile();

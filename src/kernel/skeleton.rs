@@ -29,7 +29,9 @@ pub(super) use record::{RecordSkel, RecordSkelBuilder};
 pub mod types {
     pub use super::enforce::types::*;
     pub use super::identify::types::sysfsm_open_file;
-    pub use super::record::types::{sysfsm_edge, sysfsm_meeting, sysfsm_run, sysfsm_script, sysfsm_taken};
+    pub use super::record::types::{
+        sysfsm_edge, sysfsm_meeting, sysfsm_run, sysfsm_script, sysfsm_taken,
+    };
 }
 
 macro_rules! plain {

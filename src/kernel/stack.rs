@@ -1,4 +1,5 @@
-//! The user stack of a violating thread, as the kernel has copied it, and what was mapped where at that time.
+//! The user stack of a violating thread, as the kernel has copied it, and what was mapped where at
+//! that time.
 
 use super::skeleton::types;
 use std::cell::RefCell;
@@ -23,7 +24,8 @@ pub(super) struct Mapping {
     pub path: String,
 }
 
-/// A thread's registers and the top of its stack in the moment of a call, and its process's mappings a moment later.
+/// A thread's registers and the top of its stack in the moment of a call, and its process's
+/// mappings a moment later.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     pub(super) pid: u32,
@@ -35,8 +37,8 @@ pub struct Snapshot {
     pub(super) mappings: Arc<Vec<Mapping>>,
 }
 
-/// Mappings that were read of late. A process that has ended by now may have been seen before, and its fork has the
-/// mappings of its creator.
+/// Mappings that were read of late. A process that has ended by now may have been seen before, and
+/// its fork has the mappings of its creator.
 #[derive(Default)]
 pub(super) struct Seen(RefCell<VecDeque<Process>>);
 
@@ -50,9 +52,11 @@ impl Seen {
     /// What is mapped in the process of an event.
     fn mappings(&self, event: &types::sysfsm_event) -> Arc<Vec<Mapping>> {
         const KEPT: usize = 32;
-        // By now the id may be another process's, or mean another one here than where the kernel counts.
-        let fits =
-            |mappings: &[Mapping]| mappings.iter().any(|m| m.executable && m.addresses.contains(&event.ip));
+        // By now the id may be another process's, or mean another one here than where the kernel
+        // counts.
+        let fits = |mappings: &[Mapping]| {
+            mappings.iter().any(|m| m.executable && m.addresses.contains(&event.ip))
+        };
         let mut seen = self.0.borrow_mut();
         let read = fs::read(format!("/proc/{}/maps", event.pid)).map(|text| parse(&text));
         if let Ok(mappings) = read {
@@ -60,7 +64,11 @@ impl Seen {
                 let mappings = Arc::new(mappings);
                 seen.retain(|p| p.pid != event.pid);
                 seen.truncate(KEPT - 1);
-                seen.push_front(Process { pid: event.pid, policy: event.policy, mappings: mappings.clone() });
+                seen.push_front(Process {
+                    pid: event.pid,
+                    policy: event.policy,
+                    mappings: mappings.clone(),
+                });
                 return mappings;
             }
         }

@@ -39,8 +39,11 @@ impl Tallies {
     fn read(&self) -> Result<Vec<(Key, types::sysfsm_tally)>, KernelError> {
         const BATCH: u32 = 4096;
         let failed = |cause| KernelError::Read { map: "tallies", cause };
-        let batches = self.counted.lookup_batch(BATCH, MapFlags::ANY, MapFlags::ANY).map_err(failed)?;
-        Ok(batches.filter_map(|(key, value)| Some((wire::record(&key)?, wire::record(&value)?))).collect())
+        let batches =
+            self.counted.lookup_batch(BATCH, MapFlags::ANY, MapFlags::ANY).map_err(failed)?;
+        Ok(batches
+            .filter_map(|(key, value)| Some((wire::record(&key)?, wire::record(&value)?)))
+            .collect())
     }
 
     /// What is to be told by its number. From now on it is told.
@@ -68,7 +71,8 @@ impl Tallies {
     pub(super) fn by_policy(&self) -> Result<BTreeMap<u32, ByReason>, KernelError> {
         let mut all: BTreeMap<u32, ByReason> = BTreeMap::new();
         for (key, tally) in self.read()? {
-            *all.entry(key.policy).or_default().entry(reason(key.verdict)).or_default() += tally.count;
+            *all.entry(key.policy).or_default().entry(reason(key.verdict)).or_default() +=
+                tally.count;
         }
         Ok(all)
     }

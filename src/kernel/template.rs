@@ -2,9 +2,10 @@
 
 use super::objects::owned;
 use libbpf_rs::libbpf_sys::{
-    bpf_attach_type, bpf_func_info, bpf_insn, bpf_object__btf_fd, bpf_prog_load, bpf_prog_load_opts,
-    bpf_prog_type, bpf_program__func_info, bpf_program__func_info_cnt, bpf_raw_tracepoint_open, BPF_LSM_MAC,
-    BPF_MODIFY_RETURN, BPF_PROG_TYPE_LSM, BPF_PROG_TYPE_TRACING,
+    bpf_attach_type, bpf_func_info, bpf_insn, bpf_object__btf_fd, bpf_prog_load,
+    bpf_prog_load_opts, bpf_prog_type, bpf_program__func_info, bpf_program__func_info_cnt,
+    bpf_raw_tracepoint_open, BPF_LSM_MAC, BPF_MODIFY_RETURN, BPF_PROG_TYPE_LSM,
+    BPF_PROG_TYPE_TRACING,
 };
 use libbpf_rs::{AsRawLibbpf as _, Object, ProgramMut};
 use std::ffi::CString;
@@ -34,8 +35,8 @@ impl Place {
 #[allow(clippy::cast_possible_truncation)]
 const RECORD: u32 = size_of::<bpf_func_info>() as u32;
 
-/// The instructions of a loaded program, its maps resolved, and where its functions begin: without that the verifier
-/// takes global ones for static.
+/// The instructions of a loaded program, its maps resolved, and where its functions begin: without
+/// that the verifier takes global ones for static.
 pub(super) struct Template<'a> {
     instructions: &'a [bpf_insn],
     functions: *const bpf_func_info,
@@ -61,7 +62,8 @@ impl<'a> Template<'a> {
         Template { instructions: program.insns(), functions, functions_count, types }
     }
 
-    /// Loads the instructions for a place, and attaches them there. The place is guarded until the link is dropped.
+    /// Loads the instructions for a place, and attaches them there. The place is guarded until the
+    /// link is dropped.
     pub(super) fn put(&self, name: &str, place: Place) -> io::Result<OwnedFd> {
         let (kind, attach, function) = place.parts();
         // The kernel keeps 15 bytes, of letters, digits, `_` and `.` (BPF_OBJ_NAME_LEN).
@@ -76,8 +78,8 @@ impl<'a> Template<'a> {
             func_info_rec_size: RECORD,
             ..Default::default()
         };
-        // SAFETY: the name, the license, the options and the object's own table of functions live until the call
-        // returns, and the pointer and the count are those of one slice.
+        // SAFETY: the name, the license, the options and the object's own table of functions live
+        // until the call returns, and the pointer and the count are those of one slice.
         let program = owned(unsafe {
             bpf_prog_load(
                 kind,

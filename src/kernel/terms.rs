@@ -46,7 +46,11 @@ pub(super) fn terms(
 }
 
 /// Why calls cannot be denied at this level, and what to do about it.
-fn denial_problem(binary: &str, reached: Level, required: Option<Level>) -> Option<(String, String)> {
+fn denial_problem(
+    binary: &str,
+    reached: Level,
+    required: Option<Level>,
+) -> Option<(String, String)> {
     match reached {
         Level::Prevent => None,
         Level::Contain if required.is_some() => None,
@@ -71,7 +75,9 @@ fn denial_problem(binary: &str, reached: Level, required: Option<Level>) -> Opti
 
 /// Of the calls in the table how many no hook refuses, and the first few.
 fn unguarded() -> (usize, String) {
-    let guarded = |name: &&str| CHOKES.iter().any(|c| c.calls.split_whitespace().any(|call| call == *name));
-    let calls: Vec<&str> = (0..CALLS).filter_map(syscall::name).filter(|name| !guarded(name)).collect();
+    let guarded =
+        |name: &&str| CHOKES.iter().any(|c| c.calls.split_whitespace().any(|call| call == *name));
+    let calls: Vec<&str> =
+        (0..CALLS).filter_map(syscall::name).filter(|name| !guarded(name)).collect();
     (calls.len(), calls.get(..4).unwrap_or(&calls).join(", "))
 }

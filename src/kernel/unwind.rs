@@ -1,5 +1,6 @@
-//! From a copied stack to the frames on it: found by the unwind tables of the mapped files (framehop), named by their
-//! symbols (blazesym). On a thread of its own: files may be large, or slow to read, and enforcement waits for nobody.
+//! From a copied stack to the frames on it: found by the unwind tables of the mapped files
+//! (framehop), named by their symbols (blazesym). On a thread of its own: files may be large, or
+//! slow to read, and enforcement waits for nobody.
 
 use super::stack::{Mapping, Snapshot};
 use blazesym::symbolize::{source, Input, Symbolized, Symbolizer};
@@ -164,7 +165,9 @@ impl Files {
         let mut elf = source::Elf::new(&image.path);
         elf.debug_syms = false;
         let input = Input::VirtOffset(step.address_for_lookup().wrapping_sub(bias));
-        if let Ok(Symbolized::Sym(symbol)) = self.symbols.symbolize_single(&source::Source::Elf(elf), input) {
+        if let Ok(Symbolized::Sym(symbol)) =
+            self.symbols.symbolize_single(&source::Source::Elf(elf), input)
+        {
             frame.offset = Some(address.wrapping_sub(symbol.addr));
             frame.symbol = Some(symbol.name.into_owned());
         }
@@ -173,12 +176,13 @@ impl Files {
 
 impl Image {
     fn read(pid: u32, mapping: &Mapping) -> Option<Self> {
-        // As the process has it mapped, if it still lives: the path may be another file's by now, or be meant from
-        // another root.
+        // As the process has it mapped, if it still lives: the path may be another file's by now,
+        // or be meant from another root.
         let Range { start, end } = mapping.addresses;
         let mapped = PathBuf::from(format!("/proc/{pid}/map_files/{start:x}-{end:x}"));
         let same = |path: &Path| {
-            fs::metadata(path).is_ok_and(|m| m.is_file() && m.ino() == mapping.inode && m.len() <= LARGEST)
+            fs::metadata(path)
+                .is_ok_and(|m| m.is_file() && m.ino() == mapping.inode && m.len() <= LARGEST)
         };
         let path = [PathBuf::from(&mapping.path), mapped].into_iter().find(|p| same(p))?;
         let data = fs::read(&path).ok()?;
@@ -190,8 +194,10 @@ impl Image {
         };
         let (eh_frame, eh_frame_hdr, text) =
             (section(".eh_frame"), section(".eh_frame_hdr"), section(".text"));
-        let range = |found: &Option<(Range<u64>, &[u8])>| found.as_ref().map(|(range, _)| range.clone());
-        let bytes = |found: &Option<(Range<u64>, &[u8])>| found.as_ref().map(|(_, data)| Arc::from(*data));
+        let range =
+            |found: &Option<(Range<u64>, &[u8])>| found.as_ref().map(|(range, _)| range.clone());
+        let bytes =
+            |found: &Option<(Range<u64>, &[u8])>| found.as_ref().map(|(_, data)| Arc::from(*data));
         let sections = ExplicitModuleSectionInfo {
             text_svma: range(&text),
             got_svma: range(&section(".got")),
@@ -218,7 +224,8 @@ impl Image {
         let part = mapping.offset..mapping.offset.checked_add(length)?;
         let (segment, address) =
             self.segments.iter().find(|(s, _)| s.start < part.end && part.start < s.end)?;
-        let first = mapping.addresses.start.wrapping_sub(mapping.offset).wrapping_add(segment.start);
+        let first =
+            mapping.addresses.start.wrapping_sub(mapping.offset).wrapping_add(segment.start);
         Some(first.wrapping_sub(*address))
     }
 }

@@ -20,7 +20,8 @@ pub struct Usage {
 }
 
 impl Pinned {
-    /// How many entries its maps have, and can have; none of another version's set. Each entry is looked at.
+    /// How many entries its maps have, and can have; none of another version's set. Each entry is
+    /// looked at.
     ///
     /// # Errors
     /// A map cannot be read.

@@ -13,7 +13,8 @@ use libbpf_rs::skel::Skel as _;
 use std::mem;
 use std::os::fd::OwnedFd;
 
-/// How surely a call is refused to a thread under a sentence, as the kernel's side has it (`enum sysfsm_refusable`).
+/// How surely a call is refused to a thread under a sentence, as the kernel's side has it (`enum
+/// sysfsm_refusable`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Refusable {
@@ -32,13 +33,15 @@ pub(super) struct Vetoes {
     pub left_out: Vec<String>,
     /// What they reach.
     pub level: Level,
-    /// The calls that are refused whenever they could have an effect, and those that are refused in part only.
+    /// The calls that are refused whenever they could have an effect, and those that are refused in
+    /// part only.
     surely: Vec<&'static str>,
     partly: Vec<&'static str>,
 }
 
 impl Vetoes {
-    /// Guards whatever this kernel lets be guarded; `late`: calls may have to be judged at the choke points.
+    /// Guards whatever this kernel lets be guarded; `late`: calls may have to be judged at the
+    /// choke points.
     pub(super) fn attach(
         skel: &EnforceSkel<'_>,
         mut ways: Ways,
@@ -64,7 +67,8 @@ impl Vetoes {
         for choke in CHOKES {
             if vetoes.guard(choke, &templates, &ways, &functions) {
                 vetoes.hooks += 1;
-                let (partly, surely) = choke.calls.split_whitespace().partition(|c| PARTLY.contains(c));
+                let (partly, surely) =
+                    choke.calls.split_whitespace().partition(|c| PARTLY.contains(c));
                 vetoes.surely.extend::<Vec<_>>(surely);
                 vetoes.partly.extend::<Vec<_>>(partly);
             } else {
@@ -74,7 +78,8 @@ impl Vetoes {
                 }
             }
         }
-        for choke in PROTECTIONS.iter().filter(|choke| self_protect && (pinned || !choke.guard.is_of_pins()))
+        for choke in
+            PROTECTIONS.iter().filter(|choke| self_protect && (pinned || !choke.guard.is_of_pins()))
         {
             if !vetoes.guard(choke, &templates, &ways, &functions) {
                 vetoes.left_out.push(format!("{} (self-protection)", choke.hook));
@@ -102,12 +107,13 @@ impl Vetoes {
             // A hook that BPF may not have may still be asked by a function that it may.
             ways.function.is_ok().then(function).flatten(),
         ];
-        let link = places.into_iter().flatten().find_map(|place| template.put(choke.hook, place).ok());
+        let link =
+            places.into_iter().flatten().find_map(|place| template.put(choke.hook, place).ok());
         link.map(|link| self.links.push(link)).is_some()
     }
 
-    /// The functions of the calls that no hook refuses for certain. Only those of the 64-bit table: the kernel takes no
-    /// others (`__ia32_sys_*`: -EINVAL on 7.3), and hooks know no ABI.
+    /// The functions of the calls that no hook refuses for certain. Only those of the 64-bit table:
+    /// the kernel takes no others (`__ia32_sys_*`: -EINVAL on 7.3), and hooks know no ABI.
     fn guard_calls(&mut self, templates: &Templates<'_>, functions: &Functions) {
         let veto = templates.of_guard(Guard::Veto);
         let hooked = self.surely.clone();
@@ -141,8 +147,8 @@ impl Vetoes {
         }
     }
 
-    /// Frees the choke points. To free one takes the kernel a tenth of a second and more, so that a process of its own
-    /// does it; the vetoes must refuse nobody any more.
+    /// Frees the choke points. To free one takes the kernel a tenth of a second and more, so that a
+    /// process of its own does it; the vetoes must refuse nobody any more.
     pub(super) fn release(&mut self) {
         background::drop_in(mem::take(&mut self.links));
     }

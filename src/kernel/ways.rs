@@ -16,7 +16,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 /// The ways, each with what is in its way.
 #[derive(Debug)]
 pub struct Ways {
-    /// LSM programs run. Where `bpf` is missing from the list of LSMs they load, attach, and never do.
+    /// LSM programs run. Where `bpf` is missing from the list of LSMs they load, attach, and never
+    /// do.
     pub lsm: Result<(), String>,
     /// Programs on the functions that ask the LSMs refuse.
     pub function: Result<(), String>,
@@ -49,11 +50,15 @@ impl Ways {
         if let Some(data) = skel.maps.bss_data.as_mut() {
             data.prober = inodes.process()?;
         }
-        let functions = Functions::read(&["bpf_lsm_task_get", "security_task_get", "__x64_sys_getpgid"])?;
+        let functions =
+            Functions::read(&["bpf_lsm_task_get", "security_task_get", "__x64_sys_getpgid"])?;
         let veto = Template::of(skel.object(), &skel.progs.try_veto);
         let mut links = Vec::new();
-        let mut attempt = |function: &str, place: fn(u32) -> Place, call: fn() -> Result<(), Errno>| {
-            let id = functions.id(function).ok_or_else(|| format!("the kernel has no `{function}`"))?;
+        let mut attempt = |function: &str,
+                           place: fn(u32) -> Place,
+                           call: fn() -> Result<(), Errno>| {
+            let id =
+                functions.id(function).ok_or_else(|| format!("the kernel has no `{function}`"))?;
             let link = veto
                 .put("try_veto", place(id))
                 .map_err(|e| format!("the kernel refuses a program on `{function}`: {e}"))?;
@@ -71,7 +76,9 @@ impl Ways {
             function: attempt("security_task_getscheduler", Place::Function, || {
                 sched_getaffinity(getpid()).map(drop)
             }),
-            call: attempt("__x64_sys_getpgid", Place::Function, || getpgid(Some(getpid())).map(drop)),
+            call: attempt("__x64_sys_getpgid", Place::Function, || {
+                getpgid(Some(getpid())).map(drop)
+            }),
             links,
             map: Some(map),
         };

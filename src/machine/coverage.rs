@@ -1,5 +1,5 @@
-//! How complete a machine is: the chance that the next run shows a transition that it lacks. The formulas, their
-//! sources and how well they do are in docs/coverage.md.
+//! How complete a machine is: the chance that the next run shows a transition that it lacks. The
+//! formulas, their sources and how well they do are in docs/coverage.md.
 
 use super::{Context, Machine};
 use std::collections::BTreeMap;
@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 /// The level of the intervals.
 pub const LEVEL: f64 = 0.95;
 
-/// The normal quantile of [`LEVEL`], squared, for twice the binomial variance: the chance that is estimated varies
-/// with the runs that were seen, and not only the share of them that were novel.
+/// The normal quantile of [`LEVEL`], squared, for twice the binomial variance: the chance that is
+/// estimated varies with the runs that were seen, and not only the share of them that were novel.
 const Z_SQUARED: f64 = 2.0 * 1.959_964 * 1.959_964;
 
 /// What a machine's counts tell of how complete it is.
@@ -80,15 +80,17 @@ impl Coverage {
     }
 }
 
-/// Between how many groups the transitions that one run only has shown can be divided: a group's come from one run.
-/// So this is about how many runs were novel: had shown something that no other one did.
+/// Between how many groups the transitions that one run only has shown can be divided: a group's
+/// come from one run. So this is about how many runs were novel: had shown something that no other
+/// one did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct NovelRuns {
     few: u64,
     many: u64,
 }
 
-/// What is known of a state: the transitions to and from it that were seen once, and the runs of the commonest one.
+/// What is known of a state: the transitions to and from it that were seen once, and the runs of
+/// the commonest one.
 #[derive(Default)]
 struct Touch {
     to: Vec<usize>,
@@ -112,8 +114,9 @@ fn novel_runs(machine: &Machine, runs: u64) -> NovelRuns {
             singles += usize::from(count.runs == 1);
         }
     }
-    // A state in which only one run ever was joins all that touches it. One that others know too joins what leads
-    // to it with what leads on: surely few groups; where it is common, most of these are chance.
+    // A state in which only one run ever was joins all that touches it. One that others know too
+    // joins what leads to it with what leads on: surely few groups; where it is common, most of
+    // these are chance.
     let mut few = Groups::new(singles);
     let mut many = Groups::new(singles);
     for touch in states.values() {
@@ -145,7 +148,8 @@ fn chance(novel: NovelRuns, runs: u64) -> Chance {
     }
 }
 
-/// Wilson's bound of a share that was seen in so many trials: the lower one with the sign -1, the upper one with 1.
+/// Wilson's bound of a share that was seen in so many trials: the lower one with the sign -1, the
+/// upper one with 1.
 fn wilson(share: f64, trials: f64, sign: f64) -> f64 {
     // Rounding would leave a hair of an interval that begins at 0 or ends at 1.
     if (share <= 0.0 && sign < 0.0) || (share >= 1.0 && sign > 0.0) {
@@ -210,7 +214,8 @@ mod tests {
         machine
     }
 
-    const KNOWN: [(&str, &str, u64); 3] = [("execve", "brk", 10), ("brk", "read", 10), ("read", "close", 9)];
+    const KNOWN: [(&str, &str, u64); 3] =
+        [("execve", "brk", 10), ("brk", "read", 10), ("read", "close", 9)];
 
     fn with(more: &[(&str, &str, u64)]) -> Machine {
         machine(&[&KNOWN, more].concat())
@@ -218,8 +223,10 @@ mod tests {
 
     #[test]
     fn it_counts_what_it_is_told() {
-        let coverage =
-            Coverage::of(&with(&[("read", "mmap", 1), ("close", "mmap", 2), ("read", "brk", 0)]), 10);
+        let coverage = Coverage::of(
+            &with(&[("read", "mmap", 1), ("close", "mmap", 2), ("read", "brk", 0)]),
+            10,
+        );
         assert_eq!((coverage.runs, coverage.calls, coverage.transitions), (10, 64, 6));
         assert_eq!((coverage.seen_once, coverage.seen_twice), (1, 1));
     }
@@ -232,14 +239,21 @@ mod tests {
                 Err(Untold::TooFewRuns)
             );
         }
-        assert_eq!(Coverage::of(&machine(&[("execve", "brk", 0)]), 5).novelty, Err(Untold::NoCounts));
+        assert_eq!(
+            Coverage::of(&machine(&[("execve", "brk", 0)]), 5).novelty,
+            Err(Untold::NoCounts)
+        );
         assert_eq!(Coverage::of(&machine(&[]), 5).novelty, Err(Untold::NoCounts));
-        assert_eq!(Coverage::of(&machine(&[("execve", "brk", 6)]), 5).novelty, Err(Untold::Contradiction));
+        assert_eq!(
+            Coverage::of(&machine(&[("execve", "brk", 6)]), 5).novelty,
+            Err(Untold::Contradiction)
+        );
     }
 
     #[test]
     fn a_new_path_through_states_of_its_own_is_one_run_s_novelty() {
-        let path = with(&[("read", "socket", 1), ("socket", "connect", 1), ("connect", "close", 1)]);
+        let path =
+            with(&[("read", "socket", 1), ("socket", "connect", 1), ("connect", "close", 1)]);
         assert_eq!(novel_runs(&path, 10), NovelRuns { few: 1, many: 1 });
     }
 
@@ -279,7 +293,8 @@ mod tests {
 
     #[test]
     fn nothing_new_in_more_runs_leaves_less_chance() {
-        let high = |runs| Coverage::of(&machine(&[("execve", "brk", runs)]), runs).novelty.unwrap().high;
+        let high =
+            |runs| Coverage::of(&machine(&[("execve", "brk", runs)]), runs).novelty.unwrap().high;
         assert!(high(2) > 0.7 && high(10) < 0.5 && high(100) < 0.08 && high(1000) < 0.008);
     }
 

@@ -4,8 +4,9 @@ use super::{Context, Machine};
 use crate::syscall::Symbol;
 
 impl Machine {
-    /// The transitions of this machine that `other` refuses, by context. Where this one is the deeper one, a context
-    /// is what the other one sees of it; where it is the shallower one, nothing can be told of single transitions.
+    /// The transitions of this machine that `other` refuses, by context. Where this one is the
+    /// deeper one, a context is what the other one sees of it; where it is the shallower one,
+    /// nothing can be told of single transitions.
     #[must_use]
     pub fn beyond(&self, other: &Machine) -> Vec<(Context, Symbol)> {
         if self.depth < other.depth {

@@ -3,8 +3,8 @@
 use crate::syscall::Symbol;
 use std::collections::VecDeque;
 
-/// How many frames a thread has at the most, the program's own among them. The BPF side has the same
-/// (`SYSFSM_FRAMES`).
+/// How many frames a thread has at the most, the program's own among them. The BPF side has the
+/// same (`SYSFSM_FRAMES`).
 pub const MAX_FRAMES: usize = 16;
 
 /// One frame: where its machine stands, and the last symbol, whose repetition is no step.
@@ -19,8 +19,8 @@ pub(super) struct Frame<S> {
 pub struct Frames<S> {
     pub(super) top: Frame<S>,
     below: VecDeque<Frame<S>>,
-    /// Returns from handlers whose interrupted frame is not known: those under way when the thread was
-    /// adopted, and those whose frame was dropped past the limit.
+    /// Returns from handlers whose interrupted frame is not known: those under way when the thread
+    /// was adopted, and those whose frame was dropped past the limit.
     unknown_returns: u32,
     dropped: u64,
 }
@@ -57,8 +57,8 @@ impl<S: Copy> Frames<S> {
         self.top = Frame { state, last: None };
     }
 
-    /// A handler ends: the interrupted frame goes on, `unknown` where it is not known. False if no handler
-    /// is active; then nothing changed.
+    /// A handler ends: the interrupted frame goes on, `unknown` where it is not known. False if no
+    /// handler is active; then nothing changed.
     pub(super) fn pop(&mut self, unknown: S) -> bool {
         if let Some(frame) = self.below.pop_back() {
             self.top = frame;

@@ -41,8 +41,9 @@ pub enum Reaction {
     Stay,
     /// The call went on (`log`): the state follows it.
     Follow,
-    /// The call went on, and the machine is to learn it (`enforce --learn-to`): the state moves as in a machine that
-    /// has the transition, so that what is reported from there is what that machine will need.
+    /// The call went on, and the machine is to learn it (`enforce --learn-to`): the state moves as
+    /// in a machine that has the transition, so that what is reported from there is what that
+    /// machine will need.
     Learn,
 }
 
@@ -60,9 +61,9 @@ pub enum Verdict {
 pub enum State {
     /// This context, exactly. It has no edges if the machine does not know it.
     In(Context),
-    /// A past that is not known, or that the machine has no context for: the empty context, from which any
-    /// symbol of the alphabet is allowed. What has been seen since is kept, so that the thread is back in
-    /// the machine as soon as a suffix of it is a context.
+    /// A past that is not known, or that the machine has no context for: the empty context, from
+    /// which any symbol of the alphabet is allowed. What has been seen since is kept, so that the
+    /// thread is back in the machine as soon as a suffix of it is a context.
     Lost(Context),
 }
 
@@ -91,7 +92,10 @@ impl Judge {
     pub fn new(machine: &Machine) -> Self {
         Judge {
             depth: machine.depth(),
-            edges: machine.rows().map(|(context, row)| (*context, row.keys().copied().collect())).collect(),
+            edges: machine
+                .rows()
+                .map(|(context, row)| (*context, row.keys().copied().collect()))
+                .collect(),
             alphabet: machine.alphabet(),
         }
     }
@@ -118,7 +122,8 @@ impl Judge {
     pub fn call(&self, frames: &mut Frames<State>, number: u32, reaction: Reaction) -> Verdict {
         let symbol = Symbol::Call(number);
         match number {
-            // Rule 4: the kernel makes it by itself, it is no symbol. Rule 5: nothing follows an exit.
+            // Rule 4: the kernel makes it by itself, it is no symbol. Rule 5: nothing follows an
+            // exit.
             nr::RESTART_SYSCALL | nr::EXIT | nr::EXIT_GROUP => return Verdict::Allowed,
             nr::RT_SIGRETURN => {
                 if frames.pop(self.unknown()) {
@@ -138,9 +143,10 @@ impl Judge {
                 .get(&context)
                 .filter(|row| row.contains(&symbol))
                 .map(|_| State::In(context.then(symbol, self.depth))),
-            State::Lost(seen) => {
-                self.alphabet.contains(&symbol).then(|| self.found(seen.then(symbol, self.depth), reaction))
-            }
+            State::Lost(seen) => self
+                .alphabet
+                .contains(&symbol)
+                .then(|| self.found(seen.then(symbol, self.depth), reaction)),
         };
         match next {
             Some(state) => {
@@ -157,9 +163,10 @@ impl Judge {
         frames.change(|state| self.arrival(state, from));
     }
 
-    /// The state here of a frame that was in a state of another machine, of this depth: its context. Where it has no
-    /// edges here, or where the other's shorter window did not keep enough of it, it is not known, as after an adoption;
-    /// but the frame of a handler that has just begun is known to every machine.
+    /// The state here of a frame that was in a state of another machine, of this depth: its
+    /// context. Where it has no edges here, or where the other's shorter window did not keep enough
+    /// of it, it is not known, as after an adoption; but the frame of a handler that has just begun
+    /// is known to every machine.
     #[must_use]
     pub fn arrival(&self, state: State, from: Depth) -> State {
         let keep = self.depth.context_len();
@@ -227,11 +234,13 @@ impl Judge {
         if self.depth.context_len() == 0 {
             return State::In(Context::EMPTY);
         }
-        seen.suffixes().find(|suffix| self.edges.contains_key(suffix)).map_or(State::Lost(seen), State::In)
+        seen.suffixes()
+            .find(|suffix| self.edges.contains_key(suffix))
+            .map_or(State::Lost(seen), State::In)
     }
 
-    /// The state of a thread that was lost and has been seen to call this. What fills the window is the context,
-    /// whether the machine has it or not: that matters to who learns.
+    /// The state of a thread that was lost and has been seen to call this. What fills the window is
+    /// the context, whether the machine has it or not: that matters to who learns.
     fn found(&self, seen: Context, reaction: Reaction) -> State {
         if reaction == Reaction::Learn && seen.symbols().len() == self.depth.context_len() {
             return State::In(seen);
@@ -327,7 +336,10 @@ mod tests {
 
     #[test]
     fn a_handler_runs_in_a_frame_of_its_own_and_returns_to_the_interrupted_one() {
-        let j = judge(2, &[("execve", "brk"), ("brk", "mmap"), ("@SIGUSR1", "write"), ("@SIGUSR2", "read")]);
+        let j = judge(
+            2,
+            &[("execve", "brk"), ("brk", "mmap"), ("@SIGUSR1", "write"), ("@SIGUSR2", "read")],
+        );
         run(
             &j,
             j.exec(),
@@ -351,7 +363,12 @@ mod tests {
         run(&j, j.exec(), Reaction::Follow, "!mmap close !read read brk mmap close");
         let j = judge(
             3,
-            &[("execve", "brk"), ("execve brk", "mmap"), ("brk mmap", "close"), ("mmap close", "brk")],
+            &[
+                ("execve", "brk"),
+                ("execve brk", "mmap"),
+                ("brk mmap", "close"),
+                ("mmap close", "brk"),
+            ],
         );
         // After `read` nothing is known; two symbols later the thread is back in the machine.
         run(&j, j.exec(), Reaction::Follow, "brk !read brk mmap !brk brk mmap close !mmap");

@@ -2,8 +2,8 @@
 
 use super::threads::ByThread;
 use super::{Context, Count, Depth, Frames, Machine};
+use crate::event::{Event, EventKind, Tid};
 use crate::syscall::{nr, Symbol};
-use crate::trace::{Event, EventKind, Tid};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ pub struct Learned {
     pub binary: Arc<str>,
     /// Its transitions.
     pub machine: Machine,
-    /// How many of its executions were seen. Threads that were running when a log began count as one.
+    /// How many of its executions were seen. Threads that were running when a log began count as
+    /// one.
     pub runs: u64,
 }
 
@@ -35,14 +36,14 @@ pub struct Learner {
     dropped_frames: u64,
 }
 
-/// A thread: the run that it belongs to (none: its binary is not known), and its frames. A state is a node of
-/// the run's builder; none while the frame's past is not known.
+/// A thread: the run that it belongs to (none: its binary is not known), and its frames. A state is
+/// a node of the run's builder; none while the frame's past is not known.
 #[derive(Debug, Clone)]
 struct Thread {
     run: Option<usize>,
     frames: Frames<Option<Node>>,
-    /// Of unknown past, and nothing is known of it yet but maybe an exec under way: the one with which strace
-    /// itself starts a program belongs to no binary.
+    /// Of unknown past, and nothing is known of it yet but maybe an exec under way: the one with
+    /// which strace itself starts a program belongs to no binary.
     fresh: bool,
 }
 
@@ -216,7 +217,8 @@ impl Learner {
         self.end(tid);
         let first = Symbol::Call(nr::EXECVE);
         if path.is_empty() {
-            self.threads.insert(tid, Thread { run: None, frames: Frames::exec(None, first), fresh: false });
+            self.threads
+                .insert(tid, Thread { run: None, frames: Frames::exec(None, first), fresh: false });
             return;
         }
         let run = self.new_run(path);
@@ -226,7 +228,10 @@ impl Learner {
             .get(run)
             .and_then(|r| self.builders.get_mut(r.builder))
             .map(|b| b.node(Context::start(first, depth)));
-        self.threads.insert(tid, Thread { run: Some(run), frames: Frames::exec(node, first), fresh: false });
+        self.threads.insert(
+            tid,
+            Thread { run: Some(run), frames: Frames::exec(node, first), fresh: false },
+        );
     }
 
     fn end(&mut self, tid: Tid) {
@@ -244,7 +249,11 @@ impl Learner {
 
     /// The thread, taken as one of unknown past where it has not been seen before.
     fn thread(&mut self, tid: Tid) -> &mut Thread {
-        self.threads.or_insert_with(tid, || Thread { run: None, frames: Frames::adopted(None), fresh: true })
+        self.threads.or_insert_with(tid, || Thread {
+            run: None,
+            frames: Frames::adopted(None),
+            fresh: true,
+        })
     }
 
     /// The same; one that is not about to exec belongs to the binary that the user has named.
@@ -253,8 +262,10 @@ impl Learner {
             let run = self.run_of_unknown();
             let depth = self.depth;
             let failed_exec = self.thread(tid).frames.top.last;
-            let builder = run.and_then(|r| self.runs.get(r)).and_then(|r| self.builders.get_mut(r.builder));
-            let state = failed_exec.and_then(|exec| builder.map(|b| b.node(Context::start(exec, depth))));
+            let builder =
+                run.and_then(|r| self.runs.get(r)).and_then(|r| self.builders.get_mut(r.builder));
+            let state =
+                failed_exec.and_then(|exec| builder.map(|b| b.node(Context::start(exec, depth))));
             let thread = self.thread(tid);
             thread.fresh = false;
             thread.run = run;

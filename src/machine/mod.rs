@@ -1,7 +1,8 @@
-//! The automaton over system calls: its frames, its one step, how it is learned, merged and replayed.
+//! The automaton over system calls: its frames, its one step, how it is learned, merged and
+//! replayed.
 //!
-//! [`Judge::call`] is the executable specification of DESIGN, section 2. The BPF step must agree with it;
-//! `tests/equality.rs` drives both with the same random events.
+//! [`Judge::call`] is the executable specification of DESIGN, section 2. The BPF step must agree
+//! with it; `tests/equality.rs` drives both with the same random events.
 
 mod context;
 mod coverage;
@@ -58,8 +59,9 @@ impl Machine {
         self.depth
     }
 
-    /// Adds a transition, or to its counts. What the step never asks for is left out: a repetition of the
-    /// context's last symbol (a self-loop), a context that holds one, and `restart_syscall`, which is no symbol.
+    /// Adds a transition, or to its counts. What the step never asks for is left out: a repetition
+    /// of the context's last symbol (a self-loop), a context that holds one, and `restart_syscall`,
+    /// which is no symbol.
     pub fn insert(&mut self, context: Context, symbol: Symbol, count: Count) {
         let stutters = context.last() == Some(symbol)
             || context.symbols().windows(2).any(|pair| matches!(pair, [a, b] if a == b));
@@ -69,7 +71,8 @@ impl Machine {
         self.rows.entry(context).or_default().entry(symbol).or_default().add(count);
     }
 
-    /// Adds another machine's transitions; associative and commutative. The depths must be the same.
+    /// Adds another machine's transitions; associative and commutative. The depths must be the
+    /// same.
     ///
     /// # Errors
     /// The other's depth, if it is not this one's; then nothing was added.
@@ -103,16 +106,16 @@ impl Machine {
         self.rows.values().map(BTreeMap::len).sum()
     }
 
-    /// The symbols that a thread of unknown past may make: those of the transitions and of their contexts. But
-    /// `execve` only if some transition reads it: that every program begins with it lets none begin another.
+    /// The symbols that a thread of unknown past may make: those of the transitions and of their
+    /// contexts. But `execve` only if some transition reads it: that every program begins with it
+    /// lets none begin another.
     #[must_use]
     pub fn alphabet(&self) -> BTreeSet<Symbol> {
         let read = self.rows.values().flat_map(BTreeMap::keys);
-        let made = self
-            .rows
-            .keys()
-            .flat_map(Context::symbols)
-            .filter(|s| !matches!(s, Symbol::Signal(_) | Symbol::Call(nr::EXECVE | nr::EXECVEAT)));
+        let made =
+            self.rows.keys().flat_map(Context::symbols).filter(|s| {
+                !matches!(s, Symbol::Signal(_) | Symbol::Call(nr::EXECVE | nr::EXECVEAT))
+            });
         read.chain(made).copied().collect()
     }
 }

@@ -2,8 +2,9 @@
 
 use super::threads::ByThread;
 use super::{Context, Frames, Judge, Reaction, Reason, State, Verdict};
+use crate::event::{Event, EventKind, Place, Tid};
+use crate::syscall::Abi;
 use crate::syscall::{nr, CallName};
-use crate::trace::{Abi, Event, EventKind, Place, Tid};
 use std::sync::Arc;
 
 /// A machine that is bound to a binary.
@@ -52,8 +53,8 @@ enum Watch {
     By(usize, Frames<State>),
 }
 
-/// Replays events against bound machines. Every violation is reported: after one the state follows the log,
-/// as under the action `log`, whatever the policy's action is.
+/// Replays events against bound machines. Every violation is reported: after one the state follows
+/// the log, as under the action `log`, whatever the policy's action is.
 #[derive(Debug)]
 pub struct Replay<F> {
     bounds: Vec<Bound>,
@@ -66,8 +67,8 @@ pub struct Replay<F> {
 }
 
 impl<F: Fn(&str) -> Option<usize>> Replay<F> {
-    /// Replays against `bounds`; `bind` says which of them an exec'd path is bound to, `unknown` which of them
-    /// judges the threads whose exec the log does not show.
+    /// Replays against `bounds`; `bind` says which of them an exec'd path is bound to, `unknown`
+    /// which of them judges the threads whose exec the log does not show.
     pub fn new(bounds: Vec<Bound>, bind: F, unknown: Option<usize>) -> Self {
         let runs = vec![0; bounds.len()];
         Replay { bounds, bind, unknown, threads: ByThread::default(), judged: 0, runs }
@@ -78,8 +79,8 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
         self.judged
     }
 
-    /// How many executions each of the bounds has judged; threads that were running when the log began count
-    /// one each.
+    /// How many executions each of the bounds has judged; threads that were running when the log
+    /// began count one each.
     pub fn runs(&self) -> &[u64] {
         &self.runs
     }
@@ -88,7 +89,8 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
     pub fn event(&mut self, event: &Event) -> Option<Finding> {
         match &event.kind {
             &EventKind::Call(number) => {
-                let step = |judge: &Judge, frames: &mut _| judge.call(frames, number, Reaction::Follow);
+                let step =
+                    |judge: &Judge, frames: &mut _| judge.call(frames, number, Reaction::Follow);
                 self.judge(event, step, || (CallName(number).to_string(), None))
             }
             EventKind::Foreign(abi, name) => {
@@ -97,10 +99,13 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
             }
             EventKind::Unknown(name) => {
                 // No name of the table is no symbol of any machine.
-                let step = |judge: &Judge, frames: &mut _| match judge.foreign(frames, Reaction::Follow) {
-                    Verdict::Violation(_, context) => Verdict::Violation(Reason::Transition, context),
-                    allowed @ Verdict::Allowed => allowed,
-                };
+                let step =
+                    |judge: &Judge, frames: &mut _| match judge.foreign(frames, Reaction::Follow) {
+                        Verdict::Violation(_, context) => {
+                            Verdict::Violation(Reason::Transition, context)
+                        }
+                        allowed @ Verdict::Allowed => allowed,
+                    };
                 self.judge(event, step, || (name.to_string(), None))
             }
             EventKind::Exec(path) => {
@@ -117,7 +122,8 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
             }
             &EventKind::Signal(signal) => {
                 self.known_thread(event.tid);
-                if let Some(Thread { watch: Watch::By(index, frames), .. }) = self.threads.get_mut(event.tid)
+                if let Some(Thread { watch: Watch::By(index, frames), .. }) =
+                    self.threads.get_mut(event.tid)
                 {
                     if let Some(bound) = self.bounds.get(*index) {
                         bound.judge.signal(frames, signal);
@@ -194,8 +200,10 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
     /// The thread, taken as one of unknown past where it has not been seen before.
     fn thread(&mut self, tid: Tid) -> &mut Thread {
         let unknown = self.unknown;
-        self.threads
-            .or_insert_with(tid, || Thread { pid: tid, watch: unknown.map_or(Watch::Free, Watch::Fresh) })
+        self.threads.or_insert_with(tid, || Thread {
+            pid: tid,
+            watch: unknown.map_or(Watch::Free, Watch::Fresh),
+        })
     }
 
     /// The same; one that is not about to exec is judged from now on.

@@ -1,6 +1,6 @@
 //! Something for each thread. Most events are of a few threads, those that run at the same time.
 
-use crate::trace::Tid;
+use crate::event::Tid;
 use rustc_hash::FxHashMap;
 
 /// How many are at hand: a power of two, more than most machines have processors.
@@ -14,7 +14,8 @@ pub(super) struct ByThread<T> {
     places: FxHashMap<Tid, usize>,
     values: Vec<Option<T>>,
     free: Vec<usize>,
-    /// Of those that share the last bits of their ids the one that was asked for last, and its place.
+    /// Of those that share the last bits of their ids the one that was asked for last, and its
+    /// place.
     at_hand: [(Tid, usize); AT_HAND],
 }
 
@@ -102,7 +103,9 @@ mod tests {
         let mut model = std::collections::HashMap::new();
         let mut state = 1_u64;
         for step in 0..20_000_u32 {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             let (tid, what) = ((state >> 40) as u32 % 40, state >> 61);
             match what {
                 0 | 1 => {

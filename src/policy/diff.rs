@@ -1,4 +1,5 @@
-//! What differs between two policies of one binary, and what of it allows more (docs/policy-format.md, "Comparing").
+//! What differs between two policies of one binary, and what of it allows more
+//! (docs/policy-format.md, "Comparing").
 
 use super::{Action, Children, Policy};
 use crate::machine::{Context, Depth, Machine};
@@ -44,10 +45,16 @@ impl Policy {
             add(Change::Depth(old.depth(), new.depth()), new.depth() < old.depth());
         }
         if self.action != other.action {
-            add(Change::Action(self.action, other.action), leniency(other.action) > leniency(self.action));
+            add(
+                Change::Action(self.action, other.action),
+                leniency(other.action) > leniency(self.action),
+            );
         }
         if self.children != other.children {
-            add(Change::Children(self.children, other.children), other.children == Children::Release);
+            add(
+                Change::Children(self.children, other.children),
+                other.children == Children::Release,
+            );
         }
         if self.cgroup != other.cgroup {
             // Elsewhere nothing is held to it any more.
@@ -120,12 +127,14 @@ mod tests {
     #[test]
     fn what_is_always_allowed_widens_nothing() {
         for symbol in ["exit", "exit_group", "rt_sigreturn"] {
-            let more =
-                format!(r#""transitions": {{"execve": ["brk", "mmap"], "brk": ["mmap", "{symbol}"]}}"#);
+            let more = format!(
+                r#""transitions": {{"execve": ["brk", "mmap"], "brk": ["mmap", "{symbol}"]}}"#
+            );
             assert_eq!(widens(BASE, &more), [false], "{symbol}");
         }
         // But a context before it is a symbol that a running thread may make from now on.
-        let context = r#""transitions": {"execve": ["brk", "mmap"], "brk": ["mmap"], "ptrace": ["exit"]}"#;
+        let context =
+            r#""transitions": {"execve": ["brk", "mmap"], "brk": ["mmap"], "ptrace": ["exit"]}"#;
         assert_eq!(widens(BASE, context), [true, false]);
     }
 
@@ -144,11 +153,11 @@ mod tests {
 
     #[test]
     fn a_shallower_depth_widens_and_a_deeper_one_does_not() {
-        let triples = r#""depth": 3, "transitions": {"execve": ["brk", "mmap"], "execve brk": ["mmap"]}"#;
+        let triples =
+            r#""depth": 3, "transitions": {"execve": ["brk", "mmap"], "execve brk": ["mmap"]}"#;
         assert_eq!(widens(BASE, triples), [false]);
         assert_eq!(widens(triples, BASE), [true]);
-        let beyond =
-            r#""depth": 3, "transitions": {"execve": ["brk"], "execve brk": ["mmap"], "brk mmap": ["brk"]}"#;
+        let beyond = r#""depth": 3, "transitions": {"execve": ["brk"], "execve brk": ["mmap"], "brk mmap": ["brk"]}"#;
         assert_eq!(widens(BASE, beyond), [false, true]);
     }
 }

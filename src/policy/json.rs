@@ -1,4 +1,5 @@
-//! JSON as a tree that keeps what `serde_json::Value` loses: the order of keys, and that one came twice.
+//! JSON as a tree that keeps what `serde_json::Value` loses: the order of keys, and that one came
+//! twice.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt;

@@ -36,18 +36,24 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
-/// Loads policies: a file as it is, of a directory the files that end in `.json`, in the order of their names.
+/// Loads policies: a file as it is, of a directory the files that end in `.json`, in the order of
+/// their names.
 ///
 /// # Errors
-/// A file that cannot be read or parsed, a directory without policies, two policies for one binary: all that
-/// is wrong with all of them, so that one run tells everything.
+/// A file that cannot be read or parsed, a directory without policies, two policies for one binary:
+/// all that is wrong with all of them, so that one run tells everything.
 pub fn load(paths: &[PathBuf]) -> Result<Vec<Loaded>, LoadError> {
     let (loaded, mut errors) = read_all(paths);
     let mut by_binary: BTreeMap<(&str, Option<&str>), &Path> = BTreeMap::new();
     for Loaded { file, policy } in &loaded {
         if let Some(first) = by_binary.insert((&policy.binary, policy.cgroup.as_deref()), file) {
             errors.push((
-                format!("two policies for `{}`: {} and {}", policy.name(), first.display(), file.display()),
+                format!(
+                    "two policies for `{}`: {} and {}",
+                    policy.name(),
+                    first.display(),
+                    file.display()
+                ),
                 "leave one of them, or make one of both: sysfsm merge".into(),
             ));
         }
@@ -107,9 +113,10 @@ fn read_one(file: PathBuf) -> Result<Loaded, Problems> {
     })?;
     match parse(&text) {
         Ok(policy) => Ok(Loaded { file, policy }),
-        Err(problems) => {
-            Err(problems.into_iter().map(|p| (format!("{}: {p}", file.display()), p.hint)).collect())
-        }
+        Err(problems) => Err(problems
+            .into_iter()
+            .map(|p| (format!("{}: {p}", file.display()), p.hint))
+            .collect()),
     }
 }
 

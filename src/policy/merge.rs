@@ -31,7 +31,9 @@ impl MergeError {
             MergeError::Binary(..) => "only policies of one binary make one",
             MergeError::Cgroup(..) => "a policy for a cgroup is one of its own",
             MergeError::Depth(..) => "learn both at one depth: extract --depth K",
-            MergeError::Action(..) => "decide for one of them, and write it as \"action\" into both files",
+            MergeError::Action(..) => {
+                "decide for one of them, and write it as \"action\" into both files"
+            }
             MergeError::Children(..) => {
                 "decide for one of them, and write it as \"children\" into both files"
             }
@@ -40,8 +42,8 @@ impl MergeError {
 }
 
 impl Policy {
-    /// Adds what another policy of the same binary has seen: transitions unite, calls and runs add; associative and
-    /// commutative.
+    /// Adds what another policy of the same binary has seen: transitions unite, calls and runs add;
+    /// associative and commutative.
     ///
     /// # Errors
     /// What the two disagree on; then nothing was added.

@@ -1,5 +1,5 @@
-//! The policy: a machine, the binary that it binds, and what to do on a violation; and its JSON format
-//! (docs/policy-format.md).
+//! The policy: a machine, the binary that it binds, and what to do on a violation; and its JSON
+//! format (docs/policy-format.md).
 
 mod diff;
 mod json;
@@ -74,8 +74,8 @@ pub const ANY_BINARY: &str = "*";
 /// A policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// The executable: an absolute path, a file name without a slash, which any executable of that name has, or, with a
-    /// cgroup, [`ANY_BINARY`].
+    /// The executable: an absolute path, a file name without a slash, which any executable of that
+    /// name has, or, with a cgroup, [`ANY_BINARY`].
     pub binary: String,
     /// Only in this cgroup, and in those below it: its path in the hierarchy of version 2.
     pub cgroup: Option<String>,
@@ -135,8 +135,8 @@ impl Policy {
         self.subject().to_string()
     }
 
-    /// Whether the relative `path` of a log can be this policy's absolute one: a log does not tell the working
-    /// directory.
+    /// Whether the relative `path` of a log can be this policy's absolute one: a log does not tell
+    /// the working directory.
     #[must_use]
     pub fn may_be(&self, path: &str) -> bool {
         relative_tail(path).is_some_and(|tail| ends_in(&self.binary, tail))

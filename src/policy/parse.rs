@@ -1,5 +1,5 @@
-//! The reader of policy files. It reports everything that is wrong with a file, and takes nothing from a
-//! file with something wrong.
+//! The reader of policy files. It reports everything that is wrong with a file, and takes nothing
+//! from a file with something wrong.
 
 use super::json::Json;
 use super::{Action, Children, Policy, ANY_BINARY};
@@ -11,7 +11,8 @@ use std::fmt;
 /// One thing that is wrong with a policy file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where: a path of keys (`transitions."execve"."opnat"`), or line and column where it is not even JSON.
+    /// Where: a path of keys (`transitions."execve"."opnat"`), or line and column where it is not
+    /// even JSON.
     pub place: String,
     /// What, with the value.
     pub what: String,
@@ -31,8 +32,8 @@ impl fmt::Display for Problem {
 /// At most so many problems of one file are told: enough to mend it, not a flood.
 const MAX_PROBLEMS: usize = 20;
 
-/// So deep may a policy's cgroup be, and so many bytes may its path have: the kernel's side has no room for more
-/// (`bpf/select.h`).
+/// So deep may a policy's cgroup be, and so many bytes may its path have: the kernel's side has no
+/// room for more (`bpf/select.h`).
 const MAX_CGROUP_LEVELS: usize = 15;
 const MAX_CGROUP_PATH: usize = 256;
 
@@ -73,9 +74,18 @@ const KEYS: [&str; 9] =
 const THESIS_KEYS: [&str; 2] = ["binary", "data"];
 
 impl Reader {
-    fn problem(&mut self, place: impl Into<String>, what: impl Into<String>, hint: impl Into<String>) {
+    fn problem(
+        &mut self,
+        place: impl Into<String>,
+        what: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
         if self.problems.len() < MAX_PROBLEMS {
-            self.problems.push(Problem { place: place.into(), what: what.into(), hint: hint.into() });
+            self.problems.push(Problem {
+                place: place.into(),
+                what: what.into(),
+                hint: hint.into(),
+            });
         }
     }
 
@@ -147,7 +157,9 @@ impl Reader {
         let binary = self.binary(fields.binary, cgroup.is_some());
         let depth = match fields.depth {
             None => Depth::default(),
-            Some(Json::Integer(n)) if Depth::try_from(n).is_ok() => Depth::try_from(n).unwrap_or_default(),
+            Some(Json::Integer(n)) if Depth::try_from(n).is_ok() => {
+                Depth::try_from(n).unwrap_or_default()
+            }
             Some(other) => {
                 self.problem(
                     "depth",
@@ -197,7 +209,9 @@ impl Reader {
                 "add \"cgroup\": \"/system.slice/NAME.service\", or write an executable's path",
             ),
             None => self.problem("binary", "the binary is missing", HINT),
-            Some(Json::String(path)) if path.is_empty() || path.contains('\0') || path.ends_with('/') => {
+            Some(Json::String(path))
+                if path.is_empty() || path.contains('\0') || path.ends_with('/') =>
+            {
                 self.problem("binary", format!("`{}` names no file", path.escape_default()), HINT);
             }
             Some(Json::String(path)) => return Some(path),
@@ -207,15 +221,21 @@ impl Reader {
     }
 
     fn cgroup(&mut self, value: Json) -> Option<String> {
-        const HINT: &str = "write its path below /sys/fs/cgroup, as in \"/system.slice/nginx.service\"";
+        const HINT: &str =
+            "write its path below /sys/fs/cgroup, as in \"/system.slice/nginx.service\"";
         let Json::String(path) = value else {
             self.wrong("cgroup", &value, "a string");
             return None;
         };
         let parts = || path.split('/').skip(1);
-        let named = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('\0');
+        let named =
+            |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('\0');
         if path != "/" && (!path.starts_with('/') || !parts().all(named)) {
-            self.problem("cgroup", format!("`{}` is no cgroup's path", path.escape_default()), HINT);
+            self.problem(
+                "cgroup",
+                format!("`{}` is no cgroup's path", path.escape_default()),
+                HINT,
+            );
             return None;
         }
         let (levels, bytes) = (parts().count(), path.len());
@@ -245,7 +265,11 @@ impl Reader {
             return choice;
         }
         let names: Vec<String> = choices.iter().map(|&c| format!("`{}`", name(c))).collect();
-        self.problem(key, format!("unknown {key} `{value}`"), format!("one of {}", names.join(", ")));
+        self.problem(
+            key,
+            format!("unknown {key} `{value}`"),
+            format!("one of {}", names.join(", ")),
+        );
         T::default()
     }
 
@@ -424,8 +448,9 @@ impl Reader {
 }
 
 fn key_hint(key: &str, allowed: &[&str]) -> String {
-    let similar =
-        allowed.iter().find(|a| a.eq_ignore_ascii_case(key) || a.starts_with(key) || key.starts_with(**a));
+    let similar = allowed
+        .iter()
+        .find(|a| a.eq_ignore_ascii_case(key) || a.starts_with(key) || key.starts_with(**a));
     match similar {
         Some(name) if !key.is_empty() => format!("did you mean `{name}`?"),
         _ => format!("the keys are {}", allowed.join(", ")),
@@ -488,15 +513,30 @@ mod tests {
 
     #[test]
     fn a_self_loop_is_dropped() {
-        let policy =
-            parse(v1(r#""transitions": {"brk": ["brk", "mmap"], "execve": ["restart_syscall"]}"#).as_bytes())
-                .unwrap();
+        let policy = parse(
+            v1(r#""transitions": {"brk": ["brk", "mmap"], "execve": ["restart_syscall"]}"#)
+                .as_bytes(),
+        )
+        .unwrap();
         assert_eq!(policy.machine.transitions(), 1);
     }
 
+    /// Asserts of each text that one of its problems names the place, the value and the hint.
+    fn assert_problems<const N: usize>(cases: [(String, &str, &str, &str); N]) {
+        for (text, place, what, hint) in cases {
+            let found = problems(&text);
+            assert!(
+                found.iter().any(|p| p.place.contains(place)
+                    && p.what.contains(what)
+                    && p.hint.contains(hint)),
+                "{text}\n{found:#?}"
+            );
+        }
+    }
+
     #[test]
-    fn each_mistake_names_its_place_its_value_and_a_hint() {
-        for (text, place, what, hint) in [
+    fn each_mistake_in_a_value_names_its_place_its_value_and_a_hint() {
+        assert_problems([
             (
                 v1(r#""transitions": {"execve": ["opnat"]}"#),
                 "transitions.\"execve\"",
@@ -516,21 +556,57 @@ mod tests {
             (v1(r#""transitions": {}, "depth": 9"#), "depth", "`9`", "1 to 8"),
             (v1(r#""transitions": {}, "depth": 0"#), "depth", "`0`", "1 to 8"),
             (v1(r#""transitions": {}, "arch": "arm64""#), "arch", "arm64", "x86_64"),
-            (v1(r#""transitions": {"brk mmap": ["read"]}"#), "brk mmap", "2 symbols at depth 2", "at most 1"),
-            (v1(r#""transitions": {"": ["read"]}"#), "transitions.\"\"", "empty context", "depth\": 1"),
+            (
+                v1(r#""transitions": {"brk mmap": ["read"]}"#),
+                "brk mmap",
+                "2 symbols at depth 2",
+                "at most 1",
+            ),
+            (
+                v1(r#""transitions": {"": ["read"]}"#),
+                "transitions.\"\"",
+                "empty context",
+                "depth\": 1",
+            ),
             (v1(r#""transitions": {"brk": ["@SIGUSR1"]}"#), "brk", "@SIGUSR1", "begins a frame"),
-            (v1(r#""depth": 3, "transitions": {"brk @SIGUSR1": ["read"]}"#), "brk", "@SIGUSR1", "first"),
-            (v1(r#""depth": 3, "transitions": {"brk  mmap": ["read"]}"#), "brk", "blank", "one blank"),
+            (
+                v1(r#""depth": 3, "transitions": {"brk @SIGUSR1": ["read"]}"#),
+                "brk",
+                "@SIGUSR1",
+                "first",
+            ),
+            (
+                v1(r#""depth": 3, "transitions": {"brk  mmap": ["read"]}"#),
+                "brk",
+                "blank",
+                "one blank",
+            ),
             (
                 v1(r#""transitions": {"brk": {"read": {"call": 1}}}"#),
                 "read",
                 "`call`",
                 "did you mean `calls`?",
             ),
-            (v1(r#""transitions": {"brk": {"read": {"calls": -1}}}"#), "calls", "-1", "whole number"),
+            (
+                v1(r#""transitions": {"brk": {"read": {"calls": -1}}}"#),
+                "calls",
+                "-1",
+                "whole number",
+            ),
             (v1(r#""transitions": {"brk": 3}"#), "brk", "3", "list"),
             (v1(r#""transitions": {"brk": ["read", "read"]}"#), "brk", "read", "leave one"),
-            (r#"{"sysfsm": 2, "binary": "/x", "transitions": {}}"#.into(), "sysfsm", "`2`", "version 1"),
+        ]);
+    }
+
+    #[test]
+    fn each_mistake_in_the_head_names_its_place_its_value_and_a_hint() {
+        assert_problems([
+            (
+                r#"{"sysfsm": 2, "binary": "/x", "transitions": {}}"#.into(),
+                "sysfsm",
+                "`2`",
+                "version 1",
+            ),
             (r#"{"binary": "/x", "transitions": {}}"#.into(), "sysfsm", "missing", "\"sysfsm\": 1"),
             (r#"{"sysfsm": 1, "transitions": {}}"#.into(), "binary", "missing", "absolute path"),
             (
@@ -551,7 +627,12 @@ mod tests {
                 "system.slice",
                 "/sys/fs/cgroup",
             ),
-            (v1(r#""transitions": {}, "cgroup": "/a/../b""#), "cgroup", "/a/../b", "/sys/fs/cgroup"),
+            (
+                v1(r#""transitions": {}, "cgroup": "/a/../b""#),
+                "cgroup",
+                "/a/../b",
+                "/sys/fs/cgroup",
+            ),
             (v1(r#""transitions": {}, "cgroup": 3"#), "cgroup", "3", "a string"),
             (
                 v1(&format!(r#""transitions": {{}}, "cgroup": "{}""#, "/a".repeat(16))),
@@ -566,26 +647,25 @@ mod tests {
                 "of 256 bytes",
             ),
             (r#"{"sysfsm": 1, "binary": "/x"}"#.into(), "transitions", "missing", "add"),
-            (r#"{"binary": "x", "data": {}, "depth": 2}"#.into(), "depth", "unknown key", "binary, data"),
+            (
+                r#"{"binary": "x", "data": {}, "depth": 2}"#.into(),
+                "depth",
+                "unknown key",
+                "binary, data",
+            ),
             (r#"{"sysfsm": 1, "#.into(), "line 1", "not JSON", "too early"),
             ("[]".into(), "", "not a list", "format"),
             ("nonsense".into(), "line 1", "not JSON", "format"),
-        ] {
-            let found = problems(&text);
-            assert!(
-                found
-                    .iter()
-                    .any(|p| p.place.contains(place) && p.what.contains(what) && p.hint.contains(hint)),
-                "{text}\n{found:#?}"
-            );
-        }
+        ]);
     }
 
     #[test]
     fn all_mistakes_of_a_file_are_told_at_once_but_not_thousands() {
         assert_eq!(
-            problems(&v1(r#""depth": 12, "action": "x", "transitions": {"execv": ["opnat"], "brk": [1]}"#))
-                .len(),
+            problems(&v1(
+                r#""depth": 12, "action": "x", "transitions": {"execv": ["opnat"], "brk": [1]}"#
+            ))
+            .len(),
             5
         );
         let many: Vec<String> = (0..500).map(|i| format!("\"no{i}\"")).collect();

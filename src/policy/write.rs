@@ -5,8 +5,8 @@ use crate::machine::Count;
 use serde_json::{json, Map, Value};
 
 impl Policy {
-    /// The policy as a version 1 file: keys sorted, two-space indent, final newline. A context none of whose
-    /// transitions was counted is written as a list.
+    /// The policy as a version 1 file: keys sorted, two-space indent, final newline. A context none
+    /// of whose transitions was counted is written as a list.
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut text = serde_json::to_string_pretty(&self.to_value()).unwrap_or_default();

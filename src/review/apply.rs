@@ -74,7 +74,9 @@ impl<'a> Sheet<'a> {
         match entry.decision {
             None => !self.known(key) && !self.anywhere(key),
             Some(Decision::Accepted | Decision::Anywhere) => false,
-            Some(Decision::Rejected) => self.again && !self.decided.iter().any(|(decided, _)| decided == key),
+            Some(Decision::Rejected) => {
+                self.again && !self.decided.iter().any(|(decided, _)| decided == key)
+            }
         }
     }
 
@@ -82,7 +84,9 @@ impl<'a> Sheet<'a> {
     #[must_use]
     pub fn keys(&self) -> Vec<Key> {
         let mut entries: Vec<(&Key, &Entry)> = self.part.entries.iter().collect();
-        entries.sort_by_cached_key(|(key, entry)| (entry.first, key.context.to_string(), key.symbol.clone()));
+        entries.sort_by_cached_key(|(key, entry)| {
+            (entry.first, key.context.to_string(), key.symbol.clone())
+        });
         entries.into_iter().map(|(key, _)| key.clone()).collect()
     }
 
@@ -125,8 +129,8 @@ impl<'a> Sheet<'a> {
         true
     }
 
-    /// The policy with everything that was accepted, now or earlier, and how many transitions that adds. What it has
-    /// already is left as it is, so that doing it again changes nothing.
+    /// The policy with everything that was accepted, now or earlier, and how many transitions that
+    /// adds. What it has already is left as it is, so that doing it again changes nothing.
     #[must_use]
     pub fn apply(&self) -> (Policy, usize) {
         let mut machine: Machine = self.policy.machine.clone();
@@ -146,7 +150,8 @@ impl<'a> Sheet<'a> {
         }
         // Never seen there. What was rejected stays so.
         let rejected = |context: &Context, symbol: Symbol| {
-            let key = Key { context: *context, symbol: symbol.to_string(), reason: Reason::Transition };
+            let key =
+                Key { context: *context, symbol: symbol.to_string(), reason: Reason::Transition };
             self.part.entries.get(&key).is_some_and(|e| e.decision == Some(Decision::Rejected))
         };
         let contexts: Vec<Context> = machine.rows().map(|(context, _)| *context).collect();
@@ -208,7 +213,8 @@ mod tests {
     #[test]
     fn what_is_accepted_is_added_once_and_nothing_else_changes() {
         let policy = policy();
-        let mut sheet = Sheet::new(&policy, part(&[("brk", "write", 1, 7), ("read", "brk", 2, 1)]), false);
+        let mut sheet =
+            Sheet::new(&policy, part(&[("brk", "write", 1, 7), ("read", "brk", 2, 1)]), false);
         assert_eq!(sheet.questions().len(), 2);
         assert!(sheet.decide(&key("brk", "write"), Decision::Accepted));
         assert!(sheet.decide(&key("read", "brk"), Decision::Rejected));
@@ -217,7 +223,10 @@ mod tests {
         assert_eq!(added, 1);
         let row = wider.machine.row(&"brk".parse().unwrap()).unwrap();
         assert_eq!(row[&"write".parse().unwrap()], Count { calls: 7, runs: 1 });
-        assert_eq!((wider.runs, wider.action, wider.children), (policy.runs, policy.action, policy.children));
+        assert_eq!(
+            (wider.runs, wider.action, wider.children),
+            (policy.runs, policy.action, policy.children)
+        );
         // Once more, to the policy that has it.
         let sheet = Sheet::new(&wider, sheet.part().clone(), false);
         assert_eq!(sheet.apply(), (wider.clone(), 0));
@@ -227,7 +236,8 @@ mod tests {
     #[test]
     fn what_is_accepted_from_anywhere_may_follow_all_that_the_policy_knows_now_and_later() {
         let policy = policy();
-        let seen = part(&[("brk", "futex", 1, 7), ("read", "futex", 2, 1), ("mmap", "futex", 2, 1)]);
+        let seen =
+            part(&[("brk", "futex", 1, 7), ("read", "futex", 2, 1), ("mmap", "futex", 2, 1)]);
         let mut sheet = Sheet::new(&policy, seen, false);
         assert!(sheet.decide(&key("read", "futex"), Decision::Rejected));
         assert!(sheet.decide(&key("brk", "futex"), Decision::Anywhere));
@@ -243,7 +253,8 @@ mod tests {
         assert_eq!(counts(&wider, "mmap"), Some(Count { calls: 1, runs: 1 }));
         assert_eq!(counts(&wider, "execve"), Some(Count { calls: 0, runs: 0 }));
         assert_eq!(counts(&wider, "read"), None, "it was rejected there");
-        // A context that the policy has got meanwhile, and one that nobody has seen yet; after itself it is no transition.
+        // A context that the policy has got meanwhile, and one that nobody has seen yet; after
+        // itself it is no transition.
         let mut later = wider.clone();
         for context in ["write", "futex"] {
             later.machine.insert(
@@ -265,7 +276,8 @@ mod tests {
     #[test]
     fn a_rejected_one_is_asked_about_only_again_and_an_accepted_one_never() {
         let policy = policy();
-        let mut sheet = Sheet::new(&policy, part(&[("brk", "write", 1, 7), ("read", "brk", 2, 1)]), false);
+        let mut sheet =
+            Sheet::new(&policy, part(&[("brk", "write", 1, 7), ("read", "brk", 2, 1)]), false);
         sheet.decide(&key("brk", "write"), Decision::Accepted);
         sheet.decide(&key("read", "brk"), Decision::Rejected);
         let part = sheet.part().clone();
@@ -304,13 +316,16 @@ mod tests {
     #[test]
     fn a_question_says_what_the_policy_knows() {
         let policy = policy();
-        let sheet = Sheet::new(&policy, part(&[("execve", "mmap", 1, 1), ("mmap", "close", 1, 1)]), false);
+        let sheet =
+            Sheet::new(&policy, part(&[("execve", "mmap", 1, 1), ("mmap", "close", 1, 1)]), false);
         let one = key("execve", "mmap");
         let question = sheet.question(&one).unwrap();
         assert_eq!(question.row, [("brk".parse().unwrap(), Count { calls: 4, runs: 4 })]);
         assert_eq!(question.elsewhere, ["brk".parse().unwrap()]);
         let two = key("mmap", "close");
         let question = sheet.question(&two).unwrap();
-        assert!(question.row.is_empty() && question.elsewhere.is_empty() && question.never.is_none());
+        assert!(
+            question.row.is_empty() && question.elsewhere.is_empty() && question.never.is_none()
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The fragment's file, version 1 (docs/review.md): canonical, so that the same violations give the same bytes.
+//! The fragment's file, version 1 (docs/review.md): canonical, so that the same violations give the
+//! same bytes.
 
 use super::{Decision, Entry, First, Fragment, Frame, Key};
 use crate::machine::{Context, Depth, DepthError, Reason};
@@ -95,17 +96,18 @@ pub fn parse(text: &[u8]) -> Result<Fragment, FragmentError> {
     for policy in file.policies {
         let subject = Subject { binary: policy.binary, cgroup: policy.cgroup };
         let place = |what: &str| format!("the violations of `{subject}`: {what}");
-        let depth = Depth::try_from(policy.depth)
-            .map_err(|e: DepthError| FragmentError::new(place(&e.to_string()), "write the policy's depth"))?;
+        let depth = Depth::try_from(policy.depth).map_err(|e: DepthError| {
+            FragmentError::new(place(&e.to_string()), "write the policy's depth")
+        })?;
         if fragment.parts.contains_key(&subject) {
             return Err(FragmentError::new(place("they stand twice"), "leave one of the two"));
         }
         // A policy without violations is one all the same.
         fragment.open(&subject, depth).map_err(|e| FragmentError::new(e.to_string(), e.hint()))?;
         for violation in policy.violations {
-            let (key, entry) = violation
-                .read(depth)
-                .map_err(|what| FragmentError::new(place(&what), "see docs/review.md for the format"))?;
+            let (key, entry) = violation.read(depth).map_err(|what| {
+                FragmentError::new(place(&what), "see docs/review.md for the format")
+            })?;
             let twice = fragment.parts.get(&subject).is_some_and(|p| p.entries.contains_key(&key));
             if twice {
                 let what = format!("`{}` after `{}` stands twice", key.symbol, key.context);
@@ -120,15 +122,16 @@ pub fn parse(text: &[u8]) -> Result<Fragment, FragmentError> {
 }
 
 impl Fragment {
-    /// The fragment as a version 1 file: policies by their binaries and cgroups, violations by context, symbol and reason as they
-    /// are written, two-space indent, final newline.
+    /// The fragment as a version 1 file: policies by their binaries and cgroups, violations by
+    /// context, symbol and reason as they are written, two-space indent, final newline.
     #[must_use]
     pub fn to_json(&self) -> String {
         let policies = self.parts.iter().map(|(subject, part)| {
             let mut violations: Vec<Violation> =
                 part.entries.iter().map(|(key, entry)| Violation::write(key, entry)).collect();
-            violations
-                .sort_by(|a, b| (&a.context, &a.symbol, &a.reason).cmp(&(&b.context, &b.symbol, &b.reason)));
+            violations.sort_by(|a, b| {
+                (&a.context, &a.symbol, &a.reason).cmp(&(&b.context, &b.symbol, &b.reason))
+            });
             let Subject { binary, cgroup } = subject.clone();
             Policy { binary, cgroup, depth: part.depth.get().into(), violations }
         });
@@ -235,7 +238,8 @@ fn unhex(text: &str) -> Result<u64, String> {
 }
 
 fn time(text: &str) -> Result<Timestamp, String> {
-    text.parse().map_err(|_| format!("`{text}` is no time of the form 2026-11-23T10:00:00.123456789Z"))
+    text.parse()
+        .map_err(|_| format!("`{text}` is no time of the form 2026-11-23T10:00:00.123456789Z"))
 }
 
 #[cfg(test)]
@@ -245,7 +249,8 @@ mod tests {
     use super::*;
 
     fn full() -> Fragment {
-        let mut fragment = fragment(&[("brk", "read", 10, 2), ("access", "write", 5, 1), ("", "brk", 1, 1)]);
+        let mut fragment =
+            fragment(&[("brk", "read", 10, 2), ("access", "write", 5, 1), ("", "brk", 1, 1)]);
         let mut rich = entry(7, 3);
         rich.decision = Some(Decision::Accepted);
         rich.facts.number = Some(4);
@@ -260,7 +265,12 @@ mod tests {
             Frame { address: 1, ..Frame::default() },
         ];
         fragment
-            .add(&subject("/bin/a"), Depth::PAIRS, Key { reason: Reason::Abi, ..key("brk", "@i386") }, rich)
+            .add(
+                &subject("/bin/a"),
+                Depth::PAIRS,
+                Key { reason: Reason::Abi, ..key("brk", "@i386") },
+                rich,
+            )
             .unwrap();
         let in_cgroup = Subject { cgroup: Some("/a.slice".into()), ..subject("/bin/p") };
         fragment.add(&in_cgroup, Depth::PAIRS, key("brk", "mmap"), entry(9, 1)).unwrap();

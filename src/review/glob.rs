@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A pattern over `context → symbol`: `*` stands for any text, `?` for one character. The whole must match; `->` may
-/// be written for the arrow, and blanks around it are of no matter.
+/// A pattern over `context → symbol`: `*` stands for any text, `?` for one character. The whole
+/// must match; `->` may be written for the arrow, and blanks around it are of no matter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glob {
     /// Of the context, and of the symbol.

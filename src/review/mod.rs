@@ -1,5 +1,6 @@
-//! From watching to enforcing: violations that were seen while a program was only watched, as a fragment of a policy
-//! (docs/review.md), what an operator decides about each, and what that makes of the policy.
+//! From watching to enforcing: violations that were seen while a program was only watched, as a
+//! fragment of a policy (docs/review.md), what an operator decides about each, and what that makes
+//! of the policy.
 
 mod apply;
 mod file;
@@ -111,7 +112,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The module that is answerable for the call: the innermost that is not the C library, else the innermost.
+    /// The module that is answerable for the call: the innermost that is not the C library, else
+    /// the innermost.
     #[must_use]
     pub fn module(&self) -> Option<&str> {
         let known = || self.facts.stack.iter().filter(|f| f.module.is_some());
@@ -173,7 +175,13 @@ impl Fragment {
     ///
     /// # Errors
     /// Those that are there are of another depth; then nothing is added.
-    pub fn add(&mut self, of: &Subject, depth: Depth, key: Key, entry: Entry) -> Result<(), DepthMismatch> {
+    pub fn add(
+        &mut self,
+        of: &Subject,
+        depth: Depth,
+        key: Key,
+        entry: Entry,
+    ) -> Result<(), DepthMismatch> {
         match self.part(of, depth)?.entries.entry(key) {
             Slot::Vacant(slot) => {
                 slot.insert(entry);
@@ -183,8 +191,8 @@ impl Fragment {
         Ok(())
     }
 
-    /// Adds another fragment: counts add, of two first ones the earlier is kept, a decision stays. The order
-    /// does not matter.
+    /// Adds another fragment: counts add, of two first ones the earlier is kept, a decision stays.
+    /// The order does not matter.
     ///
     /// # Errors
     /// One policy's violations are of different depths; what came before it was added.
@@ -291,9 +299,13 @@ pub(crate) mod tests {
         let mut fragment = fragment(&[("brk", "read", 10, 2)]);
         let three = Depth::try_from(3).unwrap();
         let before = fragment.clone();
-        let error =
-            fragment.add(&subject("/bin/p"), three, key("brk read", "read"), entry(1, 1)).unwrap_err();
-        assert!(error.to_string().contains("depth 2") && error.to_string().contains("depth 3"), "{error}");
+        let error = fragment
+            .add(&subject("/bin/p"), three, key("brk read", "read"), entry(1, 1))
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("depth 2") && error.to_string().contains("depth 3"),
+            "{error}"
+        );
         assert_eq!(fragment, before);
     }
 

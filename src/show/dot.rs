@@ -6,9 +6,9 @@ use crate::machine::Count;
 use crate::policy::Policy;
 use std::fmt::Write as _;
 
-/// The policy's state graph in Graphviz's language: a node for each state, an edge for each transition, the
-/// thicker the more calls. A handler's beginning is a diamond, and its edges are dashed. The same policy gives
-/// the same bytes.
+/// The policy's state graph in Graphviz's language: a node for each state, an edge for each
+/// transition, the thicker the more calls. A handler's beginning is a diamond, and its edges are
+/// dashed. The same policy gives the same bytes.
 #[must_use]
 pub fn dot(policy: &Policy) -> String {
     let graph = Graph::new(&policy.machine);
@@ -25,14 +25,18 @@ pub fn dot(policy: &Policy) -> String {
             Role::Handler => ", shape=diamond, style=\"filled,dashed\"",
             Role::End => ", peripheries=2",
         };
-        let _ = writeln!(text, "  {} [fillcolor=\"{}\"{shape}];", quoted(&node.name), node.kind.pale());
+        let _ =
+            writeln!(text, "  {} [fillcolor=\"{}\"{shape}];", quoted(&node.name), node.kind.pale());
     }
     let pairs = policy.machine.depth().context_len() <= 1;
     for edge in &graph.edges {
         let handler = graph.nodes.get(edge.from).is_some_and(|node| node.role == Role::Handler);
         // At depth 2 the symbol is the node that it leads to.
-        let label =
-            if pairs { String::new() } else { format!(", label={}", quoted(&edge.symbol.to_string())) };
+        let label = if pairs {
+            String::new()
+        } else {
+            format!(", label={}", quoted(&edge.symbol.to_string()))
+        };
         let told = if edge.count == Count::default() {
             String::new()
         } else {
@@ -80,9 +84,13 @@ mod tests {
 
     #[test]
     fn beyond_pairs_an_edge_says_its_symbol() {
-        let deep = r#"{"sysfsm": 1, "binary": "a", "depth": 3, "transitions": {"execve": ["brk"]}}"#;
+        let deep =
+            r#"{"sysfsm": 1, "binary": "a", "depth": 3, "transitions": {"execve": ["brk"]}}"#;
         let text = dot(&policy(deep));
-        assert!(text.contains(r#""execve" -> "execve brk" [penwidth=1.0, label="brk"];"#), "{text}");
+        assert!(
+            text.contains(r#""execve" -> "execve brk" [penwidth=1.0, label="brk"];"#),
+            "{text}"
+        );
     }
 
     #[test]

@@ -6,7 +6,8 @@ use super::ring::{Point, Ring};
 use super::scale::{counted, float, round};
 use std::fmt::Write as _;
 
-/// The width of a letter of the labels: monospaced, 12 pixels high (`drawing.css`), and a little more.
+/// The width of a letter of the labels: monospaced, 12 pixels high (`drawing.css`), and a little
+/// more.
 const LETTER: f64 = 7.3;
 /// The longest label in letters; the whole name is in the title and in the lists.
 const LABEL: usize = 30;
@@ -58,7 +59,8 @@ pub(super) fn draw(graph: &Graph) -> Drawing {
     let mut elements = String::new();
     elements.push_str("<g class=\"stretches\">\n");
     for &(kind, from, to) in &ring.stretches {
-        let _ = writeln!(elements, "<path class=\"{}\" d=\"{}\"/>", kind.as_str(), ring.arc(from, to));
+        let _ =
+            writeln!(elements, "<path class=\"{}\" d=\"{}\"/>", kind.as_str(), ring.arc(from, to));
     }
     elements.push_str("</g>\n<g class=\"edges\">\n");
     // The much travelled last, on top.
@@ -152,7 +154,8 @@ fn label(name: &str) -> String {
     }
     let mut shown = String::new();
     for symbol in name.rsplit(' ') {
-        let longer = if shown.is_empty() { symbol.to_string() } else { format!("{symbol} {shown}") };
+        let longer =
+            if shown.is_empty() { symbol.to_string() } else { format!("{symbol} {shown}") };
         if longer.chars().count() + 2 > LABEL && !shown.is_empty() {
             break;
         }
@@ -171,7 +174,9 @@ mod tests {
         let drawn = draw(&Graph::new(&policy(SIGNALS).machine)).elements;
         assert_eq!(drawn.matches("class=\"node ").count(), 6);
         assert_eq!(drawn.matches("class=\"edge ").count(), 5);
-        for part in ["signals handler", "processes start", "processes end", "data-name=\"@SIGUSR1\""] {
+        for part in
+            ["signals handler", "processes start", "processes end", "data-name=\"@SIGUSR1\""]
+        {
             assert_eq!(drawn.matches(part).count(), 1, "{part}");
         }
         assert!(!drawn.contains("NaN") && !drawn.contains("inf"));
@@ -182,7 +187,10 @@ mod tests {
         let drawn = draw(&Graph::new(&policy(SIGNALS).machine)).elements;
         let lines: Vec<&str> = drawn.lines().filter(|l| l.starts_with("<g class=\"edge")).collect();
         let hot = lines.last().copied().unwrap_or_default();
-        assert!(hot.contains("brk → write: 1,000 calls") && hot.contains("stroke-width=\"6\""), "{hot}");
+        assert!(
+            hot.contains("brk → write: 1,000 calls") && hot.contains("stroke-width=\"6\""),
+            "{hot}"
+        );
         assert_eq!(drawn.matches("stroke-width=\"6\"").count(), 1);
     }
 

@@ -35,8 +35,8 @@ pub(super) fn quoted(text: &str) -> String {
     safe
 }
 
-/// What is not allowed in markup, or would show a name as another one: control characters, those of zero
-/// width, and those that turn the direction of writing.
+/// What is not allowed in markup, or would show a name as another one: control characters, those of
+/// zero width, and those that turn the direction of writing.
 fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

@@ -8,7 +8,8 @@ use crate::policy::{Children, Policy};
 pub(super) fn facts(policy: &Policy) -> Vec<(&'static str, String)> {
     let machine = &policy.machine;
     let coverage = Coverage::of(machine, policy.runs);
-    let mut facts = vec![("depth", machine.depth().to_string()), ("action", policy.action.to_string())];
+    let mut facts =
+        vec![("depth", machine.depth().to_string()), ("action", policy.action.to_string())];
     if let Some(cgroup) = &policy.cgroup {
         facts.insert(0, ("cgroup", cgroup.clone()));
     }
@@ -27,7 +28,13 @@ pub(super) fn facts(policy: &Policy) -> Vec<(&'static str, String)> {
     }
     let new = match coverage.novelty {
         Ok(chance) => {
-            format!("{:.2} ({:.0}%: {:.2} to {:.2})", chance.estimate, LEVEL * 100.0, chance.low, chance.high)
+            format!(
+                "{:.2} ({:.0}%: {:.2} to {:.2})",
+                chance.estimate,
+                LEVEL * 100.0,
+                chance.low,
+                chance.high
+            )
         }
         Err(reason) => format!("cannot be told: {reason}"),
     };

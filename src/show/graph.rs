@@ -57,13 +57,16 @@ pub(super) struct Graph {
 }
 
 impl Graph {
-    /// The graph of a machine. An allow-list, which has but one state, is drawn as a star of its symbols.
+    /// The graph of a machine. An allow-list, which has but one state, is drawn as a star of its
+    /// symbols.
     pub(super) fn new(machine: &Machine) -> Self {
         let star = machine.depth().context_len() == 0;
         let depth = if star { Depth::PAIRS } else { machine.depth() };
         let all = || {
             machine.rows().flat_map(move |(&context, row)| {
-                row.iter().map(move |(&symbol, &count)| (context, context.then(symbol, depth), symbol, count))
+                row.iter().map(move |(&symbol, &count)| {
+                    (context, context.then(symbol, depth), symbol, count)
+                })
             })
         };
         let contexts: BTreeSet<(Kind, Vec<String>, Context)> = all()
@@ -74,20 +77,33 @@ impl Graph {
             contexts.iter().enumerate().map(|(place, &(_, _, context))| (context, place)).collect();
         let place = |context: &Context| places.get(context).copied().unwrap_or_default();
         let mut edges: Vec<Edge> = all()
-            .map(|(from, to, symbol, count)| Edge { from: place(&from), to: place(&to), symbol, count })
+            .map(|(from, to, symbol, count)| Edge {
+                from: place(&from),
+                to: place(&to),
+                symbol,
+                count,
+            })
             .collect();
         edges.sort_by_key(|edge| (edge.from, edge.to));
         let nodes = contexts.iter().enumerate().map(|(place, (kind, _, context))| {
             let inward = edges.iter().filter(|edge| edge.to == place).count();
             let outward = edges.iter().filter(|edge| edge.from == place).count();
             Node {
-                name: if *context == Context::EMPTY { "(anything)".into() } else { context.to_string() },
+                name: if *context == Context::EMPTY {
+                    "(anything)".into()
+                } else {
+                    context.to_string()
+                },
                 kind: *kind,
                 role: if star { Role::Passage } else { role(context, outward) },
                 degree: (inward, outward),
             }
         });
-        Graph { nodes: nodes.collect(), scale: Scale::of(edges.iter().map(|e| e.count.calls)), edges }
+        Graph {
+            nodes: nodes.collect(),
+            scale: Scale::of(edges.iter().map(|e| e.count.calls)),
+            edges,
+        }
     }
 
     /// The name of a node.
@@ -172,8 +188,9 @@ mod tests {
 
     #[test]
     fn an_allow_list_is_a_star() {
-        let graph =
-            graph(r#"{"sysfsm": 1, "binary": "a", "depth": 1, "transitions": {"": ["brk", "execve"]}}"#);
+        let graph = graph(
+            r#"{"sysfsm": 1, "binary": "a", "depth": 1, "transitions": {"": ["brk", "execve"]}}"#,
+        );
         assert_eq!(graph.nodes.len(), 3);
         assert!(graph.edges.iter().all(|e| graph.name(e.from) == "(anything)"));
         assert!(graph.nodes.iter().all(|n| n.role == Passage), "after any of them any other");

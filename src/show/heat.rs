@@ -17,7 +17,8 @@ const LETTER: f64 = 6.8;
 pub(super) fn map(graph: &Graph) -> String {
     let rows = places(graph.edges.iter().map(|edge| edge.from));
     let columns = columns(&graph.edges);
-    let longest = |names: &mut dyn Iterator<Item = usize>| LETTER * float(names.max().unwrap_or(0)) + 12.0;
+    let longest =
+        |names: &mut dyn Iterator<Item = usize>| LETTER * float(names.max().unwrap_or(0)) + 12.0;
     let left = longest(&mut rows.iter().map(|&row| graph.name(row).chars().count()));
     let top = longest(&mut columns.iter().map(|(_, name, _)| name.chars().count()));
     let (wide, high) = (CELL * float(columns.len()), CELL * float(rows.len()));
@@ -93,8 +94,10 @@ fn places(all: impl Iterator<Item = usize>) -> Vec<usize> {
 
 /// The symbols that transitions read, by kind and name.
 fn columns(edges: &[Edge]) -> Vec<(Kind, String, Symbol)> {
-    let all: BTreeSet<(Kind, String, Symbol)> =
-        edges.iter().map(|edge| (Kind::of(edge.symbol), edge.symbol.to_string(), edge.symbol)).collect();
+    let all: BTreeSet<(Kind, String, Symbol)> = edges
+        .iter()
+        .map(|edge| (Kind::of(edge.symbol), edge.symbol.to_string(), edge.symbol))
+        .collect();
     all.into_iter().collect()
 }
 

@@ -59,7 +59,8 @@ impl Kind {
         }
     }
 
-    /// The colour of its nodes in Graphviz, which knows no style sheet: a pale one, black can be read on it.
+    /// The colour of its nodes in Graphviz, which knows no style sheet: a pale one, black can be
+    /// read on it.
     pub(super) fn pale(self) -> &'static str {
         match self {
             Kind::Processes => "#f6cdd2",
@@ -182,7 +183,12 @@ mod tests {
         let style = include_str!("drawing.css");
         for (place, kind) in Kind::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, place);
-            assert_eq!(style.matches(&format!("--{}:", kind.as_str())).count(), 2, "{}", kind.as_str());
+            assert_eq!(
+                style.matches(&format!("--{}:", kind.as_str())).count(),
+                2,
+                "{}",
+                kind.as_str()
+            );
             assert!(style.contains(&format!(".{} {{", kind.as_str())), "{}", kind.as_str());
         }
     }

@@ -1,4 +1,5 @@
-//! A policy as a picture: for Graphviz, as an SVG, and as a page of one file. Renders text, prints nothing.
+//! A policy as a picture: for Graphviz, as an SVG, and as a page of one file. Renders text, prints
+//! nothing.
 //!
 //! | file | its one idea |
 //! |---|---|

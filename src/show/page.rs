@@ -1,5 +1,5 @@
-//! The page: one file with the graphs, maps and tables of some policies. It asks the network for nothing, and
-//! its Content-Security-Policy lets no other script run than the one that it carries.
+//! The page: one file with the graphs, maps and tables of some policies. It asks the network for
+//! nothing, and its Content-Security-Policy lets no other script run than the one that it carries.
 
 use super::drawing::{draw, Frame};
 use super::escape::markup;
@@ -110,7 +110,8 @@ fn chart(text: &mut String, graph: &Graph) {
     let most = graph.edges.iter().map(|edge| edge.count.calls).max().unwrap_or(0);
     text.push_str("<h2>From × to</h2>\n<p>");
     if most > 0 {
-        let steps: String = [0, 1, 2, 3, 4].map(|step| format!("<i class=\"step{step}\"></i>")).concat();
+        let steps: String =
+            [0, 1, 2, 3, 4].map(|step| format!("<i class=\"step{step}\"></i>")).concat();
         let _ = write!(
             text,
             "Down: the state. Across: what followed it. From 1 call <span class=\"scale\">{steps}</span> to {}, logarithmic.",
@@ -158,10 +159,11 @@ fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
-        let bits =
-            (0..3).fold(0_usize, |bits, i| bits << 8 | usize::from(chunk.get(i).copied().unwrap_or(0)));
+        let bits = (0..3)
+            .fold(0_usize, |bits, i| bits << 8 | usize::from(chunk.get(i).copied().unwrap_or(0)));
         for place in 0..4 {
-            let letter = LETTERS.get(bits >> (18 - 6 * place) & 63).copied().map_or('=', char::from);
+            let letter =
+                LETTERS.get(bits >> (18 - 6 * place) & 63).copied().map_or('=', char::from);
             text.push(if place > chunk.len() { '=' } else { letter });
         }
     }
@@ -190,7 +192,9 @@ mod tests {
             let body = text.replace(SCRIPT, "");
             assert_eq!(body.matches(part).count(), times, "{part}");
         }
-        for outside in ["http:", "https:", "src=", "@import", "url(", " style=", " onclick", "href="] {
+        for outside in
+            ["http:", "https:", "src=", "@import", "url(", " style=", " onclick", "href="]
+        {
             assert!(!text.contains(outside), "{outside}");
         }
     }

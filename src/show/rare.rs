@@ -1,5 +1,5 @@
-//! The table of transitions, the rarest first: what few runs have shown is where the next run is likely to
-//! show something else.
+//! The table of transitions, the rarest first: what few runs have shown is where the next run is
+//! likely to show something else.
 
 use super::escape::markup;
 use super::graph::{Edge, Graph};
@@ -39,6 +39,9 @@ mod tests {
             .lines()
             .filter_map(|l| l.rsplit("</button></td><td>").next()?.strip_suffix("</td></tr>"))
             .collect();
-        assert_eq!(counts, ["1</td><td>3", "1</td><td>3", "2</td><td>2", "2</td><td>2", "2</td><td>1,000"]);
+        assert_eq!(
+            counts,
+            ["1</td><td>3", "1</td><td>3", "2</td><td>2", "2</td><td>2", "2</td><td>1,000"]
+        );
     }
 }

@@ -1,8 +1,9 @@
-//! Where a node stands and how an edge runs: the nodes stand on a ring, each kind together, and the edges
-//! between two kinds run together for a while, so that many of them are few roads and no hairball.
+//! Where a node stands and how an edge runs: the nodes stand on a ring, each kind together, and the
+//! edges between two kinds run together for a while, so that many of them are few roads and no
+//! hairball.
 //!
-//! The roads are those of hierarchical edge bundling (Holten, 2006): an edge is a B-spline that is drawn
-//! towards the middles of the two kinds that it joins.
+//! The roads are those of hierarchical edge bundling (Holten, 2006): an edge is a B-spline that is
+//! drawn towards the middles of the two kinds that it joins.
 
 use super::graph::{Edge, Graph};
 use super::kind::Kind;
@@ -84,17 +85,22 @@ impl Ring {
         let end = Point::polar(arrive, self.radius - AWAY - head * 0.8);
         let line = match (self.middle_of(graph, edge.from), self.middle_of(graph, edge.to)) {
             (Some(one), Some(other)) if (one - other).abs() > f64::EPSILON => {
-                let (a, b) = (Point::polar(one, self.radius * 0.55), Point::polar(other, self.radius * 0.55));
+                let (a, b) = (
+                    Point::polar(one, self.radius * 0.55),
+                    Point::polar(other, self.radius * 0.55),
+                );
                 let between = a.towards(b, 0.5);
                 // The stretch before the last leads straight outwards, so that the head does.
                 let outwards = Point::polar(arrive, self.radius * 0.8);
-                let road = [start, a, Point { x: between.x * 0.5, y: between.y * 0.5 }, b, outwards, end];
+                let road =
+                    [start, a, Point { x: between.x * 0.5, y: between.y * 0.5 }, b, outwards, end];
                 spline(&bundled(&road))
             }
             // Among its own kind an edge stays near the ring: the farther it goes, the deeper.
             _ => {
                 let depth = (0.08 + 0.35 * (leave - arrive).abs()).min(0.6);
-                let [a, b] = [leave, arrive].map(|angle| Point::polar(angle, self.radius * (1.0 - depth)));
+                let [a, b] =
+                    [leave, arrive].map(|angle| Point::polar(angle, self.radius * (1.0 - depth)));
                 let [a, b, end] = [a, b, end].map(|p| format!("{} {}", round(p.x), round(p.y)));
                 format!("M{} {}C{a} {b} {end}", round(start.x), round(start.y))
             }
@@ -120,8 +126,13 @@ impl Ring {
             .map(|(a, r)| Point::polar(a, r));
         let mut path = String::new();
         for (place, corner) in corners.into_iter().enumerate() {
-            let _ =
-                write!(path, "{}{} {}", if place == 0 { "M" } else { "L" }, round(corner.x), round(corner.y));
+            let _ = write!(
+                path,
+                "{}{} {}",
+                if place == 0 { "M" } else { "L" },
+                round(corner.x),
+                round(corner.y)
+            );
         }
         path + "Z"
     }
@@ -131,7 +142,13 @@ impl Ring {
         let (a, b) = (Point::polar(from, self.radius), Point::polar(to, self.radius));
         let radius = round(self.radius);
         let long = u8::from(to - from > PI);
-        format!("M{} {}A{radius} {radius} 0 {long} 1 {} {}", round(a.x), round(a.y), round(b.x), round(b.y))
+        format!(
+            "M{} {}A{radius} {radius} 0 {long} 1 {} {}",
+            round(a.x),
+            round(a.y),
+            round(b.x),
+            round(b.y)
+        )
     }
 }
 

@@ -13,8 +13,8 @@ const LEGEND: f64 = 120.0;
 /// The height of the title.
 const TITLE: f64 = 34.0;
 
-/// The policy's state graph as an SVG file: no script, nothing from elsewhere; on its own ground, which is
-/// light or dark as its reader likes it.
+/// The policy's state graph as an SVG file: no script, nothing from elsewhere; on its own ground,
+/// which is light or dark as its reader likes it.
 #[must_use]
 pub fn svg(policy: &Policy) -> String {
     let graph = Graph::new(&policy.machine);
@@ -22,7 +22,8 @@ pub fn svg(policy: &Policy) -> String {
     let Frame { left, top, width, height } = drawing.frame;
     let columns = ((width - 20.0) / LEGEND).floor().max(1.0);
     let lines = (float(graph.kinds().count()) / columns).ceil();
-    let (legend, top, height) = (top + height + 12.0, top - TITLE, height + TITLE + lines * 20.0 + 12.0);
+    let (legend, top, height) =
+        (top + height + 12.0, top - TITLE, height + TITLE + lines * 20.0 + 12.0);
     let told: Vec<String> = facts(policy)
         .iter()
         .filter(|(name, _)| matches!(*name, "runs" | "states" | "transitions" | "counted calls"))
@@ -45,7 +46,8 @@ pub fn svg(policy: &Policy) -> String {
     );
     for (place, (kind, size)) in graph.kinds().enumerate() {
         let place = float(place);
-        let (x, y) = (left + 16.0 + LEGEND * (place % columns), legend + 20.0 * (place / columns).floor());
+        let (x, y) =
+            (left + 16.0 + LEGEND * (place % columns), legend + 20.0 * (place / columns).floor());
         let kind = kind.as_str();
         let _ = writeln!(
             text,
@@ -67,7 +69,8 @@ mod tests {
     fn the_picture_has_a_title_the_graph_and_a_legend() {
         let text = svg(&policy(SIGNALS));
         assert!(
-            text.contains("<title>/usr/bin/prog</title>") && text.contains("2 runs, 4 states, 5 transitions")
+            text.contains("<title>/usr/bin/prog</title>")
+                && text.contains("2 runs, 4 states, 5 transitions")
         );
         assert_eq!(text.matches("class=\"legend ").count(), 4);
         assert_eq!(text.matches("class=\"edge ").count(), 5);

@@ -1,12 +1,15 @@
 //! The alphabet: which system call has which number, and how a symbol is written.
 //!
-//! The table is made at build time from the system's `unistd_64.h`; it is the only one, and `extract`,
-//! `check` and `enforce` share it. A number that the header does not know is written `syscall_462`.
+//! The table is made at build time from the system's `unistd_64.h`; it is the only one, and
+//! `extract`, `check` and `enforce` share it. A number that the header does not know is written
+//! `syscall_462`.
 
+mod abi;
 mod signal;
 mod symbol;
 mod table;
 
+pub use abi::Abi;
 pub use signal::{signal_name, signal_number, SIGNAL_MAX};
 pub use symbol::{ParseSymbolError, Symbol};
 pub use table::{name, number, CallName};

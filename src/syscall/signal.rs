@@ -3,8 +3,8 @@
 /// The highest signal number of Linux on x86-64 (`_NSIG`).
 pub const SIGNAL_MAX: u8 = 64;
 
-/// Where the kernel's real-time signals begin: strace counts `SIGRT_n` from here (signal(7): libc takes
-/// the first two for itself, the kernel does not).
+/// Where the kernel's real-time signals begin: strace counts `SIGRT_n` from here (signal(7): libc
+/// takes the first two for itself, the kernel does not).
 const REAL_TIME: u8 = 32;
 
 /// Signals 1 to 31 of Linux on x86-64.

@@ -14,7 +14,8 @@ pub fn name(number: u32) -> Option<&'static str> {
 /// The number of a call by the header's name, or by the form `syscall_N` for any number.
 #[must_use]
 pub fn number(name: &str) -> Option<u32> {
-    let found = BY_NAME.binary_search_by(|&i| CALLS.get(usize::from(i)).map_or("", |c| c.1).cmp(name));
+    let found =
+        BY_NAME.binary_search_by(|&i| CALLS.get(usize::from(i)).map_or("", |c| c.1).cmp(name));
     if let Ok(at) = found {
         return BY_NAME.get(at).and_then(|&i| CALLS.get(usize::from(i))).map(|c| c.0);
     }

@@ -5,7 +5,8 @@ use super::State;
 /// After so many places that did not fit, rows of this length are not tried there again.
 const CROWDED: u32 = 64;
 
-/// After so many, a row goes where nothing is yet. Both keep packing linear; shorter rows fill the gaps.
+/// After so many, a row goes where nothing is yet. Both keep packing linear; shorter rows fill the
+/// gaps.
 const MAX_TRIES: u32 = 4096;
 
 /// Rows, laid into one array.
@@ -31,8 +32,8 @@ impl Comb {
         Comb { length: 0, taken: Bits::default(), states, first_free: 0, cursor: (0, 0) }
     }
 
-    /// Finds a place for a row with cells at these columns (ascending), and takes it. Columns may be none:
-    /// then only the place is unique.
+    /// Finds a place for a row with cells at these columns (ascending), and takes it. Columns may
+    /// be none: then only the place is unique.
     pub(super) fn place(&mut self, columns: &[u32]) -> State {
         let Some(&lowest) = columns.first() else {
             return self.lone();
@@ -65,7 +66,8 @@ impl Comb {
     /// Takes this place for a row; false if something is in its way.
     pub(super) fn take(&mut self, place: State, columns: &[u32]) -> bool {
         let state = place as usize;
-        let free = !self.states.get(state) && columns.iter().all(|&c| !self.taken.get(state + c as usize));
+        let free =
+            !self.states.get(state) && columns.iter().all(|&c| !self.taken.get(state + c as usize));
         if free {
             self.own(state, columns);
         }
@@ -186,7 +188,8 @@ mod tests {
     #[test]
     fn rows_interleave_and_never_share_a_cell_or_a_place() {
         let mut comb = Comb::new();
-        let rows: Vec<Vec<u32>> = (0..500_u32).map(|i| vec![i % 7, 10 + i % 40, 300 + i % 60]).collect();
+        let rows: Vec<Vec<u32>> =
+            (0..500_u32).map(|i| vec![i % 7, 10 + i % 40, 300 + i % 60]).collect();
         let states: Vec<State> = rows.iter().map(|r| comb.place(r)).collect();
         let lone = comb.place(&[]);
         let mut unique = states.clone();

@@ -43,7 +43,8 @@ pub struct Row {
     pub state: State,
     /// The context.
     pub context: Context,
-    /// Whether the machine has transitions from it: only then it is found again by a thread that was lost.
+    /// Whether the machine has transitions from it: only then it is found again by a thread that
+    /// was lost.
     pub known: bool,
 }
 
@@ -84,16 +85,23 @@ impl Table {
     /// Lays machines into the gaps between those that are there.
     #[must_use]
     pub fn lay(&mut self, machines: &[&Machine]) -> Vec<Laid> {
-        // What is a machine's own is found out on all processors; where its rows go depends on those before it.
+        // What is a machine's own is found out on all processors; where its rows go depends on
+        // those before it.
         let wanted: Vec<Wanted> = machines.par_iter().map(|machine| Wanted::of(machine)).collect();
         wanted.iter().map(|wanted| self.lay_one(wanted)).collect()
     }
 
-    /// Lays machines where they were before, each at its [`Laid::places`]; none if one of them cannot have been there.
+    /// Lays machines where they were before, each at its [`Laid::places`]; none if one of them
+    /// cannot have been there.
     #[must_use]
     pub fn lay_again(&mut self, machines: &[(&Machine, &[State])]) -> Option<Vec<Laid>> {
-        let wanted: Vec<Wanted> = machines.par_iter().map(|(machine, _)| Wanted::of(machine)).collect();
-        wanted.iter().zip(machines).map(|(wanted, (_, places))| self.take_places(wanted, places)).collect()
+        let wanted: Vec<Wanted> =
+            machines.par_iter().map(|(machine, _)| Wanted::of(machine)).collect();
+        wanted
+            .iter()
+            .zip(machines)
+            .map(|(wanted, (_, places))| self.take_places(wanted, places))
+            .collect()
     }
 
     /// Takes a machine's cells away. Its places stay taken: threads may still be in its states.
@@ -127,8 +135,8 @@ impl Table {
     fn take_places(&mut self, wanted: &Wanted, places: &[State]) -> Option<Laid> {
         let rows = wanted.rows.iter().map(|row| row.columns.clone()).chain(wanted.further());
         let rows: Vec<Vec<u32>> = rows.collect();
-        let fits =
-            rows.len() == places.len() && rows.iter().zip(places).all(|(row, &at)| self.comb.take(at, row));
+        let fits = rows.len() == places.len()
+            && rows.iter().zip(places).all(|(row, &at)| self.comb.take(at, row));
         fits.then(|| wanted.laid(places.to_vec()))
     }
 }
@@ -142,11 +150,13 @@ pub struct Arrival {
     pub seen: Context,
 }
 
-/// Of every state that a machine's threads can be in where they go on ([`Judge::arrival`]); its lost ones excepted.
+/// Of every state that a machine's threads can be in where they go on ([`Judge::arrival`]); its
+/// lost ones excepted.
 #[must_use]
 pub fn arrivals(from: &Laid, to: &Laid, machine: &Machine) -> Vec<(State, Arrival)> {
     let judge = Judge::new(machine);
-    let states: FxHashMap<Context, State> = to.rows.iter().map(|row| (row.context, row.state)).collect();
+    let states: FxHashMap<Context, State> =
+        to.rows.iter().map(|row| (row.context, row.state)).collect();
     let lost = |seen| Arrival { state: to.entry.lost, seen };
     from.rows
         .iter()
@@ -175,8 +185,9 @@ fn has_cell(symbol: Symbol) -> Option<u32> {
 /// What a machine wants of the table. States are places in `rows`.
 struct Wanted {
     depth: Depth,
-    /// Every state that the machine can be in, ascending by context: its contexts, where its edges lead, and where
-    /// frames begin. One that the machine has no transitions from is a state all the same: nothing is allowed in it.
+    /// Every state that the machine can be in, ascending by context: its contexts, where its edges
+    /// lead, and where frames begin. One that the machine has no transitions from is a state all
+    /// the same: nothing is allowed in it.
     rows: Vec<WantedRow>,
     /// In which order they are laid: large ones first, they are the ones that are hard to fit.
     order: Vec<usize>,
@@ -200,8 +211,9 @@ struct WantedRow {
 impl Wanted {
     fn of(machine: &Machine) -> Self {
         let depth = machine.depth();
-        let leads =
-            |context: &Context, symbol: Symbol| Some((has_cell(symbol)?, context.then(symbol, depth)));
+        let leads = |context: &Context, symbol: Symbol| {
+            Some((has_cell(symbol)?, context.then(symbol, depth)))
+        };
         let edges = |context: &'_ Context| -> Vec<(u32, Context)> {
             let row = machine.row(context).into_iter().flat_map(BTreeMap::keys);
             row.filter_map(|&symbol| leads(context, symbol)).collect()
@@ -224,7 +236,12 @@ impl Wanted {
                 let edges: Vec<(u32, usize)> =
                     edges(context).iter().map(|(call, to)| (*call, place(to))).collect();
                 let columns = edges.iter().map(|e| e.0).filter(|&c| c < CALLS).collect();
-                WantedRow { context: *context, known: machine.row(context).is_some(), edges, columns }
+                WantedRow {
+                    context: *context,
+                    known: machine.row(context).is_some(),
+                    edges,
+                    columns,
+                }
             })
             .collect();
         let mut order: Vec<usize> = (0..rows.len()).collect();
@@ -248,8 +265,8 @@ impl Wanted {
         }
     }
 
-    /// The columns of the rows that are no context's: none for a lost thread, those of the alphabet, and those of the
-    /// contexts of one symbol. At depth 1 there are no such rows.
+    /// The columns of the rows that are no context's: none for a lost thread, those of the
+    /// alphabet, and those of the contexts of one symbol. At depth 1 there are no such rows.
     fn further(&self) -> Vec<Vec<u32>> {
         if self.depth.context_len() == 0 {
             return Vec::new();
@@ -274,7 +291,8 @@ impl Wanted {
             }
         }
         let (exec, signals) = (state(self.exec), self.signals.map(state));
-        let mut entry = Entry { exec, lost: exec, members: 0, singles: 0, depth: self.depth, signals };
+        let mut entry =
+            Entry { exec, lost: exec, members: 0, singles: 0, depth: self.depth, signals };
         if self.depth.context_len() > 0 {
             let further = self.rows.len();
             entry.lost = state(further);
@@ -327,7 +345,12 @@ mod tests {
     }
 
     /// What the kernel does at a step.
-    fn edge(cells: &BTreeMap<u32, Cell>, far: &[FarCell], state: State, call: u32) -> Option<State> {
+    fn edge(
+        cells: &BTreeMap<u32, Cell>,
+        far: &[FarCell],
+        state: State,
+        call: u32,
+    ) -> Option<State> {
         if call >= CALLS {
             return far.iter().find(|f| (f.state, f.call) == (state, call)).map(|f| f.next);
         }
@@ -335,7 +358,8 @@ mod tests {
         (found.owner == state).then_some(found.next)
     }
 
-    /// Every cell is an edge of its machine, and every edge that needs a cell has one; no cell is two machines'.
+    /// Every cell is an edge of its machine, and every edge that needs a cell has one; no cell is
+    /// two machines'.
     fn same(machines: &[Machine], laid: &[Laid]) {
         let mut cells = BTreeMap::new();
         for (index, cell) in laid.iter().flat_map(|l| &l.cells) {
@@ -384,7 +408,12 @@ mod tests {
             machine(1, &[("", "brk mmap read syscall_4294967295 exit")]),
             machine(
                 3,
-                &[("execve", "brk"), ("execve brk", "mmap"), ("brk mmap", "read"), ("@SIGHUP", "read")],
+                &[
+                    ("execve", "brk"),
+                    ("execve brk", "mmap"),
+                    ("brk mmap", "read"),
+                    ("@SIGHUP", "read"),
+                ],
             ),
             Machine::new(Depth::PAIRS),
         ]
@@ -436,7 +465,10 @@ mod tests {
     #[test]
     fn threads_of_a_machine_go_on_in_another_ones_states() {
         let machines = [
-            machine(2, &[("execve", "brk"), ("brk", "mmap read"), ("read", "write"), ("@SIGHUP", "read")]),
+            machine(
+                2,
+                &[("execve", "brk"), ("brk", "mmap read"), ("read", "write"), ("@SIGHUP", "read")],
+            ),
             machine(2, &[("execve", "brk"), ("brk", "mmap"), ("@SIGHUP", "write")]),
             machine(3, &[("execve", "brk"), ("execve brk", "mmap")]),
             machine(1, &[("", "brk")]),
@@ -479,6 +511,10 @@ mod tests {
         let mut table = Table::default();
         let _ = table.lay(&[&large]);
         assert!(transitions > 80_000, "{transitions}");
-        assert!(table.cells() < 2 * transitions + 2000, "{} cells for {transitions}", table.cells());
+        assert!(
+            table.cells() < 2 * transitions + 2000,
+            "{} cells for {transitions}",
+            table.cells()
+        );
     }
 }

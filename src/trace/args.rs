@@ -116,8 +116,9 @@ fn unescaped(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The path that an `execve(ARGS` or `execveat(ARGS` runs, as the log has it; empty where the log has none: a
-/// descriptor alone (`fexecve`), which only -y shows the file of, or an address (-e raw=execve).
+/// The path that an `execve(ARGS` or `execveat(ARGS` runs, as the log has it; empty where the log
+/// has none: a descriptor alone (`fexecve`), which only -y shows the file of, or an address (-e
+/// raw=execve).
 pub(super) fn exec_path(at: bool, args: &[u8]) -> Vec<u8> {
     let mut args = Args::new(args);
     let dir = if at { args.next() } else { None };
@@ -151,22 +152,23 @@ pub(super) struct Sharing {
     pub clear: bool,
 }
 
-/// The flags of a `clone(ARGS` or `clone3(ARGS`; `None` where the line does not show them: before strace
-/// 4.13 they are printed when the call returns.
+/// The flags of a `clone(ARGS` or `clone3(ARGS`; `None` where the line does not show them: before
+/// strace 4.13 they are printed when the call returns.
 pub(super) fn sharing(args: &[u8]) -> Option<Sharing> {
     let flags = match super::scan::after(args, b"flags=") {
         Some(flags) => flags,
         // `clone(0x1200011, 0, …` (-e raw=clone), or flags without their name.
-        None => {
-            Args::new(args).find(|a| a.starts_with(b"CLONE_") || a.starts_with(b"SIG")).or_else(|| {
+        None => Args::new(args)
+            .find(|a| a.starts_with(b"CLONE_") || a.starts_with(b"SIG"))
+            .or_else(|| {
                 Args::new(args).next().filter(|a| number(a).is_some_and(|n| n != 0 && n < 1 << 34))
-            })?
-        }
+            })?,
     };
     let mut found = Sharing::default();
     let end = run(flags, |b| !matches!(b, b',' | b'}' | b')'));
     for flag in until(flags, end).split(|&b| b == b'|') {
-        // Its first word only: a glued `SIGCHLDstrace: Process 2049 attached` ends in a number that is no flag.
+        // Its first word only: a glued `SIGCHLDstrace: Process 2049 attached` ends in a number that
+        // is no flag.
         let flag = flag.split(|&b| b == b' ').next().unwrap_or_default();
         match flag {
             b"CLONE_THREAD" => found.thread = true,
@@ -174,7 +176,8 @@ pub(super) fn sharing(args: &[u8]) -> Option<Sharing> {
             b"CLONE_CLEAR_SIGHAND" => found.clear = true,
             // -X raw prints the number, -X verbose the number and the names.
             _ => {
-                let bits = if flag.first().is_some_and(u8::is_ascii_digit) { number(flag) } else { None };
+                let bits =
+                    if flag.first().is_some_and(u8::is_ascii_digit) { number(flag) } else { None };
                 let bits = bits.unwrap_or_default();
                 found.thread |= bits & 0x1_0000 != 0;
                 found.sighand |= bits & 0x800 != 0;
@@ -196,7 +199,10 @@ mod tests {
     #[test]
     fn paths_of_exec() {
         assert_eq!(path(false, "\"/bin/ls\", [\"ls\"], 0x7ffd /* 20 vars */"), "/bin/ls");
-        assert_eq!(path(false, "\"/a \\\"b\\\", \\303\\251\\t\\x41\\1012\", [\"ls\"]"), "/a \"b\", é\tAA2");
+        assert_eq!(
+            path(false, "\"/a \\\"b\\\", \\303\\251\\t\\x41\\1012\", [\"ls\"]"),
+            "/a \"b\", é\tAA2"
+        );
         assert_eq!(path(false, "\"/x\"..., [], NULL"), "/x");
         assert_eq!(path(false, "pathname=\"/bin/ls\", argv=[\"ls\"], envp=0x7ffd"), "/bin/ls");
         assert_eq!(path(false, "0x55d0, [\"ls\"], 0x7ffd"), "");
@@ -208,7 +214,10 @@ mod tests {
     fn paths_of_execveat() {
         assert_eq!(path(true, "AT_FDCWD, \"a/b\", [\"b\"], NULL, 0"), "a/b");
         assert_eq!(path(true, "AT_FDCWD</home/u>, \"a/b\", [\"b\"], NULL, 0"), "/home/u/a/b");
-        assert_eq!(path(true, "3</usr/bin/a, b>, \"\", [\"b\"], NULL, AT_EMPTY_PATH"), "/usr/bin/a, b");
+        assert_eq!(
+            path(true, "3</usr/bin/a, b>, \"\", [\"b\"], NULL, AT_EMPTY_PATH"),
+            "/usr/bin/a, b"
+        );
         assert_eq!(path(true, "3, \"\", [\"b\"], NULL, AT_EMPTY_PATH"), "");
         assert_eq!(path(true, "dirfd=3</d\\76>, pathname=\"x\", argv=[]"), "/d>/x");
         assert_eq!(path(true, "3</usr>, \"/bin/ls\", [], NULL, 0"), "/bin/ls");
@@ -219,16 +228,25 @@ mod tests {
         let thread = Some(Sharing { thread: true, sighand: true, clear: false });
         let child = Some(Sharing::default());
         let s = |t: &str| sharing(t.as_bytes());
-        assert_eq!(s("child_stack=NULL, flags=CLONE_CHILD_CLEARTID|SIGCHLD, child_tidptr=0x7f"), child);
+        assert_eq!(
+            s("child_stack=NULL, flags=CLONE_CHILD_CLEARTID|SIGCHLD, child_tidptr=0x7f"),
+            child
+        );
         assert_eq!(
             s("child_stack=0, flags=CLONE_VM|CLONE_FS|CLONE_SIGHAND|CLONE_THREAD|CLONE_SYSVSEM"),
             thread
         );
         assert_eq!(s("{flags=CLONE_VM|CLONE_SIGHAND|CLONE_THREAD, child_tid=0x7f}, 88"), thread);
         assert_eq!(s("{flags=0, exit_signal=SIGCHLD, stack=NULL, stack_size=0}, 88"), child);
-        assert_eq!(s("{flags=CLONE_CLEAR_SIGHAND}, 88"), Some(Sharing { clear: true, ..Sharing::default() }));
+        assert_eq!(
+            s("{flags=CLONE_CLEAR_SIGHAND}, 88"),
+            Some(Sharing { clear: true, ..Sharing::default() })
+        );
         assert_eq!(s("child_stack=NULL, flags=0x10900"), thread);
-        assert_eq!(s("child_stack=NULL, flags=0x10900 /* CLONE_VM|CLONE_SIGHAND|CLONE_THREAD */, x"), thread);
+        assert_eq!(
+            s("child_stack=NULL, flags=0x10900 /* CLONE_VM|CLONE_SIGHAND|CLONE_THREAD */, x"),
+            thread
+        );
         assert_eq!(s("0x1200011, 0, 0, 0x7f"), child);
         assert_eq!(s("0x7f00, CLONE_SIGHAND|CLONE_THREAD|SIGCHLD"), thread);
         assert_eq!(

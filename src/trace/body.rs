@@ -1,8 +1,9 @@
 //! What the rest of a line says, told by its first bytes.
 
 use super::ending::Ending;
-use super::event::{Abi, Tid};
 use super::scan::{after, decimal, from, in_name, run, skip_blanks, until};
+use crate::event::Tid;
+use crate::syscall::Abi;
 use crate::syscall::{signal_number, SIGNAL_MAX};
 
 /// A line's body.
@@ -73,7 +74,9 @@ pub(super) fn call(body: &[u8]) -> Body<'_> {
         rest = text;
     }
     match rest.strip_prefix(b"(") {
-        Some(rest) if name.first().is_some_and(|b| !b.is_ascii_digit()) => Body::Call { name, x32, rest },
+        Some(rest) if name.first().is_some_and(|b| !b.is_ascii_digit()) => {
+            Body::Call { name, x32, rest }
+        }
         _ => Body::Other,
     }
 }
@@ -92,8 +95,8 @@ fn resumed(body: &[u8]) -> Body<'_> {
     }
 }
 
-/// The shapes: `--- SIGCHLD {si_signo=SIGCHLD, …} ---`; strace 4.6 `--- {si_signo=SIGCHLD, …} (Child
-/// exited) ---`; up to 4.5 `--- SIGCHLD (Child exited) @ 0 (0) ---`.
+/// The shapes: `--- SIGCHLD {si_signo=SIGCHLD, …} ---`; strace 4.6 `--- {si_signo=SIGCHLD, …}
+/// (Child exited) ---`; up to 4.5 `--- SIGCHLD (Child exited) @ 0 (0) ---`.
 fn signal(body: &[u8]) -> Body<'_> {
     let Some(text) = body.strip_prefix(b"--- ").and_then(|t| t.strip_suffix(b" ---")) else {
         return Body::Other;
@@ -101,7 +104,8 @@ fn signal(body: &[u8]) -> Body<'_> {
     if text.starts_with(b"stopped by ") {
         return Body::Stopped;
     }
-    let name = if text.starts_with(b"{") { after(text, b"si_signo=").unwrap_or_default() } else { text };
+    let name =
+        if text.starts_with(b"{") { after(text, b"si_signo=").unwrap_or_default() } else { text };
     let token = until(name, run(name, in_name));
     let number = match decimal(token) {
         Some((number, _)) => u8::try_from(number).ok().filter(|n| (1..=SIGNAL_MAX).contains(n)),
@@ -141,7 +145,8 @@ fn mode(body: &[u8]) -> Body<'_> {
 
 fn mark(text: &[u8]) -> Body<'_> {
     let marks: [&[u8]; 3] = [b"<unfinished ...>", b"<detached ...>", b"<Cannot restart pid "];
-    if marks.iter().any(|m| text.starts_with(m)) && matches!(Ending::of(text), Ending::Open { .. }) {
+    if marks.iter().any(|m| text.starts_with(m)) && matches!(Ending::of(text), Ending::Open { .. })
+    {
         Body::Mark
     } else {
         Body::Other
@@ -158,16 +163,30 @@ mod tests {
 
     #[test]
     fn signals_of_every_age() {
-        assert_eq!(p("--- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_EXITED, si_pid=7} ---"), Body::Signal(17));
-        assert_eq!(p("--- {si_signo=SIGCHLD, si_code=CLD_EXITED} (Child exited) ---"), Body::Signal(17));
-        assert_eq!(p("--- {si_signo=SIGALRM, si_code=SI_KERNEL} (Alarm clock) @ 7f0a ---"), Body::Signal(14));
+        assert_eq!(
+            p("--- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_EXITED, si_pid=7} ---"),
+            Body::Signal(17)
+        );
+        assert_eq!(
+            p("--- {si_signo=SIGCHLD, si_code=CLD_EXITED} (Child exited) ---"),
+            Body::Signal(17)
+        );
+        assert_eq!(
+            p("--- {si_signo=SIGALRM, si_code=SI_KERNEL} (Alarm clock) @ 7f0a ---"),
+            Body::Signal(14)
+        );
         assert_eq!(p("--- SIGCHLD (Child exited) @ 0 (0) ---"), Body::Signal(17));
         assert_eq!(p("--- SIGRT_1 {si_signo=SIGRT_1, si_code=SI_TKILL} ---"), Body::Signal(33));
         assert_eq!(p("--- SIGRTMIN {si_signo=SIGRTMIN} ---"), Body::Signal(32));
         assert_eq!(p("--- stopped by SIGSTOP ---"), Body::Stopped);
-        for odd in
-            ["---", "--- ---", "--- SIGWHAT {} ---", "--- SIGCHLD {si_si", "--- 65 {} ---", "--- a/file"]
-        {
+        for odd in [
+            "---",
+            "--- ---",
+            "--- SIGWHAT {} ---",
+            "--- SIGCHLD {si_si",
+            "--- 65 {} ---",
+            "--- a/file",
+        ] {
             assert_eq!(p(odd), Body::Other, "{odd}");
         }
     }
@@ -182,8 +201,13 @@ mod tests {
         assert_eq!(p("[ Process PID=5 runs in 64 bit mode. ]"), Body::Mode(None));
         assert_eq!(p(" <unfinished ...>"), Body::Mark);
         assert_eq!(p(" <detached ...>"), Body::Mark);
-        assert_eq!(p(" <Cannot restart pid 5 with ptrace(PTRACE_SYSCALL): No such process>"), Body::Mark);
-        for odd in ["+++", "+++ b/file", "[ Process", "<", "<... read", " ", "", "(", "7(", "a", "a#64"] {
+        assert_eq!(
+            p(" <Cannot restart pid 5 with ptrace(PTRACE_SYSCALL): No such process>"),
+            Body::Mark
+        );
+        for odd in
+            ["+++", "+++ b/file", "[ Process", "<", "<... read", " ", "", "(", "7(", "a", "a#64"]
+        {
             assert_eq!(p(odd), Body::Other, "{odd}");
         }
     }

@@ -2,12 +2,12 @@
 
 use super::args::Sharing;
 use super::dispositions::{Action, Dispositions};
-use super::event::{EventKind, Place, Tid};
 use super::life::{Group, Handler, Kind, Open, Table, Wait};
 use super::pool::Key;
 use super::report::Case;
 use super::state::{State, UNBORN};
 use super::Sink;
+use crate::event::{EventKind, Place, Tid};
 use crate::syscall::SIGNAL_MAX;
 
 impl State {
@@ -69,7 +69,8 @@ impl State {
         let Some((group, table)) = self.life(parent).map(|l| (l.group, l.table)) else {
             return (self.groups.add(Group::of(tid)), self.fresh_table());
         };
-        let group = if sharing.thread { self.groups.share(group) } else { self.groups.add(Group::of(tid)) };
+        let group =
+            if sharing.thread { self.groups.share(group) } else { self.groups.add(Group::of(tid)) };
         if sharing.sighand {
             let set = self.kin.as_ref().and_then(|k| k.sets.get(&tid).copied());
             if let Some(table) = self.tables.get_mut(table) {
@@ -77,7 +78,9 @@ impl State {
             }
             return (group, self.tables.share(table));
         }
-        let Some(mut own) = self.tables.get(table).cloned() else { return (group, self.fresh_table()) };
+        let Some(mut own) = self.tables.get(table).cloned() else {
+            return (group, self.fresh_table());
+        };
         if let (Some(set), Some(kin)) = (own.set.take(), &self.kin) {
             for signal in 1..=SIGNAL_MAX {
                 let action = own.actions.get(signal);
@@ -113,7 +116,8 @@ impl State {
         }
     }
 
-    /// A thread that waited for its creator gets it: what it did meanwhile comes upon what it inherits.
+    /// A thread that waited for its creator gets it: what it did meanwhile comes upon what it
+    /// inherits.
     fn adopt(&mut self, parent: Key, orphan: Key, place: Place, sink: Sink) {
         self.orphans.retain(|&k| k != orphan);
         let Some((tid, old_group, old_table, ended)) =
@@ -184,8 +188,8 @@ impl State {
         }
     }
 
-    /// A thread was killed inside a clone-like call (by a sibling's exec or exit, by a signal): the call may
-    /// have made a child all the same, which speaks later and which no result names.
+    /// A thread was killed inside a clone-like call (by a sibling's exec or exit, by a signal): the
+    /// call may have made a child all the same, which speaks later and which no result names.
     pub(super) fn leaves_unborn(&mut self, key: Key, place: Place, sink: Sink) {
         let made = match self.life(key).and_then(|l| l.open.as_ref()).map(|o| &o.kind) {
             // A thread of the same group is killed with it.
@@ -224,16 +228,17 @@ impl State {
         match child {
             Some(known) if known == tid => {}
             Some(_) => {
-                // In a pid namespace the call returns another number than the log's, and the child spoke
-                // first: it is known. If the number is that of a thread that waits for its creator, the
-                // child was another's.
+                // In a pid namespace the call returns another number than the log's, and the child
+                // spoke first: it is known. If the number is that of a thread that waits for its
+                // creator, the child was another's.
                 if let Some(orphan) = self.orphan(tid, key) {
                     self.report.tally(Case::GuessedParent, place);
                     self.adopt(key, orphan, place, sink);
                 }
             }
             None => {
-                // -z prints a call when it returns: the child's lines came before, and its past is lost.
+                // -z prints a call when it returns: the child's lines came before, and its past is
+                // lost.
                 let early = self
                     .find(tid)
                     .and_then(|k| self.life(k))

@@ -1,10 +1,10 @@
 //! The columns before a line's body: who and when.
 //!
-//! `LINE = [PID] [CTX] [TIME] [REL] [NR] [IP] BODY`, each optional, one blank after each. Only the first
-//! matters here; the others are stepped over.
+//! `LINE = [PID] [CTX] [TIME] [REL] [NR] [IP] BODY`, each optional, one blank after each. Only the
+//! first matters here; the others are stepped over.
 
-use super::event::Tid;
 use super::scan::{decimal, from, in_name, run, skip_blanks, until};
+use crate::event::Tid;
 use memchr::memchr;
 
 /// The highest thread id that Linux gives (`PID_MAX_LIMIT`): a larger number is no pid but a time.
@@ -82,8 +82,12 @@ fn of_another<'a>(line: &'a [u8], recent: &mut Recent) -> (Option<Tid>, &'a [u8]
                     let length = line.len() - body.len();
                     if let Some(first) = line.first_chunk().filter(|_| length <= 8) {
                         let mask = u64::MAX >> (64 - 8 * length);
-                        *recent =
-                            Recent { column: u64::from_le_bytes(*first) & mask, mask, tid: value, length };
+                        *recent = Recent {
+                            column: u64::from_le_bytes(*first) & mask,
+                            mask,
+                            tid: value,
+                            length,
+                        };
                     }
                     return (Some(value), body);
                 }
@@ -152,8 +156,9 @@ fn bracketed(text: &[u8]) -> Option<&[u8]> {
     from(inner, len).strip_prefix(b"] ")
 }
 
-/// `10:11:12 `, `10:11:12.345678 `, `1700000000.123456 `, `1700000000 `, and the relative `0.000010 `
-/// or `0 `. Bare digits are a column only after others or after padding: else they could be anything.
+/// `10:11:12 `, `10:11:12.345678 `, `1700000000.123456 `, `1700000000 `, and the relative `0.000010
+/// ` or `0 `. Bare digits are a column only after others or after padding: else they could be
+/// anything.
 fn time(text: &[u8], any: bool) -> Option<&[u8]> {
     let digits = run(text, |b| b.is_ascii_digit());
     if digits == 0 {
@@ -190,11 +195,16 @@ mod tests {
             assert_eq!(of_thread(line.as_bytes(), &mut recent), (found.tid, found.body), "{line}");
         }
         // Of another thread, whose id begins or ends alike.
-        for line in [format!("1{line}"), format!("{line}1 read(0) = 0"), line.replacen('2', "3", 1)] {
+        for line in [format!("1{line}"), format!("{line}1 read(0) = 0"), line.replacen('2', "3", 1)]
+        {
             let found = split(line.as_bytes());
             assert_eq!(of_thread(line.as_bytes(), &mut recent), (found.tid, found.body), "{line}");
         }
-        assert_eq!((found.tid, String::from_utf8_lossy(found.body).as_ref()), (tid, body), "{line}");
+        assert_eq!(
+            (found.tid, String::from_utf8_lossy(found.body).as_ref()),
+            (tid, body),
+            "{line}"
+        );
     }
 
     const CALL: &str = "read(3, \"\", 1) = 0";
@@ -229,7 +239,8 @@ mod tests {
             "(+    -1.999990) ",
         ];
         let numbers = ["", "[   0] ", "[ 231] ", "[???] "];
-        let pointers = ["", "[00007f0a1b2c3d4e] ", "[0804abcd] ", "[????????????????] ", "[????????] "];
+        let pointers =
+            ["", "[00007f0a1b2c3d4e] ", "[0804abcd] ", "[????????????????] ", "[????????] "];
         for (pid, tid) in pids {
             for context in contexts {
                 for time in times {
@@ -237,13 +248,17 @@ mod tests {
                         for number in numbers {
                             for pointer in pointers {
                                 is(
-                                    &format!("{pid}{context}{time}{relative}{number}{pointer}{CALL}"),
+                                    &format!(
+                                        "{pid}{context}{time}{relative}{number}{pointer}{CALL}"
+                                    ),
                                     tid,
                                     CALL,
                                 );
                                 let exit = "+++ exited with 0 +++";
                                 is(
-                                    &format!("{pid}{context}{time}{relative}{number}{pointer}{exit}"),
+                                    &format!(
+                                        "{pid}{context}{time}{relative}{number}{pointer}{exit}"
+                                    ),
                                     tid,
                                     exit,
                                 );
@@ -272,7 +287,11 @@ mod tests {
     #[test]
     fn what_has_no_column_keeps_its_blanks() {
         is(" > /lib/libc.so.6(read+0x10) [0x1]", None, " > /lib/libc.so.6(read+0x10) [0x1]");
-        is("[ Process PID=12 runs in 32 bit mode. ]", None, "[ Process PID=12 runs in 32 bit mode. ]");
+        is(
+            "[ Process PID=12 runs in 32 bit mode. ]",
+            None,
+            "[ Process PID=12 runs in 32 bit mode. ]",
+        );
         is(
             "[pid    12] [ Process PID=12 runs in x32 mode. ]",
             Some(12),

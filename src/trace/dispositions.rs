@@ -45,7 +45,8 @@ impl Dispositions {
         table
     }
 
-    /// After an exec: what was handled is reset, what was ignored stays. No handler runs either way.
+    /// After an exec: what was handled is reset, what was ignored stays. No handler runs either
+    /// way.
     pub(super) fn exec() -> Self {
         Dispositions([Action::None; SIGNAL_MAX as usize + 1])
     }
@@ -75,7 +76,8 @@ impl Dispositions {
     }
 }
 
-/// What the arguments of `rt_sigaction` ask for. `None`: nothing is changed, or the signal is not known.
+/// What the arguments of `rt_sigaction` ask for. `None`: nothing is changed, or the signal is not
+/// known.
 pub(super) fn sigaction(args: &[u8]) -> Option<(u8, Action)> {
     let mut args = Args::new(args);
     let first = args.next()?;
@@ -207,7 +209,10 @@ mod tests {
             s("2, {sa_handler=0x5555, sa_mask=0, sa_flags=0x84000000}, NULL, 8"),
             Some((2, Action::HandlerOnce))
         );
-        assert_eq!(s("sig=SIGINT, act={sa_handler=0x55, sa_flags=0}, oact=NULL"), Some((2, Action::Handler)));
+        assert_eq!(
+            s("sig=SIGINT, act={sa_handler=0x55, sa_flags=0}, oact=NULL"),
+            Some((2, Action::Handler))
+        );
         assert_eq!(s("SIGINT, 0x7ffd0, NULL, 8"), Some((2, Action::Unknown)));
         assert_eq!(
             s("SIGINT, {sa_handler=SIG_ERR, sa_mask=[], sa_flags=0}, NULL, 8"),

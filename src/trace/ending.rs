@@ -1,7 +1,8 @@
-//! How a call's line ends: with a result, with a mark that says that it goes on elsewhere, or not at all.
+//! How a call's line ends: with a result, with a mark that says that it goes on elsewhere, or not
+//! at all.
 
-use super::event::Tid;
 use super::scan::{after, decimal, from, late, number, until};
+use crate::event::Tid;
 use memchr::{memmem, memrchr};
 
 /// The end of a line.
@@ -21,7 +22,8 @@ pub(super) enum Ending<'a> {
         /// `<pid changed to N ...>`.
         pid: Option<Tid>,
     },
-    /// Nothing of the kind: the line was broken by a message or by the program's own output, or cut.
+    /// Nothing of the kind: the line was broken by a message or by the program's own output, or
+    /// cut.
     None,
 }
 
@@ -55,8 +57,8 @@ fn open(text: &[u8]) -> Option<Ending<'_>> {
     Some(Ending::Open { args: until(text, at), pid: Tid::try_from(pid).ok() })
 }
 
-/// The last `) = RET`: what the arguments or a decoded path hold of the kind stands before it. strace
-/// pads with blanks up to the column of -a.
+/// The last `) = RET`: what the arguments or a decoded path hold of the kind stands before it.
+/// strace pads with blanks up to the column of -a.
 fn result(text: &[u8]) -> Option<Ending<'_>> {
     let (bracket, result) = places(text)?;
     Some(Ending::Result { args: until(text, bracket), result: from(text, result) })
@@ -118,7 +120,10 @@ pub(super) fn failed(result: &[u8]) -> bool {
 /// The value of a call that took effect: no error, not `?`, and not put there by strace's own fault
 /// injection.
 pub(super) fn value(result: &[u8]) -> Option<u64> {
-    if failed(result) || after(result, b"(INJECTED)").is_some() || after(result, b", retval)").is_some() {
+    if failed(result)
+        || after(result, b"(INJECTED)").is_some()
+        || after(result, b", retval)").is_some()
+    {
         return None;
     }
     number(result)

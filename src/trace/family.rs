@@ -1,17 +1,17 @@
 //! The files of one `strace -ff`: a file a thread, all of one pid space.
 //!
-//! The files have no common order, so creators are read before those whom they made. A first pass finds
-//! out who made whom, and what threads that share one table of signal actions do to it.
+//! The files have no common order, so creators are read before those whom they made. A first pass
+//! finds out who made whom, and what threads that share one table of signal actions do to it.
 
 use super::body::{self, Body};
 use super::columns;
 use super::dispositions::{sigaction, Action, Seen};
 use super::ending::{child, value, Ending};
-use super::event::{Event, Place, Tid};
 use super::lines::Lines;
 use super::reader::Reader;
 use super::state::{ByTid, Kin, Tids};
 use super::{args, Sink};
+use crate::event::{Event, Place, Tid};
 use std::io::{self, BufRead};
 
 /// One file of a family.
@@ -34,7 +34,8 @@ struct Found {
     superseded_by: Vec<Tid>,
 }
 
-/// What a thread does from one exec to the next: each program has a table of signal actions of its own.
+/// What a thread does from one exec to the next: each program has a table of signal actions of its
+/// own.
 #[derive(Debug, Default)]
 struct Program {
     /// The children that it made, and whether they share its table.
@@ -50,12 +51,13 @@ struct Opened<R> {
 }
 
 impl Reader {
-    /// Reads the files of one `strace -ff -o FILE`: one pid space. `open` is called with a member's index,
-    /// twice for each. Members whose lines name threads are read as logs of their own.
+    /// Reads the files of one `strace -ff -o FILE`: one pid space. `open` is called with a member's
+    /// index, twice for each. Members whose lines name threads are read as logs of their own.
     ///
     /// # Errors
     ///
-    /// Those of `open` and of the inputs. The events so far have gone out, and the threads are ended.
+    /// Those of `open` and of the inputs. The events so far have gone out, and the threads are
+    /// ended.
     pub fn read_family<R: BufRead>(
         &mut self,
         members: &[Member],
@@ -104,50 +106,58 @@ impl Reader {
         let mut done = vec![false; members.len()];
         let mut waiting: Vec<(Tid, Opened<R>)> = Vec::new();
         let pid = |index: usize| members.get(index).map_or(0, |m| m.pid);
-        // Roots first; what is left after them was made by somebody whose file is not there, or by each
-        // other (ids that came again).
+        // Roots first; what is left after them was made by somebody whose file is not there, or by
+        // each other (ids that came again).
         let roots = family.iter().copied().filter(|&i| !made.contains(&pid(i)));
         let mut next: Vec<usize> = roots.collect();
         next.reverse();
         let mut left = family.iter().copied();
         loop {
-            let opened = if let Some(at) = waiting.iter().position(|(by, _)| is_read(*by, &pids, &done)) {
-                let (by, opened) = waiting.swap_remove(at);
-                self.supersede(by, pid(opened.index), sink);
-                opened
-            } else if let Some(index) = next.pop() {
-                if done.get(index).copied().unwrap_or(true) {
+            let opened =
+                if let Some(at) = waiting.iter().position(|(by, _)| is_read(*by, &pids, &done)) {
+                    let (by, opened) = waiting.swap_remove(at);
+                    self.supersede(by, pid(opened.index), sink);
+                    opened
+                } else if let Some(index) = next.pop() {
+                    if done.get(index).copied().unwrap_or(true) {
+                        continue;
+                    }
+                    if let Some(done) = done.get_mut(index) {
+                        *done = true;
+                    }
+                    Opened { index, lines: Lines::new(open(index)?) }
+                } else if let Some(index) =
+                    left.by_ref().find(|&i| !done.get(i).copied().unwrap_or(true))
+                {
+                    next.push(index);
                     continue;
-                }
-                if let Some(done) = done.get_mut(index) {
-                    *done = true;
-                }
-                Opened { index, lines: Lines::new(open(index)?) }
-            } else if let Some(index) = left.by_ref().find(|&i| !done.get(i).copied().unwrap_or(true)) {
-                next.push(index);
-                continue;
-            } else if let Some((by, opened)) = waiting.pop() {
-                self.supersede(by, pid(opened.index), sink);
-                opened
-            } else {
-                return Ok(());
-            };
+                } else if let Some((by, opened)) = waiting.pop() {
+                    self.supersede(by, pid(opened.index), sink);
+                    opened
+                } else {
+                    return Ok(());
+                };
             let index = opened.index;
             let file = members.get(index).map_or(0, |m| m.file);
-            if let Some((by, opened)) = self.read_member(opened, file, pid(index), &goes_on, sink)? {
+            if let Some((by, opened)) =
+                self.read_member(opened, file, pid(index), &goes_on, sink)?
+            {
                 waiting.push((by, opened));
             }
             // Those whom it made, and whose creation has been told.
-            let children: Vec<Tid> = found.get(index).into_iter().flat_map(Found::children).collect();
+            let children: Vec<Tid> =
+                found.get(index).into_iter().flat_map(Found::children).collect();
             let ready = children.iter().rev().filter(|&&t| self.state.find(t).is_some());
             next.extend(
-                ready.filter_map(|t| pids.get(t)).filter(|&&i| !done.get(i).copied().unwrap_or(true)),
+                ready
+                    .filter_map(|t| pids.get(t))
+                    .filter(|&&i| !done.get(i).copied().unwrap_or(true)),
             );
         }
     }
 
-    /// Reads one file to its end, or until its thread is superseded by another; then that one's id and the
-    /// rest are returned.
+    /// Reads one file to its end, or until its thread is superseded by another; then that one's id
+    /// and the rest are returned.
     fn read_member<R: BufRead>(
         &mut self,
         mut opened: Opened<R>,
@@ -166,8 +176,8 @@ impl Reader {
             return Ok(Some((by, opened)));
         }
         if let Some(key) = self.state.find(pid) {
-            let parked =
-                goes_on.contains(&pid) && self.state.life(key).is_some_and(super::life::Life::in_exec);
+            let parked = goes_on.contains(&pid)
+                && self.state.life(key).is_some_and(super::life::Life::in_exec);
             if !parked {
                 self.give_up_broken();
                 let place = Place { file, line: opened.lines.count() };
@@ -193,7 +203,8 @@ fn is_read(tid: Tid, pids: &ByTid<usize>, done: &[bool]) -> bool {
 
 /// Who shares a table with whom, and what they do to it.
 fn kin(members: &[Member], family: &[usize], found: &[Found], pids: &ByTid<usize>) -> Kin {
-    // All programs of all files in one row; a child begins in the program of its creator, as its own first.
+    // All programs of all files in one row; a child begins in the program of its creator, as its
+    // own first.
     let mut firsts = Vec::new();
     let mut seen = Vec::new();
     for file in found {
@@ -204,10 +215,15 @@ fn kin(members: &[Member], family: &[usize], found: &[Found], pids: &ByTid<usize
     let mut kin = Kin { seen, ..Kin::default() };
     for &index in family {
         let programs = found.get(index).map(|f| f.programs.as_slice()).unwrap_or_default();
-        for (program, own) in programs.iter().zip(firsts.get(index).copied().unwrap_or_default()..) {
+        for (program, own) in programs.iter().zip(firsts.get(index).copied().unwrap_or_default()..)
+        {
             for (tid, _) in program.children.iter().filter(|(_, shares)| *shares) {
-                let Some(&child) = pids.get(tid).and_then(|&file| firsts.get(file)) else { continue };
-                let (Some(&into), Some(&from)) = (set_of.get(own), set_of.get(child)) else { continue };
+                let Some(&child) = pids.get(tid).and_then(|&file| firsts.get(file)) else {
+                    continue;
+                };
+                let (Some(&into), Some(&from)) = (set_of.get(own), set_of.get(child)) else {
+                    continue;
+                };
                 if into == from {
                     continue;
                 }
@@ -293,7 +309,9 @@ impl Found {
             Some(Telling::Sets(Some((signal, action)))) if value(result) == Some(0) => {
                 program.seen.add(signal, action);
             }
-            Some(Telling::NextProgram) if value(result) == Some(0) => self.programs.push(Program::default()),
+            Some(Telling::NextProgram) if value(result) == Some(0) => {
+                self.programs.push(Program::default());
+            }
             _ => {}
         }
     }

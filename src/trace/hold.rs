@@ -1,13 +1,13 @@
-//! Which events go out at once and which wait: for a thread's creator to be known, for its creation to
-//! go out, or for an undecided signal (a log that starts in the middle does not say whether a handler
-//! runs; whether an `rt_sigreturn` follows does).
+//! Which events go out at once and which wait: for a thread's creator to be known, for its creation
+//! to go out, or for an undecided signal (a log that starts in the middle does not say whether a
+//! handler runs; whether an `rt_sigreturn` follows does).
 
 use super::dispositions::Action;
-use super::event::{Event, EventKind, Place, Tid};
 use super::life::{Handler, Item, Wait};
 use super::pool::Key;
 use super::state::State;
 use super::Sink;
+use crate::event::{Event, EventKind, Place, Tid};
 
 /// So many events of one thread wait, then what they wait for is guessed.
 const HELD: usize = 4096;
@@ -48,7 +48,9 @@ impl State {
             self.force(key, sink);
         }
         while self.held > HELD_IN_ALL {
-            let Some((stuck, _)) = self.lives.iter().find(|(_, l)| !l.queue.is_empty()) else { break };
+            let Some((stuck, _)) = self.lives.iter().find(|(_, l)| !l.queue.is_empty()) else {
+                break;
+            };
             self.force(stuck, sink);
         }
     }
@@ -57,7 +59,9 @@ impl State {
     pub(super) fn pump(&mut self, key: Key, sink: Sink) {
         let mut ready = vec![key];
         while let Some(key) = ready.pop() {
-            let Some(life) = self.lives.get_mut(key).filter(|l| l.wait == Wait::No) else { continue };
+            let Some(life) = self.lives.get_mut(key).filter(|l| l.wait == Wait::No) else {
+                continue;
+            };
             while let Some(item) = life.queue.pop_front() {
                 match item {
                     Item::Event(event, child) => {
@@ -88,11 +92,12 @@ impl State {
         }
     }
 
-    /// Decides whether a signal runs a handler: in its thread's queue, and for the children that were made
-    /// meanwhile.
+    /// Decides whether a signal runs a handler: in its thread's queue, and for the children that
+    /// were made meanwhile.
     pub(super) fn decide(&mut self, origin: Key, id: u64, runs: bool, sink: Sink) {
         if let Some(life) = self.lives.get_mut(origin) {
-            let at = life.queue.iter().position(|i| matches!(i, Item::Undecided(n, ..) if *n == id));
+            let at =
+                life.queue.iter().position(|i| matches!(i, Item::Undecided(n, ..) if *n == id));
             if let Some(at) = at {
                 if let (true, Some(item)) = (runs, life.queue.get_mut(at)) {
                     if let Item::Undecided(_, _, event) = item {

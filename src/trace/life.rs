@@ -2,9 +2,10 @@
 
 use super::args::Sharing;
 use super::dispositions::{Action, Dispositions};
-use super::event::{Abi, Event, Place, Tid};
 use super::names::Named;
 use super::pool::Key;
+use crate::event::{Event, Place, Tid};
+use crate::syscall::Abi;
 use std::collections::VecDeque;
 
 /// What is known of one thread.
@@ -38,7 +39,8 @@ pub(super) struct Life {
     pub parent: Option<Key>,
     /// A line of its own was seen.
     pub spoke: bool,
-    /// It was there before its first line, as was its program: nobody made it, and it has not exec'd.
+    /// It was there before its first line, as was its program: nobody made it, and it has not
+    /// exec'd.
     pub attached: bool,
     /// It has ended; only its queue remains.
     pub ended: bool,
@@ -68,8 +70,8 @@ pub(super) enum Wait {
 pub(super) enum Item {
     /// An event; of a `Spawn`, the child that it lets go.
     Event(Event, Option<Key>),
-    /// A signal, by its number in the log, of which it is not known yet whether a handler runs: the event
-    /// if one does.
+    /// A signal, by its number in the log, of which it is not known yet whether a handler runs: the
+    /// event if one does.
     Undecided(u64, u8, Event),
 }
 
@@ -125,7 +127,8 @@ pub(super) enum Kind {
 pub(super) struct Group {
     /// The id of its first thread.
     pub leader: Tid,
-    /// `exit_group` was entered, or another thread exec'd: its threads end without a call of their own.
+    /// `exit_group` was entered, or another thread exec'd: its threads end without a call of their
+    /// own.
     pub dying: bool,
 }
 
@@ -134,7 +137,8 @@ pub(super) struct Group {
 pub(super) struct Table {
     /// Them.
     pub actions: Dispositions,
-    /// In a family of files: the set of threads that share it, whose order among files is not known.
+    /// In a family of files: the set of threads that share it, whose order among files is not
+    /// known.
     pub set: Option<usize>,
 }
 

@@ -42,8 +42,8 @@ impl<R: BufRead> Lines<R> {
         self.number
     }
 
-    /// Hands the lines to `take` until it returns false or the input ends. Returns whether the input
-    /// ended; where it did not, the next call goes on with the next line.
+    /// Hands the lines to `take` until it returns false or the input ends. Returns whether the
+    /// input ended; where it did not, the next call goes on with the next line.
     pub(super) fn each(&mut self, mut take: impl FnMut(RawLine<'_>) -> bool) -> io::Result<bool> {
         loop {
             let buffer = match self.input.fill_buf() {
@@ -79,11 +79,13 @@ impl<R: BufRead> Lines<R> {
                 self.number += 1;
                 let number = self.number;
                 if self.kept.is_empty() && end <= KEPT {
-                    go_on = take(RawLine { text: chomp(piece), number, shortened: false, ended: true });
+                    go_on =
+                        take(RawLine { text: chomp(piece), number, shortened: false, ended: true });
                 } else {
                     keep(&mut self.kept, &mut self.shortened, piece);
                     let shortened = self.shortened;
-                    go_on = take(RawLine { text: chomp(&self.kept), number, shortened, ended: true });
+                    go_on =
+                        take(RawLine { text: chomp(&self.kept), number, shortened, ended: true });
                     self.kept.clear();
                     self.shortened = false;
                 }

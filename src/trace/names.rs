@@ -49,7 +49,8 @@ impl Ends {
 
     /// The slots to try, one after another.
     fn probe(self, length: usize) -> impl Iterator<Item = usize> {
-        let mixed = (self.0 ^ self.1.rotate_left(29) ^ length as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed =
+            (self.0 ^ self.1.rotate_left(29) ^ length as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let at = usize::try_from(mixed >> 48).unwrap_or_default();
         (0..SLOTS).map(move |step| at.wrapping_add(step) & (SLOTS - 1))
     }
@@ -105,8 +106,8 @@ impl Names {
         }
     }
 
-    /// The longest name of the table with which `text` ends, as a position: the program's own output may
-    /// stand right before a call.
+    /// The longest name of the table with which `text` ends, as a position: the program's own
+    /// output may stand right before a call.
     pub(super) fn suffix(&self, text: &[u8]) -> Option<usize> {
         let first = text.len().saturating_sub(32);
         (first..text.len()).find(|&at| text.get(at..).is_some_and(|name| self.find(name).is_some()))
@@ -122,8 +123,8 @@ impl Entry {
     }
 }
 
-/// `syscall_0x1ce`, in older ones `syscall_462`, before that `SYS_462`: a number that strace did not
-/// know. The kernel takes its low 32 bits.
+/// `syscall_0x1ce`, in older ones `syscall_462`, before that `SYS_462`: a number that strace did
+/// not know. The kernel takes its low 32 bits.
 fn raw(name: &[u8]) -> Option<u32> {
     let digits = name.strip_prefix(b"syscall_").or_else(|| name.strip_prefix(b"SYS_"))?;
     let all_hex = digits.strip_prefix(b"0x").is_some_and(|h| h.iter().all(u8::is_ascii_hexdigit));
@@ -263,12 +264,21 @@ mod tests {
         assert_eq!(look("pread"), Named::Number(17));
         assert_eq!(look("umount"), Named::Number(166));
         assert_eq!(look("_exit"), Named::Number(60));
-        for name in
-            ["mmap2", "_llseek", "socketcall", "waitpid", "stat64", "fcntl64", "sigreturn", "getuid32"]
-        {
+        for name in [
+            "mmap2",
+            "_llseek",
+            "socketcall",
+            "waitpid",
+            "stat64",
+            "fcntl64",
+            "sigreturn",
+            "getuid32",
+        ] {
             assert_eq!(look(name), Named::Only32, "{name}");
         }
-        for name in ["", "frobnicate", "syscall_", "syscall_x", "syscall_0x", "SYS_-1", "syscall_1x"] {
+        for name in
+            ["", "frobnicate", "syscall_", "syscall_x", "syscall_0x", "SYS_-1", "syscall_1x"]
+        {
             assert_eq!(look(name), Named::Unknown, "{name}");
         }
         assert!(ONLY_32.is_sorted());

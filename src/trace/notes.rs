@@ -1,11 +1,12 @@
-//! Lines that are understood and say nothing of a call: stacks, dumps, strace's own messages, summaries.
+//! Lines that are understood and say nothing of a call: stacks, dumps, strace's own messages,
+//! summaries.
 
-use super::event::Tid;
 use super::scan::{decimal, from, run, until};
+use crate::event::Tid;
 use memchr::memmem;
 
-/// Tells lines without an event from lines that are not understood. A summary has several lines, so it
-/// remembers where it is.
+/// Tells lines without an event from lines that are not understood. A summary has several lines, so
+/// it remembers where it is.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     /// How many of a summary's two rulers have been seen; 0: outside.
@@ -82,8 +83,8 @@ fn attachment(line: &[u8]) -> bool {
     })
 }
 
-/// `NAME: message`, where NAME is how strace was called: `strace`, or a path that ends so. Other names
-/// are told by the message.
+/// `NAME: message`, where NAME is how strace was called: `strace`, or a path that ends so. Other
+/// names are told by the message.
 fn message(line: &[u8]) -> bool {
     let Some(colon) = memmem::find(line, b": ") else { return line.ends_with(b"strace:") };
     let (name, text) = (until(line, colon), from(line, colon + 2));
@@ -99,8 +100,9 @@ fn message(line: &[u8]) -> bool {
 }
 
 /// The thread that a message says is traced from now on: `Process 12 attached`, `strace: Process 12
-/// attached with 3 threads`, old `Process 12 attached (waiting for parent)`, `… - interrupt to quit`.
-/// The message may stand at the end of a line that it broke: `vfork(strace: Process 12 attached`.
+/// attached with 3 threads`, old `Process 12 attached (waiting for parent)`, `… - interrupt to
+/// quit`. The message may stand at the end of a line that it broke: `vfork(strace: Process 12
+/// attached`.
 pub(super) fn attached(line: &[u8]) -> Option<Tid> {
     let at = memmem::rfind(line, b"Process ")?;
     let (tid, text) = decimal(from(line, at + b"Process ".len()))?;

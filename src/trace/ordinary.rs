@@ -1,13 +1,14 @@
-//! The ordinary lines, of which most of a log is made: a call that is nothing but a symbol, with its result, or one of
-//! its halves. What they say is told from their own bytes alone, so that any processor can tell it
-//! ([`pieces`](super::pieces)); what it means, the [`Reader`](super::Reader) knows.
+//! The ordinary lines, of which most of a log is made: a call that is nothing but a symbol, with
+//! its result, or one of its halves. What they say is told from their own bytes alone, so that any
+//! processor can tell it ([`pieces`](super::pieces)); what it means, the [`Reader`](super::Reader)
+//! knows.
 
 use super::columns::{self, Recent};
 use super::ending::Outcome;
-use super::event::Tid;
 use super::names::Names;
 use super::reader::RT_SIGACTION;
 use super::scan::{from, soon, until};
+use crate::event::Tid;
 use crate::syscall::nr;
 
 /// Longer than any name.
@@ -42,8 +43,8 @@ pub(super) enum Part {
 }
 
 impl Ordinary {
-    /// Tells what a line says; `None`: it is not ordinary. The line is whole, and without colours. `recent` is what lines
-    /// before have left, of any log.
+    /// Tells what a line says; `None`: it is not ordinary. The line is whole, and without colours.
+    /// `recent` is what lines before have left, of any log.
     pub(super) fn of(line: &[u8], names: &Names, recent: &mut Recent) -> Option<Self> {
         let (tid, body) = columns::of_thread(line, recent);
         // What is no name of the table is not looked up in vain: a marked name of x32 is none.
@@ -65,7 +66,8 @@ impl Ordinary {
     }
 }
 
-/// A bit for each call that is more than a symbol: it makes somebody, ends somebody, or changes handlers.
+/// A bit for each call that is more than a symbol: it makes somebody, ends somebody, or changes
+/// handlers.
 #[allow(clippy::indexing_slicing)] // Only the compiler runs it.
 const SPECIAL: [u64; 8] = {
     let calls = [
@@ -103,9 +105,15 @@ mod tests {
         let of = |line: &str| Ordinary::of(line.as_bytes(), &names, &mut Recent::default());
         let is = |tid, number, part| Some(Ordinary { tid, number, part });
         assert_eq!(of("read(3, \"\", 1) = 0"), is(None, 0, Part::Whole { failed: false }));
-        assert_eq!(of("12  read(3, 0x1, 1) = -1 EIO (x)"), is(Some(12), 0, Part::Whole { failed: true }));
+        assert_eq!(
+            of("12  read(3, 0x1, 1) = -1 EIO (x)"),
+            is(Some(12), 0, Part::Whole { failed: true })
+        );
         assert_eq!(of("12  read(3,  <unfinished ...>"), is(Some(12), 0, Part::Beginning));
-        assert_eq!(of("12  <... read resumed>\"\", 1) = 0"), is(Some(12), 0, Part::End { failed: false }));
+        assert_eq!(
+            of("12  <... read resumed>\"\", 1) = 0"),
+            is(Some(12), 0, Part::End { failed: false })
+        );
         for other in [
             "12  execve(\"/bin/a\", [\"a\"], 0x1) = 0",
             "12  clone(child_stack=NULL) = 13",

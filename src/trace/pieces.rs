@@ -1,5 +1,5 @@
-//! A log in pieces of whole lines, so that several processors can tell what its ordinary lines say, while one goes
-//! through them in their order.
+//! A log in pieces of whole lines, so that several processors can tell what its ordinary lines say,
+//! while one goes through them in their order.
 
 use super::colour;
 use super::columns::Recent;
@@ -71,7 +71,8 @@ impl Piece {
             *count += 1;
             let line = until(from(text, begin), end - begin);
             let shortened = begin == 0 && self.shortened;
-            let raw = RawLine { text: chomp(line), number: *count, shortened, ended: end < text.len() };
+            let raw =
+                RawLine { text: chomp(line), number: *count, shortened, ended: end < text.len() };
             if line.len() <= KEPT {
                 take(raw, ordinary);
             } else {
@@ -92,8 +93,8 @@ struct Cutter<R> {
 }
 
 impl<R: Read> Cutter<R> {
-    /// Fills a piece; `None` at the input's end. Also says whether there was enough to fill it: whoever writes the
-    /// input slowly wants each line to be looked at when it comes.
+    /// Fills a piece; `None` at the input's end. Also says whether there was enough to fill it:
+    /// whoever writes the input slowly wants each line to be looked at when it comes.
     fn next(&mut self, mut piece: Piece) -> io::Result<Option<(Piece, bool)>> {
         piece.shortened = false;
         let mut begun = std::mem::take(&mut self.rest);
@@ -195,8 +196,8 @@ impl Board {
         }
     }
 
-    /// The first piece, told; none if there is none, or never will be. While somebody else is at it, the caller is at
-    /// the others.
+    /// The first piece, told; none if there is none, or never will be. While somebody else is at
+    /// it, the caller is at the others.
     fn first(&self, names: &Names) -> Option<Piece> {
         let mut stages = self.lock();
         loop {
@@ -238,8 +239,8 @@ impl Drop for Over<'_> {
     }
 }
 
-/// Hands every line of a log to `take`, in their order, with what it says if it is ordinary. Returns how many there
-/// were, also of an input that failed in the end.
+/// Hands every line of a log to `take`, in their order, with what it says if it is ordinary.
+/// Returns how many there were, also of an input that failed in the end.
 pub(super) fn each(
     input: impl Read,
     names: &Names,
@@ -313,7 +314,8 @@ mod tests {
         let mut out = Vec::new();
         let (count, result) = each(input, &names, |line, ordinary| {
             assert!(
-                ordinary.is_none() || ordinary == Ordinary::of(line.text, &names, &mut Recent::default())
+                ordinary.is_none()
+                    || ordinary == Ordinary::of(line.text, &names, &mut Recent::default())
             );
             out.push((line.text.to_vec(), line.number, line.shortened, line.ended));
         });
@@ -338,7 +340,9 @@ mod tests {
     fn pieces_have_the_same_lines_whatever_their_sizes() {
         let mut text = Vec::new();
         for i in 0..40_000 {
-            text.extend_from_slice(format!("12  read({i}, \"\", 1) = 0\r\n\n3  what = {i}\n").as_bytes());
+            text.extend_from_slice(
+                format!("12  read({i}, \"\", 1) = 0\r\n\n3  what = {i}\n").as_bytes(),
+            );
         }
         for length in [KEPT - 1, KEPT, KEPT + 1, PIECE, 3 * PIECE + 5] {
             text.extend_from_slice(b"write(1, \"");

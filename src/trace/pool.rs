@@ -1,4 +1,5 @@
-//! A store whose places are reused, with keys that never name a later tenant, and counted references.
+//! A store whose places are reused, with keys that never name a later tenant, and counted
+//! references.
 
 /// Names a value of a [`Pool`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,7 +15,8 @@ struct Slot<T> {
     value: Option<T>,
 }
 
-/// Values by key. A value goes when as many [`Pool::release`] as [`Pool::add`] and [`Pool::share`] came.
+/// Values by key. A value goes when as many [`Pool::release`] as [`Pool::add`] and [`Pool::share`]
+/// came.
 #[derive(Debug)]
 pub(super) struct Pool<T> {
     slots: Vec<Slot<T>>,
@@ -79,7 +81,9 @@ impl<T> Pool<T> {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
-        (0_u32..).zip(&self.slots).filter_map(|(at, s)| Some((Key { at, age: s.age }, s.value.as_ref()?)))
+        (0_u32..)
+            .zip(&self.slots)
+            .filter_map(|(at, s)| Some((Key { at, age: s.age }, s.value.as_ref()?)))
     }
 
     /// How many places there are, used or not.

@@ -5,7 +5,6 @@ use super::body::{self, Body};
 use super::columns::{self, Columns, Recent};
 use super::dispositions::sigaction;
 use super::ending::{child, failed, value, Ending};
-use super::event::{Abi, Event, EventKind, Place, Tid};
 use super::life::{Kind, Life, Open};
 use super::lines::RawLine;
 use super::names::{Named, Names};
@@ -17,7 +16,9 @@ use super::report::{Case, Report, SetAside, Warning};
 use super::speaker::{after_output, Speaker, NAMELESS};
 use super::state::State;
 use super::{colour, Sink};
+use crate::event::{Event, EventKind, Place, Tid};
 use crate::syscall::nr;
+use crate::syscall::Abi;
 use std::io::{self, BufRead};
 use std::sync::Arc;
 
@@ -81,13 +82,15 @@ impl Log {
         self.memory |= MEMORY.contains(&number);
     }
 
-    /// A call is entered. Whether it is an exec tells, of the first one, whether the log is there `from_start`.
+    /// A call is entered. Whether it is an exec tells, of the first one, whether the log is there
+    /// `from_start`.
     fn enters(&mut self, named: Named, from_start: &mut bool) {
         if self.calls == 0 {
             *from_start = named == Named::Number(nr::EXECVE);
         }
         self.calls += 1;
-        self.memory |= MEMORY.iter().any(|&nr| named == Named::Number(nr)) || named == Named::Only32;
+        self.memory |=
+            MEMORY.iter().any(|&nr| named == Named::Number(nr)) || named == Named::Only32;
     }
 }
 
@@ -138,8 +141,8 @@ impl Reader {
         &self.state.report
     }
 
-    /// Reads one log, with a pid space of its own. `file` is its index for [`Place`]s. All its threads end
-    /// with it.
+    /// Reads one log, with a pid space of its own. `file` is its index for [`Place`]s. All its
+    /// threads end with it.
     ///
     /// # Errors
     ///
@@ -153,7 +156,12 @@ impl Reader {
         self.read_log(file, &mut input, sink)
     }
 
-    pub(super) fn read_log(&mut self, file: u32, input: &mut dyn BufRead, sink: Sink) -> io::Result<()> {
+    pub(super) fn read_log(
+        &mut self,
+        file: u32,
+        input: &mut dyn BufRead,
+        sink: Sink,
+    ) -> io::Result<()> {
         let names = Arc::clone(&self.names);
         let (lines, result) =
             pieces::each(input, &names, |raw, ordinary| self.stream(file, raw, ordinary, sink));
@@ -191,7 +199,8 @@ impl Reader {
     /// Takes one line.
     pub(super) fn line(&mut self, file: u32, raw: RawLine<'_>, sink: Sink) {
         let plain = !raw.shortened && !colour::any(raw.text);
-        let ordinary = if plain { Ordinary::of(raw.text, &self.names, &mut Recent::default()) } else { None };
+        let ordinary =
+            if plain { Ordinary::of(raw.text, &self.names, &mut Recent::default()) } else { None };
         self.take(file, raw, ordinary, sink);
     }
 
@@ -220,8 +229,8 @@ impl Reader {
         }
     }
 
-    /// From here on the thread's whole calls need no more than to be told and counted: it is in no call, and none of
-    /// its events has to wait.
+    /// From here on the thread's whole calls need no more than to be told and counted: it is in no
+    /// call, and none of its events has to wait.
     fn begin_streak(&mut self, speaker: Option<Tid>) {
         let Some(key) = self.speaker.last_to_speak(speaker) else { return };
         let free = |l: &&Life| !l.ended && l.abi.is_none() && l.open.is_none() && l.flows();
@@ -279,7 +288,9 @@ impl Reader {
         match part {
             Part::Whole { .. } | Part::Beginning if life.abi.is_some() => return false,
             // The call before has no result.
-            Part::Whole { .. } | Part::Beginning if life.open.is_some() => self.leave_open(key, sink),
+            Part::Whole { .. } | Part::Beginning if life.open.is_some() => {
+                self.leave_open(key, sink);
+            }
             Part::Whole { .. } | Part::Beginning => {}
             Part::End { failed } => {
                 let same = matches!(&life.open, Some(open) if open.named == named);
@@ -305,7 +316,8 @@ impl Reader {
         true
     }
 
-    /// Takes a line that begins as strace's lines do. Otherwise nothing happens, and it returns false.
+    /// Takes a line that begins as strace's lines do. Otherwise nothing happens, and it returns
+    /// false.
     fn understand(&mut self, line: Line<'_>, sink: Sink) -> bool {
         let Columns { tid, body } = columns::split(line.text);
         let place = line.place;
@@ -370,7 +382,8 @@ impl Reader {
             Ending::Result { args, .. } | Ending::Open { args, .. } => args,
             Ending::None => rest,
         };
-        // With a result it did not exit: strace's fault injection, or a seccomp filter, kept it from that.
+        // With a result it did not exit: strace's fault injection, or a seccomp filter, kept it
+        // from that.
         let stays = matches!(ending, Ending::Result { result, .. } if !result.starts_with(b"?"));
         if let (Named::Number(number @ (nr::EXIT | nr::EXIT_GROUP)), false) = (named, stays) {
             self.state.exit(key, number == nr::EXIT_GROUP, place, sink);
@@ -494,11 +507,13 @@ impl Reader {
         let mut key = self.speaker.who(&mut self.state, tid, Some(named), place, sink);
         let same = |o: &Open| o.named == named || name == b"???";
         if !self.state.life(key).and_then(|l| l.open.as_ref()).is_some_and(same) {
-            // The exec of a thread that is not the leader returns under the leader's id; with -q nothing
-            // says so before.
+            // The exec of a thread that is not the leader returns under the leader's id; with -q
+            // nothing says so before.
             let sibling = self.state.life(key).map(|l| l.group).and_then(|group| {
                 let mut lives = self.state.lives.iter();
-                lives.find(|(_, l)| execs && l.group == group && l.in_exec() && !l.ended).map(|(k, _)| k)
+                lives
+                    .find(|(_, l)| execs && l.group == group && l.in_exec() && !l.ended)
+                    .map(|(k, _)| k)
             });
             let leader = self.state.life(key).map_or(0, |l| l.tid);
             let Some(sibling) = sibling else {
@@ -653,7 +668,10 @@ impl Reader {
                 return;
             }
         }
-        if self.notes.is_note(text) || notes::bare_message(text) || text.iter().all(u8::is_ascii_whitespace) {
+        if self.notes.is_note(text)
+            || notes::bare_message(text)
+            || text.iter().all(u8::is_ascii_whitespace)
+        {
             if let Some(tid) = notes::attached(text) {
                 self.attached(tid, place, sink);
             }
@@ -713,8 +731,12 @@ fn kind(named: Named, name: &[u8], args: &[u8]) -> Kind {
     match named {
         Named::Number(nr::EXECVE) => Kind::Exec(exec_path(false, args)),
         Named::Number(nr::EXECVEAT) => Kind::Exec(exec_path(true, args)),
-        Named::Number(nr::CLONE | nr::CLONE3) => Kind::Clone { sharing: sharing(args), child: None },
-        Named::Number(nr::FORK | nr::VFORK) => Kind::Clone { sharing: Some(Sharing::default()), child: None },
+        Named::Number(nr::CLONE | nr::CLONE3) => {
+            Kind::Clone { sharing: sharing(args), child: None }
+        }
+        Named::Number(nr::FORK | nr::VFORK) => {
+            Kind::Clone { sharing: Some(Sharing::default()), child: None }
+        }
         Named::Number(RT_SIGACTION) => Kind::Sigaction(sigaction(args)),
         Named::Only32 if name == b"sigaction" => Kind::Sigaction(sigaction(args)),
         _ => Kind::Plain,
@@ -769,10 +791,13 @@ mod tests {
         logs(&tests.join("golden"), &mut all);
         assert!(all.len() > 40, "{}", all.len());
         // Whole lines of all of them, in any order: what follows what is nowhere as it should be.
-        let lines: Vec<&[u8]> = all.iter().flat_map(|log| log.split_inclusive(|&b| b == b'\n')).collect();
+        let lines: Vec<&[u8]> =
+            all.iter().flat_map(|log| log.split_inclusive(|&b| b == b'\n')).collect();
         let mut state = 1_u64;
         let mut next = |below: usize| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             usize::try_from(state >> 33).unwrap() % below
         };
         let mixed: Vec<Vec<u8>> = (0..200)

@@ -1,6 +1,6 @@
 //! What a reading found out besides the events: counts, what was not understood, warnings.
 
-use super::event::Place;
+use crate::event::Place;
 use std::fmt;
 
 /// A kind of line that fits nothing.
@@ -20,8 +20,13 @@ pub enum SetAside {
 
 impl SetAside {
     /// All of them, in the order of the report.
-    pub const ALL: [SetAside; 5] =
-        [SetAside::Junk, SetAside::Cut, SetAside::NoBeginning, SetAside::UnknownCall, SetAside::TooLong];
+    pub const ALL: [SetAside; 5] = [
+        SetAside::Junk,
+        SetAside::Cut,
+        SetAside::NoBeginning,
+        SetAside::UnknownCall,
+        SetAside::TooLong,
+    ];
 
     /// What to try, where something can be tried.
     #[must_use]
@@ -178,8 +183,12 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let many = |n: u64, one: &'static str, more: &'static str| if n == 1 { one } else { more };
         match self {
-            Warning::NoCalls { .. } => f.write_str("no system call found: this is no log of strace"),
-            Warning::SummaryOnly { .. } => f.write_str("only a summary (-c) found, no system calls"),
+            Warning::NoCalls { .. } => {
+                f.write_str("no system call found: this is no log of strace")
+            }
+            Warning::SummaryOnly { .. } => {
+                f.write_str("only a summary (-c) found, no system calls")
+            }
             Warning::NoExec { .. } => {
                 f.write_str("no successful exec found: whose calls these are is not known")
             }
@@ -203,7 +212,12 @@ impl fmt::Display for Warning {
                 many(children.count, "its", "their")
             ),
             Warning::ThirtyTwoBit { calls } => {
-                write!(f, "{} 32-bit {} not learned", calls.count, many(calls.count, "call is", "calls are"))
+                write!(
+                    f,
+                    "{} 32-bit {} not learned",
+                    calls.count,
+                    many(calls.count, "call is", "calls are")
+                )
             }
             Warning::GuessedParents { children } => write!(
                 f,
@@ -237,7 +251,8 @@ pub struct Report {
     pub calls: u64,
     /// Lives of threads: an id that comes again counts again.
     pub threads: u64,
-    /// What fits nothing, by kind, in the order of [`SetAside::ALL`]; kinds that were not seen are left out.
+    /// What fits nothing, by kind, in the order of [`SetAside::ALL`]; kinds that were not seen are
+    /// left out.
     pub set_aside: Vec<(SetAside, Tally)>,
     /// Warnings, each kind once, those of one file once a file.
     pub warnings: Vec<Warning>,

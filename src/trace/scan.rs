@@ -55,7 +55,8 @@ fn alike(bytes: &[u8; WIDE], byte: u8) -> u32 {
     u8x16::from(*bytes).cmp_eq(u8x16::splat(byte)).move_mask().cast_unsigned()
 }
 
-/// The first place of a byte that is expected very soon: no branch for each byte, of which one would be guessed wrong.
+/// The first place of a byte that is expected very soon: no branch for each byte, of which one
+/// would be guessed wrong.
 pub(super) fn soon(text: &[u8], byte: u8) -> Option<usize> {
     if let Some(first) = text.first_chunk() {
         let found = alike(first, byte);
@@ -81,8 +82,9 @@ const AT_ONCE: usize = 4;
 /// A block: a bit of a word for each byte.
 const BLOCK: usize = 4 * WIDE;
 
-/// The places of a byte that comes every few dozen bytes, in their order, in less than 4 GiB of text. Where the next one is cannot be guessed, so that
-/// nothing here depends on it: of each block, so many are written as there may be, and then counted.
+/// The places of a byte that comes every few dozen bytes, in their order, in less than 4 GiB of
+/// text. Where the next one is cannot be guessed, so that nothing here depends on it: of each
+/// block, so many are written as there may be, and then counted.
 pub(super) fn each_place(text: &[u8], byte: u8, places: &mut Vec<u32>) {
     let mut used = 0;
     let (blocks, rest) = text.as_chunks::<BLOCK>();
@@ -142,7 +144,10 @@ mod tests {
                     text[first] = b'=';
                     text[second] = b'=';
                     let near = second + 16 >= length;
-                    assert_eq!((soon(&text, b'='), late(&text, b'=')), (Some(first), near.then_some(second)));
+                    assert_eq!(
+                        (soon(&text, b'='), late(&text, b'=')),
+                        (Some(first), near.then_some(second))
+                    );
                 }
             }
             assert_eq!((soon(&vec![0; length], b'='), late(&vec![0; length], b'=')), (None, None));
@@ -155,7 +160,8 @@ mod tests {
         for length in (0..300).chain([5000]) {
             // None, all, and ever fewer of them.
             for step in [usize::MAX, 1, 2, 3, 5, 20, 63, 64, 65] {
-                let want: Vec<u32> = (0..length).step_by(step).filter(|_| step < usize::MAX).collect();
+                let want: Vec<u32> =
+                    (0..length).step_by(step).filter(|_| step < usize::MAX).collect();
                 let mut text = vec![0; length as usize];
                 for &at in &want {
                     text[at as usize] = b'\n';

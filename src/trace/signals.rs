@@ -1,11 +1,11 @@
 //! Signals: which delivery begins a handler, and which handler an `rt_sigreturn` ends.
 
 use super::dispositions::Action;
-use super::event::{Event, EventKind, Place};
 use super::life::{Handler, Item};
 use super::pool::Key;
 use super::state::State;
 use super::Sink;
+use crate::event::{Event, EventKind, Place};
 
 /// A handler that is left by `siglongjmp` never returns: of those, so many are remembered.
 const DEEPEST: usize = 8192;
@@ -50,11 +50,15 @@ impl State {
 
     /// What a signal does to a thread now.
     fn action(&self, key: Key, signal: u8) -> Action {
-        let Some(table) = self.life(key).and_then(|l| self.tables.get(l.table)) else { return Action::None };
+        let Some(table) = self.life(key).and_then(|l| self.tables.get(l.table)) else {
+            return Action::None;
+        };
         let action = table.actions.get(signal);
         // Threads of one table in several files: when each of them set what is not known.
         match (table.set, &self.kin) {
-            (Some(set), Some(kin)) if !kin.seen.get(set).is_none_or(|s| s.agrees(signal, action)) => {
+            (Some(set), Some(kin))
+                if !kin.seen.get(set).is_none_or(|s| s.agrees(signal, action)) =>
+            {
                 Action::Unknown
             }
             _ => action,
@@ -70,8 +74,8 @@ impl State {
         }
     }
 
-    /// `rt_sigreturn` ends the innermost handler; if that was only a possible one, it is one now, and so
-    /// are the process's other deliveries of the same signal that are still undecided.
+    /// `rt_sigreturn` ends the innermost handler; if that was only a possible one, it is one now,
+    /// and so are the process's other deliveries of the same signal that are still undecided.
     pub(super) fn return_from_handler(&mut self, key: Key, sink: Sink) {
         let Some(life) = self.life_mut(key) else { return };
         match life.handlers.pop_back() {

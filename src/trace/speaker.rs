@@ -1,11 +1,11 @@
 //! Whose line it is. On stderr strace names the thread only while it traces more than one.
 
 use super::ending::Ending;
-use super::event::{Place, Tid};
 use super::names::Named;
 use super::pool::Key;
 use super::state::State;
 use super::Sink;
+use crate::event::{Place, Tid};
 
 /// The id of a thread that the log does not name.
 pub(super) const NAMELESS: Tid = 0;
@@ -24,7 +24,8 @@ pub(super) struct Speaker {
 }
 
 impl Speaker {
-    /// The thread whose line this is; it is made if it was never seen. `resumed`: the line resumes that call.
+    /// The thread whose line this is; it is made if it was never seen. `resumed`: the line resumes
+    /// that call.
     pub(super) fn who(
         &mut self,
         state: &mut State,
@@ -59,9 +60,9 @@ impl Speaker {
         place: Place,
         sink: Sink,
     ) -> Key {
-        let key = state
-            .find(tid)
-            .unwrap_or_else(|| Self::unknown(state, self.only.is_some(), tid, resumed, place, sink));
+        let key = state.find(tid).unwrap_or_else(|| {
+            Self::unknown(state, self.only.is_some(), tid, resumed, place, sink)
+        });
         self.last = Some((tid, key));
         self.nameless = None;
         key
@@ -79,9 +80,11 @@ impl Speaker {
         if family {
             return state.attach(tid, place, sink);
         }
-        // The thread that had no name so far is named as soon as it has a child. It is not the child if
-        // the line resumes the call that the nameless one is in, or if nobody is making a child.
-        let nameless = state.find(NAMELESS).filter(|&k| state.life(k).is_some_and(|l| l.alias.is_none()));
+        // The thread that had no name so far is named as soon as it has a child. It is not the
+        // child if the line resumes the call that the nameless one is in, or if nobody is making a
+        // child.
+        let nameless =
+            state.find(NAMELESS).filter(|&k| state.life(k).is_some_and(|l| l.alias.is_none()));
         if let Some(key) = nameless {
             let same = resumed.is_some()
                 && state.life(key).and_then(|l| l.open.as_ref()).map(|o| o.named) == resumed;
@@ -109,12 +112,18 @@ impl Speaker {
     }
 
     /// The thread of a line without a name: the only one that is left.
-    fn unnamed(&mut self, state: &mut State, resumed: Option<Named>, place: Place, sink: Sink) -> Key {
+    fn unnamed(
+        &mut self,
+        state: &mut State,
+        resumed: Option<Named>,
+        place: Place,
+        sink: Sink,
+    ) -> Key {
         if let Some(key) = self.nameless.filter(|&k| state.life(k).is_some_and(|l| !l.ended)) {
             return key;
         }
-        // Nobody is left who has spoken: with -q nothing says of a child that it is traced. Without -f no line has
-        // a name, and no child speaks.
+        // Nobody is left who has spoken: with -q nothing says of a child that it is traced. Without
+        // -f no line has a name, and no child speaks.
         let silent = |state: &mut State| state.named.then(|| state.only_unspoken()).flatten();
         let key = Self::alone(state, resumed)
             .or_else(|| silent(state))
@@ -123,13 +132,16 @@ impl Speaker {
         key
     }
 
-    /// The thread that must be meant when none is named: the one that lives; if there seem to be several
-    /// (some versions do not report every end), the one whose call is resumed, then the one that spoke
-    /// last.
+    /// The thread that must be meant when none is named: the one that lives; if there seem to be
+    /// several (some versions do not report every end), the one whose call is resumed, then the one
+    /// that spoke last.
     pub(super) fn alone(state: &State, resumed: Option<Named>) -> Option<Key> {
         let alive = || state.lives.iter().filter(|(_, l)| l.spoke && !l.ended);
-        let same = alive().filter(|(_, l)| resumed.is_some() && l.open.as_ref().map(|o| o.named) == resumed);
-        same.max_by_key(|(_, l)| l.line).or_else(|| alive().max_by_key(|(_, l)| l.line)).map(|(key, _)| key)
+        let same = alive()
+            .filter(|(_, l)| resumed.is_some() && l.open.as_ref().map(|o| o.named) == resumed);
+        same.max_by_key(|(_, l)| l.line)
+            .or_else(|| alive().max_by_key(|(_, l)| l.line))
+            .map(|(key, _)| key)
     }
 
     /// The thread that has just spoken, by this name or by none.
@@ -149,7 +161,8 @@ impl Speaker {
 /// Where in a line that fits nothing a line of strace's begins: the program's own output, without a
 /// newline, stands before it. Only what is well-formed to its end counts.
 pub(super) fn after_output(line: &[u8], names: &super::names::Names) -> Option<usize> {
-    for start in [b"[pid ".as_slice(), b"<... ", b"+++ exited with ", b"+++ killed by ", b"--- SIG"] {
+    for start in [b"[pid ".as_slice(), b"<... ", b"+++ exited with ", b"+++ killed by ", b"--- SIG"]
+    {
         if let Some(at) = memchr::memmem::find(line, start) {
             return (at > 0).then_some(at);
         }

@@ -1,16 +1,16 @@
 //! The threads of one log: who lives, who belongs to whom.
 
 use super::dispositions::{Dispositions, Seen};
-use super::event::{Event, EventKind, Place, Tid};
 use super::life::{Group, Life, Table, Wait};
 use super::pool::{Key, Pool};
 use super::report::{Case, Report};
 use super::Sink;
+use crate::event::{Event, EventKind, Place, Tid};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::VecDeque;
 
-/// Threads that ended in a way that may have no line of its own, and children that never spoke: so many
-/// are remembered.
+/// Threads that ended in a way that may have no line of its own, and children that never spoke: so
+/// many are remembered.
 const REMEMBERED: usize = 4096;
 /// The same where lines name their threads (-f): all of these will most probably be heard of.
 const REMEMBERED_BY_NAME: usize = 1 << 16;
@@ -32,8 +32,8 @@ pub(super) struct Kin {
     pub seen: Vec<Seen>,
     /// Threads that have a file.
     pub members: Tids,
-    /// Threads that were running before and have ended. The files come one after another, but the threads
-    /// ran together: their ends go out together, when the family has been read.
+    /// Threads that were running before and have ended. The files come one after another, but the
+    /// threads ran together: their ends go out together, when the family has been read.
     pub ended: ByTid<Place>,
 }
 
@@ -59,7 +59,8 @@ pub(super) struct State {
     dying: VecDeque<Key>,
     /// Children that have not spoken.
     unspoken: VecDeque<Key>,
-    /// The child of a thread that was killed inside the call that may have made it, until it speaks.
+    /// The child of a thread that was killed inside the call that may have made it, until it
+    /// speaks.
     pub unborn: Option<Key>,
     /// Threads that made their exit call and have not been reported gone.
     pub exited: VecDeque<Tid>,
@@ -123,7 +124,14 @@ impl State {
 
     /// A thread, with its references to a group and a table. A living one of the same id has ended
     /// unnoticed.
-    pub(super) fn add(&mut self, tid: Tid, group: Key, table: Key, place: Place, sink: Sink) -> Key {
+    pub(super) fn add(
+        &mut self,
+        tid: Tid,
+        group: Key,
+        table: Key,
+        place: Place,
+        sink: Sink,
+    ) -> Key {
         if let Some(old) = self.find(tid) {
             self.end(old, place, sink);
         }
@@ -155,8 +163,8 @@ impl State {
         key
     }
 
-    /// A child that a call has returned may never speak: without -f none does. So that they do not pile
-    /// up, the oldest is given up.
+    /// A child that a call has returned may never speak: without -f none does. So that they do not
+    /// pile up, the oldest is given up.
     pub(super) fn remember_unspoken(&mut self, key: Key, sink: Sink) {
         if self.kin.is_some() {
             return;
@@ -193,8 +201,8 @@ impl State {
         }
     }
 
-    /// The other threads of a group will end without a call of their own. strace up to 4.6 does not say
-    /// when, so only so many are waited for.
+    /// The other threads of a group will end without a call of their own. strace up to 4.6 does not
+    /// say when, so only so many are waited for.
     pub(super) fn doom(&mut self, group: Key, except: Key, place: Place, sink: Sink) {
         if let Some(g) = self.groups.get_mut(group) {
             g.dying = true;
@@ -202,7 +210,8 @@ impl State {
         if self.kin.is_some() || self.groups.users(group) < 2 {
             return;
         }
-        let others = self.lives.iter().filter(|&(k, l)| k != except && l.group == group && !l.ended);
+        let others =
+            self.lives.iter().filter(|&(k, l)| k != except && l.group == group && !l.ended);
         let others: Vec<Key> = others.map(|(k, _)| k).collect();
         self.dying.extend(others);
         while self.dying.len() > self.remembered() {
@@ -316,7 +325,8 @@ impl State {
             self.flush(key, sink);
         }
         let ended = self.kin.take().map(|k| k.ended).unwrap_or_default();
-        let mut ended: Vec<(Place, Tid)> = ended.into_iter().map(|(tid, place)| (place, tid)).collect();
+        let mut ended: Vec<(Place, Tid)> =
+            ended.into_iter().map(|(tid, place)| (place, tid)).collect();
         ended.sort_unstable();
         for (place, tid) in ended {
             sink(Event { tid, place, kind: EventKind::End });

@@ -26,7 +26,10 @@ impl Dice {
 
     /// The options that fell, each with its own chance in a hundred.
     pub fn options(&mut self, list: &[(usize, &str)]) -> Vec<String> {
-        list.iter().filter(|(chance, _)| self.percent(*chance)).map(|(_, o)| (*o).to_string()).collect()
+        list.iter()
+            .filter(|(chance, _)| self.percent(*chance))
+            .map(|(_, o)| (*o).to_string())
+            .collect()
     }
 
     /// A random order, Fisher and Yates's.

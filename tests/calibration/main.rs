@@ -1,6 +1,6 @@
-//! Calibration of the chance that the next run shows something new: real programs, random lawful runs, each traced
-//! by itself. Some runs teach, the others tell how often there was something new in truth. `make calibration` prints
-//! the tables of docs/coverage.md.
+//! Calibration of the chance that the next run shows something new: real programs, random lawful
+//! runs, each traced by itself. Some runs teach, the others tell how often there was something new
+//! in truth. `make calibration` prints the tables of docs/coverage.md.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout)]
 
@@ -29,7 +29,9 @@ const WANTED: f64 = 0.90;
 fn the_interval_holds_what_the_runs_held_back_did() {
     let depths: Vec<Depth> = Depth::all().take(4).collect();
     let mut all = vec![[Tally::default(); 2]; depths.len()];
-    println!("| program | runs | estimate | in truth | interval | too high | too low | 1−e^(−Q1/T) |");
+    println!(
+        "| program | runs | estimate | in truth | interval | too high | too low | 1−e^(−Q1/T) |"
+    );
     println!("|---|---|---|---|---|---|---|---|");
     for (fresh, list) in [(0, &FITTED[..]), (1, &FRESH[..])] {
         for (program, generate) in list {
@@ -49,7 +51,9 @@ fn the_interval_holds_what_the_runs_held_back_did() {
     println!("\n| depth | programs | held | interval | mean error |");
     println!("|---|---|---|---|---|");
     for (depth, tallies) in depths.iter().zip(&all) {
-        for (tally, programs) in tallies.iter().zip(["that the rule was made with", "that it was not"]) {
+        for (tally, programs) in
+            tallies.iter().zip(["that the rule was made with", "that it was not"])
+        {
             println!("| {depth} | {programs} | {} |", tally.summary());
         }
     }

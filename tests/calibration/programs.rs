@@ -1,5 +1,5 @@
-//! Random lawful command lines of real programs. Common options come often and rare ones seldom, so that there
-//! is always something that few runs show.
+//! Random lawful command lines of real programs. Common options come often and rare ones seldom, so
+//! that there is always something that few runs show.
 
 use super::dice::Dice;
 use std::fmt::Write as _;
@@ -17,7 +17,8 @@ pub struct Start {
 /// Thinks up a start.
 pub type Generator = fn(&mut Dice, &Path) -> Start;
 
-/// The programs that the rule of src/machine/coverage.rs was made with (by other runs of them), by path.
+/// The programs that the rule of src/machine/coverage.rs was made with (by other runs of them), by
+/// path.
 pub const FITTED: [(&str, Generator); 9] = [
     ("/usr/bin/ls", ls),
     ("/usr/bin/tar", tar),
@@ -62,7 +63,8 @@ pub fn scene(dice: &mut Dice, dir: &Path) {
         (0..300).for_each(|i| file(&format!("sub/f{i}"), 1, dice));
     }
     if dice.percent(30) {
-        fs::write(dir.join("binary"), (0..=255_u8).cycle().take(70_000).collect::<Vec<_>>()).unwrap();
+        fs::write(dir.join("binary"), (0..=255_u8).cycle().take(70_000).collect::<Vec<_>>())
+            .unwrap();
     }
     std::os::unix::fs::symlink("a.txt", dir.join("link")).unwrap();
     if dice.percent(20) {
@@ -76,7 +78,11 @@ pub fn scene(dice: &mut Dice, dir: &Path) {
 /// A program that prepares what another one is to read.
 fn prepare(dir: &Path, program: &str, arguments: &[&str]) {
     let done = Command::new(program).args(arguments).current_dir(dir).output().unwrap();
-    assert!(done.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    assert!(
+        done.status.success(),
+        "{program} {arguments:?}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
 }
 
 fn operands(dice: &mut Dice, list: &[(usize, &str)], least: &str) -> Vec<String> {
@@ -158,14 +164,27 @@ fn tar(dice: &mut Dice, dir: &Path) -> Start {
             arguments.extend(strings(&["-C", "sub"]));
             arguments.push("c.txt".into());
         } else {
-            let list =
-                [(50, "sub"), (30, "a.txt"), (20, "empty"), (20, "link"), (10, "binary"), (5, "missing")];
+            let list = [
+                (50, "sub"),
+                (30, "a.txt"),
+                (20, "empty"),
+                (20, "link"),
+                (10, "binary"),
+                (5, "missing"),
+            ];
             arguments.extend(operands(dice, &list, "b.txt"));
         }
     } else if mode < 55 {
-        arguments
-            .extend(strings(&["-tf", dice.pick(&["old.tar", "old.tar", "old.tar", "a.txt", "missing.tar"])]));
-        arguments.extend(dice.options(&[(10, "sub"), (5, "absent"), (5, "--wildcards"), (5, "-R")]));
+        arguments.extend(strings(&[
+            "-tf",
+            dice.pick(&["old.tar", "old.tar", "old.tar", "a.txt", "missing.tar"]),
+        ]));
+        arguments.extend(dice.options(&[
+            (10, "sub"),
+            (5, "absent"),
+            (5, "--wildcards"),
+            (5, "-R"),
+        ]));
     } else if mode < 85 {
         fs::create_dir(dir.join("out")).unwrap();
         arguments.extend(strings(&["-xf", "old.tar"]));
@@ -227,7 +246,8 @@ fn grep(dice: &mut Dice, dir: &Path) -> Start {
     ]);
     let syntax = dice.pick(&["-E", "-F", "-P"]);
     arguments.extend(dice.options(&[(20, syntax)]));
-    let pattern = dice.pick(&["line", "line", "9.*7", "absent", "^$", "[0-9]\\{4\\}", "\\(a\\).*\\1"]);
+    let pattern =
+        dice.pick(&["line", "line", "9.*7", "absent", "^$", "[0-9]\\{4\\}", "\\(a\\).*\\1"]);
     match dice.below(10) {
         0 => arguments.extend(strings(&["-f", "patterns"])),
         1 => arguments.extend(strings(&["-f", "missing", "-e", pattern])),
@@ -281,7 +301,14 @@ fn sort(dice: &mut Dice, dir: &Path) -> Start {
         3 => {}
         _ => {
             arguments.extend(dice.options(&[(20, "-oout"), (5, "-oa.txt")]));
-            let list = [(60, "a.txt"), (30, "b.txt"), (10, "empty"), (10, "link"), (5, "missing"), (5, "-")];
+            let list = [
+                (60, "a.txt"),
+                (30, "b.txt"),
+                (10, "empty"),
+                (10, "link"),
+                (5, "missing"),
+                (5, "-"),
+            ];
             arguments.extend(operands(dice, &list, "sub/c.txt"));
         }
     }
@@ -381,7 +408,8 @@ fn sed(dice: &mut Dice, dir: &Path) -> Start {
         }
     }
     arguments.extend(strings(&["-e", "p"]));
-    let list = [(50, "a.txt"), (30, "b.txt"), (10, "empty"), (10, "link"), (5, "missing"), (5, "sub")];
+    let list =
+        [(50, "a.txt"), (30, "b.txt"), (10, "empty"), (10, "link"), (5, "missing"), (5, "sub")];
     arguments.extend(dice.options(&list));
     start(arguments, "b.txt")
 }
@@ -407,13 +435,22 @@ fn gzip(dice: &mut Dice, dir: &Path) -> Start {
     ]);
     match dice.below(10) {
         0..4 => {
-            arguments.extend(strings(&["-d", dice.pick(&["b.txt.gz", "b.txt.gz", "b.txt", "missing.gz"])]));
+            arguments.extend(strings(&[
+                "-d",
+                dice.pick(&["b.txt.gz", "b.txt.gz", "b.txt", "missing.gz"]),
+            ]));
         }
         4 => arguments.extend(strings(&["-t", dice.pick(&["b.txt.gz", "a.txt"])])),
         5 => arguments.extend(strings(&["-l", "b.txt.gz"])),
         _ => {
-            let list =
-                [(60, "a.txt"), (20, "b.txt"), (20, "sub"), (10, "empty"), (10, "link"), (5, "missing")];
+            let list = [
+                (60, "a.txt"),
+                (20, "b.txt"),
+                (20, "sub"),
+                (10, "empty"),
+                (10, "link"),
+                (5, "missing"),
+            ];
             arguments.extend(dice.options(&list));
         }
     }
@@ -423,7 +460,11 @@ fn gzip(dice: &mut Dice, dir: &Path) -> Start {
 fn sqlite3(dice: &mut Dice, dir: &Path) -> Start {
     const FILL: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n LIMIT 3000) \
                         INSERT INTO t SELECT i, hex(i*7919) FROM n;";
-    prepare(dir, "/usr/bin/sqlite3", &["old.db", "CREATE TABLE t(a, b); INSERT INTO t VALUES(1, 'x');"]);
+    prepare(
+        dir,
+        "/usr/bin/sqlite3",
+        &["old.db", "CREATE TABLE t(a, b); INSERT INTO t VALUES(1, 'x');"],
+    );
     fs::write(dir.join("rows.csv"), "1,x\n2,y\n").unwrap();
     fs::write(dir.join("more.sql"), "SELECT sum(a) FROM t;\n").unwrap();
     let mut script = Vec::new();
@@ -524,8 +565,15 @@ fn python3(dice: &mut Dice, dir: &Path) -> Start {
         }
     }
     fs::write(dir.join("script.py"), script).unwrap();
-    let mut arguments =
-        dice.options(&[(30, "-I"), (10, "-S"), (5, "-B"), (5, "-u"), (5, "-v"), (3, "-X"), (2, "-O")]);
+    let mut arguments = dice.options(&[
+        (30, "-I"),
+        (10, "-S"),
+        (5, "-B"),
+        (5, "-u"),
+        (5, "-v"),
+        (3, "-X"),
+        (2, "-O"),
+    ]);
     if let Some(at) = arguments.iter().position(|a| a == "-X") {
         arguments.insert(at + 1, "utf8".into());
     }
@@ -657,7 +705,8 @@ fn perl(dice: &mut Dice, dir: &Path) -> Start {
         }
     }
     fs::write(dir.join("script.pl"), script).unwrap();
-    let mut arguments = dice.options(&[(20, "-w"), (10, "-Mwarnings"), (5, "-Mutf8"), (5, "-T"), (2, "-c")]);
+    let mut arguments =
+        dice.options(&[(20, "-w"), (10, "-Mwarnings"), (5, "-Mutf8"), (5, "-T"), (2, "-c")]);
     arguments.push("script.pl".into());
     start(arguments, "b.txt")
 }

@@ -13,7 +13,12 @@ use sysfsm::trace::Reader;
 const FIRST_SEED: u64 = 1000;
 
 /// Traces `count` starts; a machine of each depth for each.
-pub fn trace(program: &str, generate: Generator, count: u64, depths: &[Depth]) -> Vec<Vec<Machine>> {
+pub fn trace(
+    program: &str,
+    generate: Generator,
+    count: u64,
+    depths: &[Depth],
+) -> Vec<Vec<Machine>> {
     (FIRST_SEED..FIRST_SEED + count).map(|seed| run(program, generate, seed, depths)).collect()
 }
 
@@ -47,7 +52,8 @@ fn learn(program: &str, log: &Path, depth: Depth) -> Machine {
     let mut learner = Learner::new(depth);
     let file = BufReader::new(File::open(log).unwrap());
     Reader::new().read(0, file, &mut |event| learner.event(&event)).unwrap();
-    let own = learner.finish().into_iter().find(|l| &*l.binary == program).expect("the program ran");
+    let own =
+        learner.finish().into_iter().find(|l| &*l.binary == program).expect("the program ran");
     assert_eq!(own.runs, 1, "{}: one run", log.display());
     own.machine
 }

@@ -85,7 +85,8 @@ fn trial(teaching: &[&Machine], held_back: &[&Machine]) -> Tally {
     let chance = coverage.novelty.unwrap();
     let novel = held_back.iter().filter(|run| !run.beyond(&machine).is_empty()).count();
     let truth = share(novel, held_back.len());
-    // A share of so many runs goes in steps of one run: the ends are those of the steps that they are in.
+    // A share of so many runs goes in steps of one run: the ends are those of the steps that they
+    // are in.
     let step = |end: f64| end * share(held_back.len(), 1);
     let runs = share(novel, 1);
     let once = usize::try_from(coverage.seen_once).unwrap();

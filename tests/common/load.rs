@@ -1,4 +1,5 @@
-//! What instructions are counted of, and times are taken of: lines of a log, and calls of a program in its loop.
+//! What instructions are counted of, and times are taken of: lines of a log, and calls of a program
+//! in its loop.
 
 use std::fmt::Write as _;
 use sysfsm::machine::{Context, Count, Depth, Judge, Machine};
@@ -18,7 +19,8 @@ pub fn judge(depth: Depth) -> Judge {
     Judge::new(&machine)
 }
 
-/// A log of so many blocks of four lines: of one program, or of two threads that interrupt each other.
+/// A log of so many blocks of four lines: of one program, or of two threads that interrupt each
+/// other.
 pub fn log(blocks: u64, threads: bool) -> String {
     let mut text = String::from("7 execve(\"/bin/a\", [\"a\"], 0x7ffe /* 9 vars */) = 0\n");
     if threads {

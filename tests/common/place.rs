@@ -58,7 +58,8 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let _ = self.command("stop").output();
-        // Agents of a test that has failed may still be there. A saboteur may have been here before.
+        // Agents of a test that has failed may still be there. A saboteur may have been here
+        // before.
         match umount2(self.0.parent().unwrap(), MntFlags::MNT_DETACH) {
             Err(Errno::EINVAL) => {}
             done => done.unwrap(),

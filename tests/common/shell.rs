@@ -14,7 +14,8 @@ pub struct Shell {
 
 pub const ECHOES: &str = "while read x; do echo \"$x\"; done";
 
-/// What an attacker has it do: its second call after the first lawful ones is none that it was learned with.
+/// What an attacker has it do: its second call after the first lawful ones is none that it was
+/// learned with.
 pub const TAKEN_OVER: &str = "read x; echo \"$x\"; exec /bin/true";
 
 impl Shell {
@@ -38,9 +39,14 @@ impl Shell {
         lab.start(Command::new(&self.binary).args(["-c", ECHOES]))
     }
 
-    /// Does the work while an attacker tries, a user is served by one process, and others live. How many attacks were
-    /// stopped, how many processes lived, and what the work came to. It is given what says that something went wrong.
-    pub fn under_load<T>(&self, lab: &Lab, work: impl FnOnce(&dyn Fn() -> bool) -> T) -> (usize, usize, T) {
+    /// Does the work while an attacker tries, a user is served by one process, and others live. How
+    /// many attacks were stopped, how many processes lived, and what the work came to. It is given
+    /// what says that something went wrong.
+    pub fn under_load<T>(
+        &self,
+        lab: &Lab,
+        work: impl FnOnce(&dyn Fn() -> bool) -> T,
+    ) -> (usize, usize, T) {
         let over = AtomicBool::new(false);
         scope(|scope| {
             let attacker = scope.spawn(|| {

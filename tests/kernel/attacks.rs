@@ -1,5 +1,5 @@
-//! Every kind of attack ends at its first call, every time; under --log-only it runs through and is reported the
-//! same.
+//! Every kind of attack ends at its first call, every time; under --log-only it runs through and is
+//! reported the same.
 
 use crate::lab::{Ended, Lab};
 use std::collections::BTreeMap;
@@ -20,7 +20,8 @@ const ATTACKS: [(&str, &str); 11] = [
     ("x32", "abi: readv → @x32"),
 ];
 
-/// How often each of them is tried: what is a matter of chance would show. `TIMES` says otherwise, for emulated machines.
+/// How often each of them is tried: what is a matter of chance would show. `TIMES` says otherwise,
+/// for emulated machines.
 fn times() -> usize {
     std::env::var("TIMES").map_or(50, |times| times.parse().unwrap())
 }

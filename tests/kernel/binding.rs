@@ -25,7 +25,8 @@ fn two_policies_at_once_do_not_mix() {
     }
     let report = enforcement.stop();
     for (program, violations) in [(&one, 10), (&two, 10)] {
-        let found = report.violations.iter().filter(|v| v["policy"] == program.to_str().unwrap()).count();
+        let found =
+            report.violations.iter().filter(|v| v["policy"] == program.to_str().unwrap()).count();
         assert_eq!(found, violations, "{}", program.display());
     }
     assert_eq!(report.violations.len(), 20);
@@ -76,7 +77,8 @@ fn a_running_process_is_adopted() {
     let lab = Lab::new();
     let victim = lab.example("victim");
     let policy = lab.learn(&victim, &[(&[], "work"), (&[], "work")]);
-    let mut running: Vec<_> = (0..10).map(|_| lab.start(&mut std::process::Command::new(&victim))).collect();
+    let mut running: Vec<_> =
+        (0..10).map(|_| lab.start(&mut std::process::Command::new(&victim))).collect();
     // Until they wait for their command.
     std::thread::sleep(Duration::from_millis(500));
     let enforcement = lab.enforce(&[&policy], &[]);
@@ -158,7 +160,8 @@ fn a_file_is_known_where_stat_tells_another_device() {
     let merged = lab.path("merged/victim");
     let learned = lab.learn(&victim, &[(&[], "work")]);
     let policy = lab.with(&learned, "binary", merged.to_str().unwrap().into());
-    // The lower layer and the upper one are different file systems: overlayfs makes up device numbers.
+    // The lower layer and the upper one are different file systems: overlayfs makes up device
+    // numbers.
     let commands = r#"
         mkdir lower upper merged
         mount -t tmpfs none lower; mount -t tmpfs none upper

@@ -1,4 +1,5 @@
-//! Policies for cgroups: where they hold, which of several does, and that only the moment of the exec counts.
+//! Policies for cgroups: where they hold, which of several does, and that only the moment of the
+//! exec counts.
 
 use super::identity::hold;
 use super::lab::{Lab, Running};
@@ -28,7 +29,11 @@ impl Groups {
         let line = mounts.lines().find(mount).expect("a mounted hierarchy of cgroups, version 2");
         let words: Vec<&str> = line.split(' ').collect();
         assert_eq!(words[3], "/", "only a part of the hierarchy is mounted: {line}");
-        let name = format!("/sysfsm-test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "/sysfsm-test-{}-{}",
+            std::process::id(),
+            NUMBER.fetch_add(1, Ordering::Relaxed)
+        );
         let groups = Groups { at: PathBuf::from(format!("{}{name}", words[4])), name };
         fs::create_dir(&groups.at).unwrap();
         groups
@@ -113,7 +118,10 @@ impl Shells {
         };
         let mut command = Command::new("/bin/sh");
         command.args(["-c", "echo $$ >\"$0\"; PWD=/dev exec \"$@\""]);
-        command.arg(self.groups.at.join(group).join("cgroup.procs")).arg(shell).args(["-c", script]);
+        command
+            .arg(self.groups.at.join(group).join("cgroup.procs"))
+            .arg(shell)
+            .args(["-c", script]);
         self.lab.start(&mut command)
     }
 
@@ -174,7 +182,8 @@ fn the_highest_cgroup_is_everywhere() {
 #[test]
 fn of_several_cgroups_the_nearest_one_counts() {
     let shells = Shells::new();
-    let (a, b, d) = (shells.groups.add("a"), shells.groups.add("a/b"), shells.groups.add("a/b/c/d"));
+    let (a, b, d) =
+        (shells.groups.add("a"), shells.groups.add("a/b"), shells.groups.add("a/b/c/d"));
     shells.policy(&shells.narrow, shells.one(), Some(&a));
     shells.policy(&shells.wide, shells.one(), Some(&b));
     shells.policy(&shells.narrow, shells.one(), Some(&d));
@@ -182,13 +191,16 @@ fn of_several_cgroups_the_nearest_one_counts() {
     shells.policy(&shells.wide, shells.one(), None);
     shells.groups.add("e");
     let place = shells.hold();
-    for (group, narrow) in [("a", true), ("a/b", false), ("a/b/c", false), ("a/b/c/d", true), ("e", false)] {
+    for (group, narrow) in
+        [("a", true), ("a/b", false), ("a/b/c", false), ("a/b/c/d", true), ("e", false)]
+    {
         shells.look(&shells.one, Some(group), narrow);
     }
     shells.look(&shells.one, None, false);
     // Each of them was held to one: it is the exec that the wide policy does not know.
     for group in ["a/b", "e"] {
-        let mut leaves = shells.start(&shells.one, Some(group), "read x; echo \"$x\"; exec /bin/true");
+        let mut leaves =
+            shells.start(&shells.one, Some(group), "read x; echo \"$x\"; exec /bin/true");
         leaves.say("a");
         assert!(leaves.end().killed(), "{group}: not watched at all");
     }
@@ -207,7 +219,8 @@ fn any_binary_is_bound_in_a_cgroup_and_one_of_its_own_counts_more() {
     let third = shells.lab.copy(Path::new("/bin/dash"), "third");
     shells.policy(&shells.wide, third.to_str().unwrap(), None);
     // Without the key it is any, too.
-    let mut value: serde_json::Value = serde_json::from_slice(&fs::read(&shells.narrow).unwrap()).unwrap();
+    let mut value: serde_json::Value =
+        serde_json::from_slice(&fs::read(&shells.narrow).unwrap()).unwrap();
     value.as_object_mut().unwrap().remove("binary");
     value["cgroup"] = json!(c);
     fs::write(shells.lab.path("policies/any.json"), value.to_string()).unwrap();
@@ -233,7 +246,11 @@ fn any_binary_is_bound_in_a_cgroup_and_one_of_its_own_counts_more() {
 #[test]
 fn a_cgroup_may_come_after_its_policy() {
     let shells = Shells::new();
-    shells.policy(&shells.narrow, shells.one(), Some(&format!("{}/later/below", shells.groups.name)));
+    shells.policy(
+        &shells.narrow,
+        shells.one(),
+        Some(&format!("{}/later/below", shells.groups.name)),
+    );
     let _place = shells.hold();
     for _ in 0..2 {
         shells.groups.add("later/below");
@@ -254,7 +271,8 @@ fn a_move_after_the_exec_changes_nothing() {
     shells.policy(&shells.narrow, shells.one(), Some(&a));
     let _place = shells.hold();
     for (from, to, bound) in [("a", "b", true), ("b", "a", false)] {
-        let mut running = shells.start(&shells.one, Some(from), &format!("read y; echo here; {PRIES}"));
+        let mut running =
+            shells.start(&shells.one, Some(from), &format!("read y; echo here; {PRIES}"));
         running.say("go");
         assert_eq!(running.said(|said| said.contains("here")), "here\n");
         shells.groups.enter(to, &running);
@@ -302,7 +320,8 @@ fn no_cgroup_is_so_deep_or_its_name_so_long_that_it_is_a_way_out() {
     // The test's own and `a` are the first two.
     let deep = |levels: usize, name: &str| format!("a{}", format!("/{name}").repeat(levels - 2));
     let long = "n".repeat(250);
-    let cgroups = [(15, "b"), (16, "b"), (100, "b"), (3, &*long), (4, &long), (15, &long), (16, &long)];
+    let cgroups =
+        [(15, "b"), (16, "b"), (100, "b"), (3, &*long), (4, &long), (15, &long), (16, &long)];
     let cgroups = cgroups.map(|(levels, name)| deep(levels, name));
     for cgroup in &cgroups {
         shells.groups.add(cgroup);

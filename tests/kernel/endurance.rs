@@ -1,5 +1,5 @@
-//! A hundred thousand threads and ten thousand forks a second, for long: nothing leaks, nobody is misjudged.
-//! `make test-endurance` takes ten minutes for it.
+//! A hundred thousand threads and ten thousand forks a second, for long: nothing leaks, nobody is
+//! misjudged. `make test-endurance` takes ten minutes for it.
 
 use super::lab::{Lab, Running};
 use super::more_ids::MoreIds;
@@ -24,13 +24,15 @@ fn memory(agent: &Running) -> [u64; 2] {
         let wanted = |line: &&str| keys.iter().any(|key| line.starts_with(key));
         text.lines().filter(wanted).filter_map(value).sum()
     };
-    let kernel =
-        sum("/proc/meminfo", &["SUnreclaim:", "VmallocUsed:", "Percpu:", "KernelStack:", "PageTables:"]);
+    let kernel = sum(
+        "/proc/meminfo",
+        &["SUnreclaim:", "VmallocUsed:", "Percpu:", "KernelStack:", "PageTables:"],
+    );
     [kernel, sum(&format!("/proc/{}/status", agent.pid()), &["VmRSS:"])]
 }
 
-/// What may be there afterwards. A thread's state has 848 bytes: twenty thousand of them left behind would show, of the millions
-/// of ten minutes.
+/// What may be there afterwards. A thread's state has 848 bytes: twenty thousand of them left
+/// behind would show, of the millions of ten minutes.
 fn room(before: u64) -> u64 {
     before + before / 10 + 8192
 }
@@ -51,7 +53,8 @@ fn crowds_and_forks_leave_nothing_behind() {
     let policies = lab.path("policies");
     fs::create_dir(&policies).unwrap();
     // Whether a thread or its creator comes first is chance; which calls they make is not.
-    fs::copy(lab.learn_at("1", &crowd, &[(&["3", "20"], "")]), policies.join("crowd.json")).unwrap();
+    fs::copy(lab.learn_at("1", &crowd, &[(&["3", "20"], "")]), policies.join("crowd.json"))
+        .unwrap();
     let of_forks = lab.learn(&forks, &[(&["burst", "60"], ""), (&["violating", "0"], "")]);
     fs::copy(of_forks, policies.join("forks.json")).unwrap();
     let agent = place.agent(&lab, &policies, &["--at-most", "kill"], "pinned");
@@ -59,7 +62,8 @@ fn crowds_and_forks_leave_nothing_behind() {
     // Once around, so that what is allocated once is.
     let patience = Duration::from_secs(300);
     let run_crowd = || {
-        let run = lab.start(Command::new(&crowd).args(CROWD)).end_within(patience).well("the crowd");
+        let run =
+            lab.start(Command::new(&crowd).args(CROWD)).end_within(patience).well("the crowd");
         assert_eq!(run.stdout, "100000 threads\n");
     };
     run_crowd();
@@ -82,7 +86,9 @@ fn crowds_and_forks_leave_nothing_behind() {
             scope.spawn(|| until_over(&crowds, &run_crowd)),
             scope.spawn(|| {
                 let burst = BURST.to_string();
-                until_over(&bursts, &|| drop(lab.run(&forks, &["burst", &burst], "").well("forks")));
+                until_over(&bursts, &|| {
+                    drop(lab.run(&forks, &["burst", &burst], "").well("forks"));
+                });
             }),
             scope.spawn(|| {
                 until_over(&attacks, &|| {
@@ -104,13 +110,16 @@ fn crowds_and_forks_leave_nothing_behind() {
     let settles = Instant::now() + Duration::from_secs(90);
     sleep(Duration::from_secs(2));
     let mut after = memory(&agent);
-    while Instant::now() < settles && after.iter().zip(before).any(|(after, before)| *after >= room(before)) {
+    while Instant::now() < settles
+        && after.iter().zip(before).any(|(after, before)| *after >= room(before))
+    {
         sleep(Duration::from_secs(2));
         after = memory(&agent);
     }
     let (_, status) = place.status(&lab);
     let totals = &status["totals"];
-    let (crowds, bursts, attacks) = (crowds.into_inner(), bursts.into_inner(), attacks.into_inner());
+    let (crowds, bursts, attacks) =
+        (crowds.into_inner(), bursts.into_inner(), attacks.into_inner());
     #[allow(clippy::cast_precision_loss)]
     let rate = (bursts * BURST + crowds * 100_010) as f64 / took;
     eprintln!(
@@ -121,9 +130,15 @@ fn crowds_and_forks_leave_nothing_behind() {
     assert!(crowds > 0 && bursts > 0 && attacks > 0);
     // Nobody was misjudged, nobody overlooked.
     assert_eq!(totals["violations"].as_u64().unwrap() - violations_before, attacks, "{totals}");
-    assert_eq!((&totals["threads_refused"], &totals["events_lost"]), (&0.into(), &0.into()), "{totals}");
+    assert_eq!(
+        (&totals["threads_refused"], &totals["events_lost"]),
+        (&0.into(), &0.into()),
+        "{totals}"
+    );
     assert_eq!((watched(&status), &status["in_spares"]), (0, &0.into()), "{status}");
-    for (before, after, whose) in [(before[0], after[0], "the kernel"), (before[1], after[1], "the agent")] {
+    for (before, after, whose) in
+        [(before[0], after[0], "the kernel"), (before[1], after[1], "the agent")]
+    {
         assert!(after < room(before), "{whose} had {before} KiB, and has {after} KiB");
     }
 }

@@ -1,5 +1,6 @@
-//! What a policy's path means at an exec, with nobody there to read it again: the policies are loaded once, their agent
-//! has ended, and the first thing that a new file does is the attack. docs/identity.md says what is to come out.
+//! What a policy's path means at an exec, with nobody there to read it again: the policies are
+//! loaded once, their agent has ended, and the first thing that a new file does is the attack.
+//! docs/identity.md says what is to come out.
 
 use super::lab::{Lab, SYSFSM};
 use super::place::Place;
@@ -59,8 +60,8 @@ impl Held {
         assert!(lives(&self.lab, path), "{what}: lawful work was hurt");
     }
 
-    /// Runs a shell's commands in namespaces of their own; what `look PROGRAM` has seen there, a line each: [`BOUND`]
-    /// or [`FREE`].
+    /// Runs a shell's commands in namespaces of their own; what `look PROGRAM` has seen there, a
+    /// line each: [`BOUND`] or [`FREE`].
     #[track_caller]
     fn apart(&self, namespaces: &[&str], commands: &str) -> Vec<String> {
         apart(&self.lab, namespaces, self.path(), commands)
@@ -73,7 +74,8 @@ const FREE: &str = "0 lives";
 /// `$BINARY` is the bound path, `$HERE` the test's directory.
 #[track_caller]
 fn apart(lab: &Lab, namespaces: &[&str], binary: &Path, commands: &str) -> Vec<String> {
-    // A shell that finds the right directory in PWD does not ask for it, as the one did that was learned from.
+    // A shell that finds the right directory in PWD does not ask for it, as the one did that was
+    // learned from.
     const LOOK: &str = r#"
         look() {
             attacked=0
@@ -192,8 +194,8 @@ fn mounts_do_not_hide_a_binary() {
         mount -t tmpfs none bin; cp /bin/dash bin/shell; cp /bin/dash bin/other
         look "$BINARY"; look bin/other"#,
     );
-    // The file elsewhere, twice, and in its directory; another file mounted there, and where that one is; a file system
-    // mounted there, and another file in it.
+    // The file elsewhere, twice, and in its directory; another file mounted there, and where that
+    // one is; a file system mounted there, and another file in it.
     assert_eq!(seen, [BOUND, BOUND, BOUND, BOUND, FREE, BOUND, FREE]);
 }
 
@@ -248,7 +250,8 @@ fn a_container_has_its_own_copy_at_the_path() {
             cp /bin/dash new; mv new "$BINARY"; look "$BINARY""#
         ),
     );
-    // From outside that is another path; from inside it is the one that is bound, and another file is not.
+    // From outside that is another path; from inside it is the one that is bound, and another file
+    // is not.
     assert_eq!(seen, [FREE, BOUND, FREE, BOUND, BOUND]);
 }
 
@@ -271,7 +274,8 @@ fn a_changed_root_has_its_own_copy_at_the_path() {
 #[test]
 fn links_lead_to_the_binary() {
     let held = Held::new();
-    let (link, hard, alias) = (held.lab.path("link"), held.lab.path("hard"), held.lab.path("alias"));
+    let (link, hard, alias) =
+        (held.lab.path("link"), held.lab.path("hard"), held.lab.path("alias"));
     symlink(held.path(), &link).unwrap();
     fs::hard_link(held.path(), &hard).unwrap();
     symlink(held.lab.path("bin"), &alias).unwrap();
@@ -286,7 +290,10 @@ fn links_lead_to_the_binary() {
     }
     fs::rename(held.another("newest"), held.path()).unwrap();
     fs::hard_link(held.path(), held.lab.path("new-hard")).unwrap();
-    held.free(&held.lab.path("new-hard"), "a hard link elsewhere to a file that came after the policies");
+    held.free(
+        &held.lab.path("new-hard"),
+        "a hard link elsewhere to a file that came after the policies",
+    );
 }
 
 #[test]
@@ -303,7 +310,10 @@ fn a_path_that_becomes_a_link_to_another_file_is_bound() {
         held.free(file, "the file itself");
     }
     let mut near = Command::new("/bin/sh");
-    near.args(["-c", &format!("cd {}/bin && exec ./shell -c '{TAKEN_OVER}'", held.lab.path("").display())]);
+    near.args([
+        "-c",
+        &format!("cd {}/bin && exec ./shell -c '{TAKEN_OVER}'", held.lab.path("").display()),
+    ]);
     let mut near = held.lab.start(&mut near);
     near.say("a");
     assert!(near.end().killed(), "the link, from its directory");
@@ -446,7 +456,8 @@ fn a_script_is_bound_by_the_path_that_is_given() {
     let in_another_root =
         format!("export BINARY=$SCRIPT; {ANOTHER_ROOT}\ncp -p \"$SCRIPT\" \"root$SCRIPT\"\n")
             + "cp -p interpreter \"root$HERE\"; PWD=/dev exec chroot root \"$SCRIPT\"";
-    let descriptor = "exec 3<\"$SCRIPT\"; PWD=/dev exec python3 -c 'import os; os.set_inheritable(3, True); \
+    let descriptor =
+        "exec 3<\"$SCRIPT\"; PWD=/dev exec python3 -c 'import os; os.set_inheritable(3, True); \
                       os.execve(3, [\"script\"], os.environ)'";
     // Who starts it by a detour is not the one who takes it over: docs/identity.md.
     for (how, is_bound) in [
@@ -463,7 +474,13 @@ fn a_script_is_bound_by_the_path_that_is_given() {
     ] {
         for turn in ["the file that was there", "a new file"] {
             let attacked = run(how, "attack");
-            assert_eq!(attacked.killed(), is_bound, "{how}: {turn}: {}{}", attacked.status, attacked.stderr);
+            assert_eq!(
+                attacked.killed(),
+                is_bound,
+                "{how}: {turn}: {}{}",
+                attacked.status,
+                attacked.stderr
+            );
             assert_eq!(run(how, "work").well(how).stdout, "work\n");
             fs::rename(write("newer"), &script).unwrap();
         }

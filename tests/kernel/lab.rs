@@ -1,5 +1,5 @@
-//! A place to try things in: a directory, copies of programs (a policy binds a file: never a system's own), and
-//! processes that end with the test, however it ends. Every wait is bounded.
+//! A place to try things in: a directory, copies of programs (a policy binds a file: never a
+//! system's own), and processes that end with the test, however it ends. Every wait is bounded.
 
 #![allow(unsafe_code)]
 
@@ -127,7 +127,8 @@ impl Running {
         Ended { pid: self.child.id(), status, stdout: self.stdout(), stderr: self.stderr() }
     }
 
-    /// Whether it has ended after so long: slept for, since who looks all the time takes the time that it needs.
+    /// Whether it has ended after so long: slept for, since who looks all the time takes the time
+    /// that it needs.
     fn ends_within(&mut self, patience: Duration) -> bool {
         if self.child.try_wait().unwrap().is_some() {
             return true;
@@ -145,7 +146,10 @@ impl Running {
 
 impl Lab {
     pub fn new() -> Self {
-        assert!(nix::unistd::geteuid().is_root(), "the kernel tests load BPF programs: run them as root");
+        assert!(
+            nix::unistd::geteuid().is_root(),
+            "the kernel tests load BPF programs: run them as root"
+        );
         Lab { dir: TempDir::new().unwrap(), numbers: AtomicU32::new(0) }
     }
 
@@ -161,8 +165,8 @@ impl Lab {
     /// A copy of a program, by the name that it is to have.
     pub fn copy(&self, program: &Path, name: &str) -> PathBuf {
         let to = self.path(name);
-        // Not by this process: a child of another test's, between its fork and its exec, would hold the copy open for
-        // writing, and nobody could run it (ETXTBSY).
+        // Not by this process: a child of another test's, between its fork and its exec, would hold
+        // the copy open for writing, and nobody could run it (ETXTBSY).
         let copied = Command::new("cp").arg("--").arg(program).arg(&to).status().unwrap();
         assert!(copied.success(), "{}: {copied}", program.display());
         to
@@ -254,13 +258,20 @@ impl Lab {
         to
     }
 
-    /// Enforces policies until it is stopped. At level `kill`, which every kernel reaches and starts at once, unless
-    /// the options `--require` one: the levels have tests of their own, in tests/veto.
+    /// Enforces policies until it is stopped. At level `kill`, which every kernel reaches and
+    /// starts at once, unless the options `--require` one: the levels have tests of their own, in
+    /// tests/veto.
     #[track_caller]
     pub fn enforce(&self, policies: &[&Path], options: &[&str]) -> Enforcement {
         let mut command = Command::new(SYSFSM);
-        let at_most: &[&str] = if options.contains(&"--require") { &[] } else { &["--at-most", "kill"] };
-        command.args(["enforce", "--json"]).args(at_most).args(options).arg("--policy").args(policies);
+        let at_most: &[&str] =
+            if options.contains(&"--require") { &[] } else { &["--at-most", "kill"] };
+        command
+            .args(["enforce", "--json"])
+            .args(at_most)
+            .args(options)
+            .arg("--policy")
+            .args(policies);
         let mut running = self.start(&mut command);
         let deadline = Instant::now() + PATIENCE;
         while !running.stdout().contains("\"event\":\"start\"") {
@@ -303,8 +314,8 @@ impl Enforcement {
     }
 }
 
-/// Whether the kernel preempts tracepoint programs, and then leaves them out for other tasks of the CPU, most of
-/// which are not watched at all: from 7.0 on.
+/// Whether the kernel preempts tracepoint programs, and then leaves them out for other tasks of the
+/// CPU, most of which are not watched at all: from 7.0 on.
 pub fn preempts_programs() -> bool {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     release.split('.').next().unwrap().parse::<u32>().unwrap() >= 7
@@ -320,11 +331,15 @@ pub struct Report {
 impl Report {
     pub fn of(stdout: &str) -> Self {
         // A command's own output may stand between.
-        let events: Vec<Value> = stdout.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
-        let of = |kind: &str| events.iter().filter(|e| e["event"] == kind).cloned().collect::<Vec<_>>();
-        let one = |kind: &str| of(kind).pop().unwrap_or_else(|| panic!("no {kind} event in {stdout}"));
+        let events: Vec<Value> =
+            stdout.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
+        let of =
+            |kind: &str| events.iter().filter(|e| e["event"] == kind).cloned().collect::<Vec<_>>();
+        let one =
+            |kind: &str| of(kind).pop().unwrap_or_else(|| panic!("no {kind} event in {stdout}"));
         let report = Report { start: one("start"), violations: of("violation"), stop: one("stop") };
-        for total in ["kills_failed", "events_lost", "threads_refused", "frames_dropped", "missed"] {
+        for total in ["kills_failed", "events_lost", "threads_refused", "frames_dropped", "missed"]
+        {
             if total != "missed" || !preempts_programs() {
                 assert_eq!(report.stop[total], 0, "{total} in {}", report.stop);
             }
@@ -341,7 +356,11 @@ impl Report {
     pub fn lawful(&self, what: &str) {
         assert!(self.judged() > 0, "{what}: nothing was judged");
         let first: Vec<String> = self.violations.iter().take(10).map(place).collect();
-        assert!(self.violations.is_empty(), "{what}: {} violations: {first:?}", self.violations.len());
+        assert!(
+            self.violations.is_empty(),
+            "{what}: {} violations: {first:?}",
+            self.violations.len()
+        );
         assert_eq!(self.stop["violations"], 0, "{what}");
     }
 

@@ -1,4 +1,5 @@
-//! `enforce --learn-to`: one round of watching tells all that the wider policy needs, and where it came from.
+//! `enforce --learn-to`: one round of watching tells all that the wider policy needs, and where it
+//! came from.
 
 use crate::lab::{Lab, SYSFSM};
 use nix::sys::signal::{kill, Signal};
@@ -83,7 +84,8 @@ fn the_file_is_continued_and_written_at_any_end() {
         before = count();
     }
     assert!(watched.violations().iter().all(|v| v["count"] == 4), "{:?}", watched.violations());
-    // What is written while it runs does not wait for an end, and decisions that are made meanwhile stay.
+    // What is written while it runs does not wait for an end, and decisions that are made meanwhile
+    // stay.
     let enforcement = watched.lab.enforce(&[&watched.policy], &watched.options());
     watched.work("umask 022; exit 0");
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
@@ -110,7 +112,8 @@ fn a_violation_tells_where_in_the_program_it_came_from() {
     running.end().well("the shell");
     enforcement.stop();
     let found = watched.violations();
-    let chdir = found.iter().find(|v| v["symbol"] == "chdir").expect("the shell changed its directory");
+    let chdir =
+        found.iter().find(|v| v["symbol"] == "chdir").expect("the shell changed its directory");
     let stack = chdir["stack"].as_array().unwrap();
     let module = |frame: &Value| frame["module"].as_str().unwrap_or_default().to_string();
     assert!(module(&stack[0]).contains("libc.so") && stack[0]["symbol"] == "chdir", "{chdir:#}");

@@ -31,7 +31,8 @@ fn sixty_four_threads_at_once_lose_no_violation() {
     assert!(by_thread.values().all(|&calls| calls == CALLS), "{by_thread:?}");
 }
 
-/// Two million violations of two kinds, as fast as they come: the first are told one by one, all of them by their number.
+/// Two million violations of two kinds, as fast as they come: the first are told one by one, all of
+/// them by their number.
 #[test]
 fn a_storm_is_told_by_its_number() {
     const CALLS: u64 = 16_000;
@@ -46,17 +47,23 @@ fn a_storm_is_told_by_its_number() {
     let seconds = begun.elapsed().as_secs() + 2;
     let told = enforcement.stop_raw();
     let of = |kind: &str, key: &str| -> u64 {
-        let lines = told.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let lines =
+            told.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
         lines.filter(|e| e["event"] == kind).map(|e| e[key].as_u64().unwrap_or(1)).sum()
     };
     let (one_by_one, by_number, all) =
         (of("violation", "count"), of("repeated", "count"), of("stop", "violations"));
-    eprintln!("{all} violations in {seconds} s: {one_by_one} one by one, {by_number} by their number");
+    eprintln!(
+        "{all} violations in {seconds} s: {one_by_one} one by one, {by_number} by their number"
+    );
     assert!(all >= 64 * CALLS, "{all}");
     assert_eq!(one_by_one + by_number, all, "none is lost");
     assert_eq!((of("stop", "events_lost"), of("stop", "untallied")), (0, 0));
     // Of each kind so many a second; of the few other kinds as many as there were.
-    assert!((FULL..2 * (FULL + 64) * (seconds + 1)).contains(&one_by_one), "{one_by_one} in {seconds} s");
+    assert!(
+        (FULL..2 * (FULL + 64) * (seconds + 1)).contains(&one_by_one),
+        "{one_by_one} in {seconds} s"
+    );
 }
 
 #[test]
@@ -70,7 +77,11 @@ fn a_thousand_quick_children_are_all_watched() {
     let report = enforcement.stop();
     let pids: BTreeSet<_> = report.violations.iter().map(|v| v["pid"].as_u64()).collect();
     let symbols: BTreeSet<_> = report.violations.iter().map(|v| v["symbol"].as_str()).collect();
-    assert_eq!((report.violations.len(), pids.len()), (1000, 1000), "each child's call, and only that");
+    assert_eq!(
+        (report.violations.len(), pids.len()),
+        (1000, 1000),
+        "each child's call, and only that"
+    );
     assert_eq!(symbols, BTreeSet::from([Some("syscall_4000")]));
 
     let judged = |count: &str| {
@@ -80,15 +91,16 @@ fn a_thousand_quick_children_are_all_watched() {
         report.lawful("lawful children");
         report.judged()
     };
-    // clone and wait4 of the parent, set_robust_list and exit_group of the child; a fork that is interrupted is
-    // begun again by the kernel.
+    // clone and wait4 of the parent, set_robust_list and exit_group of the child; a fork that is
+    // interrupted is begun again by the kernel.
     let more = judged("1000") - judged("0");
     assert!((4000..4050).contains(&more), "judged {more} calls of a thousand children");
 }
 
-/// While a task is in a map operation of bpf(2), the kernel leaves the programs of classic tracepoints out on its CPU
-/// (`bpf_disable_instrumentation`, include/linux/bpf.h), also for whoever preempts it there. Here nearly always: the
-/// second program judges, and what even that is not shown is no more than the totals tell.
+/// While a task is in a map operation of bpf(2), the kernel leaves the programs of classic
+/// tracepoints out on its CPU (`bpf_disable_instrumentation`, include/linux/bpf.h), also for
+/// whoever preempts it there. Here nearly always: the second program judges, and what even that is
+/// not shown is no more than the totals tell.
 #[test]
 fn what_others_do_with_maps_hides_no_call() {
     // So large a value that an operation takes a while.
@@ -118,7 +130,8 @@ fn what_others_do_with_maps_hides_no_call() {
     let report = enforcement.stop();
     let pids: BTreeSet<_> = report.violations.iter().map(|v| v["pid"].as_u64()).collect();
     let unseen = 1000 - pids.len() as u64;
-    let most = if preempts_programs() { report.stop["missed"].as_u64().unwrap().min(100) } else { 0 };
+    let most =
+        if preempts_programs() { report.stop["missed"].as_u64().unwrap().min(100) } else { 0 };
     eprintln!("{unseen} of a thousand children unseen: {}", report.stop);
     assert!(unseen <= most, "{unseen} of a thousand children unseen: {}", report.stop);
 }

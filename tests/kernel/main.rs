@@ -1,4 +1,5 @@
-//! Enforcement, on this machine's kernel: real programs live, attacks die, and nothing else is touched.
+//! Enforcement, on this machine's kernel: real programs live, attacks die, and nothing else is
+//! touched.
 //!
 //! Needs root, strace and the programs of `make deps`; fails where it cannot run.
 

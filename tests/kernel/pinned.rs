@@ -33,12 +33,16 @@ fn enforcement_outlives_its_agent_until_it_is_stopped() {
     let mut server = shell.serve(&lab);
     server.say("one");
     server.said(|said| said.contains("one"));
-    let second = lab.start(&mut place.enforce(&shell.policy, &["--at-most", "kill", "--pin"])).end();
+    let second =
+        lab.start(&mut place.enforce(&shell.policy, &["--at-most", "kill", "--pin"])).end();
     assert_eq!(second.status.code(), Some(2), "two agents at once: {}", second.stdout);
     assert!(second.stderr.contains("another sysfsm"), "{}", second.stderr);
     assert!(shell.attack(&lab).killed());
     let (code, status) = place.status(&lab);
-    assert_eq!((code, &status["enforced"], &status["attended"]), (Some(0), &true.into(), &true.into()));
+    assert_eq!(
+        (code, &status["enforced"], &status["attended"]),
+        (Some(0), &true.into(), &true.into())
+    );
     assert_eq!(status["policies"][0]["processes"], 1, "{status}");
     assert_eq!(status["policies"][0]["threads"], 1, "{status}");
     assert!(end(agent, Signal::SIGKILL).killed());
@@ -51,7 +55,11 @@ fn enforcement_outlives_its_agent_until_it_is_stopped() {
     server.say("two");
     server.said(|said| said.contains("two"));
     let (_, status) = place.status(&lab);
-    assert_eq!((&status["attended"], &status["level"]), (&false.into(), &"kill".into()), "{status}");
+    assert_eq!(
+        (&status["attended"], &status["level"]),
+        (&false.into(), &"kill".into()),
+        "{status}"
+    );
     assert_eq!(status["totals"]["violations"].as_u64().unwrap(), before + 1, "{status}");
 
     // What happened meanwhile is told by the next one.
@@ -67,7 +75,11 @@ fn enforcement_outlives_its_agent_until_it_is_stopped() {
     let stopped = place.stop(&lab);
     let told = agent.end().well("an agent of what has ended").stdout;
     assert_eq!(event(&told, "stop")["violations"], 3, "{told}");
-    assert_eq!((&stopped["enforced"], &stopped["violations"]), (&true.into(), &3.into()), "{stopped}");
+    assert_eq!(
+        (&stopped["enforced"], &stopped["violations"]),
+        (&true.into(), &3.into()),
+        "{stopped}"
+    );
     assert!(shell.attack(&lab).status.success(), "still enforced");
     assert!(!place.0.exists());
     assert_eq!(place.status(&lab).0, Some(1));
@@ -83,7 +95,8 @@ fn an_agent_that_is_killed_at_any_moment_leaves_no_gap() {
     let place = Place::new(&lab);
     let shell = Shell::new(&lab, "shell");
     let mut random = Random(0x5eed);
-    // With other options each second one replaces what it finds, the others take it over, where they come to it.
+    // With other options each second one replaces what it finds, the others take it over, where
+    // they come to it.
     let options = |turn: usize| if turn % 4 < 2 { "--pin" } else { "--pin --no-self-protect" };
     let begun = Instant::now();
     assert!(end(place.agent(&lab, &shell.policy, &KILL, "pinned"), Signal::SIGKILL).killed());
@@ -135,7 +148,8 @@ fn a_reload_takes_all_of_the_new_policies_or_none() {
     let mut heard = 0;
     let mut reload = |outcome: &str, asked: &dyn Fn()| {
         asked();
-        let tells = |said: &str| said.lines().filter(|line| event(line, "reload") != Value::Null).count();
+        let tells =
+            |said: &str| said.lines().filter(|line| event(line, "reload") != Value::Null).count();
         heard += 1;
         let said = agent.said(|said| tells(said) >= heard);
         let told = event(&said, "reload");
@@ -200,7 +214,8 @@ fn what_cannot_be_pinned_is_not_enforced() {
     // A policy that cannot be enforced leaves what is enforced as it was.
     let place = Place::new(&lab);
     drop(place.agent(&lab, &shell.policy, &KILL, "pinned"));
-    let missing = lab.with(&shell.policy, "binary", lab.path("nothing").display().to_string().into());
+    let missing =
+        lab.with(&shell.policy, "binary", lab.path("nothing").display().to_string().into());
     let ended = lab.start(&mut place.enforce(&missing, &["--at-most", "kill", "--pin"])).end();
     assert_eq!(ended.status.code(), Some(2), "{}", ended.stdout);
     assert!(shell.attack(&lab).killed() && shell.lives(&lab));

@@ -58,12 +58,16 @@ fn a_child_that_execs_is_released_or_inherits() {
         let enforcement = lab.enforce(&[policy], &[]);
         for _ in 0..5 {
             // What cat does, no shell does.
-            let ended = lab.run(&shell, &["-c", "/bin/cat /proc/self/comm; exit 0"], "").well("the shell");
+            let ended =
+                lab.run(&shell, &["-c", "/bin/cat /proc/self/comm; exit 0"], "").well("the shell");
             assert_eq!(ended.stdout.trim() == "cat", lives, "{}", ended.stdout);
         }
         let report = enforcement.stop();
         assert_eq!(report.violations.len(), if lives { 0 } else { 5 });
-        assert!(report.violations.iter().all(|v| v["comm"] == "cat"), "the child violates, not the shell");
+        assert!(
+            report.violations.iter().all(|v| v["comm"] == "cat"),
+            "the child violates, not the shell"
+        );
     }
 }
 
@@ -75,7 +79,11 @@ fn a_violation_on_a_terminal_is_explained_by_its_id() {
     let events = lab.path("events");
     for _ in 0..2 {
         let mut command = Command::new(SYSFSM);
-        command.args(["enforce", "--at-most", "kill", "--events"]).arg(&events).arg("--policy").arg(&policy);
+        command
+            .args(["enforce", "--at-most", "kill", "--events"])
+            .arg(&events)
+            .arg("--policy")
+            .arg(&policy);
         let mut running = lab.start(command.arg("--").arg(&victim));
         running.say("attack unknown-call");
         let line = running.end().stdout;
@@ -87,8 +95,11 @@ fn a_violation_on_a_terminal_is_explained_by_its_id() {
         assert_eq!(told.matches("it was killed").count(), 1, "{told}");
     }
     // Both runs, each from its start to its stop.
-    let kinds: Vec<Value> =
-        std::fs::read_to_string(&events).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let kinds: Vec<Value> = std::fs::read_to_string(&events)
+        .unwrap()
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
     let kinds: Vec<&str> = kinds.iter().filter_map(|event| event["event"].as_str()).collect();
     assert_eq!(kinds, ["start", "violation", "stop"].repeat(2));
 }

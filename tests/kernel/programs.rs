@@ -1,4 +1,5 @@
-//! Real programs under policies that were learned from them: the same work, again and again, without one violation.
+//! Real programs under policies that were learned from them: the same work, again and again,
+//! without one violation.
 
 use crate::lab::{place, Lab};
 use std::fs;
@@ -14,8 +15,8 @@ fn policies() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("policies")
 }
 
-/// Does the workload once; what it complained of, if it did not end well. So many lines tell why: the rest is the
-/// same again.
+/// Does the workload once; what it complained of, if it did not end well. So many lines tell why:
+/// the rest is the same again.
 fn work(lab: &Lab, name: &str, program: &Path) -> Result<(), String> {
     const LINES: usize = 20;
     let dir = lab.fresh("work");
@@ -33,7 +34,8 @@ fn work(lab: &Lab, name: &str, program: &Path) -> Result<(), String> {
     Err(format!("{}\n{}\n({more} more lines)", ended.status, lines.join("\n")))
 }
 
-/// Does workloads, so many rounds, under enforcement: five one after another, then twice five at once, and so on.
+/// Does workloads, so many rounds, under enforcement: five one after another, then twice five at
+/// once, and so on.
 #[track_caller]
 fn live(lab: &Lab, programs: &[(String, PathBuf)], policies: &[&Path], rounds: usize) {
     const CROWD: usize = 5;

@@ -1,4 +1,5 @@
-//! Policies are replaced under running programs: no call goes unjudged, no thread loses its context, nobody lawful is hurt.
+//! Policies are replaced under running programs: no call goes unjudged, no thread loses its
+//! context, nobody lawful is hurt.
 
 use super::lab::{Lab, Running};
 use super::place::{event, Place};
@@ -19,7 +20,8 @@ mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/count_test.skel.rs"));
 }
 
-/// A server that opens files, handles signals and makes children, as often as it can for each line that it reads.
+/// A server that opens files, handles signals and makes children, as often as it can for each line
+/// that it reads.
 const SERVER: &str = "
     trap : USR1
     while read line; do
@@ -36,7 +38,8 @@ const TAKEN_OVER: &str = "
 
 /// The agent's answer to the next reload, which is asked for by a signal.
 fn reload(agent: &mut Running, before: usize) -> Value {
-    let tells = |said: &str| said.lines().filter(|line| event(line, "reload") != Value::Null).count();
+    let tells =
+        |said: &str| said.lines().filter(|line| event(line, "reload") != Value::Null).count();
     kill(agent.pid(), Signal::SIGHUP).unwrap();
     let said = agent.said(|said| tells(said) > before);
     event(&said, "reload")
@@ -87,7 +90,10 @@ fn a_thousand_reloads_leave_no_call_unjudged() {
             while !over.load(Ordering::Relaxed) {
                 let line = format!("line {}\n", lines.fetch_add(1, Ordering::Relaxed));
                 server.say(line.trim_end());
-                assert!(server.said(|said| said.ends_with(&line)).ends_with(&line), "the server was hurt");
+                assert!(
+                    server.said(|said| said.ends_with(&line)).ends_with(&line),
+                    "the server was hurt"
+                );
             }
             server.end().well("the server");
         });
@@ -96,7 +102,11 @@ fn a_thousand_reloads_leave_no_call_unjudged() {
                 // One that is there while policies are replaced.
                 let mut victim = lab.start(Command::new(&shell).args(["-c", TAKEN_OVER]));
                 victim.say("one");
-                assert_eq!(victim.said(|said| said.ends_with('\n')), "one\n", "a lawful process was hurt");
+                assert_eq!(
+                    victim.said(|said| said.ends_with('\n')),
+                    "one\n",
+                    "a lawful process was hurt"
+                );
                 victim.say("attack");
                 assert!(victim.end().killed(), "attack {attacks:?} was not stopped");
                 attacks.fetch_add(1, Ordering::Relaxed);
@@ -123,7 +133,11 @@ fn a_thousand_reloads_leave_no_call_unjudged() {
     assert!(attacks > times / 20 && lines > times / 20 && counted > 1000 * lines as u64 / 2);
     assert_eq!(status["totals"]["violations"], attacks, "somebody lawful was hurt: {status}");
     assert_eq!(status["totals"]["kills"], attacks, "{status}");
-    assert_eq!(status["reloads"], serde_json::json!({"done": times, "refused": times / 10}), "{status}");
+    assert_eq!(
+        status["reloads"],
+        serde_json::json!({"done": times, "refused": times / 10}),
+        "{status}"
+    );
     // All of it in the first set, which has not grown.
     assert_eq!(fs::read_dir(&place.0).unwrap().count(), 1);
     assert!(status["former_policies"].as_u64().unwrap() < 10, "{status}");
@@ -140,7 +154,8 @@ fn threads_keep_their_context_over_a_reload() {
     let policy = lab.path("policy.json");
     fs::copy(&learned, &policy).unwrap();
     let mut agent = place.agent(&lab, &policy, &["--at-most", "kill"], "pinned");
-    // Each waits for its line. `umask` is a call of the program's, and not one that may follow here.
+    // Each waits for its line. `umask` is a call of the program's, and not one that may follow
+    // here.
     let start = |script: &str| {
         let mut running = lab.start(Command::new(&shell).args(["-c", script]));
         running.said(|said| said.contains('\n'));
@@ -166,7 +181,11 @@ fn threads_keep_their_context_over_a_reload() {
     fs::copy(&learned, &policy).unwrap();
     let told = reload(&mut agent, 2);
     let why = agent.stderr();
-    assert_eq!((&told["outcome"], &told["adopted"]), (&"changed".into(), &1.into()), "{told} {why}");
+    assert_eq!(
+        (&told["outcome"], &told["adopted"]),
+        (&"changed".into(), &1.into()),
+        "{told} {why}"
+    );
     attacker.say("b");
     assert!(attacker.end().killed(), "it was not adopted");
 }

@@ -1,5 +1,5 @@
-//! Where a thread's state lives when the kernel has no storage for it at its birth: in a spare place, as if
-//! nothing had happened.
+//! Where a thread's state lives when the kernel has no storage for it at its birth: in a spare
+//! place, as if nothing had happened.
 
 use crate::lab::Lab;
 use std::path::Path;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use sysfsm::kernel::{Enforcer, Level, Options, Totals};
 use sysfsm::policy;
 
-/// Enforces a policy from within this process while `work` runs; the totals, and how many violations were
-/// reported.
+/// Enforces a policy from within this process while `work` runs; the totals, and how many
+/// violations were reported.
 fn enforce(policy: &Path, options: Options, work: impl FnOnce()) -> (Totals, usize) {
     let loaded = policy::load(&[policy.to_path_buf()]).unwrap();
     let policies: Vec<_> = loaded.into_iter().map(|l| l.policy).collect();
@@ -24,8 +24,8 @@ fn enforce(policy: &Path, options: Options, work: impl FnOnce()) -> (Totals, usi
 fn spare_places_are_as_good_as_storage() {
     let lab = Lab::new();
     let forks = lab.example("forks");
-    let policy =
-        lab.learn(&forks, &[(&["burst", "60"], ""), (&["violating", "0"], ""), (&[], ""), (&[], "")]);
+    let policy = lab
+        .learn(&forks, &[(&["burst", "60"], ""), (&["violating", "0"], ""), (&[], ""), (&[], "")]);
     let spares = Options { spares_only: true, at_most: Level::Kill, ..Options::default() };
     for (options, all_spares) in
         [(Options { at_most: Level::Kill, ..Options::default() }, false), (spares, true)]
@@ -37,14 +37,19 @@ fn spare_places_are_as_good_as_storage() {
         });
         assert_eq!((violations, totals.threads_refused), (0, 0), "{totals:?}");
         assert!(totals.judged > 8000, "{totals:?}");
-        // Without the option some may be needed too: all of them where the kernel has no storage to give.
+        // Without the option some may be needed too: all of them where the kernel has no storage to
+        // give.
         assert!(totals.spares > 2000 || !all_spares, "{totals:?}");
 
         let options = Options { log_only: true, ..options };
         let (totals, violations) = enforce(&policy, options, || {
             lab.run(&forks, &["violating", "1000"], "").well("violating children");
         });
-        assert_eq!((violations, totals.violations, totals.threads_refused), (1000, 1000, 0), "{totals:?}");
+        assert_eq!(
+            (violations, totals.violations, totals.threads_refused),
+            (1000, 1000, 0),
+            "{totals:?}"
+        );
     }
 }
 

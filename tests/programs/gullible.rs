@@ -1,9 +1,10 @@
-//! A server that believes its clients: the victim of `make demo`. Every session has a name and a function that
-//! will release it. Both commands that handle the name trust the length that the client gives, as real servers
-//! have done: `ECHO` reads too far (it leaks where libc lies), `NAME` writes too far (it overwrites the function).
+//! A server that believes its clients: the victim of `make demo`. Every session has a name and a
+//! function that will release it. Both commands that handle the name trust the length that the
+//! client gives, as real servers have done: `ECHO` reads too far (it leaks where libc lies), `NAME`
+//! writes too far (it overwrites the function).
 //!
-//! It proves nothing by itself; `attacker` takes it over. It listens on a free port of 127.0.0.1, prints which,
-//! serves SESSIONS clients, one after the other, and ends.
+//! It proves nothing by itself; `attacker` takes it over. It listens on a free port of 127.0.0.1,
+//! prints which, serves SESSIONS clients, one after the other, and ends.
 //!
 //! protocol: `NAME n\n` and n bytes | `ECHO n\n` (answers n bytes) | `BYE\n`
 //!

@@ -1,6 +1,7 @@
 //! A watched program that turns on the one that watches it.
 //!
-//! usage: saboteur enforcer PID      what a process can be done to, tried on PID; one line an attempt: NAME ERRNO
+//! usage: saboteur enforcer PID      what a process can be done to, tried on PID; one line an
+//! attempt: NAME ERRNO
 //!        saboteur input PID         has the kernel send SIGKILL to PID, as a signal of input
 //!        saboteur objects           BPF objects that it can get hold of, by kind; one line a kind: NAME COUNT
 //!        saboteur pins DIR          takes away what is pinned in DIR/1, and unmounts what DIR is in; one line an attempt
@@ -62,10 +63,21 @@ fn enforcer(pid: i32) {
             ("mem", syscall(libc::SYS_open, memory.as_ptr(), libc::O_RDWR)),
             (
                 "process_vm_readv",
-                syscall(libc::SYS_process_vm_readv, pid, &raw const nothing, 1, &raw const nothing, 1, 0),
+                syscall(
+                    libc::SYS_process_vm_readv,
+                    pid,
+                    &raw const nothing,
+                    1,
+                    &raw const nothing,
+                    1,
+                    0,
+                ),
             ),
             ("prlimit64", syscall(libc::SYS_prlimit64, pid, libc::RLIMIT_CPU, &raw const limit, 0)),
-            ("sched_setscheduler", syscall(libc::SYS_sched_setscheduler, pid, 5, &raw const parameters)),
+            (
+                "sched_setscheduler",
+                syscall(libc::SYS_sched_setscheduler, pid, 5, &raw const parameters),
+            ),
             ("setpriority", syscall(libc::SYS_setpriority, libc::PRIO_PROCESS, pid, 19)),
         ] {
             println!("{name} {}", errno(result));
@@ -73,7 +85,8 @@ fn enforcer(pid: i32) {
     }
 }
 
-/// Of a socket that has something to read the kernel tells its owner, by the signal that was asked for.
+/// Of a socket that has something to read the kernel tells its owner, by the signal that was asked
+/// for.
 fn input(pid: i32) -> io::Result<()> {
     const F_SETSIG: i32 = 10;
     let (mut ours, theirs) = UnixStream::pair()?;
@@ -132,7 +145,8 @@ fn objects() {
 
 fn pins(directory: &str) -> io::Result<()> {
     let path = |rest: &str| CString::new(format!("{directory}/{rest}"));
-    let (manifest, gone, set, mount) = (path("1/manifest")?, path("1/gone")?, path("1")?, path("..")?);
+    let (manifest, gone, set, mount) =
+        (path("1/manifest")?, path("1/gone")?, path("1")?, path("..")?);
     // SAFETY: the calls read paths that live until they return.
     unsafe {
         for (name, result) in [

@@ -1,7 +1,8 @@
-//! Signal handlers three deep, a call that is restarted after a handler, one that is not, and a fork inside a
-//! handler: the same every time.
+//! Signal handlers three deep, a call that is restarted after a handler, one that is not, and a
+//! fork inside a handler: the same every time.
 //!
-//! It proves that a handler's calls are judged in a frame of their own, and that what it interrupted goes on.
+//! It proves that a handler's calls are judged in a frame of their own, and that what it
+//! interrupted goes on.
 
 #![allow(unsafe_code)]
 
@@ -69,7 +70,8 @@ fn handle(signal: i32, handler: extern "C" fn(i32), flags: i32) {
 /// SIGALRM in a moment.
 fn alarm() {
     let moment = libc::timeval { tv_sec: 0, tv_usec: 20_000 };
-    let once = libc::itimerval { it_interval: libc::timeval { tv_sec: 0, tv_usec: 0 }, it_value: moment };
+    let once =
+        libc::itimerval { it_interval: libc::timeval { tv_sec: 0, tv_usec: 0 }, it_value: moment };
     // SAFETY: the timer is a plain value. (libc has no setitimer for Linux.)
     unsafe { libc::syscall(libc::SYS_setitimer, 0, &raw const once, ptr::null::<u8>()) };
 }

@@ -1,9 +1,9 @@
-//! Many threads of one process. Each works lawfully (a pipe, memory, sleep); then standard input says what
-//! comes: `work` ends, `offend` has one of them make a call that no policy has while the others wait, `storm K`
-//! has all of them pass a barrier and make K such calls each, at once.
+//! Many threads of one process. Each works lawfully (a pipe, memory, sleep); then standard input
+//! says what comes: `work` ends, `offend` has one of them make a call that no policy has while the
+//! others wait, `storm K` has all of them pass a barrier and make K such calls each, at once.
 //!
-//! It proves that a violation ends the whole process and not one thread, and that no violation is lost when
-//! many happen at the same time.
+//! It proves that a violation ends the whole process and not one thread, and that no violation is
+//! lost when many happen at the same time.
 //!
 //! usage: threads [COUNT]
 

@@ -1,9 +1,11 @@
-//! `walkers PROCESSES THREADS CALLS`: so many processes of so many threads, each of which makes so many calls, drawn by a
-//! generator that anybody can repeat, as fast as it can. The processes are runs of their own: each execs this program.
-//! Each thread makes a call of its own kind, 4999, before its walk and after it. With `60s` for CALLS a thread walks for
-//! so long. At its end it says `WALKED SEED CALLS`.
+//! `walkers PROCESSES THREADS CALLS`: so many processes of so many threads, each of which makes so
+//! many calls, drawn by a generator that anybody can repeat, as fast as it can. The processes are
+//! runs of their own: each execs this program. Each thread makes a call of its own kind, 4999,
+//! before its walk and after it. With `60s` for CALLS a thread walks for so long. At its end it
+//! says `WALKED SEED CALLS`.
 //!
-//! It proves that a recording loses no transition, whatever happens at once: what there must be can be computed.
+//! It proves that a recording loses no transition, whatever happens at once: what there must be can
+//! be computed.
 
 #![allow(unsafe_code, clippy::print_stderr, clippy::print_stdout)]
 
@@ -79,7 +81,8 @@ fn main() {
     };
     match &words[..] {
         [processes, threads, length] => {
-            let (Some(processes), Some(threads_count)) = (number(processes), number(threads)) else {
+            let (Some(processes), Some(threads_count)) = (number(processes), number(threads))
+            else {
                 usage()
             };
             let me = std::env::current_exe().unwrap_or_default();
@@ -100,8 +103,9 @@ fn main() {
             else {
                 usage()
             };
-            let walkers: Vec<_> =
-                (0..threads).map(|t| std::thread::spawn(move || walk(first_seed + t, length))).collect();
+            let walkers: Vec<_> = (0..threads)
+                .map(|t| std::thread::spawn(move || walk(first_seed + t, length)))
+                .collect();
             for walker in walkers {
                 if walker.join().is_err() {
                     exit(1);

@@ -1,5 +1,5 @@
-//! From watching to enforcing, as docs/review.md has it: policies learned from everyday use only, real servers watched
-//! on their lawful rare paths, reviewed, and then held to what came of it.
+//! From watching to enforcing, as docs/review.md has it: policies learned from everyday use only,
+//! real servers watched on their lawful rare paths, reviewed, and then held to what came of it.
 
 use crate::lab::{Lab, Report};
 use std::fs;
@@ -9,7 +9,8 @@ use std::process::Command;
 
 /// Watching fails after so many rounds.
 const MOST: usize = 30;
-/// How often the everyday use is traced, every second time with delays that make threads overtake each other.
+/// How often the everyday use is traced, every second time with delays that make threads overtake
+/// each other.
 const TRACED: usize = 4;
 
 /// How long a server is watched: what only chance brings needs many runs.
@@ -58,7 +59,10 @@ impl Server {
             return Ok(());
         }
         let last: Vec<&str> = log.lines().rev().take(10).collect();
-        Err(format!("{}: {phase}: {}\n{}{}\n{last:#?}", self.name, ended.status, ended.stdout, ended.stderr))
+        Err(format!(
+            "{}: {phase}: {}\n{}{}\n{last:#?}",
+            self.name, ended.status, ended.stdout, ended.stderr
+        ))
     }
 
     /// The policy of everyday use, learned from logs of strace.
@@ -85,7 +89,8 @@ impl Server {
     fn round(&self) -> Result<(), String> {
         std::thread::scope(|scope| {
             // All are started before the first is waited for.
-            let crowd: Vec<_> = (0..self.pace.crowd).map(|_| scope.spawn(|| self.work("rare", ""))).collect();
+            let crowd: Vec<_> =
+                (0..self.pace.crowd).map(|_| scope.spawn(|| self.work("rare", ""))).collect();
             crowd.into_iter().try_for_each(|one| one.join().unwrap())
         })?;
         (0..self.pace.alone).try_for_each(|_| self.work("rare", ""))
@@ -167,14 +172,23 @@ fn nginx_reloads_reopens_and_ends_gracefully() {
 #[test]
 fn redis_saves_rewrites_and_shuts_down() {
     // Its threads meet by chance.
-    procedure("redis-server", Path::new("/usr/bin/redis-server"), Pace { crowd: 5, alone: 3, silent: 15 });
+    procedure(
+        "redis-server",
+        Path::new("/usr/bin/redis-server"),
+        Pace { crowd: 5, alone: 3, silent: 15 },
+    );
 }
 
 #[test]
 fn postgresql_vacuums_checkpoints_reloads_and_restarts() {
-    let versions = fs::read_dir("/usr/lib/postgresql").expect("postgresql is installed (make deps)");
+    let versions =
+        fs::read_dir("/usr/lib/postgresql").expect("postgresql is installed (make deps)");
     let program = versions.map(|v| v.unwrap().path().join("bin/postgres")).find(|p| p.exists());
-    procedure("postgres", &program.expect("a server of postgresql"), Pace { crowd: 5, alone: 1, silent: 10 });
+    procedure(
+        "postgres",
+        &program.expect("a server of postgresql"),
+        Pace { crowd: 5, alone: 1, silent: 10 },
+    );
 }
 
 #[test]

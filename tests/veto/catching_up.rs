@@ -1,4 +1,5 @@
-//! A call that the kernel has shown to no program at `sys_enter` is judged where it comes to a choke point.
+//! A call that the kernel has shown to no program at `sys_enter` is judged where it comes to a
+//! choke point.
 
 use crate::lab::Lab;
 use crate::policy::all_but_after_the_marker;
@@ -9,12 +10,14 @@ use sysfsm::kernel::{Enforcer, Level, Options, Totals, Violation};
 use sysfsm::policy;
 use sysfsm::syscall::number;
 
-/// Lets the saboteur open a file while nothing at `sys_enter` sees it; whether it was killed, and what became of the file.
+/// Lets the saboteur open a file while nothing at `sys_enter` sees it; whether it was killed, and
+/// what became of the file.
 fn unseen(lab: &Lab, program: &Path, at_most: Level) -> (bool, String, Totals, Vec<Violation>) {
     let (file, written) = (lab.fresh("precious"), lab.fresh("policy"));
     fs::write(&file, "precious").unwrap();
     fs::write(&written, all_but_after_the_marker(program, "kill").to_string()).unwrap();
-    let policies: Vec<_> = policy::load(&[written]).unwrap().into_iter().map(|l| l.policy).collect();
+    let policies: Vec<_> =
+        policy::load(&[written]).unwrap().into_iter().map(|l| l.policy).collect();
     let options = Options { at_most, unseen: number("open"), ..Options::default() };
     let mut enforcer = Enforcer::start(&policies, options).unwrap();
     let ended = lab.run(program, &["open", file.to_str().unwrap()], "");

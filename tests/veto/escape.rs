@@ -21,7 +21,11 @@ fn siblings_do_not_profit_from_a_condemned_threads_last_call() {
     }
     let report = enforcement.stop();
     assert_eq!(report.violations.len(), TIMES);
-    assert!(report.violations.iter().all(|v| v["symbol"] == "open"), "{:?}", report.violations.first());
+    assert!(
+        report.violations.iter().all(|v| v["symbol"] == "open"),
+        "{:?}",
+        report.violations.first()
+    );
 
     // Where nobody watches the file is emptied, and written to: the look above can fail.
     let running = lab.start(std::process::Command::new(&free).arg("sibling").arg(&file));

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 const EPERM: &str = "1";
 
-/// A policy under which the program may make any call: it is watched, and nothing that it does is a violation.
+/// A policy under which the program may make any call: it is watched, and nothing that it does is a
+/// violation.
 pub fn anything(lab: &Lab, program: &Path) -> PathBuf {
     let calls: Vec<&str> = (0..1024).filter_map(sysfsm::syscall::name).collect();
     let to = lab.fresh("policy");
@@ -57,8 +58,10 @@ fn without_self_protection_it_can() {
     let lab = Lab::new();
     let saboteur = lab.example("saboteur");
     let policy = anything(&lab, &saboteur);
-    let enforcement =
-        lab.enforce(&[&policy], &["--require", "contain", "--at-most", "contain", "--no-self-protect"]);
+    let enforcement = lab.enforce(
+        &[&policy],
+        &["--require", "contain", "--at-most", "contain", "--no-self-protect"],
+    );
     let has = lab.run(&saboteur, &["objects"], "").well("the saboteur").stdout;
     assert!(words(&has).values().all(|&count| count != "0"), "{has}");
     let pid = enforcement.pid().to_string();

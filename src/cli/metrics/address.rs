@@ -26,10 +26,13 @@ impl FromStr for Address {
                 Ok(Address::Unix(path.into()))
             };
         }
-        let address: SocketAddr = text.parse().map_err(|_| format!("this is no address\n{HINT}"))?;
+        let address: SocketAddr =
+            text.parse().map_err(|_| format!("this is no address\n{HINT}"))?;
         if !address.ip().is_loopback() {
             // What it tells is of use to who looks for a way in, and nobody is asked who they are.
-            return Err(format!("others can reach this address: only loopback addresses are served\n{HINT}"));
+            return Err(format!(
+                "others can reach this address: only loopback addresses are served\n{HINT}"
+            ));
         }
         Ok(Address::Loopback(address))
     }
@@ -51,21 +54,37 @@ mod tests {
 
     #[test]
     fn what_is_written_is_what_is_read() {
-        for text in ["unix:/run/sysfsm/metrics.sock", "127.0.0.1:9100", "127.1.2.3:1", "[::1]:9100"] {
+        for text in ["unix:/run/sysfsm/metrics.sock", "127.0.0.1:9100", "127.1.2.3:1", "[::1]:9100"]
+        {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
         }
     }
 
     #[test]
     fn only_this_machine_is_served() {
-        for text in
-            ["0.0.0.0:9100", "[::]:9100", "192.0.2.1:9100", "[2001:db8::1]:9100", "[::ffff:127.0.0.1]:1"]
-        {
+        for text in [
+            "0.0.0.0:9100",
+            "[::]:9100",
+            "192.0.2.1:9100",
+            "[2001:db8::1]:9100",
+            "[::ffff:127.0.0.1]:1",
+        ] {
             assert!(text.parse::<Address>().unwrap_err().contains("only loopback"), "{text}");
         }
-        for text in ["", "unix:", "9100", ":9100", "127.0.0.1", "localhost:9100", "/run/x", "127.0.0.1:70000"]
-        {
-            assert!(text.parse::<Address>().unwrap_err().contains("hint: write unix:PATH"), "{text}");
+        for text in [
+            "",
+            "unix:",
+            "9100",
+            ":9100",
+            "127.0.0.1",
+            "localhost:9100",
+            "/run/x",
+            "127.0.0.1:70000",
+        ] {
+            assert!(
+                text.parse::<Address>().unwrap_err().contains("hint: write unix:PATH"),
+                "{text}"
+            );
         }
     }
 }

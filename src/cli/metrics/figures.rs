@@ -1,4 +1,5 @@
-//! What is told: taken from what is pinned when somebody asks, and written in the format of Prometheus.
+//! What is told: taken from what is pinned when somebody asks, and written in the format of
+//! Prometheus.
 
 use super::http::Answer;
 use crate::cli::watched::{by_policy, Under};
@@ -6,7 +7,9 @@ use crate::kernel::{ByReason, KernelError, Pinned, Pins, Totals, Usage};
 use crate::machine::Reason;
 use crate::policy::Subject;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{prometheus_text, DescriptorEncoder, EncodeGaugeValue, NoLabelSet};
+use prometheus_client::encoding::{
+    prometheus_text, DescriptorEncoder, EncodeGaugeValue, NoLabelSet,
+};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use std::collections::BTreeMap;
@@ -74,8 +77,16 @@ impl Figures {
             ("judged_calls", "Calls of watched threads that were judged", totals.judged),
             ("kernel_violations", "All violations", totals.violations),
             ("kills", "Violations that were answered with SIGKILL", totals.kills),
-            ("kills_failed", "Violations where the kernel refused to send SIGKILL", totals.kills_failed),
-            ("denials", "Violations that were answered with a refusal of the call only", totals.denials),
+            (
+                "kills_failed",
+                "Violations where the kernel refused to send SIGKILL",
+                totals.kills_failed,
+            ),
+            (
+                "denials",
+                "Violations that were answered with a refusal of the call only",
+                totals.denials,
+            ),
             ("caught_up_calls", "Calls that were judged at a choke point only", totals.caught_up),
             ("vetoes", "Refusals at choke points; a call may meet several", totals.vetoes),
             (
@@ -83,17 +94,37 @@ impl Figures {
                 "What watched threads tried on the enforcer or its BPF objects and were refused",
                 totals.protections,
             ),
-            ("events_lost", "Violations whose event found no room in the ring buffer", totals.events_lost),
+            (
+                "events_lost",
+                "Violations whose event found no room in the ring buffer",
+                totals.events_lost,
+            ),
             (
                 "frames_dropped",
                 "Signal frames dropped with handlers nested past the limit",
                 totals.frames_dropped,
             ),
-            ("spares", "Threads whose state waited in a spare place until their first call", totals.spares),
+            (
+                "spares",
+                "Threads whose state waited in a spare place until their first call",
+                totals.spares,
+            ),
             ("threads_refused", "Threads whose state found no room", totals.threads_refused),
-            ("missed", "Times at the most that the kernel left all programs of a hook out", totals.missed),
-            ("untallied", "Violations of kinds that found no room to be counted apart", totals.untallied),
-            ("adopted_threads", "Running threads that were taken under their policy", totals.adopted),
+            (
+                "missed",
+                "Times at the most that the kernel left all programs of a hook out",
+                totals.missed,
+            ),
+            (
+                "untallied",
+                "Violations of kinds that found no room to be counted apart",
+                totals.untallied,
+            ),
+            (
+                "adopted_threads",
+                "Running threads that were taken under their policy",
+                totals.adopted,
+            ),
         ]
     }
 }
@@ -110,20 +141,27 @@ impl Collector for Figures {
         to.gauges("enforcement_level", "What is promised", [([("level", self.level)], 1_u64)])?;
         to.gauge("log_only", "Whether violations are only reported", &u64::from(self.log_only))?;
         let since = self.since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        to.gauge("enforced_since_seconds", "When enforcement began, in seconds since 1970", &since)?;
+        to.gauge(
+            "enforced_since_seconds",
+            "When enforcement began, in seconds since 1970",
+            &since,
+        )?;
         to.gauge("policies", "Policies that are enforced", &(self.policies as u64))?;
         for (name, help, count) in self.totals() {
             to.counter(name, help, count)?;
         }
         let violations = self.violations.iter().flat_map(|(name, reasons)| {
             let [policy, cgroup] = of(name);
-            reasons.iter().map(move |(reason, count)| ([policy, cgroup, ("reason", reason.as_str())], *count))
+            reasons
+                .iter()
+                .map(move |(reason, count)| ([policy, cgroup, ("reason", reason.as_str())], *count))
         });
         to.counters("violations", "Violations that were counted apart", violations)?;
         let (done, refused) = self.reloads;
         let reloads = [([("outcome", "done")], done), ([("outcome", "refused")], refused)];
         to.counters("reloads", "Times that policies were read again", reloads)?;
-        let processes = self.watched.iter().map(|(name, under)| (of(name), under.processes.len() as u64));
+        let processes =
+            self.watched.iter().map(|(name, under)| (of(name), under.processes.len() as u64));
         to.gauges("watched_processes", "Processes that are watched", processes)?;
         let threads = self.watched.iter().map(|(name, under)| (of(name), under.threads as u64));
         to.gauges("watched_threads", "Threads that are watched", threads)?;
@@ -133,7 +171,11 @@ impl Collector for Figures {
         to.gauges("map_max_entries", "Entries that a BPF map has room for", room)?;
         if let Some(backlog) = self.backlog {
             to.gauge("ring_buffer_bytes", "Bytes of events that wait to be read", &backlog.taken)?;
-            to.gauge("ring_buffer_max_bytes", "Bytes of events that there is room for", &backlog.room)?;
+            to.gauge(
+                "ring_buffer_max_bytes",
+                "Bytes of events that there is room for",
+                &backlog.room,
+            )?;
         }
         Ok(())
     }
@@ -193,7 +235,8 @@ mod tests {
     #[test]
     fn whatever_a_name_has_in_it_stays_in_its_label() {
         let odd = "/opt/\"a\"\\b\nc{d=\"e\"} 1";
-        let odd = |cgroup: Option<&str>| Subject { binary: odd.into(), cgroup: cgroup.map(String::from) };
+        let odd =
+            |cgroup: Option<&str>| Subject { binary: odd.into(), cgroup: cgroup.map(String::from) };
         let violations = BTreeMap::from([(odd(None), ByReason::from([(Reason::Abi, 3)]))]);
         let figures = Figures {
             since: UNIX_EPOCH,

@@ -1,6 +1,7 @@
-//! The little of HTTP that it takes to be asked for metrics: one GET a connection, answered and closed. The length of a
-//! question, the time that it and its answer take, and how many are answered at once are bounded. (Servers that are to be
-//! had as crates either bring an asynchronous runtime, or read heads of any length for any time.)
+//! The little of HTTP that it takes to be asked for metrics: one GET a connection, answered and
+//! closed. The length of a question, the time that it and its answer take, and how many are
+//! answered at once are bounded. (Servers that are to be had as crates either bring an asynchronous
+//! runtime, or read heads of any length for any time.)
 
 use super::listener::{Connection, Listener};
 use prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
@@ -89,7 +90,9 @@ fn attend(mut connection: Box<dyn Connection>, answerer: &dyn Fn() -> Answer) ->
         Question::Metrics => answerer(),
         Question::Elsewhere => Answer::plain("404 Not Found", "metrics are at /metrics\n"),
         Question::Otherwise => Answer::plain("405 Method Not Allowed", "only GET is answered\n"),
-        Question::TooLong => Answer::plain("431 Request Header Fields Too Large", "too long a question\n"),
+        Question::TooLong => {
+            Answer::plain("431 Request Header Fields Too Large", "too long a question\n")
+        }
         Question::Nonsense => Answer::plain("400 Bad Request", "this is no HTTP\n"),
     };
     let bytes = answer.bytes();
@@ -216,7 +219,10 @@ mod tests {
         let come = open(&dir);
         let answer = ask(come(), GET);
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-        assert!(answer.ends_with("\r\nContent-Length: 4\r\nConnection: close\r\n\r\na 1\n"), "{answer}");
+        assert!(
+            answer.ends_with("\r\nContent-Length: 4\r\nConnection: close\r\n\r\na 1\n"),
+            "{answer}"
+        );
         let long = [b"GET /metrics HTTP/1.1\r\nA: ".as_slice(), &[b'b'; HEAD]].concat();
         assert!(ask(come(), &long).starts_with("HTTP/1.1 431 "));
     }

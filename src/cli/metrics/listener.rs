@@ -79,14 +79,18 @@ impl Listener {
 fn bind(path: &Path) -> io::Result<(UnixListener, Socket)> {
     match fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file is there that is no socket"));
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "a file is there that is no socket",
+            ));
         }
         Ok(_) if UnixStream::connect(path).is_ok() => {
             return Err(io::Error::new(io::ErrorKind::AddrInUse, "somebody listens there"));
         }
         _ => {}
     }
-    // It gets its name when it is what it is to be: nobody finds it with another mode, or finds none.
+    // It gets its name when it is what it is to be: nobody finds it with another mode, or finds
+    // none.
     let mut next = path.as_os_str().to_owned();
     next.push(".new");
     let next = PathBuf::from(next);

@@ -1,5 +1,5 @@
-//! What is enforced, in figures, for who asks over HTTP: in the format of Prometheus, by threads of their own. Whoever
-//! asks, and however slowly, the agent does not wait for it.
+//! What is enforced, in figures, for who asks over HTTP: in the format of Prometheus, by threads of
+//! their own. Whoever asks, and however slowly, the agent does not wait for it.
 
 mod address;
 mod figures;

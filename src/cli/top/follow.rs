@@ -6,7 +6,8 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// What is read at the beginning of what was written before, and at a time of what is written since.
+/// What is read at the beginning of what was written before, and at a time of what is written
+/// since.
 const PIECE: u64 = 1 << 18;
 
 /// No event is longer than this.

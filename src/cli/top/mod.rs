@@ -1,4 +1,5 @@
-//! `sysfsm top`: what is enforced, as it goes on. It looks without taking: events are the agent's alone to read.
+//! `sysfsm top`: what is enforced, as it goes on. It looks without taking: events are the agent's
+//! alone to read.
 
 mod follow;
 mod sample;

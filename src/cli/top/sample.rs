@@ -111,7 +111,8 @@ impl Watcher {
         Ok(Sample {
             time: SystemTime::now(),
             enforced,
-            violations: violations.map(|(events, new)| (new, events.recent.iter().cloned().collect())),
+            violations: violations
+                .map(|(events, new)| (new, events.recent.iter().cloned().collect())),
         })
     }
 
@@ -133,13 +134,17 @@ impl Watcher {
         });
         let last = std::mem::replace(&mut self.last, now);
         let last = last.filter(|last| last.since == manifest.since());
-        let count = |name: &Subject, counts: &BTreeMap<Subject, u64>| counts.get(name).copied().unwrap_or(0);
+        let count = |name: &Subject, counts: &BTreeMap<Subject, u64>| {
+            counts.get(name).copied().unwrap_or(0)
+        };
         let watched = pinned.watched()?.unwrap_or_default();
         let policy = |(name, under): (Subject, Under)| Policy {
             processes: under.processes.len(),
             threads: under.threads,
             violations: count(&name, &counts),
-            rate: last.as_ref().map(|last| last.rate(count(&name, &counts), count(&name, &last.violations))),
+            rate: last
+                .as_ref()
+                .map(|last| last.rate(count(&name, &counts), count(&name, &last.violations))),
             name,
         };
         let policies = by_policy(&watched, manifest).into_iter().map(policy).collect();
@@ -191,14 +196,19 @@ impl Events {
 }
 
 /// The processes of these threads, by their numbers.
-fn processes(watched: &[Watched], manifest: &Manifest, contexts: Option<&Contexts>) -> Vec<Process> {
+fn processes(
+    watched: &[Watched],
+    manifest: &Manifest,
+    contexts: Option<&Contexts>,
+) -> Vec<Process> {
     let subjects = manifest.subjects();
     let mut by_pid: BTreeMap<u32, Vec<&Watched>> = BTreeMap::new();
     for thread in watched {
         by_pid.entry(thread.pid).or_default().push(thread);
     }
     let process = |(pid, threads): (u32, Vec<&Watched>)| {
-        // While a policy is replaced its threads may be under either: the leader's is the process's.
+        // While a policy is replaced its threads may be under either: the leader's is the
+        // process's.
         let leader = threads.iter().find(|thread| thread.tid == pid).or(threads.first())?;
         let mut places: Vec<(Option<Context>, usize)> = Vec::new();
         for thread in &threads {
@@ -279,7 +289,8 @@ impl Policy {
 
 impl Process {
     fn to_json(&self) -> Value {
-        let symbols = |context: &Context| context.symbols().iter().map(ToString::to_string).collect();
+        let symbols =
+            |context: &Context| context.symbols().iter().map(ToString::to_string).collect();
         let place = |(context, threads): &(Option<Context>, usize)| {
             let context: Option<Vec<String>> = context.as_ref().map(symbols);
             json!({"context": context, "threads": threads})

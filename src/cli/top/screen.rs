@@ -14,8 +14,8 @@ use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// The terminal is as it was before when this is dropped. (Of a panic the hook that `try_init` sets takes care: what it
-/// says is to be read.)
+/// The terminal is as it was before when this is dropped. (Of a panic the hook that `try_init` sets
+/// takes care: what it says is to be read.)
 struct Borrowed(DefaultTerminal);
 
 impl Borrowed {
@@ -92,8 +92,8 @@ fn next_event(wait: Duration) -> io::Result<Option<Event>> {
     Ok(None)
 }
 
-/// Waits until something is typed; whether the terminal is there. Of one that is gone crossterm reads again and again, and
-/// never returns: it is asked only about one that is there.
+/// Waits until something is typed; whether the terminal is there. Of one that is gone crossterm
+/// reads again and again, and never returns: it is asked only about one that is there.
 fn is_there(wait: Duration) -> io::Result<bool> {
     let stdin = io::stdin();
     let mut input = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];

@@ -34,7 +34,10 @@ impl View {
         let Some(enforced) = &sample.enforced else {
             let [text, keys] =
                 Layout::vertical([Constraint::Min(1), Constraint::Length(1)]).areas(frame.area());
-            frame.render_widget(Paragraph::new("nothing is enforced beyond the end of its process"), text);
+            frame.render_widget(
+                Paragraph::new("nothing is enforced beyond the end of its process"),
+                text,
+            );
             frame.render_widget(Line::from("q: end").dim(), keys);
             return;
         };
@@ -84,7 +87,10 @@ impl View {
         let title = match self.above {
             0 => counted(enforced.processes.len() as u64, "watched process"),
             above => {
-                format!("{}, {above} above", counted(enforced.processes.len() as u64, "watched process"))
+                format!(
+                    "{}, {above} above",
+                    counted(enforced.processes.len() as u64, "watched process")
+                )
             }
         };
         frame.render_widget(
@@ -113,7 +119,10 @@ fn header<'a>(enforced: &Enforced, sample: &Sample) -> Vec<Line<'a>> {
         by,
     ]);
     let Some(totals) = &enforced.totals else {
-        return vec![first, Line::from("its totals and its threads are another version's").yellow()];
+        return vec![
+            first,
+            Line::from("its totals and its threads are another version's").yellow(),
+        ];
     };
     vec![first, totals_line(enforced, totals)]
 }
@@ -183,7 +192,8 @@ fn table<'a, const N: usize>(
 
 fn violations_list<'a>(recent: &[Value], height: u16) -> Paragraph<'a> {
     let room = usize::from(height.saturating_sub(2));
-    let lines: Vec<Line<'_>> = recent.iter().rev().take(room).map(|v| Line::from(violation(v))).collect();
+    let lines: Vec<Line<'_>> =
+        recent.iter().rev().take(room).map(|v| Line::from(violation(v))).collect();
     Paragraph::new(lines).block(Block::bordered().title("violations, the last one first"))
 }
 
@@ -292,7 +302,11 @@ mod tests {
             }],
             processes: vec![
                 process(11, "served", vec![(Some(context), 1)]),
-                process(22, "a\u{1b}[31mb\n", vec![(Some(context), 2), (None, 1), (Some(Context::EMPTY), 1)]),
+                process(
+                    22,
+                    "a\u{1b}[31mb\n",
+                    vec![(Some(context), 2), (None, 1), (Some(Context::EMPTY), 1)],
+                ),
             ],
         };
         let violation = json!({
@@ -367,7 +381,9 @@ mod tests {
         let enforced = sample.enforced.as_mut().unwrap();
         (enforced.totals, enforced.attended, enforced.log_only) = (None, false, true);
         let text = drawn(&mut View::default(), &sample, 100, 30).join("\n");
-        for part in ["watching (log only)", "nobody reads its events", "another version's", "--events FILE"] {
+        for part in
+            ["watching (log only)", "nobody reads its events", "another version's", "--events FILE"]
+        {
             assert!(text.contains(part), "{part} in {text}");
         }
         sample.enforced = None;

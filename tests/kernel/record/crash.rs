@@ -35,13 +35,23 @@ fn killed_at_any_moment_it_leaves_a_whole_file() {
     let [mut new, mut checked] = [0, 0];
     let mut random = u64::from(std::process::id());
     for _ in 0..KILLS {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let moment = Duration::from_millis((random >> 33) % WITHIN);
         fs::write(&file, old).unwrap();
         // Two calls a byte, without end.
-        let arguments =
-            ["--every", "100ms", "-o", file.to_str().unwrap(), "--", &program, "if=/dev/zero", "bs=1"];
-        let recorder = start(&lab, &[&arguments as &[&str], &["of=/dev/null", "status=none"]].concat());
+        let arguments = [
+            "--every",
+            "100ms",
+            "-o",
+            file.to_str().unwrap(),
+            "--",
+            &program,
+            "if=/dev/zero",
+            "bs=1",
+        ];
+        let recorder =
+            start(&lab, &[&arguments as &[&str], &["of=/dev/null", "status=none"]].concat());
         let begun = Instant::now();
         // What was done when each new file was seen: the next one was made after that.
         let (mut inode, mut done, mut last) = (fs::metadata(&file).unwrap().ino(), vec![0], begun);
@@ -59,13 +69,19 @@ fn killed_at_any_moment_it_leaves_a_whole_file() {
         drop(recorder);
         let policy = json(&file);
         let found = transitions(&policy).get("write → read").map_or(0, |count| count.0);
-        // The second last: what was done when the last file was seen may have been done after it was made.
+        // The second last: what was done when the last file was seen may have been done after it
+        // was made.
         let done = done.iter().rev().nth(1).copied().unwrap_or(0);
         new += u64::from(policy["binary"] != "/old");
         checked += u64::from(done > 1000);
         // The loader has read its libraries, which is no `write → read`.
-        assert!(found + 50 >= done, "killed after {moment:?}: {found} reads of {done} are in the file");
+        assert!(
+            found + 50 >= done,
+            "killed after {moment:?}: {found} reads of {done} are in the file"
+        );
     }
-    eprintln!("{KILLS} kills: {new} files were new, and {checked} were held against what was done before");
+    eprintln!(
+        "{KILLS} kills: {new} files were new, and {checked} were held against what was done before"
+    );
     assert!(new > KILLS / 4 && checked > KILLS / 10);
 }

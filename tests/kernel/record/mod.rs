@@ -1,5 +1,5 @@
-//! `record`: what it learns is what a log of the same work teaches; it loses nothing in a storm, and no file when it is
-//! killed.
+//! `record`: what it learns is what a log of the same work teaches; it loses nothing in a storm,
+//! and no file when it is killed.
 
 mod crash;
 mod same;
@@ -56,7 +56,9 @@ fn stopped(stderr: &str) -> Value {
     let events = stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let stop = events.into_iter().find(|event| event["event"] == "stop");
     let stop = stop.unwrap_or_else(|| panic!("no stop event in {stderr}"));
-    for total in ["transitions_lost", "contexts_lost", "programs_lost", "runs_uncertain", "threads_refused"] {
+    for total in
+        ["transitions_lost", "contexts_lost", "programs_lost", "runs_uncertain", "threads_refused"]
+    {
         assert_eq!(stop[total], 0, "{total} in {stop}");
     }
     stop

@@ -1,5 +1,5 @@
-//! Recording, and extracting from an strace log of the same work, give the same: every transition of every binary, and
-//! their counts too, where nothing depends on timing.
+//! Recording, and extracting from an strace log of the same work, give the same: every transition
+//! of every binary, and their counts too, where nothing depends on timing.
 
 use super::{policies, start, stopped, transitions, Transitions};
 use crate::lab::{Lab, SYSFSM};
@@ -13,8 +13,9 @@ use std::process::Command;
 enum Work {
     /// Call for call.
     Steady,
-    /// Who comes first, a child or its creator, is chance. So it is done until both have seen the same orders, and only
-    /// which transitions there are is compared: one that a side can never see never comes.
+    /// Who comes first, a child or its creator, is chance. So it is done until both have seen the
+    /// same orders, and only which transitions there are is compared: one that a side can never see
+    /// never comes.
     Racing,
 }
 
@@ -76,7 +77,8 @@ fn extract(lab: &Lab, depth: &str, command: &[String]) -> Learned {
 fn difference(ours: &Learned, theirs: &Learned, work: Work) -> Vec<String> {
     let mut lines = Vec::new();
     for binary in ours.keys().chain(theirs.keys().filter(|b| !ours.contains_key(*b))) {
-        let (Some((our_runs, ours)), Some((their_runs, theirs))) = (ours.get(binary), theirs.get(binary))
+        let (Some((our_runs, ours)), Some((their_runs, theirs))) =
+            (ours.get(binary), theirs.get(binary))
         else {
             lines.push(format!("{binary}: only one side has it"));
             continue;
@@ -87,7 +89,9 @@ fn difference(ours: &Learned, theirs: &Learned, work: Work) -> Vec<String> {
         for transition in ours.keys().chain(theirs.keys().filter(|t| !ours.contains_key(*t))) {
             let (our, their) = (ours.get(transition), theirs.get(transition));
             if our.is_some() != their.is_some() || (work == Work::Steady && our != their) {
-                lines.push(format!("{binary}: {transition}: recorded {our:?}, in the logs {their:?}"));
+                lines.push(format!(
+                    "{binary}: {transition}: recorded {our:?}, in the logs {their:?}"
+                ));
             }
         }
     }
@@ -113,14 +117,19 @@ fn same_in(lab: &Lab, work: Work, setup: &str, command: &[&str]) {
             lines = difference(&ours, &theirs, work);
         }
         let transitions: usize = ours.values().map(|(_, t)| t.len()).sum();
-        assert!(lines.is_empty(), "{command:?} at depth {depth}, {times} times:\n{}", lines.join("\n"));
+        assert!(
+            lines.is_empty(),
+            "{command:?} at depth {depth}, {times} times:\n{}",
+            lines.join("\n")
+        );
         let binaries = ours.len();
         eprintln!("{command:?} at depth {depth}: {binaries} binaries, {transitions} transitions, the same ({times}×)");
         assert!(binaries > 1 && transitions > 40);
     }
 }
 
-const FILES: &str = "seq 20000 > a; echo b > b; mkdir d; cp a b d; touch -d @1000000000 a b d d/a d/b";
+const FILES: &str =
+    "seq 20000 > a; echo b > b; mkdir d; cp a b d; touch -d @1000000000 a b d d/a d/b";
 
 #[test]
 fn cat() {
@@ -166,7 +175,8 @@ fn python3() {
         "import json, os\nwith open('out', 'w') as f: json.dump({'a': [1, 2]}, f)\nos.listdir('.')\n\
         os.rename('out', 'renamed')\nprint(json.load(open('renamed')))";
     // Where its memory begins, and how it hashes, is chance; and so when it asks for more.
-    let python = ["PYTHONHASHSEED=0", "/usr/bin/setarch", "-R", "/usr/bin/python3", "-B", "-c", program];
+    let python =
+        ["PYTHONHASHSEED=0", "/usr/bin/setarch", "-R", "/usr/bin/python3", "-B", "-c", program];
     same(Work::Steady, FILES, &python);
 }
 
@@ -194,7 +204,8 @@ fn bash_with_traps_and_pipes() {
 
 #[test]
 fn make_with_its_compiler() {
-    // make has a handler of SIGCHLD. A pipe, and no link: gcc draws the names of temporary files by chance.
+    // make has a handler of SIGCHLD. A pipe, and no link: gcc draws the names of temporary files by
+    // chance.
     let setup = "printf 'int main(void) { return 0; }' > m.c; \
         printf 'm.o: m.c\\n\\tgcc -pipe -O1 -c m.c\\n' > Makefile";
     same(Work::Racing, setup, &["/usr/bin/make", "-j1"]);

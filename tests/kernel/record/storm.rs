@@ -1,4 +1,5 @@
-//! All CPUs at once: no transition, no call and no run is lost or counted twice. What there must be is computed.
+//! All CPUs at once: no transition, no call and no run is lost or counted twice. What there must be
+//! is computed.
 
 use super::{json, start, stopped, transitions, Transitions};
 use crate::lab::Lab;
@@ -21,8 +22,8 @@ fn next(state: &mut u64) -> u64 {
 /// Symbol → how often, and in which processes.
 type Row = BTreeMap<u64, (u64, BTreeSet<u64>)>;
 
-/// What the walks are, of so many threads in each process, which is a run: context → symbol → calls, and in which
-/// processes. Of each walk its seed, and how many calls it was.
+/// What the walks are, of so many threads in each process, which is a run: context → symbol →
+/// calls, and in which processes. Of each walk its seed, and how many calls it was.
 fn reference(depth: usize, threads: u64, walks: &[(u64, u64)]) -> Transitions {
     let mut all: BTreeMap<Vec<u64>, Row> = BTreeMap::new();
     for &(seed, calls) in walks {
@@ -50,17 +51,20 @@ fn reference(depth: usize, threads: u64, walks: &[(u64, u64)]) -> Transitions {
     }
     let mut found = Transitions::new();
     for (context, row) in all {
-        let context: Vec<String> = context.iter().map(|number| format!("syscall_{number}")).collect();
+        let context: Vec<String> =
+            context.iter().map(|number| format!("syscall_{number}")).collect();
         for (symbol, (calls, processes)) in row {
-            found
-                .insert(format!("{} → syscall_{symbol}", context.join(" ")), (calls, processes.len() as u64));
+            found.insert(
+                format!("{} → syscall_{symbol}", context.join(" ")),
+                (calls, processes.len() as u64),
+            );
         }
     }
     found
 }
 
-/// Records walks of so many calls, or of a time, and compares; how many million calls a second they were, and for how
-/// many seconds.
+/// Records walks of so many calls, or of a time, and compares; how many million calls a second they
+/// were, and for how many seconds.
 #[track_caller]
 fn storm(depth: usize, processes: u64, threads: u64, length: &str, room: &str) -> (f64, f64) {
     let lab = Lab::new();
@@ -68,7 +72,8 @@ fn storm(depth: usize, processes: u64, threads: u64, length: &str, room: &str) -
     let policy = lab.path("policy.json");
     let [depth_text, processes_text, threads_text] =
         [depth as u64, processes, threads].map(|n| n.to_string());
-    let mut arguments = vec!["--depth", &depth_text, "--room", room, "-o", policy.to_str().unwrap()];
+    let mut arguments =
+        vec!["--depth", &depth_text, "--room", room, "-o", policy.to_str().unwrap()];
     arguments.extend(["--", &program, &processes_text, &threads_text, length]);
     let begun = Instant::now();
     let ended = start(&lab, &arguments).end_within(Duration::from_secs(300)).well("record");
@@ -83,10 +88,12 @@ fn storm(depth: usize, processes: u64, threads: u64, length: &str, room: &str) -
     assert_eq!(walks.len() as u64, processes * threads, "{}", ended.stdout);
 
     let policy = json(&policy);
-    let of_walks =
-        |(key, _): &(&String, &(u64, u64))| key.split(' ').all(|s| s == "→" || s.starts_with("syscall_"));
+    let of_walks = |(key, _): &(&String, &(u64, u64))| {
+        key.split(' ').all(|s| s == "→" || s.starts_with("syscall_"))
+    };
     let recorded = transitions(&policy);
-    let recorded: Transitions = recorded.iter().filter(of_walks).map(|(k, &c)| (k.clone(), c)).collect();
+    let recorded: Transitions =
+        recorded.iter().filter(of_walks).map(|(k, &c)| (k.clone(), c)).collect();
     let expected = reference(depth, threads, &walks);
     let wrong: Vec<String> = expected
         .iter()

@@ -49,7 +49,10 @@ fn a_binary_wherever_it_runs_and_who_ran_it_before() {
     // The call that it was in is not seen, and the next one, a write, only sets the context.
     assert_eq!(transitions(cats)["write → read"], (1, 1), "{cats}");
     let shells = transitions(&found[other.to_str().unwrap()]);
-    assert!(shells.keys().all(|key| !key.contains("getdents") && !key.contains("ioctl")), "{shells:?}");
+    assert!(
+        shells.keys().all(|key| !key.contains("getdents") && !key.contains("ioctl")),
+        "{shells:?}"
+    );
     assert!(shells.keys().any(|key| key.ends_with("→ execve")));
 }
 
@@ -69,8 +72,11 @@ fn a_tree_has_a_policy_for_each_binary_by_its_absolute_path() {
     let stop = stopped(&ended.stderr);
     assert_eq!(stop["nameless"], serde_json::json!([]));
     let found = policies(Path::new(&to));
-    let runs = |path: &Path| found.get(path.to_str().unwrap()).map(|policy| policy["runs"].as_u64().unwrap());
-    for (name, expected) in [("outer", 1), ("true", 1), ("inner", 2), ("below/cat", 1), ("below/relative", 1)]
+    let runs = |path: &Path| {
+        found.get(path.to_str().unwrap()).map(|policy| policy["runs"].as_u64().unwrap())
+    };
+    for (name, expected) in
+        [("outer", 1), ("true", 1), ("inner", 2), ("below/cat", 1), ("below/relative", 1)]
     {
         assert_eq!(runs(&lab.path(name)), Some(expected), "{name}: {:?}", found.keys());
     }
@@ -110,7 +116,8 @@ fn a_commands_status_is_the_recorders() {
     let lab = Lab::new();
     let file = lab.path("policy.json");
     let record = |options: &[&str], script: &str| {
-        let arguments = [&["-o", file.to_str().unwrap()], options, &["--", "/bin/sh", "-c", script]].concat();
+        let arguments =
+            [&["-o", file.to_str().unwrap()], options, &["--", "/bin/sh", "-c", script]].concat();
         let running = start(&lab, &arguments);
         if script.contains("sleep 60") {
             std::thread::sleep(std::time::Duration::from_millis(300));

@@ -23,14 +23,20 @@ fn fails(ended: &Ended, parts: &[&str]) {
 fn bad_usage() {
     let lab = Lab::new();
     fails(&record(&lab, &["-o", "x"]), &["nothing to record", "--binary", "--pid"]);
-    fails(&record(&lab, &["-o", "x", "--binary", "/bin/ls", "/bin/cat"]), &["2 binaries", "`x`", "DIR/"]);
+    fails(
+        &record(&lab, &["-o", "x", "--binary", "/bin/ls", "/bin/cat"]),
+        &["2 binaries", "`x`", "DIR/"],
+    );
     fails(&record(&lab, &["-o", "no/such/x", "--", "/bin/true"]), &["`no/such/x`"]);
     fails(&record(&lab, &["-o", "x", "--binary", "/no/such/program"]), &["/no/such/program"]);
     fails(&record(&lab, &["-o", "policies/", "--binary", "/bin/ls", "/bin/ls"]), &["same file"]);
     fails(&record(&lab, &["-o", "x", "--pid", "4000000"]), &["no process `4000000`"]);
     fails(&record(&lab, &["-o", "x", "--pid", "2"]), &["process `2` has no program"]);
     fails(&record(&lab, &["-o", "x", "--for", "10", "--", "/bin/true"]), &["`10`", "--for", "10m"]);
-    fails(&record(&lab, &["-o", "x", "--", "/no/such/program"]), &["cannot run `/no/such/program`"]);
+    fails(
+        &record(&lab, &["-o", "x", "--", "/no/such/program"]),
+        &["cannot run `/no/such/program`"],
+    );
     for usage in [
         &["--", "/bin/true"][..],
         &["-o", "x", "--depth", "9", "--", "/bin/true"],
@@ -65,7 +71,8 @@ fn a_full_table_is_an_error_and_the_file_is_written() {
         assert!((100..300).contains(&some), "depth {depth}: {some} transitions");
         std::fs::remove_file(&file).unwrap();
     }
-    let ended = record(&lab, &["--room", "100", "-o", "y", "--json", "--", &walkers, "1", "2", "3000"]);
+    let ended =
+        record(&lab, &["--room", "100", "-o", "y", "--json", "--", &walkers, "1", "2", "3000"]);
     assert!(ended.stderr.contains("\"transitions_lost\":"), "{}", ended.stderr);
     assert!(Path::new(&lab.path("y")).exists());
 }
@@ -80,12 +87,17 @@ fn on_a_terminal_a_line_tells_how_far_it_is() {
     let on_terminal = {
         let command: Vec<String> =
             [SYSFSM].iter().chain(&recording).map(|word| format!("'{word}'")).collect();
-        lab.start(Command::new("script").args(["-qec", &command.join(" "), "/dev/null"])).end().well("record")
+        lab.start(Command::new("script").args(["-qec", &command.join(" "), "/dev/null"]))
+            .end()
+            .well("record")
     };
     let lines: Vec<&str> = on_terminal.stdout.split("\r\x1b[K").collect();
-    for part in
-        [" calls, ", " transitions, ", "the last new one 1 s ago", "shows something new with probability 0."]
-    {
+    for part in [
+        " calls, ",
+        " transitions, ",
+        "the last new one 1 s ago",
+        "shows something new with probability 0.",
+    ] {
         let told = lines.iter().any(|line| line.contains(" ago; ") && line.contains(part));
         assert!(told, "{part:?} in {lines:?}");
     }
@@ -96,8 +108,13 @@ fn on_a_terminal_a_line_tells_how_far_it_is() {
 #[test]
 fn a_stream_of_policies_is_one_at_the_end() {
     let lab = Lab::new();
-    let ended = record(&lab, &["--every", "50ms", "-o", "-", "--", "/bin/sleep", "0.4"]).well("record");
+    let ended =
+        record(&lab, &["--every", "50ms", "-o", "-", "--", "/bin/sleep", "0.4"]).well("record");
     let policy: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!(policy["binary"], "/bin/sleep");
-    assert!(ended.stderr.contains("recorded ") && ended.stderr.contains("→ stdout"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("recorded ") && ended.stderr.contains("→ stdout"),
+        "{}",
+        ended.stderr
+    );
 }

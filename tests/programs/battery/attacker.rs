@@ -1,4 +1,5 @@
-//! What the attacks are prepared with: lawful calls, and memory below 4 GiB, where both ABIs reach it.
+//! What the attacks are prepared with: lawful calls, and memory below 4 GiB, where both ABIs reach
+//! it.
 
 use super::call::lawful;
 use super::stage::Stage;
@@ -19,7 +20,8 @@ impl Attacker {
     pub fn new(stage: Stage) -> Self {
         let access = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT;
-        // SAFETY: a new mapping. It is never given back: what the kernel was told of stays where it is.
+        // SAFETY: a new mapping. It is never given back: what the kernel was told of stays where it
+        // is.
         let memory = unsafe { libc::mmap(ptr::null_mut(), ROOM, access, flags, -1, 0) };
         assert_ne!(memory, libc::MAP_FAILED, "no memory below 4 GiB");
         Attacker { stage, memory: memory.cast(), used: 0 }

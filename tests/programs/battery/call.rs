@@ -1,4 +1,5 @@
-//! System calls by their bare instructions, so that nothing comes between the marker and the forbidden call.
+//! System calls by their bare instructions, so that nothing comes between the marker and the
+//! forbidden call.
 
 use std::arch::naked_asm;
 
@@ -19,11 +20,11 @@ pub struct Call {
     pub arguments: [i64; 6],
 }
 
-/// Makes the marker call `getpriority`, the call, and the marker call `getpgid`; returns the call's own result, which is
-/// the negative error number where it failed.
+/// Makes the marker call `getpriority`, the call, and the marker call `getpgid`; returns the call's
+/// own result, which is the negative error number where it failed.
 pub fn between_markers(abi: Abi, call: &Call) -> i64 {
-    // SAFETY: the functions touch only what the call itself touches, which is what its attack is about: memory that
-    // the attacker has set apart, or nothing.
+    // SAFETY: the functions touch only what the call itself touches, which is what its attack is
+    // about: memory that the attacker has set apart, or nothing.
     unsafe {
         match abi {
             Abi::Native => marked_native(call),

@@ -1,4 +1,5 @@
-//! A process for the attacker to attack: it has a page at a known place and a host name of its own, and waits.
+//! A process for the attacker to attack: it has a page at a known place and a host name of its own,
+//! and waits.
 
 use std::io;
 use std::process::ExitCode;

@@ -1,7 +1,8 @@
-//! The attacker of the battery (tests/kernel/battery). From standard input it reads one line for each attack, prepares
-//! it by lawful calls, makes the forbidden call exactly once, between two markers, and prints `RESULT` and what the
-//! call returned; then it waits for the next line, so that the driver can look around. At the end of its input it does
-//! lawful work and ends with status 0.
+//! The attacker of the battery (tests/kernel/battery). From standard input it reads one line for
+//! each attack, prepares it by lawful calls, makes the forbidden call exactly once, between two
+//! markers, and prints `RESULT` and what the call returned; then it waits for the next line, so
+//! that the driver can look around. At the end of its input it does lawful work and ends with
+//! status 0.
 //!
 //! It proves nothing by itself: the effect of each call is looked for from outside, by the driver.
 //!

@@ -1,5 +1,5 @@
-//! How the effect of a call is seen from outside: by the driver, which looks at what it has laid out, at the helper,
-//! and, while it lives, at the attacker in /proc.
+//! How the effect of a call is seen from outside: by the driver, which looks at what it has laid
+//! out, at the helper, and, while it lives, at the attacker in /proc.
 
 use super::helper;
 use super::stage::Stage;
@@ -69,7 +69,8 @@ impl Outside {
     }
 
     pub fn attribute(&self, name: &str) -> bool {
-        let (Ok(path), Ok(name)) = (CString::new(self.stage.path("file")), CString::new(name)) else {
+        let (Ok(path), Ok(name)) = (CString::new(self.stage.path("file")), CString::new(name))
+        else {
             return false;
         };
         // SAFETY: both are C strings; nothing is read, only the size is asked for.
@@ -129,7 +130,8 @@ impl Outside {
 
     /// Whether somebody has the free TCP port.
     pub fn taken(&self) -> bool {
-        TcpListener::bind(("127.0.0.1", self.stage.free)).is_err_and(|e| e.kind() == ErrorKind::AddrInUse)
+        TcpListener::bind(("127.0.0.1", self.stage.free))
+            .is_err_and(|e| e.kind() == ErrorKind::AddrInUse)
     }
 
     /// A line of /proc/net/udp that holds an address and a port as it writes them.
@@ -168,20 +170,27 @@ impl Outside {
     /// Whether the attacker has a descriptor of something with this text in its name.
     pub fn holds(&self, what: &str) -> bool {
         let Ok(entries) = fs::read_dir(format!("/proc/{}/fd", self.attacker)) else { return false };
-        entries.flatten().any(|e| fs::read_link(e.path()).is_ok_and(|to| to.to_string_lossy().contains(what)))
+        entries
+            .flatten()
+            .any(|e| fs::read_link(e.path()).is_ok_and(|to| to.to_string_lossy().contains(what)))
     }
 
     /// Whether a descriptor of the attacker has this text in its description.
     pub fn described(&self, what: &str) -> bool {
-        let Ok(entries) = fs::read_dir(format!("/proc/{}/fdinfo", self.attacker)) else { return false };
-        entries.flatten().any(|e| fs::read_to_string(e.path()).is_ok_and(|text| text.contains(what)))
+        let Ok(entries) = fs::read_dir(format!("/proc/{}/fdinfo", self.attacker)) else {
+            return false;
+        };
+        entries
+            .flatten()
+            .any(|e| fs::read_to_string(e.path()).is_ok_and(|text| text.contains(what)))
     }
 
     /// Whether the attacker's page there may be executed.
     pub fn executable(&self, at: i64) -> bool {
         let start = format!("{at:08x}-");
         self.proc("maps").lines().any(|l| {
-            l.starts_with(&start) && l.split_whitespace().nth(1).is_some_and(|flags| flags.contains('x'))
+            l.starts_with(&start)
+                && l.split_whitespace().nth(1).is_some_and(|flags| flags.contains('x'))
         })
     }
 
@@ -190,10 +199,12 @@ impl Outside {
         self.soon(|o| matches!(o.helper_stat(3).as_str(), "Z" | "X" | ""))
     }
 
-    /// Whether the helper is traced, or stopped, which is what is left of it when the tracer has died.
+    /// Whether the helper is traced, or stopped, which is what is left of it when the tracer has
+    /// died.
     pub fn helper_traced(&self) -> bool {
         self.soon(|o| {
-            field(&o.helper("status"), "TracerPid") != "0" || matches!(o.helper_stat(3).as_str(), "T" | "t")
+            field(&o.helper("status"), "TracerPid") != "0"
+                || matches!(o.helper_stat(3).as_str(), "T" | "t")
         })
     }
 

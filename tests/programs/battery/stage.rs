@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-/// Descriptors that the attacker inherits: one end of a UNIX stream, whose other end the driver has, and the driver's
-/// TCP listener. The driver keeps a copy of each, so that the attacker's end alone changes nothing.
+/// Descriptors that the attacker inherits: one end of a UNIX stream, whose other end the driver
+/// has, and the driver's TCP listener. The driver keeps a copy of each, so that the attacker's end
+/// alone changes nothing.
 pub const PAIR: i32 = 90;
 pub const LISTENER: i32 = 91;
 

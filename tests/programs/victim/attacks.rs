@@ -1,4 +1,5 @@
-//! What an attacker's code does first. Nothing here allocates or calls anything before the attack's own call.
+//! What an attacker's code does first. Nothing here allocates or calls anything before the attack's
+//! own call.
 
 use std::arch::{asm, naked_asm};
 use std::ffi::CStr;
@@ -40,7 +41,8 @@ pub fn ran_through() -> ! {
 }
 
 fn shell() -> bool {
-    let arguments = [c"sh".as_ptr(), c"-c".as_ptr(), c"echo ran through; exit 42".as_ptr(), ptr::null()];
+    let arguments =
+        [c"sh".as_ptr(), c"-c".as_ptr(), c"echo ran through; exit 42".as_ptr(), ptr::null()];
     // SAFETY: the arguments are C strings, and the array of them ends with a null.
     unsafe { libc::execve(c"/bin/sh".as_ptr(), arguments.as_ptr(), ptr::null()) == 0 }
 }
@@ -97,7 +99,14 @@ fn mmap_code() -> bool {
     let access = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
     // SAFETY: a new mapping, executed only where there is one.
     unsafe {
-        let at = libc::mmap(ptr::null_mut(), 4096, access, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0);
+        let at = libc::mmap(
+            ptr::null_mut(),
+            4096,
+            access,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        );
         at != libc::MAP_FAILED && run_code(at.cast())
     }
 }
@@ -137,8 +146,8 @@ fn unknown_call() -> bool {
     unsafe { libc::syscall(4000) == -1 }
 }
 
-/// Returns from a handler that nobody entered, into a frame that the attacker has laid out: every register
-/// is theirs.
+/// Returns from a handler that nobody entered, into a frame that the attacker has laid out: every
+/// register is theirs.
 fn stray_sigreturn() -> bool {
     const REGISTERS: usize = 23;
     static mut STACK: [u128; 4096] = [0; 4096];

@@ -1,9 +1,10 @@
-//! The program that the kernel tests attack. It does lawful work that is the same every time, then reads one
-//! line from standard input: `work` (more lawful work, exit status 0) or `attack NAME [ARGUMENT]`, which an
-//! attacker would have reached through a flaw. Its policy is learned with `work` alone.
+//! The program that the kernel tests attack. It does lawful work that is the same every time, then
+//! reads one line from standard input: `work` (more lawful work, exit status 0) or `attack NAME
+//! [ARGUMENT]`, which an attacker would have reached through a flaw. Its policy is learned with
+//! `work` alone.
 //!
-//! It proves that the first call of an attack is where the program ends: an attack that ran through ends
-//! with the status 42 and the line `ran through`.
+//! It proves that the first call of an attack is where the program ends: an attack that ran through
+//! ends with the status 42 and the line `ran through`.
 
 #![allow(unsafe_code, clippy::print_stderr)]
 
@@ -32,8 +33,8 @@ fn work() -> io::Result<()> {
     Ok(())
 }
 
-/// Reads a line without allocating: nothing comes between the call and what the attacker does. It is `readv`,
-/// which no library calls behind our back: only a sleep follows it lawfully.
+/// Reads a line without allocating: nothing comes between the call and what the attacker does. It
+/// is `readv`, which no library calls behind our back: only a sleep follows it lawfully.
 fn command(line: &mut [u8; 256]) -> &str {
     let part = libc::iovec { iov_base: line.as_mut_ptr().cast(), iov_len: line.len() };
     // SAFETY: the one buffer is ours and as long as it is said to be.

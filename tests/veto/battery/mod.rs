@@ -1,9 +1,10 @@
-//! The battery: every attack of tests/programs/battery is attempted once, and its effect is looked for from outside:
-//! without enforcement, where each must have it, so that each look is known to be able to fail; under `kill`; and
-//! under `deny`, by one attacker that sees EPERM every time and then ends well.
+//! The battery: every attack of tests/programs/battery is attempted once, and its effect is looked
+//! for from outside: without enforcement, where each must have it, so that each look is known to be
+//! able to fail; under `kill`; and under `deny`, by one attacker that sees EPERM every time and
+//! then ends well.
 //!
-//! It sets clocks and names, mounts and takes over whatever it can: it runs in the guests of tests/vm alone, which say
-//! by `BATTERY_LEVEL` what level their kernel has to reach.
+//! It sets clocks and names, mounts and takes over whatever it can: it runs in the guests of
+//! tests/vm alone, which say by `BATTERY_LEVEL` what level their kernel has to reach.
 
 #![allow(unsafe_code)]
 
@@ -32,7 +33,8 @@ use crate::lab::Lab;
 use std::collections::BTreeSet;
 use table::Attack;
 
-/// The attacks that level `contain` does not keep from their effect, each with its reason. At most one in twenty.
+/// The attacks that level `contain` does not keep from their effect, each with its reason. At most
+/// one in twenty.
 const CONTAIN_EXCEPTIONS: &[(&str, &str)] = &[
     ("vmsplice-pipe", "no LSM hook is asked: fs/splice.c, vmsplice_to_pipe"),
     ("tee-pipe", "no LSM hook is asked: fs/splice.c, link_pipe"),
@@ -62,7 +64,8 @@ const MISSING: usize = 2;
 
 #[test]
 fn every_attack_of_the_battery() {
-    let wanted = std::env::var("BATTERY_LEVEL").expect("BATTERY_LEVEL: this is for the guests of tests/vm");
+    let wanted =
+        std::env::var("BATTERY_LEVEL").expect("BATTERY_LEVEL: this is for the guests of tests/vm");
     let lab = Lab::new();
     let attacks = table::all();
     let names: BTreeSet<String> = attacks.iter().map(Attack::name).collect();

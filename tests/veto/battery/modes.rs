@@ -29,8 +29,8 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// How the attacker ended whose calls were all denied, and the violations that were reported of it: found and
-/// expected. It is judged when the table is printed.
+/// How the attacker ended whose calls were all denied, and the violations that were reported of it:
+/// found and expected. It is judged when the table is printed.
 pub struct Sequel {
     ended: Ended,
     events: (Vec<String>, Vec<String>),
@@ -63,7 +63,12 @@ fn results(stdout: &str) -> Vec<i64> {
 }
 
 /// One attack by an attacker of its own, which is looked at while it waits (if it does).
-fn alone(lab: &Lab, helpers: &mut Helpers, binary: &Path, attack: &Attack) -> (Ended, Option<i64>, bool) {
+fn alone(
+    lab: &Lab,
+    helpers: &mut Helpers,
+    binary: &Path,
+    attack: &Attack,
+) -> (Ended, Option<i64>, bool) {
     let net = net();
     let mut attacker = scene::attacker(lab, binary, &net);
     let mut outside = scene::set(lab, &net, helpers.one(lab), &attacker);
@@ -103,7 +108,8 @@ pub fn killed(lab: &Lab, attacks: &[Attack]) -> (String, Vec<Outcome>) {
     let one = |attack: &Attack| {
         let (ended, result, effect) = alone(lab, &mut helpers, &binary, attack);
         let killed = ended.killed() && result.is_none();
-        let end = if killed { "killed".into() } else { format!("{} {}", ended.status, ended.stderr) };
+        let end =
+            if killed { "killed".into() } else { format!("{} {}", ended.status, ended.stderr) };
         (ended.pid, Outcome { effect, killed, good: killed && !effect, end })
     };
     let outcomes: Vec<(u32, Outcome)> = attacks.iter().map(one).collect();
@@ -119,8 +125,8 @@ pub fn killed(lab: &Lab, attacks: &[Attack]) -> (String, Vec<Outcome>) {
     (level, judged.collect())
 }
 
-/// Under `deny`: one attacker makes all the attacks that the level refuses, and then ends well. What it does not refuse,
-/// though it says so, is `unguarded`: an attacker each, which is killed.
+/// Under `deny`: one attacker makes all the attacks that the level refuses, and then ends well.
+/// What it does not refuse, though it says so, is `unguarded`: an attacker each, which is killed.
 pub fn denied(
     lab: &Lab,
     attacks: &[Attack],
@@ -154,7 +160,8 @@ pub fn denied(
     let outcomes = attacks.iter().map(one).collect();
     let ended = attacker.end();
     let report = enforcement.stop();
-    let found: Vec<String> = report.violations.iter().filter(|v| v["pid"] == pid).map(place).collect();
+    let found: Vec<String> =
+        report.violations.iter().filter(|v| v["pid"] == pid).map(place).collect();
     (outcomes, Sequel { ended, events: (found, expected) })
 }
 

@@ -98,7 +98,12 @@ pub fn set(lab: &Lab, net: &Rc<Net>, helper: &Running, attacker: &Running) -> Ou
     let pipe = dir.join("pipe");
     nix::unistd::mkfifo(&pipe, Mode::S_IRWXU).unwrap();
     // Both ends, so that it is open, and open to write to, whatever the attacker does.
-    let pipe = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(pipe).unwrap();
+    let pipe = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(pipe)
+        .unwrap();
     let listener = UnixListener::bind(dir.join("listener")).unwrap();
     listener.set_nonblocking(true).unwrap();
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -114,7 +119,8 @@ pub fn set(lab: &Lab, net: &Rc<Net>, helper: &Running, attacker: &Running) -> Ou
         key: KEYS.fetch_add(1, Ordering::Relaxed),
     };
     let attacker = attacker.pid().as_raw().cast_unsigned();
-    let outside = Outside { stage, net: net.clone(), pipe, listener, attacker, result: None, wall: wall() };
+    let outside =
+        Outside { stage, net: net.clone(), pipe, listener, attacker, result: None, wall: wall() };
     outside.restore();
     outside
 }
@@ -125,9 +131,11 @@ fn file(path: &Path) {
     fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
     let bytes = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
     // SAFETY: C strings, and one byte.
-    let set =
-        unsafe { libc::setxattr(bytes.as_ptr(), c"trusted.there".as_ptr(), c"x".as_ptr().cast(), 1, 0) };
+    let set = unsafe {
+        libc::setxattr(bytes.as_ptr(), c"trusted.there".as_ptr(), c"x".as_ptr().cast(), 1, 0)
+    };
     assert_eq!(set, 0, "{}: {}", path.display(), io::Error::last_os_error());
-    let times = FileTimes::new().set_modified(UNIX_EPOCH + LONG_AGO).set_accessed(UNIX_EPOCH + LONG_AGO);
+    let times =
+        FileTimes::new().set_modified(UNIX_EPOCH + LONG_AGO).set_accessed(UNIX_EPOCH + LONG_AGO);
     File::options().write(true).open(path).unwrap().set_times(times).unwrap();
 }

@@ -17,8 +17,13 @@ pub const ENTRIES: &[Entry] = &[
         |o| !o.exists("empty"),
     )
     .i386(301),
-    entry("rename", libc::SYS_rename, |a| args![a.path("file"), a.path("made")], |o| o.exists("made"))
-        .i386(38),
+    entry(
+        "rename",
+        libc::SYS_rename,
+        |a| args![a.path("file"), a.path("made")],
+        |o| o.exists("made"),
+    )
+    .i386(38),
     entry(
         "renameat2",
         libc::SYS_renameat2,
@@ -26,7 +31,8 @@ pub const ENTRIES: &[Entry] = &[
         Outside::rewritten,
     )
     .i386(353),
-    entry("link", libc::SYS_link, |a| args![a.path("file"), a.path("made")], |o| o.exists("made")).i386(9),
+    entry("link", libc::SYS_link, |a| args![a.path("file"), a.path("made")], |o| o.exists("made"))
+        .i386(9),
     entry(
         "linkat",
         libc::SYS_linkat,
@@ -34,8 +40,13 @@ pub const ENTRIES: &[Entry] = &[
         |o| o.file(|m| m.nlink() == 2),
     )
     .i386(303),
-    entry("symlink", libc::SYS_symlink, |a| args![a.text("file"), a.path("made")], |o| o.exists("made"))
-        .i386(83),
+    entry(
+        "symlink",
+        libc::SYS_symlink,
+        |a| args![a.text("file"), a.path("made")],
+        |o| o.exists("made"),
+    )
+    .i386(83),
     entry(
         "symlinkat",
         libc::SYS_symlinkat,
@@ -43,12 +54,23 @@ pub const ENTRIES: &[Entry] = &[
         |o| o.exists("made"),
     )
     .i386(304),
-    entry("mkdir", libc::SYS_mkdir, |a| args![a.path("made"), 0o700], |o| o.exists("made")).i386(39),
-    entry("mkdirat", libc::SYS_mkdirat, |a| args![AT_FDCWD, a.path("made"), 0o700], |o| o.exists("made"))
-        .i386(296),
+    entry("mkdir", libc::SYS_mkdir, |a| args![a.path("made"), 0o700], |o| o.exists("made"))
+        .i386(39),
+    entry(
+        "mkdirat",
+        libc::SYS_mkdirat,
+        |a| args![AT_FDCWD, a.path("made"), 0o700],
+        |o| o.exists("made"),
+    )
+    .i386(296),
     entry("rmdir", libc::SYS_rmdir, |a| args![a.path("empty")], |o| !o.exists("empty")).i386(40),
-    entry("mknod", libc::SYS_mknod, |a| args![a.path("made"), libc::S_IFIFO | 0o600], |o| o.exists("made"))
-        .i386(14),
+    entry(
+        "mknod",
+        libc::SYS_mknod,
+        |a| args![a.path("made"), libc::S_IFIFO | 0o600],
+        |o| o.exists("made"),
+    )
+    .i386(14),
     entry(
         "mknodat-device",
         libc::SYS_mknodat,
@@ -121,8 +143,13 @@ pub const ENTRIES: &[Entry] = &[
         |o| o.file(|m| m.mtime() > 1_100_000_000),
     )
     .i386(320),
-    entry("truncate", libc::SYS_truncate, |a| args![a.path("file"), 2], |o| o.file(|m| m.len() == 2))
-        .i386(92),
+    entry(
+        "truncate",
+        libc::SYS_truncate,
+        |a| args![a.path("file"), 2],
+        |o| o.file(|m| m.len() == 2),
+    )
+    .i386(92),
     entry(
         "ftruncate",
         libc::SYS_ftruncate,
@@ -178,5 +205,6 @@ pub const ENTRIES: &[Entry] = &[
     )
     .i386(437)
     .optional(),
-    entry("creat", libc::SYS_creat, |a| args![a.path("file"), 0o600], |o| o.file(|m| m.len() == 0)).i386(8),
+    entry("creat", libc::SYS_creat, |a| args![a.path("file"), 0o600], |o| o.file(|m| m.len() == 0))
+        .i386(8),
 ];

@@ -10,10 +10,17 @@ const PR_SET_NAME: i32 = libc::PR_SET_NAME;
 const PR_SET_NO_NEW_PRIVS: i32 = libc::PR_SET_NO_NEW_PRIVS;
 
 pub const ENTRIES: &[Entry] = &[
-    entry("setuid", libc::SYS_setuid, |_| args![OTHER], |o| o.status("Uid").starts_with("1000")).i386(213),
-    entry("setresuid", libc::SYS_setresuid, |_| args![-1, OTHER, -1], |o| o.status("Uid").contains("1000"))
-        .i386(208),
-    entry("setgid", libc::SYS_setgid, |_| args![OTHER], |o| o.status("Gid").starts_with("1000")).i386(214),
+    entry("setuid", libc::SYS_setuid, |_| args![OTHER], |o| o.status("Uid").starts_with("1000"))
+        .i386(213),
+    entry(
+        "setresuid",
+        libc::SYS_setresuid,
+        |_| args![-1, OTHER, -1],
+        |o| o.status("Uid").contains("1000"),
+    )
+    .i386(208),
+    entry("setgid", libc::SYS_setgid, |_| args![OTHER], |o| o.status("Gid").starts_with("1000"))
+        .i386(214),
     entry(
         "setgroups",
         libc::SYS_setgroups,
@@ -72,6 +79,11 @@ pub const ENTRIES: &[Entry] = &[
         |o| !o.link("ns/uts").is_empty() && o.link("ns/uts") == o.helper_link("ns/uts"),
     )
     .i386(346),
-    entry("chroot", libc::SYS_chroot, |a| args![a.path("empty")], |o| o.link("root").ends_with("/empty"))
-        .i386(61),
+    entry(
+        "chroot",
+        libc::SYS_chroot,
+        |a| args![a.path("empty")],
+        |o| o.link("root").ends_with("/empty"),
+    )
+    .i386(61),
 ];

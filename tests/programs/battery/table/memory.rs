@@ -58,7 +58,8 @@ pub const ENTRIES: &[Entry] = &[
         "shmat-code",
         libc::SYS_shmat,
         |a| {
-            let shared = a.lawful(libc::SYS_shmget, args![a.stage.key, PAGE, libc::IPC_CREAT | 0o700]);
+            let shared =
+                a.lawful(libc::SYS_shmget, args![a.stage.key, PAGE, libc::IPC_CREAT | 0o700]);
             args![shared, SHARED, libc::SHM_EXEC]
         },
         |o| o.executable(SHARED),

@@ -1,5 +1,6 @@
-//! The attacks: ONE table. An entry says how the call is prepared, which call it is, and how its effect is seen from
-//! outside. An entry with a number of the 32-bit table is two attacks: its arguments mean the same there.
+//! The attacks: ONE table. An entry says how the call is prepared, which call it is, and how its
+//! effect is seen from outside. An entry with a number of the 32-bit table is two attacks: its
+//! arguments mean the same there.
 
 use super::attacker::Attacker;
 use super::call::{Abi, Call};
@@ -37,8 +38,8 @@ pub struct Entry {
     harms: bool,
 }
 
-/// An entry: its name, its number in the 64-bit table, what it is prepared by (the call's arguments), and whether its
-/// effect is seen.
+/// An entry: its name, its number in the 64-bit table, what it is prepared by (the call's
+/// arguments), and whether its effect is seen.
 const fn entry(
     name: &'static str,
     number: i64,

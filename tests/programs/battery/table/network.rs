@@ -82,7 +82,8 @@ pub const ENTRIES: &[Entry] = &[
     entry("listen", libc::SYS_listen, |a| args![bound(a), 5], Outside::listens).i386(363),
     // The connection is not in the queue any more.
     entry("accept", libc::SYS_accept, |a| args![awaited(a), 0, 0], |o| !o.connected()),
-    entry("accept4", libc::SYS_accept4, |a| args![awaited(a), 0, 0, 0], |o| !o.connected()).i386(364),
+    entry("accept4", libc::SYS_accept4, |a| args![awaited(a), 0, 0, 0], |o| !o.connected())
+        .i386(364),
     entry(
         "sendto-udp",
         libc::SYS_sendto,
@@ -119,5 +120,6 @@ pub const ENTRIES: &[Entry] = &[
         |o| o.net.tcp.ttl().is_ok_and(|ttl| i64::from(ttl) == i64::from(TTL)),
     )
     .i386(366),
-    entry("shutdown", libc::SYS_shutdown, |_| args![PAIR, libc::SHUT_RDWR], Outside::pair_closed).i386(373),
+    entry("shutdown", libc::SYS_shutdown, |_| args![PAIR, libc::SHUT_RDWR], Outside::pair_closed)
+        .i386(373),
 ];

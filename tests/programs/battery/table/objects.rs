@@ -80,7 +80,8 @@ pub const ENTRIES: &[Entry] = &[
         libc::SYS_semop,
         |a| {
             let set = a.lawful(libc::SYS_semget, args![a.stage.key, 1, IPC_CREAT | 0o600]);
-            // struct sembuf, 16 bits each: semaphore 0, plus 1. In 32 bits it is semtimedop_time64 without a time.
+            // struct sembuf, 16 bits each: semaphore 0, plus 1. In 32 bits it is semtimedop_time64
+            // without a time.
             args![set, a.halves(&[1 << 16, 0]), 1, 0]
         },
         |o| o.ipc("sem", "otime").is_some_and(|time| time != "0"),

@@ -14,8 +14,8 @@ fn pidfd(a: &mut Attacker) -> i64 {
     a.lawful(libc::SYS_pidfd_open, args![a.stage.helper, 0])
 }
 
-/// The path of the script, and the arguments that are this alone. In 32-bit words they are the same: the upper halves
-/// of the first address and of the null are null.
+/// The path of the script, and the arguments that are this alone. In 32-bit words they are the
+/// same: the upper halves of the first address and of the null are null.
 fn script(a: &mut Attacker) -> (i64, i64) {
     let path = a.path("script");
     (path, a.words(&[path, 0]))
@@ -38,7 +38,9 @@ fn siginfo(a: &mut Attacker) -> i64 {
 }
 
 pub const ENTRIES: &[Entry] = &[
-    entry("kill", libc::SYS_kill, |a| args![a.stage.helper, SIGUSR1], Outside::helper_ended).i386(37).harms(),
+    entry("kill", libc::SYS_kill, |a| args![a.stage.helper, SIGUSR1], Outside::helper_ended)
+        .i386(37)
+        .harms(),
     entry("tkill", libc::SYS_tkill, |a| args![a.stage.helper, SIGUSR1], Outside::helper_ended)
         .i386(238)
         .harms(),
@@ -113,7 +115,9 @@ pub const ENTRIES: &[Entry] = &[
         |o| o.exists("executed"),
     )
     .i386(358),
-    entry("fork", libc::SYS_fork, |_| args![], |o| o.soon(|o| o.exists("made"))).i386(2).follow(child),
+    entry("fork", libc::SYS_fork, |_| args![], |o| o.soon(|o| o.exists("made")))
+        .i386(2)
+        .follow(child),
     entry("clone", libc::SYS_clone, |_| args![SIGCHLD], |o| o.soon(|o| o.exists("made")))
         .i386(120)
         .follow(child),
@@ -121,7 +125,8 @@ pub const ENTRIES: &[Entry] = &[
         "clone3",
         libc::SYS_clone3,
         |a| {
-            // struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls
+            // struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, stack,
+            // stack_size, tls
             let how = a.words(&[0, 0, 0, 0, SIGCHLD.into(), 0, 0, 0]);
             args![how, 64]
         },

@@ -1,5 +1,5 @@
-//! The machine. Modules and swap space cannot be had in a guest: there the kernel's own error tells that the call got
-//! as far as its work.
+//! The machine. Modules and swap space cannot be had in a guest: there the kernel's own error tells
+//! that the call got as far as its work.
 
 use super::super::attacker::Attacker;
 use super::super::outside::{setting, Outside};
@@ -30,7 +30,8 @@ pub const ENTRIES: &[Entry] = &[
         |o| o.mounted("mnt"),
     )
     .i386(21),
-    entry("umount2", libc::SYS_umount2, |a| args![mount(a, "mnt"), 0], |o| !o.mounted("mnt")).i386(52),
+    entry("umount2", libc::SYS_umount2, |a| args![mount(a, "mnt"), 0], |o| !o.mounted("mnt"))
+        .i386(52),
     entry(
         "sethostname",
         libc::SYS_sethostname,
@@ -45,7 +46,12 @@ pub const ENTRIES: &[Entry] = &[
         |_| setting("/proc/sys/kernel/domainname") == "seized",
     )
     .i386(121),
-    entry("settimeofday", libc::SYS_settimeofday, |a| args![a.words(&[TIME, 0]), 0], Outside::clock_set),
+    entry(
+        "settimeofday",
+        libc::SYS_settimeofday,
+        |a| args![a.words(&[TIME, 0]), 0],
+        Outside::clock_set,
+    ),
     entry(
         "clock_settime",
         libc::SYS_clock_settime,
@@ -89,7 +95,8 @@ pub const ENTRIES: &[Entry] = &[
     )
     .i386(129),
     // A file of tmpfs has no blocks to swap to.
-    entry("swapon", libc::SYS_swapon, |a| args![a.path("file"), 0], |o| o.failed(libc::EINVAL)).i386(87),
+    entry("swapon", libc::SYS_swapon, |a| args![a.path("file"), 0], |o| o.failed(libc::EINVAL))
+        .i386(87),
     entry(
         "pivot_root",
         libc::SYS_pivot_root,

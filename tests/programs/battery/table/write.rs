@@ -56,19 +56,39 @@ pub const ENTRIES: &[Entry] = &[
         Outside::piped,
     )
     .i386(4),
-    entry("writev-pipe", libc::SYS_writev, |a| args![a.open("pipe", O_WRONLY), vector(a), 1], Outside::piped),
+    entry(
+        "writev-pipe",
+        libc::SYS_writev,
+        |a| args![a.open("pipe", O_WRONLY), vector(a), 1],
+        Outside::piped,
+    ),
     entry(
         "vmsplice-pipe",
         libc::SYS_vmsplice,
         |a| args![a.open("pipe", O_WRONLY), vector(a), 1, 0],
         Outside::piped,
     ),
-    entry("tee-pipe", libc::SYS_tee, |a| args![full_pipe(a), a.open("pipe", O_WRONLY), 6, 0], Outside::piped)
-        .i386(315),
-    entry("write-tcp", libc::SYS_write, |a| args![a.connected(), a.text("forbid"), 6], Outside::received)
-        .i386(4),
-    entry("write-unix", libc::SYS_write, |a| args![PAIR, a.text("forbid"), 6], Outside::pair_received)
-        .i386(4),
+    entry(
+        "tee-pipe",
+        libc::SYS_tee,
+        |a| args![full_pipe(a), a.open("pipe", O_WRONLY), 6, 0],
+        Outside::piped,
+    )
+    .i386(315),
+    entry(
+        "write-tcp",
+        libc::SYS_write,
+        |a| args![a.connected(), a.text("forbid"), 6],
+        Outside::received,
+    )
+    .i386(4),
+    entry(
+        "write-unix",
+        libc::SYS_write,
+        |a| args![PAIR, a.text("forbid"), 6],
+        Outside::pair_received,
+    )
+    .i386(4),
     entry(
         "sendfile",
         libc::SYS_sendfile,
