@@ -1,4 +1,4 @@
-//! The command line (DESIGN, section 4): one file a subcommand.
+//! The command line: one file a subcommand.
 
 // This is the layer that prints.
 #![allow(clippy::print_stdout, clippy::print_stderr)]

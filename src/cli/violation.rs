@@ -4,7 +4,7 @@ use crate::machine::{Context, Reason};
 use crate::policy::Action;
 use serde::Serialize;
 
-/// The JSON object of DESIGN, section 4. What a source does not know is left out.
+/// A violation as a JSON object. What a source does not know is left out.
 #[derive(Debug, Serialize)]
 pub(super) struct Violation<'a> {
     pub event: &'static str,

@@ -7,7 +7,7 @@ use crate::policy::Policy;
 use crate::syscall::{name, Symbol};
 use std::collections::BTreeSet;
 
-/// Always allowed by the step (DESIGN, section 2, rules 3 to 5), so in no policy for certain.
+/// Always allowed by the step (semantics, rules 3 to 5), so in no policy for certain.
 const ALWAYS: [&str; 4] = ["exit", "exit_group", "restart_syscall", "rt_sigreturn"];
 
 /// A filter that is installed in front of the program's start judges that start too.

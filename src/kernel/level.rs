@@ -1,4 +1,4 @@
-//! What enforcement can promise on this kernel (DESIGN, section 5).
+//! What enforcement can promise on this kernel (docs/threat-model.md).
 
 use std::fmt;
 use std::str::FromStr;

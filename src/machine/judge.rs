@@ -1,4 +1,4 @@
-//! The step: the executable specification of DESIGN, section 2.
+//! The step: the executable specification of docs/semantics.md.
 
 use super::{Context, Depth, Frames, Machine};
 use crate::syscall::{nr, Symbol};

@@ -1,7 +1,7 @@
 //! The automaton over system calls: its frames, its one step, how it is learned, merged and
 //! replayed.
 //!
-//! [`Judge::call`] is the executable specification of DESIGN, section 2. The BPF step must agree
+//! [`Judge::call`] is the executable specification of docs/semantics.md. The BPF step must agree
 //! with it; `tests/equality.rs` drives both with the same random events.
 
 mod context;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// A letter of the machine's alphabet: a system call, or the pseudo-symbol with which a signal
-/// handler's frame begins (DESIGN, section 2, rule 3).
+/// handler's frame begins (semantics, rule 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Symbol {
     /// A system call of the 64-bit table, by number.
