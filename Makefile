@@ -87,7 +87,7 @@ check: deps ## formatting and lints
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --all-targets -- -D warnings
 	$(CARGO) clippy --release --no-default-features --all-targets -- -D warnings
-	clang-format --dry-run --Werror bpf/*.h bpf/*.c
+	clang-format --dry-run --Werror bpf/*.h bpf/*.c bpf/tests/*.c
 
 policies: deps build ## learn policies/*.json anew from this machine's programs (as root)
 	$(SUDO) env SYSFSM=$(TARGET)/release/sysfsm bash policies/learn.sh

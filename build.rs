@@ -101,6 +101,10 @@ fn parse_unistd(text: &str) -> BTreeMap<u32, String> {
 const OBJECTS: [&str; 8] =
     ["enforce", "record", "identify", "probe", "step_test", "learn_test", "count_test", "empty"];
 
+/// The objects of tests and benchmarks.
+#[cfg(feature = "kernel")]
+const OF_TESTS: [&str; 4] = ["step_test", "learn_test", "count_test", "empty"];
+
 /// Those that claim a cell by compare-and-swap, for which clang wants to know that the kernel has
 /// it (5.12).
 #[cfg(feature = "kernel")]
@@ -121,7 +125,8 @@ fn skeletons(out: &Path, unistd: &str) {
         );
     }
     for object in OBJECTS {
-        let source = format!("bpf/{object}.bpf.c");
+        let folder = if OF_TESTS.contains(&object) { "bpf/tests" } else { "bpf" };
+        let source = format!("{folder}/{object}.bpf.c");
         let cpu = if WITH_ATOMICS.contains(&object) { "v3" } else { "generic" };
         let made = libbpf_cargo::SkeletonBuilder::new()
             .source(&source)

@@ -3,6 +3,12 @@
 #ifndef SYSFSM_ABI_H
 #define SYSFSM_ABI_H
 
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "kernel.h"
+#include "sysfsm.h"
+
 #define SYSFSM_TS_COMPAT 0x0002 /* arch/x86/include/asm/thread_info.h */
 #define SYSFSM_X32_BIT 0x40000000u /* __X32_SYSCALL_BIT */
 #define SYSFSM_SIGN_BIT 0x80000000u /* a number below zero is of no ABI, just unknown */

@@ -1,13 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
-/*
- * Adoption: the program that goes over the running tasks. What becomes of one is the object's own:
- *
- *   sysfsm_taken_for(task, adoptee)         what it is to be; 0: nothing
- *   sysfsm_on_adopt(task, thread, adoptee, taken_for)
- *                                           makes it that; false if it cannot
- */
+/* Adoption: the program that goes over the running tasks. */
 #ifndef SYSFSM_ADOPT_H
 #define SYSFSM_ADOPT_H
+
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "counters.h"
+#include "kernel.h"
+#include "sysfsm.h"
+#include "threads.h"
+
+/* The object that includes this header defines these two functions. */
+
+/* What the task is to be taken for; 0: nothing. */
+static __always_inline __u32 sysfsm_taken_for(struct task_struct *task,
+					      struct sysfsm_adoptee *adoptee);
+/* Takes the task for that; false if it cannot be. */
+static __always_inline bool sysfsm_on_adopt(struct task_struct *task, struct sysfsm_thread *thread,
+					    struct sysfsm_adoptee *adoptee, __u32 taken_for);
 
 /* Process id → what it is taken for, while running processes are adopted. */
 struct {

@@ -3,6 +3,11 @@
 #ifndef SYSFSM_COUNTERS_H
 #define SYSFSM_COUNTERS_H
 
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "sysfsm.h"
+
 /* Atomic: a veto can be preempted, so that even a counter of this CPU has two writers. */
 #define SYSFSM_COUNT(counter) __sync_fetch_and_add(&(counter), 1)
 

@@ -6,27 +6,21 @@
 #include <stdbool.h>
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
-#include <bpf/bpf_tracing.h>
-#include <bpf/bpf_core_read.h>
 
-#include "sysfsm.h"
-#include "kernel.h"
-#include "abi.h"
-#include "hold.h"
-#include "counters.h"
-#include "history.h"
+#include "adopt.h"
 #include "frames.h"
-#include "maps.h"
-#include "step.h"
-#include "threads.h"
-#include "paths.h"
+#include "hold.h"
+#include "hooks.h"
 #include "identity.h"
-#include "select.h"
-#include "event.h"
-#include "sight.h"
-#include "tally.h"
 #include "judge.h"
+#include "kernel.h"
+#include "maps.h"
+#include "select.h"
+#include "step.h"
+#include "sysfsm.h"
+#include "threads.h"
 #include "veto.h"
+#include "watched.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
@@ -124,7 +118,3 @@ static __always_inline bool sysfsm_on_adopt(struct task_struct *task, struct sys
 	sysfsm_bind(thread, index, policy, true);
 	return true;
 }
-
-#include "hooks.h"
-#include "adopt.h"
-#include "watched.h"

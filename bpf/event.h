@@ -3,6 +3,12 @@
 #ifndef SYSFSM_EVENT_H
 #define SYSFSM_EVENT_H
 
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "kernel.h"
+#include "sysfsm.h"
+
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);

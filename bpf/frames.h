@@ -7,6 +7,13 @@
 #ifndef SYSFSM_FRAMES_H
 #define SYSFSM_FRAMES_H
 
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "counters.h"
+#include "sysfsm.h"
+
 #define SYSFSM_NR_RT_SIGRETURN 15
 #define SYSFSM_NR_EXECVE 59
 #define SYSFSM_NR_EXIT 60

@@ -3,6 +3,11 @@
 #ifndef SYSFSM_HISTORY_H
 #define SYSFSM_HISTORY_H
 
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "sysfsm.h"
+
 /* Drops the oldest symbol. */
 static __always_inline void sysfsm_shift(struct sysfsm_history *seen)
 {

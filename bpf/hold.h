@@ -16,6 +16,10 @@
 #ifndef SYSFSM_HOLD_H
 #define SYSFSM_HOLD_H
 
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
 /* Whether it is so here. */
 const volatile bool preemptible = false;
 

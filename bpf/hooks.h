@@ -1,24 +1,61 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
- * The programs at the hooks: they find the thread that something happens to, and see to it that it
- * is seen once (hold.h). What it means is the object's own. Before it includes this, it says so in
- *
- *   sysfsm_on_call(task, thread, regs, nr, sure)
- *                                      the thread makes a call; `sure`: every one is seen
- *   sysfsm_on_exec(task, bprm, again)  any task has exec'd; `again`: for the second program
- *   sysfsm_on_birth(thread)            the thread, a copy of its creator's state, begins
- *   sysfsm_on_exit(task)               any task ends
- *   sysfsm_on_signal(thread, signal)   a handler begins
+ * The programs at the hooks. Each finds the thread that something happens to, and sees to it that
+ * the thread's event is handled once (hold.h). What the event means is for the object to say.
  *
  * They are BTF tracepoints: tracefs and perf events are often locked down.
  */
 #ifndef SYSFSM_HOOKS_H
 #define SYSFSM_HOOKS_H
 
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "frames.h"
+#include "hold.h"
+#include "kernel.h"
+#include "sysfsm.h"
+#include "threads.h"
+
 #define SYSFSM_HANDLER_MIN 2 /* 0 is SIG_DFL, 1 is SIG_IGN */
 
 /* For the tests: a call that the programs at sys_enter are never shown. */
 const volatile __u32 unseen = SYSFSM_NO_CALL;
+
+/* The object that includes this header defines these five functions. */
+
+/* The thread makes a call. `sure`: nothing preempts the program, so that every call is seen. */
+static __always_inline int sysfsm_on_call(struct task_struct *task, struct sysfsm_thread *thread,
+					  struct pt_regs *regs, __u32 nr, bool sure);
+/* A task has exec'd, watched or not. `again`: the second program of the hook runs. */
+static __always_inline int sysfsm_on_exec(struct task_struct *task, struct linux_binprm *bprm,
+					  bool again);
+/* The thread begins, its state a copy of its creator's. */
+static __always_inline void sysfsm_on_birth(struct sysfsm_thread *thread);
+/* A task ends, watched or not. */
+static __always_inline void sysfsm_on_exit(struct task_struct *task);
+/* A handler begins. */
+static __always_inline void sysfsm_on_signal(struct sysfsm_thread *thread, __u32 signal);
+
+/* A program at a tracepoint that keeps the CPU while it evaluates `body`. */
+#define SYSFSM_PROGRAM(tracepoint, name, body, ...)                                                \
+	SEC("tp_btf/" tracepoint)                                                                  \
+	int BPF_PROG(name, __VA_ARGS__)                                                            \
+	{                                                                                          \
+		sysfsm_hold();                                                                     \
+		body;                                                                              \
+		sysfsm_let_go();                                                                   \
+		return 0;                                                                          \
+	}
+
+/* The two programs of a hook (hold.h). `body` is a function that takes the arguments `passed`, and
+ * whether it runs in the second program. */
+#define SYSFSM_PROGRAMS(tracepoint, name, body, passed, ...)                                       \
+	SYSFSM_PROGRAM(tracepoint, handle_##name, body(SYSFSM_ALL passed, false), __VA_ARGS__)     \
+	SYSFSM_PROGRAM(tracepoint, again_##name, body(SYSFSM_ALL passed, true), __VA_ARGS__)
+#define SYSFSM_ALL(...) __VA_ARGS__
 
 /*
  * `sure`: nothing preempts the program. A constant of each of the programs, as calls are what
@@ -44,15 +81,6 @@ int BPF_PROG(sure_sys_enter, struct pt_regs *regs, long id)
 	return sysfsm_enter(regs, id, true);
 }
 
-SEC("tp_btf/sys_enter")
-int BPF_PROG(handle_sys_enter, struct pt_regs *regs, long id)
-{
-	sysfsm_hold();
-	sysfsm_enter(regs, id, false);
-	sysfsm_let_go();
-	return 0;
-}
-
 static __always_inline int sysfsm_enter_again(struct pt_regs *regs, __u32 nr)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -67,14 +95,13 @@ static __always_inline int sysfsm_enter_again(struct pt_regs *regs, __u32 nr)
 	return sysfsm_on_call(task, thread, regs, nr, false);
 }
 
-SEC("tp_btf/sys_enter")
-int BPF_PROG(again_sys_enter, struct pt_regs *regs, long id)
+static __always_inline int sysfsm_enter_twice(struct pt_regs *regs, __u32 nr, bool again)
 {
-	sysfsm_hold();
-	sysfsm_enter_again(regs, id);
-	sysfsm_let_go();
-	return 0;
+	return again ? sysfsm_enter_again(regs, nr) : sysfsm_enter(regs, nr, false);
 }
+
+SYSFSM_PROGRAMS("sys_enter", sys_enter, sysfsm_enter_twice, (regs, id), struct pt_regs *regs,
+		long id)
 
 SEC("tracepoint/raw_syscalls/sys_enter")
 int classic_sys_enter(void *ctx)
@@ -84,25 +111,10 @@ int classic_sys_enter(void *ctx)
 	return sysfsm_enter(regs, regs->orig_ax, false);
 }
 
-SEC("tp_btf/sched_process_exec")
-int BPF_PROG(handle_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
-{
-	sysfsm_hold();
-	sysfsm_on_exec(task, bprm, false);
-	sysfsm_let_go();
-	return 0;
-}
+SYSFSM_PROGRAMS("sched_process_exec", exec, sysfsm_on_exec, (task, bprm), struct task_struct *task,
+		int old_pid, struct linux_binprm *bprm)
 
-SEC("tp_btf/sched_process_exec")
-int BPF_PROG(again_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
-{
-	sysfsm_hold();
-	sysfsm_on_exec(task, bprm, true);
-	sysfsm_let_go();
-	return 0;
-}
-
-static __always_inline int sysfsm_newtask(struct task_struct *task)
+static __always_inline int sysfsm_newtask(struct task_struct *task, bool again)
 {
 	struct sysfsm_thread *parent = sysfsm_thread(bpf_get_current_task_btf());
 	struct sysfsm_thread *thread;
@@ -118,25 +130,10 @@ static __always_inline int sysfsm_newtask(struct task_struct *task)
 	return 0;
 }
 
-SEC("tp_btf/task_newtask")
-int BPF_PROG(handle_newtask, struct task_struct *task, unsigned long clone_flags)
-{
-	sysfsm_hold();
-	sysfsm_newtask(task);
-	sysfsm_let_go();
-	return 0;
-}
+SYSFSM_PROGRAMS("task_newtask", newtask, sysfsm_newtask, (task), struct task_struct *task,
+		unsigned long clone_flags)
 
-SEC("tp_btf/task_newtask")
-int BPF_PROG(again_newtask, struct task_struct *task, unsigned long clone_flags)
-{
-	sysfsm_hold();
-	sysfsm_newtask(task);
-	sysfsm_let_go();
-	return 0;
-}
-
-static __always_inline int sysfsm_exit(struct task_struct *task)
+static __always_inline int sysfsm_exit(struct task_struct *task, bool again)
 {
 	sysfsm_on_exit(task);
 	/* Nothing is left in the spares of one that ends before its first call. */
@@ -145,62 +142,26 @@ static __always_inline int sysfsm_exit(struct task_struct *task)
 	return 0;
 }
 
-SEC("tp_btf/sched_process_exit")
-int BPF_PROG(handle_exit, struct task_struct *task)
-{
-	sysfsm_hold();
-	sysfsm_exit(task);
-	sysfsm_let_go();
-	return 0;
-}
+SYSFSM_PROGRAMS("sched_process_exit", exit, sysfsm_exit, (task), struct task_struct *task)
 
-SEC("tp_btf/sched_process_exit")
-int BPF_PROG(again_exit, struct task_struct *task)
+/* A signal is delivered, to a handler or not. */
+static __always_inline int sysfsm_deliver(struct k_sigaction *action, __u32 signal, bool again)
 {
-	sysfsm_hold();
-	sysfsm_exit(task);
-	sysfsm_let_go();
-	return 0;
-}
+	struct sysfsm_thread *thread;
 
-/* The thread in which a handler begins, NULL if it is not watched. */
-static __always_inline struct sysfsm_thread *sysfsm_handling(struct k_sigaction *action)
-{
 	if ((unsigned long)action->sa.sa_handler < SYSFSM_HANDLER_MIN)
-		return NULL;
-	return sysfsm_thread(bpf_get_current_task_btf());
-}
-
-SEC("tp_btf/signal_deliver")
-int BPF_PROG(handle_signal, int sig, struct kernel_siginfo *info, struct k_sigaction *action)
-{
-	struct sysfsm_thread *thread;
-
-	sysfsm_hold();
-	thread = sysfsm_handling(action);
-	if (thread) {
-		if (preemptible)
-			thread->seen = 1;
-		sysfsm_on_signal(thread, sig);
-	}
-	sysfsm_let_go();
+		return 0;
+	thread = sysfsm_thread(bpf_get_current_task_btf());
+	if (!thread)
+		return 0;
+	if (!again || !thread->seen)
+		sysfsm_on_signal(thread, signal);
+	if (again || preemptible)
+		thread->seen = !again;
 	return 0;
 }
 
-SEC("tp_btf/signal_deliver")
-int BPF_PROG(again_signal, int sig, struct kernel_siginfo *info, struct k_sigaction *action)
-{
-	struct sysfsm_thread *thread;
-
-	sysfsm_hold();
-	thread = sysfsm_handling(action);
-	if (thread) {
-		if (!thread->seen)
-			sysfsm_on_signal(thread, sig);
-		thread->seen = 0;
-	}
-	sysfsm_let_go();
-	return 0;
-}
+SYSFSM_PROGRAMS("signal_deliver", signal, sysfsm_deliver, (action, sig), int sig,
+		struct kernel_siginfo *info, struct k_sigaction *action)
 
 #endif /* SYSFSM_HOOKS_H */

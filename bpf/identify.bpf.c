@@ -7,8 +7,8 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-#include "sysfsm.h"
 #include "kernel.h"
+#include "sysfsm.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 

@@ -6,6 +6,14 @@
 #ifndef SYSFSM_IDENTITY_H
 #define SYSFSM_IDENTITY_H
 
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "kernel.h"
+#include "paths.h"
+#include "sysfsm.h"
+
 /* Whether names without a path are bound, so that an exec does not look for one in vain. */
 bool names_used = false;
 

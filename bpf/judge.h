@@ -3,6 +3,22 @@
 #ifndef SYSFSM_JUDGE_H
 #define SYSFSM_JUDGE_H
 
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "abi.h"
+#include "counters.h"
+#include "event.h"
+#include "frames.h"
+#include "kernel.h"
+#include "sight.h"
+#include "step.h"
+#include "sysfsm.h"
+#include "tally.h"
+#include "threads.h"
+
 /* How surely the choke points in place refuse a call, by number. Read where one is denied. */
 __u8 refusable[SYSFSM_CALLS] = {}; /* enum sysfsm_refusable */
 

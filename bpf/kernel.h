@@ -6,6 +6,11 @@
 #ifndef SYSFSM_KERNEL_H
 #define SYSFSM_KERNEL_H
 
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "sysfsm.h"
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct super_block {

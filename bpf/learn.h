@@ -10,6 +10,16 @@
 #ifndef SYSFSM_LEARN_H
 #define SYSFSM_LEARN_H
 
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "counters.h"
+#include "frames.h"
+#include "history.h"
+#include "runs.h"
+#include "sysfsm.h"
+
 /* How far from its home a transition may be. */
 #define SYSFSM_PROBES 64
 #define SYSFSM_NO_EDGE 0xffffffffu

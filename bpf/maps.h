@@ -3,6 +3,11 @@
 #ifndef SYSFSM_MAPS_H
 #define SYSFSM_MAPS_H
 
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "sysfsm.h"
+
 /* The table. User space writes it in place. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -6,6 +6,14 @@
 #ifndef SYSFSM_PATHS_H
 #define SYSFSM_PATHS_H
 
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+
+#include "kernel.h"
+#include "sysfsm.h"
+
 /* So many names and mounts may lie between a file and the root. A path has at most SYSFSM_PATH / 2
  * names; who has made that many has made them for us. */
 #define SYSFSM_CLIMB 80

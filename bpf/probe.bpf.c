@@ -3,13 +3,8 @@
  * What is tried on a kernel before it is relied on: one program for each thing, loaded by itself,
  * so that one which the kernel lacks does not hide another.
  */
-#include <stdbool.h>
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
-#include <bpf/bpf_tracing.h>
-
-#include "sysfsm.h"
-#include "kernel.h"
 
 #define SYSFSM_EPERM 1
 

@@ -3,6 +3,15 @@
 #ifndef SYSFSM_PROGRAMS_H
 #define SYSFSM_PROGRAMS_H
 
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "counters.h"
+#include "kernel.h"
+#include "paths.h"
+#include "sysfsm.h"
+
 /* Instead of a number: the program is not known, but its children's may be. */
 #define SYSFSM_NAMELESS 0xffffffffu
 

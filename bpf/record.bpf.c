@@ -6,22 +6,20 @@
 #include <stdbool.h>
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
-#include <bpf/bpf_tracing.h>
-#include <bpf/bpf_core_read.h>
 
-#include "sysfsm.h"
-#include "kernel.h"
 #include "abi.h"
-#include "hold.h"
+#include "adopt.h"
 #include "counters.h"
-#include "history.h"
 #include "frames.h"
-#include "runs.h"
-#include "learn.h"
-#include "threads.h"
-#include "paths.h"
+#include "hold.h"
+#include "hooks.h"
 #include "identity.h"
+#include "kernel.h"
+#include "learn.h"
 #include "programs.h"
+#include "runs.h"
+#include "sysfsm.h"
+#include "threads.h"
 
 #define SYSFSM_PF_EXITING 0x4 /* include/linux/sched.h */
 
@@ -130,6 +128,3 @@ static __always_inline bool sysfsm_on_adopt(struct task_struct *task, struct sys
 	thread->policy = program;
 	return true;
 }
-
-#include "hooks.h"
-#include "adopt.h"

@@ -6,6 +6,13 @@
 #ifndef SYSFSM_RUNS_H
 #define SYSFSM_RUNS_H
 
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "counters.h"
+#include "sysfsm.h"
+
 #define SYSFSM_EEXIST 17
 #define SYSFSM_TRIES 16
 

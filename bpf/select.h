@@ -3,6 +3,18 @@
 #ifndef SYSFSM_SELECT_H
 #define SYSFSM_SELECT_H
 
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+
+#include "identity.h"
+#include "kernel.h"
+#include "maps.h"
+#include "paths.h"
+#include "step.h"
+#include "sysfsm.h"
+
 /* Before Linux 6.1 a task's cgroup may be so much deeper. In one below that no policies for cgroups
  * hold. */
 #define SYSFSM_LEVELS_CLIMBED 256

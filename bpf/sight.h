@@ -4,6 +4,14 @@
 #ifndef SYSFSM_SIGHT_H
 #define SYSFSM_SIGHT_H
 
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "event.h"
+#include "kernel.h"
+#include "sysfsm.h"
+
 /* Whether threads have the action SYSFSM_LEARN: nobody else pays for this. */
 const volatile bool learning = false;
 

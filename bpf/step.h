@@ -6,6 +6,15 @@
 #ifndef SYSFSM_STEP_H
 #define SYSFSM_STEP_H
 
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "frames.h"
+#include "history.h"
+#include "maps.h"
+#include "sysfsm.h"
+
 /* The verdict on a call that has to be judged again. */
 #define SYSFSM_MOVED (-1)
 /* So often may a policy be replaced during one call of a thread. */

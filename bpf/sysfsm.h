@@ -6,6 +6,8 @@
 #ifndef SYSFSM_H
 #define SYSFSM_H
 
+#include <linux/types.h>
+
 /* Frames of a thread, the program's own among them (MAX_FRAMES in src/machine/frames.rs). */
 #define SYSFSM_FRAMES 16
 /* Symbols of a context at the largest depth, rounded up so that an index can be masked. */

@@ -6,6 +6,14 @@
 #ifndef SYSFSM_TALLY_H
 #define SYSFSM_TALLY_H
 
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "counters.h"
+#include "event.h"
+#include "sysfsm.h"
+
 #define SYSFSM_SECOND 1000000000ull
 /* So many of a kind are told in full even if the ring buffer fills up. */
 #define SYSFSM_FIRST 16

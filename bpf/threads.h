@@ -3,6 +3,14 @@
 #ifndef SYSFSM_THREADS_H
 #define SYSFSM_THREADS_H
 
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "counters.h"
+#include "kernel.h"
+#include "sysfsm.h"
+
 #define SYSFSM_SIGKILL 9
 
 /* For the tests: no thread gets storage, so that every one is a spare. */

@@ -12,6 +12,20 @@
 #ifndef SYSFSM_VETO_H
 #define SYSFSM_VETO_H
 
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
+
+#include "abi.h"
+#include "counters.h"
+#include "hold.h"
+#include "judge.h"
+#include "kernel.h"
+#include "sysfsm.h"
+#include "threads.h"
+
 #define SYSFSM_EPERM 1
 #define SYSFSM_BPF_FS 0xcafe4a11 /* BPF_FS_MAGIC, include/uapi/linux/magic.h */
 #define SYSFSM_KEY_NEED_SEARCH 4 /* include/linux/key.h */

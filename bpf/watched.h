@@ -3,6 +3,13 @@
 #ifndef SYSFSM_WATCHED_H
 #define SYSFSM_WATCHED_H
 
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "kernel.h"
+#include "sysfsm.h"
+#include "threads.h"
+
 /* Puts the record's type into the BTF, from which the skeleton makes the Rust type. */
 const struct sysfsm_watched *watched_type = NULL;
 

@@ -3,16 +3,12 @@
  * Drives the step with events from user space, for the test that it equals the Rust step. Nothing
  * of it is part of what `enforce` loads.
  */
-#include <stdbool.h>
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-#include "sysfsm.h"
-#include "counters.h"
-#include "history.h"
-#include "frames.h"
-#include "maps.h"
-#include "step.h"
+#include "../maps.h"
+#include "../step.h"
+#include "../sysfsm.h"
 
 #define SYSFSM_TEST_THREADS 64
 #define SYSFSM_TEST_EVENTS 1024

@@ -7,8 +7,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
-#include "sysfsm.h"
-#include "kernel.h"
+#include "../kernel.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 

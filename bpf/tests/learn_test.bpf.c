@@ -3,16 +3,13 @@
  * Drives the learning step with events from user space, for the test that it equals the Rust
  * learner. Nothing of it is part of what `record` loads.
  */
-#include <stdbool.h>
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-#include "sysfsm.h"
-#include "counters.h"
-#include "history.h"
-#include "frames.h"
-#include "runs.h"
-#include "learn.h"
+#include "../frames.h"
+#include "../learn.h"
+#include "../runs.h"
+#include "../sysfsm.h"
 
 #define SYSFSM_TEST_THREADS 64
 #define SYSFSM_TEST_EVENTS 1024
