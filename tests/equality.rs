@@ -386,9 +386,10 @@ fn compare(
         let got_context = match field(6) as usize {
             _ if got == 0 => Context::EMPTY,
             0 => world.context(state),
-            len => {
-                Context::of((7..7 + len).map(|i| symbol(field(i))), Depth::all().last().unwrap())
-            }
+            len => Context::of(
+                (7..7 + len).map(|i| Symbol::from_code(field(i))),
+                Depth::all().last().unwrap(),
+            ),
         };
         if (got, got_context) != (verdict, context) {
             let own: Vec<String> =
@@ -399,14 +400,6 @@ fn compare(
                 own[begin..].join("\n")
             );
         }
-    }
-}
-
-/// As `struct sysfsm_history` has it.
-fn symbol(code: u32) -> Symbol {
-    match code.checked_sub(0x4000_0000).map(u8::try_from) {
-        Some(Ok(signal)) => Symbol::Signal(signal),
-        _ => Symbol::Call(code),
     }
 }
 

@@ -1,14 +1,12 @@
 //! What the kernel reports, turned into the words of the upper layers.
 
-use super::fill::symbol;
 use super::lineup::Lineup;
 use super::skeleton::types;
 use super::stack::Seen;
 use super::{wire, KernelError, Snapshot};
 use crate::machine::{foreign_symbol, Context, Depth, Reason};
 use crate::policy::{Action, Policy};
-use crate::syscall::Abi;
-use crate::syscall::CallName;
+use crate::syscall::{Abi, CallName, Symbol};
 use crate::table::State;
 use libbpf_rs::{MapCore, MapFlags};
 use std::collections::HashMap;
@@ -231,7 +229,8 @@ pub(super) fn reason(verdict: u8) -> Reason {
 /// A context that is none of the machine's, where there is one.
 fn context_outside(bytes: &[u8]) -> Option<Context> {
     let history: types::sysfsm_history = wire::record(bytes)?;
-    let symbols = history.symbols.iter().take(history.len as usize).map(|&code| symbol(code));
+    let symbols =
+        history.symbols.iter().take(history.len as usize).map(|&code| Symbol::from_code(code));
     let widest = Depth::all().last().unwrap_or_default();
     (history.len > 0).then(|| Context::of(symbols, widest))
 }

@@ -6,7 +6,6 @@ use super::skeleton::types;
 use super::{wire, KernelError};
 use crate::machine::Context;
 use crate::policy::{Action, Children};
-use crate::syscall::Symbol;
 use crate::table::{Arrival, Entry, Laid, Row, State, CALLS, SIGNALS};
 use libbpf_rs::{MapCore, MapFlags, OpenMapMut};
 use plain::Plain;
@@ -108,23 +107,6 @@ impl Sizes {
             && self.contexts <= room.contexts
             && self.histories <= room.histories
             && self.arrivals <= room.arrivals
-    }
-}
-
-/// A history's code for a symbol (`struct sysfsm_history`).
-fn code(symbol: Symbol) -> u32 {
-    match symbol {
-        Symbol::Call(number) => number,
-        Symbol::Signal(number) => 0x4000_0000 + u32::from(number),
-    }
-}
-
-/// The symbol of such a code.
-pub(super) fn symbol(code: u32) -> Symbol {
-    // No 64-bit call has a number with bit 30 set, but one below zero has any.
-    match code.checked_sub(0x4000_0000).map(u8::try_from) {
-        Some(Ok(signal)) => Symbol::Signal(signal),
-        _ => Symbol::Call(code),
     }
 }
 
@@ -248,7 +230,7 @@ pub(super) fn room<M: MapCore>(maps: &StepMaps<M>) -> Sizes {
 fn history(context: &Context) -> types::sysfsm_history {
     let mut history = types::sysfsm_history::default();
     for (slot, symbol) in history.symbols.iter_mut().zip(context.symbols()) {
-        *slot = code(*symbol);
+        *slot = symbol.to_code();
         history.len += 1;
     }
     history

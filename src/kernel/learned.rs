@@ -107,7 +107,7 @@ pub fn read<M: MapCore>(
         .collect();
     for edge in &edges {
         let Some(node) = nodes.get(from(edge) as usize) else { continue };
-        let symbol = symbol(u32::try_from(edge.key & u64::from(u32::MAX)).unwrap_or(0));
+        let symbol = Symbol::from_code(u32::try_from(edge.key & u64::from(u32::MAX)).unwrap_or(0));
         // A call is counted before its run.
         let count = Count { calls: edge.calls, runs: u64::from(edge.runs.max(1)) };
         if let Some(recorded) = found.get_mut(&node.policy) {
@@ -145,33 +145,16 @@ fn from(edge: &types::sysfsm_edge) -> u32 {
     u32::try_from(edge.key >> 32).unwrap_or(0)
 }
 
-/// A symbol from its code in a history or a key.
-fn symbol(code: u32) -> Symbol {
-    match code.checked_sub(SIGNAL_BASE).and_then(|signal| u8::try_from(signal).ok()) {
-        Some(signal) if u32::from(signal) < SIGNALS => Symbol::Signal(signal),
-        _ => Symbol::Call(code),
-    }
-}
-
-/// `SYSFSM_SIGNAL_BASE` and `SYSFSM_SIGNALS`.
-const SIGNAL_BASE: u32 = 0x4000_0000;
-const SIGNALS: u32 = 65;
-
 fn context(history: &types::sysfsm_history, depth: Depth) -> Context {
-    Context::of(history.symbols.iter().take(history.len as usize).map(|&code| symbol(code)), depth)
+    Context::of(
+        history.symbols.iter().take(history.len as usize).map(|&code| Symbol::from_code(code)),
+        depth,
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_code_is_a_call_or_a_signal() {
-        assert_eq!(symbol(0), Symbol::Call(0));
-        assert_eq!(symbol(0x4000_0000 + 64), Symbol::Signal(64));
-        assert_eq!(symbol(0x4000_0000 + 65), Symbol::Call(0x4000_0041));
-        assert_eq!(symbol(u32::MAX), Symbol::Call(u32::MAX));
-    }
 
     #[test]
     fn there_are_twice_as_many_cells_as_transitions() {

@@ -3,8 +3,7 @@
 use super::threads::ByThread;
 use super::{Context, Frames, Judge, Reaction, Reason, State, Verdict};
 use crate::event::{Event, EventKind, Place, Tid};
-use crate::syscall::Abi;
-use crate::syscall::{nr, CallName};
+use crate::syscall::{nr, Abi, CallName};
 use std::sync::Arc;
 
 /// A machine that is bound to a binary.

@@ -1,6 +1,6 @@
-//! The ABIs by which a system call can come.
+//! The ABIs through which a system call can enter a 64-bit kernel.
 
-/// An ABI that is not the 64-bit one.
+/// A foreign ABI: one that is not the 64-bit one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Abi {
     /// 32-bit calls (`int 0x80`, a 32-bit program).

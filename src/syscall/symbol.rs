@@ -1,17 +1,59 @@
 //! A symbol: what a machine reads.
 
-use super::{number, signal_name, signal_number, table, CallName};
+use crate::syscall::signal::{signal_name, signal_number, SIGNAL_MAX};
+use crate::syscall::table::{names, number, CallName};
 use std::fmt;
 use std::str::FromStr;
 
-/// A letter of the machine's alphabet: a system call, or the pseudo-symbol with which a signal
-/// handler's frame begins (semantics, rule 3).
+/// A letter of the machine's alphabet: a system call, or the pseudo-symbol with which the frame of
+/// a signal handler begins (semantics, rule 3).
+///
+/// A symbol is written as text by [`Display`](fmt::Display) and read by [`FromStr`]. In the
+/// kernel's maps a symbol is one number: [`Symbol::to_code`] and [`Symbol::from_code`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Symbol {
     /// A system call of the 64-bit table, by number.
     Call(u32),
     /// `@SIGNAME`: a handler of this signal begins.
     Signal(u8),
+}
+
+/// The code of `Symbol::Signal(n)` is this base plus n (`SYSFSM_SIGNAL_BASE` in bpf/sysfsm.h). The
+/// base is bit 30, which no number of a 64-bit call has: Linux marks calls of the x32 ABI with it.
+const SIGNAL_BASE: u32 = 1 << 30;
+
+impl Symbol {
+    /// The symbol as one number, as the kernel's maps hold it: a call's own number, or
+    /// 2³⁰ plus the number of a signal.
+    ///
+    /// ```
+    /// use sysfsm::syscall::Symbol;
+    /// assert_eq!(Symbol::Call(59).to_code(), 59);
+    /// assert_eq!(Symbol::Signal(10).to_code(), 0x4000_000a);
+    /// ```
+    #[must_use]
+    pub const fn to_code(self) -> u32 {
+        match self {
+            Symbol::Call(number) => number,
+            Symbol::Signal(number) => SIGNAL_BASE + number as u32,
+        }
+    }
+
+    /// The symbol of a code. A code that is none of the signals 1 to [`SIGNAL_MAX`] is a call's
+    /// number: a program may pass any 32 bits to the kernel as a number, -1 for example.
+    ///
+    /// ```
+    /// use sysfsm::syscall::Symbol;
+    /// assert_eq!(Symbol::from_code(0x4000_0040), Symbol::Signal(64));
+    /// assert_eq!(Symbol::from_code(u32::MAX), Symbol::Call(u32::MAX));
+    /// ```
+    #[must_use]
+    pub fn from_code(code: u32) -> Self {
+        match code.checked_sub(SIGNAL_BASE).map(u8::try_from) {
+            Some(Ok(signal @ 1..=SIGNAL_MAX)) => Symbol::Signal(signal),
+            _ => Symbol::Call(code),
+        }
+    }
 }
 
 impl fmt::Display for Symbol {
@@ -68,9 +110,9 @@ fn nearest(text: &str) -> Option<String> {
         return None;
     }
     let (candidates, prefix): (Vec<String>, &str) = if text.starts_with('@') {
-        ((1..=super::SIGNAL_MAX).filter_map(signal_name).collect(), "@")
+        ((1..=SIGNAL_MAX).filter_map(signal_name).collect(), "@")
     } else {
-        (table::names().map(ToString::to_string).collect(), "")
+        (names().map(ToString::to_string).collect(), "")
     };
     candidates
         .into_iter()
@@ -109,6 +151,19 @@ mod tests {
         for text in ["read", "openat", "@SIGUSR1", "@SIGRT_2", "syscall_4000"] {
             let symbol: Symbol = text.parse().unwrap_or(Symbol::Call(0));
             assert_eq!(symbol.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_code_is_a_signal_exactly_where_linux_has_that_signal() {
+        for signal in 1..=SIGNAL_MAX {
+            let symbol = Symbol::Signal(signal);
+            assert_eq!(Symbol::from_code(symbol.to_code()), symbol);
+        }
+        let base = 0x4000_0000;
+        for code in [0, 59, base - 1, base, base + 65, base + 255, base + 256, u32::MAX] {
+            assert_eq!(Symbol::from_code(code), Symbol::Call(code));
+            assert_eq!(Symbol::Call(code).to_code(), code);
         }
     }
 

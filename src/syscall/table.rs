@@ -1,4 +1,4 @@
-//! Name ↔ number.
+//! The table of system calls: name ↔ number.
 
 use std::fmt;
 
@@ -77,6 +77,9 @@ mod tests {
     fn the_numbers_that_the_semantics_know_are_the_headers() {
         use crate::syscall::nr;
         for (n, text) in [
+            (nr::MMAP, "mmap"),
+            (nr::BRK, "brk"),
+            (nr::RT_SIGACTION, "rt_sigaction"),
             (nr::RT_SIGRETURN, "rt_sigreturn"),
             (nr::CLONE, "clone"),
             (nr::FORK, "fork"),

@@ -3,8 +3,7 @@
 use super::ending::Ending;
 use super::scan::{after, decimal, from, in_name, run, skip_blanks, until};
 use crate::event::Tid;
-use crate::syscall::Abi;
-use crate::syscall::{signal_number, SIGNAL_MAX};
+use crate::syscall::{signal_number, Abi, SIGNAL_MAX};
 
 /// A line's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,6 @@
 use super::columns::{self, Recent};
 use super::ending::Outcome;
 use super::names::Names;
-use super::reader::RT_SIGACTION;
 use super::scan::{from, soon, until};
 use crate::event::Tid;
 use crate::syscall::nr;
@@ -71,7 +70,7 @@ impl Ordinary {
 #[allow(clippy::indexing_slicing)] // Only the compiler runs it.
 const SPECIAL: [u64; 8] = {
     let calls = [
-        RT_SIGACTION,
+        nr::RT_SIGACTION,
         nr::RT_SIGRETURN,
         nr::CLONE,
         nr::CLONE3,

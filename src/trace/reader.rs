@@ -17,15 +17,12 @@ use super::speaker::{after_output, Speaker, NAMELESS};
 use super::state::State;
 use super::{colour, Sink};
 use crate::event::{Event, EventKind, Place, Tid};
-use crate::syscall::nr;
-use crate::syscall::Abi;
+use crate::syscall::{nr, Abi};
 use std::io::{self, BufRead};
 use std::sync::Arc;
 
-/// `rt_sigaction` (x86-64 ABI).
-pub(super) const RT_SIGACTION: u32 = 13;
-/// `mmap` and `brk` (x86-64 ABI).
-const MEMORY: [u32; 2] = [9, 12];
+/// The calls by which a program gets memory.
+const MEMORY: [u32; 2] = [nr::MMAP, nr::BRK];
 /// A log of so many calls, none of which gets memory, is suspicious.
 const SOME_CALLS: u64 = 16;
 /// A log of so many calls without one that failed is suspicious.
@@ -737,7 +734,7 @@ fn kind(named: Named, name: &[u8], args: &[u8]) -> Kind {
         Named::Number(nr::FORK | nr::VFORK) => {
             Kind::Clone { sharing: Some(Sharing::default()), child: None }
         }
-        Named::Number(RT_SIGACTION) => Kind::Sigaction(sigaction(args)),
+        Named::Number(nr::RT_SIGACTION) => Kind::Sigaction(sigaction(args)),
         Named::Only32 if name == b"sigaction" => Kind::Sigaction(sigaction(args)),
         _ => Kind::Plain,
     }
