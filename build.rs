@@ -157,8 +157,12 @@ fn skeletons(out: &Path, unistd: &str) {
 fn stamp(out: &Path) {
     use std::hash::{DefaultHasher, Hasher as _};
     let mut hasher = DefaultHasher::new();
-    let sources =
-        ["src/table/mod.rs", "src/table/comb.rs", "src/table/compile.rs", "src/kernel/fill.rs"];
+    let sources = [
+        "src/table/mod.rs",
+        "src/table/comb.rs",
+        "src/table/compile.rs",
+        "src/kernel/policies/fill.rs",
+    ];
     // Not the object: it is made here, so that every build would find it newer than the last one.
     for source in sources {
         println!("cargo::rerun-if-changed={source}");

@@ -53,7 +53,7 @@ static __always_inline void sysfsm_remember(const struct sysfsm_thread *thread)
 
 /*
  * The top of the user stack: most programs are built without frame pointers, so that their frames
- * can only be found by their tables, which user space reads (src/kernel/unwind.rs).
+ * can only be found by their tables, which user space reads (src/kernel/events/unwind.rs).
  */
 static __always_inline void sysfsm_copy_stack(struct sysfsm_sample *sample, struct pt_regs *regs)
 {

@@ -4,7 +4,7 @@
  *
  * Each program here is a template: it is loaded for a tracepoint whose arguments have the types
  * that it reads, is never attached there, and its instructions are loaded once more for every choke
- * point (src/kernel/choke.rs) as an LSM program or as a fmod_ret program.
+ * point (src/kernel/lsm/enforcement_points.rs) as an LSM program or as a fmod_ret program.
  *
  * A veto returns 64 bits: a system call's function returns a long, and an int of -1 would reach
  * user space as 4294967295.

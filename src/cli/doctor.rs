@@ -1,7 +1,7 @@
 //! `sysfsm doctor`: what this kernel offers.
 
 use super::{output, Failure};
-use crate::kernel::{probe, Level};
+use crate::kernel::{doctor, Level};
 use serde_json::json;
 use std::process::ExitCode;
 
@@ -14,7 +14,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let report = probe::probe();
+    let report = doctor::probe();
     for finding in &report.findings {
         output::line(&if args.json {
             json!({

@@ -1,11 +1,13 @@
 //! Taking running processes under what has just begun: finding them, and having the kernel's side
 //! look at their threads.
 
-use super::bind::put;
-use super::identity::Identities;
-use super::inode::{FileId, Inodes, Stat};
-use super::skeleton::types;
-use super::{objects, KernelError, Totals};
+use crate::kernel::bpf::objects;
+use crate::kernel::bpf::skeleton::types;
+use crate::kernel::error::KernelError;
+use crate::kernel::events::violation::Totals;
+use crate::kernel::identity::binaries::Identities;
+use crate::kernel::identity::inode::{FileId, Inodes, Stat};
+use crate::kernel::identity::maps::put;
 use libbpf_rs::MapCore;
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,14 +17,14 @@ use std::path::{Path, PathBuf};
 
 /// A running process, and the binary that it is taken for: its place in a list; none: any.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Candidate {
+pub(crate) struct Candidate {
     pub pid: u32,
     pub exe: FileId,
     pub binary: Option<u32>,
 }
 
 /// What adopts in the kernel.
-pub(super) struct Adoption<'a, M> {
+pub(crate) struct Adoption<'a, M> {
     /// The program, attached as an iterator.
     pub link: BorrowedFd<'a>,
     pub adoptees: &'a M,
@@ -32,7 +34,7 @@ pub(super) struct Adoption<'a, M> {
 impl<M: MapCore> Adoption<'_, M> {
     /// Adopts again and again, until a look finds no new thread: one may be born of one that was
     /// not adopted yet. How many threads were adopted.
-    pub(super) fn repeat(
+    pub(crate) fn repeat(
         &self,
         mut candidates: impl FnMut() -> Result<Vec<Candidate>, KernelError>,
     ) -> Result<u64, KernelError> {
@@ -82,12 +84,12 @@ impl<M: MapCore> Adoption<'_, M> {
 
 /// The processes that are watched already, each with the binary whose policy it is to be under:
 /// whatever they run by now.
-pub(super) type Watched = BTreeMap<u32, usize>;
+pub(crate) type Watched = BTreeMap<u32, usize>;
 
 /// Every process whose program is among the identities, and those that are watched already; `all`:
 /// and any other. `number` numbers the binaries. Processes come and go meanwhile: one that cannot
 /// be read any more is left out, and the kernel side compares the executable once more.
-pub(super) fn candidates(
+pub(crate) fn candidates(
     identities: &Identities,
     inodes: &mut Inodes<'_>,
     watched: &Watched,
@@ -158,7 +160,7 @@ fn binary_of(
 }
 
 /// The script that a process was exec'd by, if the path leads to one.
-pub(super) fn script_of(process: &Path, path: &Path) -> Option<Stat> {
+pub(crate) fn script_of(process: &Path, path: &Path) -> Option<Stat> {
     let path = path
         .strip_prefix("/")
         .map_or_else(|_| process.join("cwd").join(path), |p| process.join("root").join(p));
@@ -170,7 +172,7 @@ pub(super) fn script_of(process: &Path, path: &Path) -> Option<Stat> {
 
 /// The path that the process was exec'd by: the kernel leaves it on the new stack (`AT_EXECFN`,
 /// `fs/binfmt_elf.c`).
-pub(super) fn exec_path(process: &Path) -> Option<PathBuf> {
+pub(crate) fn exec_path(process: &Path) -> Option<PathBuf> {
     const AT_EXECFN: u64 = 31;
     let auxv = fs::read(process.join("auxv")).ok()?;
     let mut words =

@@ -1,6 +1,6 @@
 //! What can go wrong between here and the kernel.
 
-use super::Level;
+use crate::kernel::level::Level;
 use std::io;
 use std::path::PathBuf;
 

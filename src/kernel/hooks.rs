@@ -1,15 +1,16 @@
 //! The programs at the tracepoints: attached together, and asked how often the kernel has left them
 //! out.
 
-use super::pins::Set;
-use super::preemption::Turns;
-use super::{log, KernelError};
+use crate::kernel::bpf::log;
+use crate::kernel::error::KernelError;
+use crate::kernel::pinned::pins::Set;
+use crate::kernel::support::preemption::Turns;
 use libbpf_rs::{Link, ProgramMut};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 /// A tracepoint, and what can be put there.
-pub(super) struct Hook<'a> {
+pub(crate) struct Hook<'a> {
     pub name: &'static str,
     /// What runs where nothing preempts it.
     pub sure: &'a ProgramMut<'a>,
@@ -41,13 +42,13 @@ macro_rules! tracepoints {
         ]
     }};
 }
-pub(super) use tracepoints;
+pub(crate) use tracepoints;
 
 /// Chooses those of them that are of use, in a skeleton that is not loaded yet: each costs a part
 /// of the start.
 macro_rules! choose {
     ($open:expr, $turns:expr) => {{
-        use $crate::kernel::preemption::Turns;
+        use $crate::kernel::support::preemption::Turns;
         let (programs, turns): (_, Turns) = (&mut $open.progs, $turns);
         programs.sure_sys_enter.set_autoload(turns == Turns::Sure);
         programs.handle_sys_enter.set_autoload(turns == Turns::Twice);
@@ -63,17 +64,17 @@ macro_rules! choose {
         }
     }};
 }
-pub(super) use choose;
+pub(crate) use choose;
 
 /// Tracepoints with their programs. Dropping it takes them off.
 #[derive(Default)]
-pub(super) struct Hooks {
+pub(crate) struct Hooks {
     links: Vec<(&'static str, Link)>,
 }
 
 impl Hooks {
     /// Attaches the programs in this order. Also what tells how often the kernel leaves them out.
-    pub(super) fn attach(
+    pub(crate) fn attach(
         hooks: &[Hook<'_>],
         turns: Turns,
     ) -> Result<(Self, Attached), KernelError> {
@@ -100,12 +101,12 @@ impl Hooks {
     }
 
     /// Each with the tracepoint that it is at.
-    pub(super) fn links(&self) -> impl Iterator<Item = (&'static str, &Link)> {
+    pub(crate) fn links(&self) -> impl Iterator<Item = (&'static str, &Link)> {
         self.links.iter().map(|(hook, link)| (*hook, link))
     }
 
     /// Takes the programs off.
-    pub(super) fn detach(&mut self) {
+    pub(crate) fn detach(&mut self) {
         self.links.clear();
     }
 }
@@ -113,7 +114,7 @@ impl Hooks {
 /// The programs at each hook, for the kernel's count of them. It can be asked when they have been
 /// taken off, too.
 #[derive(Debug, Default)]
-pub(super) struct Attached {
+pub(crate) struct Attached {
     programs: BTreeMap<String, Vec<OwnedFd>>,
 }
 
@@ -123,7 +124,7 @@ impl Attached {
     }
 
     /// Pins them.
-    pub(super) fn pin(&self, set: &Set) -> Result<(), KernelError> {
+    pub(crate) fn pin(&self, set: &Set) -> Result<(), KernelError> {
         for (hook, programs) in &self.programs {
             for (number, program) in programs.iter().enumerate() {
                 set.pin(&format!("{}{hook}_{number}", Set::PROGRAM), program.as_fd())?;
@@ -133,7 +134,7 @@ impl Attached {
     }
 
     /// Those of a set.
-    pub(super) fn pinned(set: &Set) -> Result<Self, KernelError> {
+    pub(crate) fn pinned(set: &Set) -> Result<Self, KernelError> {
         let mut attached = Attached::default();
         for (name, program) in set.all(Set::PROGRAM)? {
             attached.add(name.rsplit_once('_').map_or(&*name, |(hook, _)| hook), program);
@@ -142,7 +143,7 @@ impl Attached {
     }
 
     /// How often the kernel may have left out all the programs of a hook, for whatever process.
-    pub(super) fn missed(&self) -> Result<u64, KernelError> {
+    pub(crate) fn missed(&self) -> Result<u64, KernelError> {
         let mut sum = 0;
         for (hook, programs) in &self.programs {
             let counts = programs.iter().map(left_out).collect::<Result<Vec<u64>, _>>()?;

@@ -1,0 +1,32 @@
+//! The kernel's functions, as its type information names them.
+
+use crate::kernel::bpf::log;
+use crate::kernel::error::KernelError;
+use libbpf_rs::btf::types::Func;
+use libbpf_rs::Btf;
+use std::collections::HashMap;
+
+/// Function → its id in the kernel's BTF, of those that begin with one of some prefixes.
+pub(crate) struct Functions(HashMap<String, u32>);
+
+impl Functions {
+    /// Reads the running kernel's.
+    pub(crate) fn read(prefixes: &[&str]) -> Result<Self, KernelError> {
+        let btf =
+            Btf::from_vmlinux().map_err(|cause| KernelError::Load { cause, log: log::take() })?;
+        let mut ids = HashMap::new();
+        for function in btf.type_by_kind::<Func<'_>>() {
+            let Some(name) = function.name().and_then(|n| n.to_str()) else { continue };
+            if prefixes.iter().any(|p| name.starts_with(p)) {
+                // The same name may stand for several static functions; all have one address to
+                // attach to.
+                ids.entry(name.to_string()).or_insert_with(|| function.type_id().into());
+            }
+        }
+        Ok(Functions(ids))
+    }
+
+    pub(crate) fn id(&self, name: &str) -> Option<u32> {
+        self.0.get(name).copied()
+    }
+}

@@ -1,0 +1,33 @@
+//! libbpf's own messages: kept for the error that they belong to, instead of printed.
+
+use libbpf_rs::PrintLevel;
+use std::sync::Mutex;
+
+static MESSAGES: Mutex<String> = Mutex::new(String::new());
+
+/// Enough for the end of a verifier's log, where the reason stands.
+const MAX_BYTES: usize = 64 * 1024;
+
+/// From now on libbpf's warnings are kept, and its other messages go to `tracing`.
+pub(crate) fn capture() {
+    libbpf_rs::set_print(Some((PrintLevel::Debug, keep)));
+    drop(take());
+}
+
+/// What libbpf has warned of since the last call.
+pub(crate) fn take() -> String {
+    MESSAGES.lock().map(|mut m| std::mem::take(&mut *m)).unwrap_or_default()
+}
+
+#[allow(clippy::needless_pass_by_value)] // libbpf-rs wants a function of this type.
+fn keep(level: PrintLevel, message: String) {
+    tracing::debug!(target: "libbpf", "{}", message.trim_end());
+    if level == PrintLevel::Warn {
+        if let Ok(mut messages) = MESSAGES.lock() {
+            if messages.len() + message.len() > MAX_BYTES {
+                messages.clear();
+            }
+            messages.push_str(&message);
+        }
+    }
+}

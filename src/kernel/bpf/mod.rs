@@ -1,0 +1,13 @@
+//! BPF itself: the skeletons, maps, ring buffers, links and pinned objects of any program.
+//! Lives here: every use of libbpf and bpf(2), and the unsafe code that they need.
+//! May know: nothing of policies, binaries or events; below it there are only errors and levels.
+
+pub(crate) mod array;
+pub(crate) mod background;
+pub(crate) mod functions;
+pub(crate) mod log;
+pub(crate) mod objects;
+pub(crate) mod ring;
+pub(crate) mod skeleton;
+pub(crate) mod template;
+pub(crate) mod wire;

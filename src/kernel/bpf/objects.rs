@@ -1,0 +1,104 @@
+//! BPF objects whatever their kind: the ids under which bpf(2) hands them out, by which
+//! self-protection knows its own, and the paths under which they are pinned.
+
+use crate::kernel::bpf::skeleton::types;
+use crate::kernel::bpf::wire;
+use crate::kernel::error::KernelError;
+use libbpf_rs::libbpf_sys::{
+    bpf_iter_create, bpf_link_info, bpf_map_info, bpf_obj_get, bpf_obj_get_info_by_fd, bpf_obj_pin,
+    bpf_prog_info,
+};
+use plain::Plain;
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::mem::size_of;
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+/// A map.
+pub(crate) fn map(fd: BorrowedFd<'_>) -> io::Result<types::sysfsm_object> {
+    let info: bpf_map_info = info(fd)?;
+    Ok(types::sysfsm_object { kind: 0, id: info.id })
+}
+
+/// A program.
+pub(crate) fn program(fd: BorrowedFd<'_>) -> io::Result<types::sysfsm_object> {
+    let info: bpf_prog_info = info(fd)?;
+    Ok(types::sysfsm_object { kind: 1, id: info.id })
+}
+
+/// A link, and the program that it holds.
+pub(crate) fn link(fd: BorrowedFd<'_>) -> io::Result<[types::sysfsm_object; 2]> {
+    let info: bpf_link_info = info(fd)?;
+    Ok([
+        types::sysfsm_object { kind: 2, id: info.id },
+        types::sysfsm_object { kind: 1, id: info.prog_id },
+    ])
+}
+
+/// Pins an object.
+pub(crate) fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: the path ends with a zero, and lives until the call returns.
+    let result = unsafe { bpf_obj_pin(object.as_raw_fd(), path.as_ptr()) };
+    if result < 0 {
+        return Err(io::Error::from_raw_os_error(-result));
+    }
+    Ok(())
+}
+
+/// What is pinned.
+pub(crate) fn open(path: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: as in `pin`.
+    owned(unsafe { bpf_obj_get(path.as_ptr()) })
+}
+
+/// Goes over what an iterator goes over, by its link; what its program writes.
+pub(crate) fn iterate(link: BorrowedFd<'_>, program: &'static str) -> Result<Vec<u8>, KernelError> {
+    let failed = |cause| KernelError::Iterate { program, cause };
+    // SAFETY: it takes a descriptor, which is open.
+    let iterator = owned(unsafe { bpf_iter_create(link.as_raw_fd()) }).map_err(failed)?;
+    let mut bytes = Vec::new();
+    File::from(iterator).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
+}
+
+/// The records that an iterator's program writes, by its link.
+pub(crate) fn records<T: Plain + Default>(
+    link: BorrowedFd<'_>,
+    program: &'static str,
+) -> Result<Vec<T>, KernelError> {
+    let bytes = iterate(link, program)?;
+    Ok(bytes.chunks_exact(size_of::<T>()).filter_map(wire::record).collect())
+}
+
+/// The descriptor that a call of libbpf has returned, or its error.
+pub(crate) fn owned(result: RawFd) -> io::Result<OwnedFd> {
+    if result < 0 {
+        return Err(io::Error::from_raw_os_error(-result));
+    }
+    // SAFETY: libbpf has just opened it for us, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(result) })
+}
+
+/// One of libbpf's info structures: of integers only, so that zeros are a value.
+trait Info: Default {}
+impl Info for bpf_map_info {}
+impl Info for bpf_prog_info {}
+impl Info for bpf_link_info {}
+
+fn info<T: Info>(fd: BorrowedFd<'_>) -> io::Result<T> {
+    let mut info = T::default();
+    let mut size = u32::try_from(size_of::<T>()).unwrap_or(0);
+    // SAFETY: the kernel writes at most `size` bytes, those of a structure that any bytes are a
+    // value of.
+    let result =
+        unsafe { bpf_obj_get_info_by_fd(fd.as_raw_fd(), (&raw mut info).cast(), &raw mut size) };
+    if result < 0 {
+        return Err(io::Error::from_raw_os_error(-result));
+    }
+    Ok(info)
+}

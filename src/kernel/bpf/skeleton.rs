@@ -1,0 +1,70 @@
+//! The skeletons that libbpf-cargo makes of `bpf/`.
+
+#[allow(clippy::all, clippy::pedantic, clippy::restriction, missing_docs)]
+mod enforce {
+    include!(concat!(env!("OUT_DIR"), "/enforce.skel.rs"));
+}
+
+#[allow(clippy::all, clippy::pedantic, clippy::restriction, missing_docs)]
+mod identify {
+    include!(concat!(env!("OUT_DIR"), "/identify.skel.rs"));
+}
+
+#[allow(clippy::all, clippy::pedantic, clippy::restriction, missing_docs)]
+mod probe {
+    include!(concat!(env!("OUT_DIR"), "/probe.skel.rs"));
+}
+
+#[allow(clippy::all, clippy::pedantic, clippy::restriction, missing_docs)]
+mod record {
+    include!(concat!(env!("OUT_DIR"), "/record.skel.rs"));
+}
+
+pub(crate) use enforce::{EnforceSkel, EnforceSkelBuilder, OpenEnforceSkel};
+pub(crate) use identify::{IdentifySkel, IdentifySkelBuilder};
+pub(crate) use probe::{OpenProbeSkel, ProbeSkelBuilder};
+pub(crate) use record::{RecordSkel, RecordSkelBuilder};
+
+/// The wire types of `bpf/sysfsm.h`.
+pub mod types {
+    pub use crate::kernel::bpf::skeleton::enforce::types::*;
+    pub use crate::kernel::bpf::skeleton::identify::types::sysfsm_open_file;
+    pub use crate::kernel::bpf::skeleton::record::types::{
+        sysfsm_edge, sysfsm_meeting, sysfsm_run, sysfsm_script, sysfsm_taken,
+    };
+}
+
+macro_rules! plain {
+    ($($name:ident),*) => {$(
+        // SAFETY: `#[repr(C)]`, made of integers only, every padding byte a field of its own
+        // (`_Static_assert` on the sizes in bpf/sysfsm.h): any bit pattern is a value.
+        unsafe impl plain::Plain for types::$name {}
+    )*};
+}
+
+plain!(
+    sysfsm_adoptee,
+    sysfsm_arrival,
+    sysfsm_cell,
+    sysfsm_context,
+    sysfsm_counters,
+    sysfsm_departure,
+    sysfsm_edge,
+    sysfsm_event,
+    sysfsm_far,
+    sysfsm_file,
+    sysfsm_history,
+    sysfsm_kind_of_violation,
+    sysfsm_meeting,
+    sysfsm_name,
+    sysfsm_object,
+    sysfsm_open_file,
+    sysfsm_policy,
+    sysfsm_run,
+    sysfsm_sample,
+    sysfsm_script,
+    sysfsm_sighting,
+    sysfsm_taken,
+    sysfsm_tally,
+    sysfsm_watched
+);

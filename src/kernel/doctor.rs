@@ -1,0 +1,278 @@
+//! What this kernel offers, found out by trying, not by its version.
+
+use crate::kernel::bpf::log;
+use crate::kernel::bpf::skeleton::{OpenProbeSkel, ProbeSkelBuilder};
+use crate::kernel::error::KernelError;
+use crate::kernel::identity::inode::Inodes;
+use crate::kernel::level::Level;
+use crate::kernel::support::deny_mechanisms::Ways;
+use crate::kernel::support::foreign_abi as abi;
+use crate::kernel::support::preemption::tracepoints_are_preemptible;
+use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
+use libbpf_rs::{MapHandle, MapType, OpenProgramMut};
+use nix::sys::resource::{getrlimit, setrlimit, Resource};
+use std::fs;
+use std::mem::{size_of, MaybeUninit};
+use std::path::Path;
+
+const BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// A capability, and what was found.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// What was tried.
+    pub name: &'static str,
+    /// Whether it is there.
+    pub found: bool,
+    /// Whether `enforce` starts without it.
+    pub needed: bool,
+    /// What it is for, or what is in the way.
+    pub detail: String,
+}
+
+/// Everything that was found.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// One for each capability, in the order in which `enforce` needs them.
+    pub findings: Vec<Finding>,
+    /// What `enforce` would reach; none where it does not start.
+    pub level: Option<Level>,
+    /// What to change for the next level; none at the highest.
+    pub next: Option<String>,
+}
+
+/// Tries everything that `enforce` needs or makes use of. What depends on something that is missing
+/// is left out.
+#[must_use]
+pub fn probe() -> Report {
+    let mut report = Report { findings: Vec::new(), level: None, next: None };
+    let privileged = report.add("privilege", true, require_privilege(), "may load BPF programs");
+    let typed = report.add("btf", true, require_btf(), "the kernel describes its types");
+    report.add_text("lockdown", !lockdown().contains("[confidentiality]"), lockdown());
+    report.add_text("lsm_list", lsm_list().split(',').any(|l| l == "bpf"), lsm_list());
+    if !(privileged && typed) {
+        report.next = Some(match report.findings.iter().find(|f| f.needed && !f.found) {
+            Some(f) if f.name == "privilege" => "run it as root: sudo sysfsm doctor".into(),
+            _ => "boot a kernel with CONFIG_DEBUG_INFO_BTF=y, as stock kernels from 5.15 on have"
+                .into(),
+        });
+        return report;
+    }
+    log::capture();
+    let memory = memory_lock();
+    report.add_text("memory_lock", memory.is_ok(), memory.unwrap_or_else(|e| e));
+    let mut works = true;
+    for (name, only, good) in [
+        ("tracepoints", 0, "BTF tracepoints load and attach"),
+        ("task_storage", 1, "a thread's state goes with the thread"),
+        ("ring_buffer", 2, "events go to user space in order"),
+        ("kill", 3, "a BPF program may send SIGKILL"),
+    ] {
+        works &= report.add(name, true, load_and_attach(only), good);
+    }
+    if tracepoints_are_preemptible() {
+        let found = classic().is_ok();
+        let detail = if found {
+            "calls are judged where nothing preempts a program, and what that misses by a second one"
+        } else {
+            "calls can go unjudged under load: mount -t tracefs tracefs /sys/kernel/tracing"
+        };
+        report.add_text("tracefs", found, detail.into());
+    }
+    let ways = works.then(ways).transpose();
+    match ways {
+        Ok(Some(ways)) => report.add_ways(&ways),
+        Ok(None) => report.next = Some("sysfsm needs Linux 5.15 or newer".into()),
+        Err(e) => {
+            report.add("programs", true, Err(e), "");
+            report.next = Some("sysfsm needs Linux 5.15 or newer".into());
+        }
+    }
+    for (name, abi) in [("i386_abi", abi::I386), ("x32_abi", abi::X32)] {
+        let found = abi.works();
+        let detail = if found {
+            format!("programs can make {} calls; of watched threads each is a violation", abi.name)
+        } else {
+            format!("no {} calls: none to judge", abi.name)
+        };
+        report.add_text(name, found, detail);
+    }
+    report
+}
+
+impl Report {
+    fn add(
+        &mut self,
+        name: &'static str,
+        needed: bool,
+        outcome: Result<(), KernelError>,
+        good: &str,
+    ) -> bool {
+        let found = outcome.is_ok();
+        let detail = outcome.err().map_or_else(|| good.to_string(), |e| e.to_string());
+        self.findings.push(Finding { name, found, needed, detail });
+        found
+    }
+
+    fn add_text(&mut self, name: &'static str, found: bool, detail: String) {
+        self.findings.push(Finding { name, found, needed: false, detail });
+    }
+
+    fn add_ways(&mut self, ways: &Ways) {
+        for (name, outcome, good) in [
+            ("lsm_programs", &ways.lsm, "LSM programs run, and refuse"),
+            (
+                "fmod_ret",
+                &ways.function,
+                "programs on the functions that ask the LSMs run, and refuse",
+            ),
+            (
+                "fmod_ret_syscalls",
+                &ways.call,
+                "programs on the functions of system calls run, and refuse",
+            ),
+        ] {
+            let detail = outcome.as_ref().err().map_or_else(|| good.to_string(), Clone::clone);
+            self.add_text(name, outcome.is_ok(), detail);
+        }
+        self.level = Some(ways.level());
+        self.next = match ways.level() {
+            Level::Prevent => None,
+            Level::Contain => Some(format!(
+                "for `prevent`: Linux 7.1 or newer{}",
+                if ways.lsm.is_ok() {
+                    String::new()
+                } else {
+                    format!("; to have LSM programs run, boot with lsm={},bpf", lsm_list())
+                }
+            )),
+            Level::Kill => Some(
+                "for `contain`: a kernel that takes BPF trampolines (CONFIG_BPF_LSM, CONFIG_FUNCTION_TRACER with direct \
+                 calls), as stock kernels from 5.15 on do"
+                    .into(),
+            ),
+        };
+    }
+}
+
+fn ways() -> Result<Ways, KernelError> {
+    let mut finder = MaybeUninit::uninit();
+    let inodes = Inodes::load(&mut finder)?;
+    Ways::find(&inodes)
+}
+
+/// The place of the one that refuses.
+pub(crate) const VETO: usize = 5;
+
+/// Whether programs can be put on the classic tracepoint of system calls.
+pub(crate) fn classic() -> Result<(), KernelError> {
+    load_and_attach(4)
+}
+
+/// The programs of `bpf/probe.bpf.c`.
+pub(crate) fn programs<'a, 'obj>(
+    open: &'a mut OpenProbeSkel<'obj>,
+) -> [&'a mut OpenProgramMut<'obj>; 6] {
+    let programs = &mut open.progs;
+    [
+        &mut programs.try_tracepoint,
+        &mut programs.try_storage,
+        &mut programs.try_ring,
+        &mut programs.try_kill,
+        &mut programs.try_classic,
+        &mut programs.try_veto,
+    ]
+}
+
+/// Loads one program with the maps that it needs, attaches it, and takes it off again.
+fn load_and_attach(only: usize) -> Result<(), KernelError> {
+    let refused = |cause| KernelError::Load { cause, log: log::take() };
+    let mut object = MaybeUninit::uninit();
+    let mut open = ProbeSkelBuilder::default().open(&mut object).map_err(refused)?;
+    for (index, program) in programs(&mut open).into_iter().enumerate() {
+        program.set_autoload(index == only);
+    }
+    open.maps.storage.set_autocreate(only == 1).map_err(refused)?;
+    open.maps.ring.set_autocreate(only == 2).map_err(refused)?;
+    let skel = open.load().map_err(refused)?;
+    let programs = [
+        &skel.progs.try_tracepoint,
+        &skel.progs.try_storage,
+        &skel.progs.try_ring,
+        &skel.progs.try_kill,
+        &skel.progs.try_classic,
+    ];
+    if let Some(program) = programs.get(only) {
+        let attached = program.attach();
+        drop(attached.map_err(|cause| KernelError::Attach {
+            program: "handle_sys_enter",
+            cause,
+            log: log::take(),
+        })?);
+    }
+    Ok(())
+}
+
+/// Whether locked memory bounds maps: before 5.11 they counted as such, since then as the cgroup's.
+fn memory_lock() -> Result<String, String> {
+    let bounded = || -> nix::Result<bool> {
+        let (soft, hard) = getrlimit(Resource::RLIMIT_MEMLOCK)?;
+        setrlimit(Resource::RLIMIT_MEMLOCK, 0, hard)?;
+        let options = libbpf_rs::libbpf_sys::bpf_map_create_opts {
+            sz: size_of::<libbpf_rs::libbpf_sys::bpf_map_create_opts>() as u64,
+            ..Default::default()
+        };
+        let map = MapHandle::create(MapType::Array, Some("try_memory"), 4, 8, 1 << 16, &options);
+        setrlimit(Resource::RLIMIT_MEMLOCK, soft, hard)?;
+        Ok(map.is_err())
+    };
+    match bounded() {
+        Ok(false) => Ok("maps do not count as locked memory".into()),
+        Ok(true) => {
+            Err("maps count as locked memory: raise the limit (ulimit -l unlimited)".into())
+        }
+        Err(e) => Err(format!("the limit of locked memory cannot be changed: {e}")),
+    }
+}
+
+fn lockdown() -> String {
+    securityfs("lockdown")
+}
+
+fn lsm_list() -> String {
+    securityfs("lsm")
+}
+
+fn securityfs(file: &str) -> String {
+    fs::read_to_string(Path::new("/sys/kernel/security").join(file)).map_or_else(
+        |e| format!("unknown: /sys/kernel/security/{file}: {e}"),
+        |text| text.trim().to_string(),
+    )
+}
+
+/// Whether the process may load tracing programs: `CAP_BPF` and `CAP_PERFMON`, or `CAP_SYS_ADMIN`
+/// (capabilities(7)).
+pub(crate) fn require_privilege() -> Result<(), KernelError> {
+    const SYS_ADMIN: u64 = 1 << 21;
+    const PERFMON_AND_BPF: u64 = 1 << 38 | 1 << 39;
+    let status = fs::read_to_string("/proc/self/status").map_err(KernelError::Proc)?;
+    let effective = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .unwrap_or(0);
+    if effective & SYS_ADMIN != 0 || effective & PERFMON_AND_BPF == PERFMON_AND_BPF {
+        Ok(())
+    } else {
+        Err(KernelError::Privilege("CAP_BPF and CAP_PERFMON"))
+    }
+}
+
+/// Whether the kernel has type information, which CO-RE and BTF tracepoints need.
+pub(crate) fn require_btf() -> Result<(), KernelError> {
+    if Path::new(BTF).exists() {
+        Ok(())
+    } else {
+        Err(KernelError::NoBtf(BTF))
+    }
+}

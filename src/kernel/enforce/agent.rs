@@ -1,0 +1,390 @@
+//! Attending to enforcement that outlives whoever has loaded it: taking it over, changing its
+//! policies while it goes on, replacing it.
+
+use crate::kernel::adopt::{self, candidates, Adoption};
+use crate::kernel::bpf::objects;
+use crate::kernel::bpf::skeleton::types;
+use crate::kernel::enforce::enforcer::{Enforcer, Options};
+use crate::kernel::error::KernelError;
+use crate::kernel::events::counts::ByReason;
+use crate::kernel::events::counts::{Repeated, Tallies};
+use crate::kernel::events::stream::Outlet;
+use crate::kernel::events::violation::Reader;
+use crate::kernel::events::violation::Violation;
+use crate::kernel::identity::binaries::{identify, Identities};
+use crate::kernel::identity::inode::Inodes;
+use crate::kernel::identity::maps::{forget, put, Bound};
+use crate::kernel::pinned::manifest::{Manifest, Watched};
+use crate::kernel::pinned::pins::{Agency, Pins, MANIFEST};
+use crate::kernel::pinned::set::Pinned;
+use crate::kernel::policies::effective_policy::terms;
+use crate::kernel::policies::fill;
+use crate::kernel::policies::maps::Maps;
+use crate::kernel::policies::policy_set::{Change, Gone, Lineup};
+use crate::policy::{Policy, Subject};
+use libbpf_rs::MapHandle;
+use std::collections::BTreeSet;
+use std::io;
+use std::mem::{offset_of, MaybeUninit};
+use std::os::fd::AsFd as _;
+use std::time::Duration;
+
+/// Pinned enforcement, and the one who attends to it.
+pub struct Live {
+    pinned: Pinned,
+    maps: Maps,
+    outlet: Outlet,
+    lineup: Lineup,
+    options: Options,
+    /// The last request for a reload that was answered.
+    answered: u64,
+}
+
+/// What became of policies that were to be enforced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Nothing was enforced.
+    Loaded,
+    /// They were enforced already, and go on.
+    TakenOver,
+    /// Other ones were enforced: these have taken their place, and threads go on where they were.
+    Changed,
+    /// Something else was enforced, until this took its place: another version's, with other
+    /// options, or with less room.
+    Replaced,
+}
+
+/// Why policies cannot be changed in place.
+enum Refusal {
+    /// They are not to be enforced at all.
+    All(KernelError),
+    /// All of it has to be loaded anew, and this is why. Nothing was changed.
+    Anew(String),
+    /// The same. They hold, but threads that run already may not have been adopted.
+    Begun(String),
+    /// The same. They hold, and something is left of the ones before.
+    Enacted(String),
+}
+
+impl From<KernelError> for Refusal {
+    fn from(error: KernelError) -> Self {
+        Refusal::All(error)
+    }
+}
+
+impl Live {
+    /// Has the kernel enforce these policies beyond the end of this process. What is pinned already
+    /// is taken over and changed, if it is of this version and has these options; if not, it goes
+    /// on until the new set is enforced as well.
+    ///
+    /// # Errors
+    /// What is missing; then what was enforced before still is, and nothing else, but for
+    /// [`KernelError::Late`] and [`KernelError::Between`].
+    pub fn establish(
+        pins: &Pins,
+        agency: &Agency,
+        policies: &[Policy],
+        options: Options,
+    ) -> Result<(Self, Origin), KernelError> {
+        let options = Options { pinned: true, ..options };
+        let Some(set) = pins.current()? else {
+            let live = Live::load(pins, agency, policies, options, None)?;
+            return Ok((live, Origin::Loaded));
+        };
+        let (live, origin) = match Pinned::open(set) {
+            Ok(found) if found.manifest.is_of(&options) && !found.changing() => {
+                let mut live = Live::open(found, options)?;
+                let own = own_process()?;
+                match live.change(policies) {
+                    Ok(changed) => {
+                        // From now on this process is the one that watched threads are kept from.
+                        live.maps.data.store(offset_of!(types::bss, enforcer), own);
+                        (live, if changed { Origin::Changed } else { Origin::TakenOver })
+                    }
+                    Err(refusal) => live.instead(pins, agency, policies, refusal)?,
+                }
+            }
+            // One that is not understood is another version's.
+            found => {
+                let live = Live::load(pins, agency, policies, options, found.ok().as_ref())?;
+                (live, Origin::Replaced)
+            }
+        };
+        live.clear_up(pins).map_err(|error| KernelError::Late(error.into()))?;
+        Ok((live, origin))
+    }
+
+    /// Has other policies enforced, with the options that it was established with.
+    ///
+    /// # Errors
+    /// As [`Live::establish`].
+    pub fn reload(
+        &mut self,
+        pins: &Pins,
+        agency: &Agency,
+        policies: &[Policy],
+    ) -> Result<Origin, KernelError> {
+        let origin = match self.change(policies) {
+            Ok(true) => Origin::Changed,
+            Ok(false) => Origin::TakenOver,
+            Err(refusal) => {
+                let (live, origin) = self.instead(pins, agency, policies, refusal)?;
+                *self = live;
+                self.clear_up(pins).map_err(|error| KernelError::Late(error.into()))?;
+                origin
+            }
+        };
+        Ok(origin)
+    }
+
+    /// Where policies cannot be changed in place a set of their own takes it.
+    fn instead(
+        &self,
+        pins: &Pins,
+        agency: &Agency,
+        policies: &[Policy],
+        refusal: Refusal,
+    ) -> Result<(Self, Origin), KernelError> {
+        let (why, as_it_is): (String, fn(KernelError) -> KernelError) = match refusal {
+            Refusal::All(error) => return Err(error),
+            Refusal::Anew(why) => (why, |error| error),
+            Refusal::Begun(why) => (why, |error| KernelError::Between(error.into())),
+            Refusal::Enacted(why) => (why, |error| KernelError::Late(error.into())),
+        };
+        tracing::warn!("what is enforced is loaded anew: {why}");
+        let live = Live::load(pins, agency, policies, self.options, Some(&self.pinned))
+            .map_err(as_it_is)?;
+        Ok((live, Origin::Replaced))
+    }
+
+    /// Loads a set, which watches what the one before does.
+    fn load(
+        pins: &Pins,
+        agency: &Agency,
+        policies: &[Policy],
+        options: Options,
+        before: Option<&Pinned>,
+    ) -> Result<Self, KernelError> {
+        let load = || -> Result<Self, KernelError> {
+            let watched = |lineup: &Lineup| {
+                before.map_or(Ok(adopt::Watched::new()), |before| before.watched_under(lineup))
+            };
+            let enforcer = Enforcer::start_after(policies, options, &watched)?;
+            let set = pins.add(agency)?;
+            let opened = || Live::open(Pinned::open(set.clone())?, options);
+            enforcer.pin(&set, &options).and_then(|()| opened()).inspect_err(|_| {
+                // What is left of it in the directory is not complete, and goes with the next set.
+                let _ = set.remove();
+            })
+        };
+        load().inspect_err(|_| {
+            // As it was: if nothing was pinned, there was no directory.
+            let _ = pins.remove();
+        })
+    }
+
+    fn open(pinned: Pinned, options: Options) -> Result<Self, KernelError> {
+        let (lineup, maps) = (pinned.manifest.lineup()?, Maps::pinned(&pinned.set)?);
+        let outlet = Outlet {
+            events: pinned.set.map("events")?,
+            tallies: Tallies::pinned(&pinned.set)?,
+            reader: Reader::of(&lineup),
+        };
+        let answered = maps.data.load(offset_of!(types::bss, reloads_answered));
+        Ok(Live { pinned, maps, outlet, lineup, options, answered })
+    }
+
+    /// Removes the sets that are not enforced any more.
+    fn clear_up(&self, pins: &Pins) -> Result<(), KernelError> {
+        pins.sets()?.iter().filter(|other| **other != self.pinned.set).try_for_each(Pinned::release)
+    }
+
+    /// Changes the policies in place; whether anything was different.
+    fn change(&mut self, policies: &[Policy]) -> Result<bool, Refusal> {
+        if self.pinned.changing() {
+            return Err(Refusal::Anew("the last change was not carried out".into()));
+        }
+        let terms = terms(policies, self.options, self.pinned.manifest.level())?;
+        let mut before = self.lineup.clone();
+        let forgotten = before.forget(&self.held()?);
+        let (mut next, change) = before.next(policies, &terms);
+        let mut finder = MaybeUninit::uninit();
+        let mut inodes = Inodes::load(&mut finder)?;
+        let identities = identify(&next.wanted(self.options.allow_absent), &mut inodes)?;
+        let bound = Bound::of(&identities, next.numbers());
+        if change == Change::default() && self.maps.holds(&bound)? {
+            return Ok(false);
+        }
+        if !next.sizes(&change).fits(&fill::room(&self.maps.step))
+            || !bound.fits(&self.maps.identity)
+        {
+            return Err(Refusal::Anew("the maps have no room for the new policies".into()));
+        }
+        // Whoever comes after a death, or a failure, from here on loads all of it anew.
+        self.maps.data.store(offset_of!(types::bss, changing), 1_u32);
+        let ready = self
+            .prepare(&mut next, &change, &bound, &forgotten)
+            .map_err(|error| Refusal::Anew(error.to_string()))?;
+        self.maps.enact(&next, &change);
+        self.lineup = next;
+        let begun = |error: KernelError| Refusal::Begun(error.to_string());
+        self.pinned.set.replace(MANIFEST).map_err(begun)?;
+        self.pinned.manifest = ready.manifest;
+        self.adopt(&identities, &mut inodes).map_err(begun)?;
+        self.maps
+            .clear(&self.lineup, &change, &bound)
+            .and_then(|()| forget(&ready.objects, "objects", &ready.before))
+            .map_err(|error| Refusal::Enacted(error.to_string()))?;
+        self.maps.data.store(offset_of!(types::bss, changing), 0_u32);
+        Ok(true)
+    }
+
+    /// Does everything that may fail before the next lineup holds.
+    fn prepare(
+        &mut self,
+        next: &mut Lineup,
+        change: &Change,
+        bound: &Bound,
+        forgotten: &[Gone],
+    ) -> Result<Ready, KernelError> {
+        // Events of the new policies may come before this is done, those of the old ones until it
+        // is.
+        self.outlet.reader.learn(next);
+        let past = self.forget(forgotten)?;
+        self.maps.prepare(next, change, bound)?;
+        // From then on its table is without the rows of those that have gone.
+        next.lift(change);
+        let manifest = self.pinned.manifest.with(next, past);
+        let map = manifest.store()?;
+        let unknown = |cause: io::Error| KernelError::Read { map: "manifest", cause: cause.into() };
+        let objects = self.pinned.set.map("objects")?;
+        let before = objects::map(self.pinned.set.map(MANIFEST)?.as_fd()).map_err(unknown)?;
+        put(&objects, "objects", &objects::map(map.as_fd()).map_err(unknown)?, &1_u32)?;
+        self.pinned.set.pin_next(map.as_fd())?;
+        Ok(Ready { manifest, objects, before })
+    }
+
+    /// Takes running threads under policies of binaries that had none.
+    fn adopt(&self, identities: &Identities, inodes: &mut Inodes<'_>) -> Result<(), KernelError> {
+        let link = self.pinned.set.open("adopt")?;
+        let adoption = Adoption {
+            link: link.as_fd(),
+            adoptees: &self.maps.adoptees,
+            counters: &self.maps.counters,
+        };
+        let (none, all) = (adopt::Watched::new(), self.lineup.binds_any());
+        adoption
+            .repeat(|| candidates(identities, inodes, &none, all, self.lineup.numbers()))
+            .map(drop)
+    }
+
+    /// The policies that threads are in, if there are former ones.
+    fn held(&self) -> Result<BTreeSet<u32>, KernelError> {
+        if self.lineup.former() == 0 {
+            return Ok(BTreeSet::new());
+        }
+        Ok(self.pinned.watched()?.unwrap_or_default().iter().map(|thread| thread.policy).collect())
+    }
+
+    /// Forgets former policies that no thread is in any more. How many violations there were of
+    /// them.
+    fn forget(&self, forgotten: &[Gone]) -> Result<Vec<(Subject, ByReason)>, KernelError> {
+        let mut past = Vec::new();
+        for gone in forgotten {
+            if let Some(successor) = gone.successor {
+                fill::forget_arrivals(&self.maps.step, &gone.seat.laid, successor)?;
+            }
+            let policy = &gone.seat.policy;
+            let counted = self.outlet.tallies.forget(gone.number)?;
+            if !counted.is_empty() {
+                past.push((policy.subject(), counted));
+            }
+        }
+        Ok(past)
+    }
+
+    /// What is pinned.
+    #[must_use]
+    pub fn pinned(&self) -> &Pinned {
+        &self.pinned
+    }
+
+    /// As [`Enforcer::poll`].
+    ///
+    /// # Errors
+    /// The ring buffer cannot be read.
+    pub fn poll(
+        &self,
+        timeout: Duration,
+        each: impl FnMut(Violation),
+    ) -> Result<usize, KernelError> {
+        self.outlet.poll(timeout, each)
+    }
+
+    /// As [`Enforcer::repeated`].
+    ///
+    /// # Errors
+    /// The maps cannot be read.
+    pub fn repeated(&self) -> Result<Vec<Repeated>, KernelError> {
+        self.outlet.repeated()
+    }
+
+    /// Whether somebody asks for a reload, and was not answered.
+    #[must_use]
+    pub fn asked(&self) -> bool {
+        self.request() != self.answered
+    }
+
+    /// How often a reload was asked for so far: to be taken before policies are read.
+    #[must_use]
+    pub fn request(&self) -> u64 {
+        self.maps.data.load(offset_of!(types::bss, reloads_asked))
+    }
+
+    /// Answers who has asked up to this request, and counts the reload.
+    pub fn answer(&mut self, request: u64, refused: bool) {
+        let data = &self.maps.data;
+        let count = offset_of!(types::bss, reloads_done);
+        data.store(count, data.load::<u64>(count) + 1);
+        if refused {
+            let count = offset_of!(types::bss, reloads_refused);
+            data.store(count, data.load::<u64>(count) + 1);
+        }
+        self.answered = request;
+        data.store(offset_of!(types::bss, reloads_answered), self.answered);
+    }
+}
+
+/// What was prepared of a change.
+struct Ready {
+    manifest: Manifest,
+    /// Which BPF objects are ours, and what that says of the manifest before.
+    objects: MapHandle,
+    before: types::sysfsm_object,
+}
+
+/// This process, as the kernel counts it.
+fn own_process() -> Result<u32, KernelError> {
+    let mut finder = MaybeUninit::uninit();
+    let inodes = Inodes::load(&mut finder)?;
+    inodes.process()
+}
+
+impl Pinned {
+    /// Whether somebody has begun to change its policies, and did not end.
+    fn changing(&self) -> bool {
+        self.inside
+            .as_ref()
+            .is_some_and(|i| i.data.load::<u32>(offset_of!(types::bss, changing)) != 0)
+    }
+
+    /// The processes that it watches under policies of binaries that the next ones name as well:
+    /// they stay watched, even if they run another file by now, or one that is gone.
+    fn watched_under(&self, lineup: &Lineup) -> Result<adopt::Watched, KernelError> {
+        let subjects = self.manifest.subjects();
+        let binary = |thread: &Watched| {
+            Some((thread.pid, lineup.place(&subjects.get(&thread.policy)?.binary)?))
+        };
+        Ok(self.watched()?.unwrap_or_default().iter().filter_map(binary).collect())
+    }
+}

@@ -1,0 +1,412 @@
+//! Enforcement, from the policies to the attached programs and back.
+
+use crate::kernel::adopt::{candidates, Adoption, Watched};
+use crate::kernel::bpf::log;
+use crate::kernel::bpf::objects;
+use crate::kernel::bpf::skeleton::{types, EnforceSkel, EnforceSkelBuilder, OpenEnforceSkel};
+use crate::kernel::doctor as probe;
+use crate::kernel::error::KernelError;
+use crate::kernel::events::counts::{Repeated, Tallies};
+use crate::kernel::events::stream::{Meter, Outlet};
+use crate::kernel::events::violation::Reader;
+use crate::kernel::events::violation::{Totals, Violation};
+use crate::kernel::hooks::{choose, tracepoints, Hooks};
+use crate::kernel::identity::binaries::{identify, Identities};
+use crate::kernel::identity::inode::Inodes;
+use crate::kernel::identity::maps::{self as bind, put, Bound, IdentityMaps};
+use crate::kernel::level::Level;
+use crate::kernel::lsm::attach::Vetoes;
+use crate::kernel::pinned::manifest::{Manifest, Reached};
+use crate::kernel::pinned::pins::{Set, MANIFEST};
+use crate::kernel::policies::effective_policy::{require, terms};
+use crate::kernel::policies::fill::{self, Sizes, StepMaps};
+use crate::kernel::policies::maps::Maps;
+use crate::kernel::policies::policy_set::Lineup;
+use crate::kernel::support::deny_mechanisms::Ways;
+use crate::kernel::support::preemption::Turns;
+use crate::policy::Policy;
+use libbpf_rs::skel::{OpenSkel as _, Skel as _, SkelBuilder as _};
+use libbpf_rs::{MapHandle, ProgramImpl};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+/// How policies are enforced.
+#[derive(Debug, Clone, Copy)]
+// Each says yes or no to something of its own.
+#[allow(clippy::struct_excessive_bools)]
+pub struct Options {
+    /// Only report, whatever the policies' actions are.
+    pub log_only: bool,
+    /// Report what a machine needs that is to learn (`Reaction::Learn`), the first of each kind
+    /// with its stack.
+    pub learn: bool,
+    /// Refuse to start below this level. Without one `kill` will do, but for policies that say
+    /// `deny` nothing less than `prevent`.
+    pub require: Option<Level>,
+    /// Use no stronger level than this: fewer hooks, which other processes pass too, and a quicker
+    /// start.
+    pub at_most: Level,
+    /// Keep watched threads from the enforcer and its BPF objects, where the level allows it.
+    pub self_protect: bool,
+    /// Bytes of the ring buffer for events; a power of two, and a multiple of the page size.
+    pub ring_bytes: u32,
+    /// So many violations of a kind (policy, context, symbol) are told one by one a second; the
+    /// others are counted.
+    pub full_events: u32,
+    /// Go on enforcing when the process ends that has started it.
+    pub pinned: bool,
+    /// Policies may name binaries that are not there: they are bound when they come.
+    pub allow_absent: bool,
+    /// For tests: as if no thread ever got storage, so that the spare places have to do.
+    pub spares_only: bool,
+    /// For tests: as if the programs at `sys_enter` could be preempted, and were always left out of
+    /// this call.
+    pub unseen: Option<u32>,
+}
+
+impl Options {
+    /// As many events of a kind as are told in full a second, if nothing else is said.
+    pub const FULL_EVENTS: u32 = 65_536;
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        // 8 MiB hold about 70,000 events that nobody has read yet.
+        Options {
+            log_only: false,
+            learn: false,
+            require: None,
+            at_most: Level::Prevent,
+            self_protect: true,
+            ring_bytes: 8 << 20,
+            full_events: Options::FULL_EVENTS,
+            pinned: false,
+            allow_absent: false,
+            spares_only: false,
+            unseen: None,
+        }
+    }
+}
+
+/// Policies in the kernel. Dropping it detaches everything.
+pub struct Enforcer {
+    skel: EnforceSkel<'static>,
+    hooks: Hooks,
+    vetoes: Vetoes,
+    maps: Maps,
+    outlet: Outlet,
+    meter: Meter,
+    lineup: Lineup,
+}
+
+impl Enforcer {
+    /// Loads policies into the kernel and attaches the programs: from then on every exec of a bound
+    /// binary is watched. All of them, or an error and none.
+    ///
+    /// # Errors
+    /// What is missing, on this machine or in a policy.
+    pub fn start(policies: &[Policy], options: Options) -> Result<Self, KernelError> {
+        Enforcer::start_after(policies, options, &|_| Ok(Watched::new()))
+    }
+
+    /// The same, where something is enforced already: `watched` looks at what that watches now.
+    pub(crate) fn start_after(
+        policies: &[Policy],
+        options: Options,
+        watched: &dyn Fn(&Lineup) -> Result<Watched, KernelError>,
+    ) -> Result<Self, KernelError> {
+        probe::require_privilege()?;
+        probe::require_btf()?;
+        log::capture();
+        let mut finder = MaybeUninit::uninit();
+        let mut inodes = Inodes::load(&mut finder)?;
+        let ways = match options.at_most {
+            Level::Kill => Ways::untried(),
+            _ => Ways::find(&inodes)?,
+        };
+        let hoped = ways.level().min(options.at_most);
+        require(hoped, options.require)?;
+        let terms = terms(policies, options, hoped)?;
+        let (lineup, change) = Lineup::default().next(policies, &terms);
+        let identities = identify(&lineup.wanted(options.allow_absent), &mut inodes)?;
+        let bound = Bound::of(&identities, lineup.numbers());
+
+        let mut skel = load(options, hoped, lineup.sizes(&change), &bound)?;
+        let maps = Maps::of(&skel)?;
+        maps.fill(&lineup, &bound)?;
+        let of_ways = ways.map;
+        let turns = turns(options);
+        let vetoes = Vetoes::attach(
+            &skel,
+            ways,
+            hoped,
+            is_late(options, turns),
+            options.self_protect,
+            options.pinned,
+        )?;
+        // What could be tried on one hook may be missing on others.
+        if vetoes.level < hoped {
+            require(vetoes.level, options.require)?;
+            self::terms(policies, options, vetoes.level)?;
+        }
+        if let Some(data) = skel.maps.bss_data.as_mut() {
+            data.enforcer = inodes.process()?;
+            data.enforcing = true;
+            data.pinned = options.pinned;
+            for (number, refusable) in (0_u32..).zip(&mut data.refusable) {
+                *refusable = vetoes.refuses(number) as u8;
+            }
+        }
+        let handle = |name, map| {
+            MapHandle::try_from(map).map_err(|cause| KernelError::Read { map: name, cause })
+        };
+        let (events, counters) =
+            (handle("events", &skel.maps.events)?, handle("counters", &skel.maps.counters)?);
+        let (hooks, attached) = Hooks::attach(&tracepoints!(skel), turns)?;
+        let tallies = Tallies {
+            counted: handle("tallies", &skel.maps.tallies)?,
+            said: handle("said", &skel.maps.said)?,
+        };
+        let outlet = Outlet { events, tallies, reader: Reader::of(&lineup) };
+        let meter = Meter { counters, attached };
+        let enforcer = Enforcer { skel, hooks, vetoes, maps, outlet, meter, lineup };
+        enforcer.claim(of_ways)?;
+        enforcer.adopt(&identities, &mut inodes, watched)?;
+        Ok(enforcer)
+    }
+
+    /// How many states the kernel's tables hold.
+    #[must_use]
+    pub fn states(&self) -> usize {
+        self.lineup.states()
+    }
+
+    /// What it promises.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.vetoes.level
+    }
+
+    /// How many LSM hooks, and how many functions of system calls, refuse what is under a sentence.
+    #[must_use]
+    pub fn chokes(&self) -> (usize, usize) {
+        (self.vetoes.hooks, self.vetoes.functions)
+    }
+
+    /// The choke points that this kernel lacks, or does not let be guarded.
+    #[must_use]
+    pub fn left_out(&self) -> &[String] {
+        &self.vetoes.left_out
+    }
+
+    /// Waits for violations, `timeout` at the most, and hands over those that there are: at most a
+    /// few thousand at a time, so that a storm of them does not keep the caller from anything else.
+    /// How many these were.
+    ///
+    /// # Errors
+    /// The ring buffer cannot be read. A signal that interrupts the wait is none.
+    pub fn poll(
+        &self,
+        timeout: Duration,
+        each: impl FnMut(Violation),
+    ) -> Result<usize, KernelError> {
+        self.outlet.poll(timeout, each)
+    }
+
+    /// The violations that were not told one by one, by their kinds: those past so many of a kind a
+    /// second (`Options::full_events`), and those that came when half of what has room to be told
+    /// was not read yet. Each is told once.
+    ///
+    /// # Errors
+    /// The maps cannot be read.
+    pub fn repeated(&self) -> Result<Vec<Repeated>, KernelError> {
+        self.outlet.repeated()
+    }
+
+    /// The totals so far.
+    ///
+    /// # Errors
+    /// The counters cannot be read.
+    pub fn totals(&self) -> Result<Totals, KernelError> {
+        self.meter.totals()
+    }
+
+    /// Pins everything that enforces, and what tells of it.
+    pub(crate) fn pin(&self, set: &Set, options: &Options) -> Result<(), KernelError> {
+        let reached =
+            Reached { level: self.level(), chokes: self.chokes(), left_out: self.left_out() };
+        let manifest = Manifest::new(&self.lineup, options, &reached).store()?;
+        let iterators = [
+            ("watched", &self.skel.progs.handle_watched),
+            ("adopt", &self.skel.progs.handle_adopt),
+        ];
+        for (name, program) in iterators {
+            let failed = |cause| KernelError::Attach { program: name, cause, log: log::take() };
+            let link = program.attach().map_err(failed)?;
+            self.own(&objects::link(link.as_fd()).map_err(unknown)?)?;
+            set.pin(name, link.as_fd())?;
+        }
+        self.own(&[objects::map(manifest.as_fd()).map_err(unknown)?])?;
+        self.maps.pin(set)?;
+        set.pin("events", self.skel.maps.events.as_fd())?;
+        set.pin("tallies", self.skel.maps.tallies.as_fd())?;
+        set.pin("said", self.skel.maps.said.as_fd())?;
+        set.pin("objects", self.skel.maps.objects.as_fd())?;
+        for (number, link) in self.vetoes.links().iter().enumerate() {
+            set.pin(&format!("{}{number:04}", Set::VETO), link.as_fd())?;
+        }
+        for (number, (hook, link)) in self.hooks.links().enumerate() {
+            set.pin(&format!("{}{hook}_{number}", Set::HOOK), link.as_fd())?;
+        }
+        self.meter.attached.pin(set)?;
+        set.pin(MANIFEST, manifest.as_fd())
+    }
+
+    /// Takes the programs off. Threads are not watched any more.
+    pub fn detach(&mut self) {
+        self.hooks.detach();
+        // A denial that was its thread's last call must not outlive the end.
+        if let Some(data) = self.skel.maps.bss_data.as_mut() {
+            data.enforcing = false;
+        }
+        self.vetoes.release();
+    }
+
+    /// Tells the kernel's side which BPF objects are ours.
+    fn claim(&self, of_ways: Option<types::sysfsm_object>) -> Result<(), KernelError> {
+        let object = self.skel.object();
+        let mut ours: Vec<_> = of_ways.into_iter().collect();
+        for map in object.maps() {
+            ours.push(objects::map(map.as_fd()).map_err(unknown)?);
+        }
+        for program in object.progs().filter(ProgramImpl::autoload) {
+            ours.push(objects::program(program.as_fd()).map_err(unknown)?);
+        }
+        let hooks = self.hooks.links().map(|(_, link)| link.as_fd());
+        for link in hooks.chain(self.vetoes.links().iter().map(AsFd::as_fd)) {
+            ours.extend(objects::link(link).map_err(unknown)?);
+        }
+        self.own(&ours)
+    }
+
+    fn own(&self, ours: &[types::sysfsm_object]) -> Result<(), KernelError> {
+        ours.iter().try_for_each(|object| put(&self.skel.maps.objects, "objects", object, &1_u32))
+    }
+
+    /// Takes running threads under their policies.
+    fn adopt(
+        &self,
+        identities: &Identities,
+        inodes: &mut Inodes<'_>,
+        watched: &dyn Fn(&Lineup) -> Result<Watched, KernelError>,
+    ) -> Result<(), KernelError> {
+        let program = "handle_adopt";
+        let failed = |cause| KernelError::Attach { program, cause, log: log::take() };
+        let link = self.skel.progs.handle_adopt.attach().map_err(failed)?;
+        let adoption = Adoption {
+            link: link.as_fd(),
+            adoptees: &self.maps.adoptees,
+            counters: &self.maps.counters,
+        };
+        let lineup = &self.lineup;
+        adoption.repeat(|| {
+            let watched = watched(lineup)?;
+            candidates(identities, inodes, &watched, lineup.binds_any(), lineup.numbers())
+        })?;
+        Ok(())
+    }
+}
+
+/// Loads the programs, with as much room as is needed, or, pinned, as may be.
+fn load(
+    options: Options,
+    level: Level,
+    sizes: Sizes,
+    bound: &Bound,
+) -> Result<EnforceSkel<'static>, KernelError> {
+    let refused = |cause| KernelError::Load { cause, log: log::take() };
+    let turns = turns(options);
+    // The skeleton borrows its object; there is one a process, so that leaking it costs nothing.
+    let object = Box::leak(Box::new(MaybeUninit::uninit()));
+    let mut open = EnforceSkelBuilder::default().open(object).map_err(refused)?;
+    if let Some(rodata) = open.maps.rodata_data.as_mut() {
+        rodata.spares_only = options.spares_only;
+        rodata.preemptible = turns.preemptible();
+        rodata.learning = options.learn;
+        rodata.full_events = options.full_events;
+        rodata.unseen = options.unseen.unwrap_or(u32::MAX);
+    }
+    choose_programs(&mut open, turns, level, is_late(options, turns), options.pinned);
+    let maps = &mut open.maps;
+    fill::resize(
+        &mut StepMaps {
+            cells: &mut maps.cells,
+            far_cells: &mut maps.far_cells,
+            policies: &mut maps.policies,
+            contexts: &mut maps.contexts,
+            histories: &mut maps.histories,
+            arrivals: &mut maps.arrivals,
+        },
+        &if options.pinned { sizes.with_room() } else { sizes },
+    )?;
+    let room = |entries: usize| if options.pinned { entries + entries.max(1024) } else { entries };
+    bind::resize(
+        &mut IdentityMaps {
+            binaries: &mut maps.binaries,
+            paths: &mut maps.paths,
+            names: &mut maps.names,
+        },
+        bound,
+        room,
+    )?;
+    bind::set_room(&mut maps.selected, "selected", room(sizes.policies))?;
+    bind::set_room(&mut maps.cgroups, "cgroups", room(sizes.policies))?;
+    maps.events.set_max_entries(options.ring_bytes).map_err(refused)?;
+    if !options.learn {
+        maps.sampled.set_max_entries(1).map_err(refused)?;
+    }
+    open.load().map_err(refused)
+}
+
+fn turns(options: Options) -> Turns {
+    Turns::find(options.unseen.is_some())
+}
+
+/// Whether calls may have to be judged at the choke points.
+fn is_late(options: Options, turns: Turns) -> bool {
+    turns == Turns::Twice || options.unseen.is_some()
+}
+
+/// The id of an object cannot be had.
+fn unknown(cause: io::Error) -> KernelError {
+    KernelError::Fill { map: "objects", entries: 1, cause: cause.into() }
+}
+
+/// Leaves out what is for other kernels, and for other levels: each program costs a part of the
+/// start.
+fn choose_programs(
+    open: &mut OpenEnforceSkel<'_>,
+    turns: Turns,
+    level: Level,
+    late: bool,
+    pinned: bool,
+) {
+    choose!(open, turns);
+    open.progs.handle_watched.set_autoload(pinned);
+    let programs = &mut open.progs;
+    programs.veto.set_autoload(level > Level::Kill && !late);
+    programs.veto_late.set_autoload(level > Level::Kill && late);
+    for template in [
+        &mut programs.veto_capability,
+        &mut programs.veto_key,
+        &mut programs.protect_task,
+        &mut programs.protect_owner,
+        &mut programs.protect_bpf,
+        &mut programs.protect_pins,
+        &mut programs.protect_mount,
+    ] {
+        template.set_autoload(level > Level::Kill);
+    }
+}

@@ -1,0 +1,52 @@
+//! What comes out of the kernel while policies are enforced: violations, and totals.
+
+use crate::kernel::bpf::ring;
+use crate::kernel::error::KernelError;
+use crate::kernel::events::counts::{Repeated, Tallies};
+use crate::kernel::events::violation::{epoch, Reader};
+use crate::kernel::events::violation::{Totals, Violation};
+use crate::kernel::hooks::Attached;
+use libbpf_rs::MapHandle;
+use std::time::Duration;
+
+/// Where violations come out.
+pub(crate) struct Outlet {
+    pub events: MapHandle,
+    pub tallies: Tallies,
+    pub reader: Reader,
+}
+
+impl Outlet {
+    /// As [`Enforcer::poll`](crate::kernel::Enforcer::poll).
+    pub(crate) fn poll(
+        &self,
+        timeout: Duration,
+        mut each: impl FnMut(Violation),
+    ) -> Result<usize, KernelError> {
+        const AT_A_TIME: usize = 4096;
+        let epoch = epoch();
+        ring::take(&self.events, "events", timeout, AT_A_TIME, |bytes| {
+            self.reader.read(epoch, bytes).into_iter().for_each(&mut each);
+        })
+    }
+
+    /// As [`Enforcer::repeated`](crate::kernel::Enforcer::repeated).
+    pub(crate) fn repeated(&self) -> Result<Vec<Repeated>, KernelError> {
+        self.tallies.news(&self.reader)
+    }
+}
+
+/// What is counted.
+pub(crate) struct Meter {
+    pub counters: MapHandle,
+    /// The programs at the hooks, which the kernel counts for.
+    pub attached: Attached,
+}
+
+impl Meter {
+    pub(crate) fn totals(&self) -> Result<Totals, KernelError> {
+        let mut totals = Totals::read(&self.counters)?;
+        totals.missed = self.attached.missed()?;
+        Ok(totals)
+    }
+}

@@ -1,0 +1,262 @@
+//! Which file a policy means: what the kernel compares at an exec.
+
+use crate::kernel::error::KernelError;
+use crate::kernel::identity::inode::{FileId, Inodes, Stat};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// What the kernel's maps are to hold, each with the binary's place among all.
+#[derive(Debug, Default)]
+pub(crate) struct Identities {
+    /// Files, wherever they are linked or mounted.
+    pub files: BTreeMap<FileId, usize>,
+    /// Paths, whichever file is there (`keys_of`).
+    pub paths: BTreeMap<Vec<u8>, usize>,
+    pub names: BTreeMap<String, usize>,
+    /// The scripts' own files, for adoption.
+    pub script_files: HashMap<Stat, usize>,
+    /// The scripts' interpreters, for adoption.
+    pub interpreters: HashSet<Stat>,
+}
+
+impl Identities {
+    /// The binary whose path this is, seen from the root of who runs it.
+    pub(crate) fn at(&self, path: &Path) -> Option<usize> {
+        let key = keys_of(path).pop()?;
+        self.paths.get(&key).copied()
+    }
+}
+
+/// By what a path is known to the kernel's side (`struct sysfsm_path`): the rest of the path from
+/// each of the directories on it, and the way from there up to the root. The last one is that of
+/// the file's own directory.
+fn keys_of(path: &Path) -> Vec<Vec<u8>> {
+    let names: Vec<&[u8]> = path.iter().skip(1).map(OsStrExt::as_bytes).collect();
+    let key = |from: usize| {
+        let (above, below) = names.split_at_checked(from)?;
+        let mut key = below.join(&b'/');
+        for name in above.iter().rev() {
+            key.push(0);
+            key.extend_from_slice(name);
+        }
+        key.push(0);
+        Some(key)
+    };
+    (0..names.len()).filter_map(key).collect()
+}
+
+/// The longest file name (`NAME_MAX`).
+const MAX_NAME: usize = 255;
+
+/// The longest path that the kernel's side compares: with a zero it has room in `SYSFSM_PATH`
+/// bytes, and one that was cut off there is no other's.
+const MAX_PATH: usize = 254;
+
+/// So many names of a path are compared, mounts included (`SYSFSM_CLIMB`).
+const MAX_NAMES: usize = 64;
+
+/// Why a policy cannot be bound.
+enum Problem {
+    /// A message and a hint.
+    Policy(String, String),
+    /// It could not be found out.
+    Kernel(KernelError),
+}
+
+impl From<KernelError> for Problem {
+    fn from(error: KernelError) -> Self {
+        Problem::Kernel(error)
+    }
+}
+
+fn problem(what: String, hint: &str) -> Problem {
+    Problem::Policy(what, hint.into())
+}
+
+/// A binary to be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Wanted<'a> {
+    /// A path, or a file name.
+    pub binary: &'a str,
+    /// It need not be there yet, or not on this side of some root: its path is bound.
+    pub may_be_absent: bool,
+}
+
+/// Finds the files of binaries.
+///
+/// # Errors
+/// Everything that cannot be bound, a message and a hint each.
+pub(crate) fn identify(
+    wanted: &[Wanted<'_>],
+    inodes: &mut Inodes<'_>,
+) -> Result<Identities, KernelError> {
+    let binaries: Vec<&str> = wanted.iter().map(|w| w.binary).collect();
+    let paths: Vec<&str> = binaries.iter().copied().filter(|b| b.starts_with('/')).collect();
+    inodes.learn(&paths)?;
+    let mut found = Identities::default();
+    let mut problems = Vec::new();
+    for (index, one_wanted) in wanted.iter().enumerate() {
+        match one(index, *one_wanted, &binaries, inodes, &mut found) {
+            Ok(()) => {}
+            Err(Problem::Policy(what, hint)) => problems.push((what, hint)),
+            Err(Problem::Kernel(error)) => return Err(error),
+        }
+    }
+    // A name that is also the last part of a bound path would bind the same file twice.
+    for name in found.names.keys() {
+        let twin = binaries.iter().find(|b| b.contains('/') && b.rsplit('/').next() == Some(name));
+        if let Some(twin) = twin {
+            problems.push((
+                format!("two policies for one binary: `{name}` matches `{twin}` too"),
+                "leave one of them, or give both their absolute paths".into(),
+            ));
+        }
+    }
+    if problems.is_empty() {
+        Ok(found)
+    } else {
+        Err(KernelError::Bind(problems))
+    }
+}
+
+fn one(
+    index: usize,
+    wanted: Wanted<'_>,
+    all: &[&str],
+    inodes: &mut Inodes<'_>,
+    found: &mut Identities,
+) -> Result<(), Problem> {
+    let binary = wanted.binary;
+    if !binary.contains('/') {
+        if binary.len() > MAX_NAME {
+            return Err(problem(
+                format!(
+                    "the file name `{binary}` has {} bytes, and no file's has more than {MAX_NAME}",
+                    binary.len()
+                ),
+                "write the executable's absolute path",
+            ));
+        }
+        found.names.insert(binary.to_string(), index);
+        return Ok(());
+    }
+    if !binary.starts_with('/') {
+        return Err(problem(
+            format!("the binary `{binary}` is a relative path"),
+            "the kernel knows no working directory of a policy: write the absolute path",
+        ));
+    }
+    let path = Path::new(binary);
+    let unreadable = |e: std::io::Error| {
+        problem(
+            format!("cannot find the binary `{binary}`: {e}"),
+            "the policy's `binary` must be a file of this machine; is the program installed?",
+        )
+    };
+    let mut bind = |path: &Path| {
+        let compared = path.as_os_str().len() <= MAX_PATH && path.iter().count() <= MAX_NAMES;
+        if compared {
+            found.paths.extend(keys_of(path).into_iter().map(|key| (key, index)));
+        }
+        compared
+    };
+    let metadata = match fs::metadata(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound && wanted.may_be_absent => {
+            return if bind(path) { Ok(()) } else { Err(too_long(path)) };
+        }
+        metadata => metadata.map_err(unreadable)?,
+    };
+    if !metadata.is_file() {
+        return Err(problem(
+            format!("the binary `{binary}` is not a regular file"),
+            "write the path of an executable",
+        ));
+    }
+    let kind = kind(path).map_err(unreadable)?;
+    for spelling in spellings(path).map_err(unreadable)? {
+        // A script has nothing else by which it is known.
+        if !bind(&spelling) && matches!(kind, Kind::Script(_)) {
+            return Err(too_long(&spelling));
+        }
+    }
+    let first = match kind {
+        Kind::Program => found.files.insert(inodes.of(path)?.map_err(unreadable)?, index),
+        Kind::Script(_) => found.script_files.insert(Stat::of(&metadata), index),
+    };
+    if let Some(first) = first.and_then(|i| all.get(i)) {
+        return Err(problem(
+            format!("two policies for one binary: `{first}` and `{binary}` are the same file"),
+            "leave one of them",
+        ));
+    }
+    if let Kind::Script(interpreter) = kind {
+        found.interpreters.extend(interpreter);
+    }
+    Ok(())
+}
+
+fn too_long(path: &Path) -> Problem {
+    problem(
+        format!(
+            "the path `{}` has more than {MAX_PATH} bytes, or more than {MAX_NAMES} names",
+            path.display()
+        ),
+        "a script, and what is not there yet, is known by its path: keep it at a shorter one",
+    )
+}
+
+/// What a file is to an exec.
+enum Kind {
+    Program,
+    /// A script, with its interpreter's file, if that exists.
+    Script(Option<Stat>),
+}
+
+fn kind(path: &Path) -> std::io::Result<Kind> {
+    let mut head = Vec::new();
+    // The kernel looks at the first 256 bytes (BINPRM_BUF_SIZE).
+    File::open(path)?.take(256).read_to_end(&mut head)?;
+    let Some(line) = head.strip_prefix(b"#!") else {
+        return Ok(Kind::Program);
+    };
+    let line = String::from_utf8_lossy(line);
+    let name =
+        line.lines().next().unwrap_or_default().split_whitespace().next().unwrap_or_default();
+    Ok(Kind::Script(fs::metadata(name).ok().map(|m| Stat::of(&m))))
+}
+
+/// The paths by which a binary is exec'd: the policy's own, the one without links, and that one
+/// through the links of the root directory (`/bin` for `/usr/bin`).
+fn spellings(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let canonical = fs::canonicalize(path)?;
+    let mut all = vec![path.to_path_buf()];
+    for link in fs::read_dir("/")?.flatten() {
+        let link = link.path();
+        if !link.is_symlink() {
+            continue;
+        }
+        let Ok(target) = fs::canonicalize(&link) else { continue };
+        if let Ok(rest) = canonical.strip_prefix(&target) {
+            all.push(link.join(rest));
+        }
+    }
+    all.push(canonical);
+    Ok(all)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_known_from_every_directory_on_it() {
+        let keys = keys_of(Path::new("/usr/bin/cat"));
+        let wanted: [&[u8]; 3] = [b"usr/bin/cat\0", b"bin/cat\0usr\0", b"cat\0bin\0usr\0"];
+        assert_eq!(keys, wanted);
+        assert_eq!(keys_of(Path::new("/init")), [b"init\0"]);
+    }
+}

@@ -1,0 +1,7 @@
+//! Which program a process runs: files, paths and names as the kernel compares them.
+//! Lives here: a binary's identities, the numbers of files, and the maps of identities.
+//! May know: `bpf`.
+
+pub(crate) mod binaries;
+pub(crate) mod inode;
+pub(crate) mod maps;

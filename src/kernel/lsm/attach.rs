@@ -1,0 +1,209 @@
+//! Vetoes in place: what refuses a call of a thread under a sentence.
+
+use crate::kernel::bpf::background;
+use crate::kernel::bpf::functions::Functions;
+use crate::kernel::bpf::skeleton::EnforceSkel;
+use crate::kernel::bpf::template::{Place, Template};
+use crate::kernel::error::KernelError;
+use crate::kernel::level::Level;
+use crate::kernel::lsm::enforcement_points::{
+    call_function, Choke, Guard, CHOKES, PARTLY, PROTECTIONS,
+};
+use crate::kernel::support::deny_mechanisms::Ways;
+use crate::syscall;
+use crate::table::CALLS;
+use libbpf_rs::skel::Skel as _;
+use std::mem;
+use std::os::fd::OwnedFd;
+
+/// How surely a call is refused to a thread under a sentence, as the kernel's side has it (`enum
+/// sysfsm_refusable`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Refusable {
+    Never = 0,
+    Partly = 1,
+    Surely = 2,
+}
+
+/// What guards the choke points of this kernel. Dropping it frees them.
+pub(crate) struct Vetoes {
+    links: Vec<OwnedFd>,
+    /// How many LSM hooks, and how many calls' functions, refuse.
+    pub hooks: usize,
+    pub functions: usize,
+    /// What this kernel has no such choke point for, or does not let be guarded.
+    pub left_out: Vec<String>,
+    /// What they reach.
+    pub level: Level,
+    /// The calls that are refused whenever they could have an effect, and those that are refused in
+    /// part only.
+    surely: Vec<&'static str>,
+    partly: Vec<&'static str>,
+}
+
+impl Vetoes {
+    /// Guards whatever this kernel lets be guarded; `late`: calls may have to be judged at the
+    /// choke points.
+    pub(crate) fn attach(
+        skel: &EnforceSkel<'_>,
+        mut ways: Ways,
+        at_most: Level,
+        late: bool,
+        self_protect: bool,
+        pinned: bool,
+    ) -> Result<Self, KernelError> {
+        let mut vetoes = Vetoes {
+            links: mem::take(&mut ways.links),
+            hooks: 0,
+            functions: 0,
+            left_out: Vec::new(),
+            level: ways.level().min(at_most),
+            surely: Vec::new(),
+            partly: Vec::new(),
+        };
+        if vetoes.level == Level::Kill {
+            return Ok(vetoes);
+        }
+        let functions = Functions::read(&["bpf_lsm_", "security_", "__x64_sys_"])?;
+        let templates = Templates::of(skel, late);
+        for choke in CHOKES {
+            if vetoes.guard(choke, &templates, &ways, &functions) {
+                vetoes.hooks += 1;
+                let (partly, surely) =
+                    choke.calls.split_whitespace().partition(|c| PARTLY.contains(c));
+                vetoes.surely.extend::<Vec<_>>(surely);
+                vetoes.partly.extend::<Vec<_>>(partly);
+            } else {
+                vetoes.left_out.push(choke.hook.into());
+                if choke.core {
+                    vetoes.level = Level::Kill;
+                }
+            }
+        }
+        for choke in
+            PROTECTIONS.iter().filter(|choke| self_protect && (pinned || !choke.guard.is_of_pins()))
+        {
+            if !vetoes.guard(choke, &templates, &ways, &functions) {
+                vetoes.left_out.push(format!("{} (self-protection)", choke.hook));
+            }
+        }
+        if vetoes.level == Level::Prevent {
+            vetoes.guard_calls(&templates, &functions);
+        }
+        Ok(vetoes)
+    }
+
+    /// One choke point, by the LSM hook where that is honoured, else by the function that asks it.
+    fn guard(
+        &mut self,
+        choke: &Choke,
+        templates: &Templates<'_>,
+        ways: &Ways,
+        functions: &Functions,
+    ) -> bool {
+        let template = templates.of_guard(choke.guard);
+        let hook = || functions.id(&format!("bpf_lsm_{}", choke.hook)).map(Place::Lsm);
+        let function = || functions.id(&choke.function()).map(Place::Function);
+        let places = [
+            ways.lsm.is_ok().then(hook).flatten(),
+            // A hook that BPF may not have may still be asked by a function that it may.
+            ways.function.is_ok().then(function).flatten(),
+        ];
+        let link =
+            places.into_iter().flatten().find_map(|place| template.put(choke.hook, place).ok());
+        link.map(|link| self.links.push(link)).is_some()
+    }
+
+    /// The functions of the calls that no hook refuses for certain. Only those of the 64-bit table:
+    /// the kernel takes no others (`__ia32_sys_*`: -EINVAL on 7.3), and hooks know no ABI.
+    fn guard_calls(&mut self, templates: &Templates<'_>, functions: &Functions) {
+        let veto = templates.of_guard(Guard::Veto);
+        let hooked = self.surely.clone();
+        // Always allowed, and functions that do not return are not to be guarded.
+        let never = ["exit", "exit_group"];
+        let calls = (0..CALLS).filter_map(syscall::name);
+        for call in calls.filter(|c| !hooked.contains(c) && !never.contains(c)) {
+            let Some(id) = functions.id(&call_function(call)) else {
+                self.left_out.push(call.into());
+                continue;
+            };
+            if veto.put(call, Place::Function(id)).map(|link| self.links.push(link)).is_ok() {
+                self.functions += 1;
+                self.surely.push(call);
+            } else {
+                self.left_out.push(call.into());
+                self.level = self.level.min(Level::Contain);
+            }
+        }
+    }
+
+    /// By number, how surely a call is refused.
+    pub(crate) fn refuses(&self, number: u32) -> Refusable {
+        let Some(name) = syscall::name(number) else { return Refusable::Never };
+        if self.surely.contains(&name) {
+            Refusable::Surely
+        } else if self.partly.contains(&name) {
+            Refusable::Partly
+        } else {
+            Refusable::Never
+        }
+    }
+
+    /// Frees the choke points. To free one takes the kernel a tenth of a second and more, so that a
+    /// process of its own does it; the vetoes must refuse nobody any more.
+    pub(crate) fn release(&mut self) {
+        background::drop_in(mem::take(&mut self.links));
+    }
+
+    pub(crate) fn links(&self) -> &[OwnedFd] {
+        &self.links
+    }
+}
+
+/// The programs of `bpf/veto.h`, to be put anywhere.
+struct Templates<'a> {
+    veto: Template<'a>,
+    capability: Template<'a>,
+    key: Template<'a>,
+    task: Template<'a>,
+    owner: Template<'a>,
+    objects: Template<'a>,
+    pins: Template<'a>,
+    mount: Template<'a>,
+}
+
+impl<'a> Templates<'a> {
+    fn of(skel: &'a EnforceSkel<'_>, late: bool) -> Self {
+        let (object, programs) = (skel.object(), &skel.progs);
+        Templates {
+            veto: Template::of(object, if late { &programs.veto_late } else { &programs.veto }),
+            capability: Template::of(object, &programs.veto_capability),
+            key: Template::of(object, &programs.veto_key),
+            task: Template::of(object, &programs.protect_task),
+            owner: Template::of(object, &programs.protect_owner),
+            objects: Template::of(object, &programs.protect_bpf),
+            pins: Template::of(object, &programs.protect_pins),
+            mount: Template::of(object, &programs.protect_mount),
+        }
+    }
+
+    fn of_guard(&self, guard: Guard) -> &Template<'a> {
+        match guard {
+            Guard::Veto => &self.veto,
+            Guard::VetoCapability => &self.capability,
+            Guard::VetoKey => &self.key,
+            Guard::ProtectTask => &self.task,
+            Guard::ProtectOwner => &self.owner,
+            Guard::ProtectObjects => &self.objects,
+            Guard::ProtectPins => &self.pins,
+            Guard::ProtectMount => &self.mount,
+        }
+    }
+}
+
+impl Drop for Vetoes {
+    fn drop(&mut self) {
+        self.release();
+    }
+}

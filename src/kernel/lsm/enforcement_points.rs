@@ -1,0 +1,269 @@
+//! The choke points: where a refused call is refused. One table, from which every veto comes.
+//!
+//! An entry is an LSM hook (`include/linux/lsm_hook_defs.h`) through which the kernel asks whether
+//! an effect may happen. Where BPF is among the active LSMs the veto is an LSM program on
+//! `bpf_lsm_HOOK`; elsewhere it is a `fmod_ret` program on the kernel's own function that asks,
+//! `security_FUNCTION`. A kernel lacks some of them: these are left out, counted and listed.
+
+/// Which of the programs of `bpf/veto.h` runs at a choke point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Guard {
+    /// Refuses what is under a sentence.
+    Veto,
+    /// The same of capabilities.
+    VetoCapability,
+    /// The same of keys.
+    VetoKey,
+    /// Keeps watched threads from the enforcer, where the hook's first argument is a task.
+    ProtectTask,
+    /// The same, whoever the current task is.
+    ProtectOwner,
+    /// Keeps watched threads from the enforcer's BPF objects.
+    ProtectObjects,
+    /// Keeps them from what is pinned, where the hook's first argument is a directory.
+    ProtectPins,
+    /// The same, where it is a mount.
+    ProtectMount,
+}
+
+impl Guard {
+    /// Whether it is of use only where enforcement is pinned.
+    pub(crate) fn is_of_pins(self) -> bool {
+        matches!(self, Guard::ProtectPins | Guard::ProtectMount)
+    }
+}
+
+/// One choke point.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Choke {
+    /// The LSM hook.
+    pub hook: &'static str,
+    /// What the kernel calls to ask it, where that is not `security_` and the hook.
+    function: &'static str,
+    /// Without it the level `contain` is not reached.
+    pub core: bool,
+    /// The program that runs here.
+    pub guard: Guard,
+    /// The calls that it refuses whenever they could have an effect, separated by blanks.
+    pub calls: &'static str,
+}
+
+impl Choke {
+    /// The kernel's function that asks the hook.
+    pub(crate) fn function(&self) -> String {
+        format!("security_{}", if self.function.is_empty() { self.hook } else { self.function })
+    }
+
+    const fn by(self, function: &'static str) -> Choke {
+        Choke { function, ..self }
+    }
+
+    const fn with(self, guard: Guard) -> Choke {
+        Choke { guard, ..self }
+    }
+
+    const fn core(self) -> Choke {
+        Choke { core: true, ..self }
+    }
+}
+
+const fn hook(hook: &'static str, calls: &'static str) -> Choke {
+    Choke { hook, function: "", core: false, guard: Guard::Veto, calls }
+}
+
+/// Where a sentence is carried out. Each place costs its part of a start and, above all, of an end:
+/// the kernel waits about a tenth of a second for every one that is freed
+/// (`unregister_ftrace_direct`, `kernel/trace/ftrace.c`). So none is here whose effects another one
+/// refuses already: `path_*` beside `inode_*`, say.
+pub(crate) const CHOKES: &[Choke] = &[
+    // Whatever follows a path asks for the right to search its directories first.
+    hook(
+        "inode_permission",
+        "access faccessat faccessat2 chdir fchdir chroot stat lstat newfstatat statx statfs ustat readlink readlinkat \
+         unlink unlinkat mkdir mkdirat rmdir mknod mknodat rename renameat renameat2 link linkat symlink symlinkat \
+         truncate chmod fchmodat fchmodat2 chown lchown fchownat utime utimes futimesat setxattr lsetxattr setxattrat \
+         getxattr lgetxattr getxattrat listxattr llistxattr listxattrat removexattr lremovexattr removexattrat \
+         inotify_add_watch fanotify_mark file_setattr file_getattr umount2 move_mount uselib mq_open mq_unlink",
+    )
+    .core(),
+    // Files: opening one, and what is done through a descriptor.
+    hook("file_open", "open openat openat2 creat open_by_handle_at").core(),
+    hook(
+        "file_permission",
+        "read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 sendfile splice \
+         copy_file_range fallocate getdents getdents64",
+    )
+    .core(),
+    hook(
+        "file_alloc_security",
+        "pipe pipe2 socket socketpair accept accept4 eventfd eventfd2 epoll_create epoll_create1 timerfd_create \
+         signalfd signalfd4 inotify_init inotify_init1 fanotify_init userfaultfd memfd_create memfd_secret \
+         pidfd_open io_uring_setup io_setup open_tree fsopen fspick fsmount landlock_create_ruleset",
+    )
+    .by("file_alloc")
+    .core(),
+    hook("file_ioctl", "ioctl").core(),
+    hook("file_ioctl_compat", ""),
+    hook("file_lock", "flock"),
+    hook("file_fcntl", "fcntl"),
+    hook("mmap_file", "mmap remap_file_pages").core(),
+    hook("file_mprotect", "mprotect pkey_mprotect").core(),
+    hook("inode_create", "").core(),
+    hook("inode_link", "").core(),
+    hook("inode_setattr", "utimensat ftruncate fchmod fchown").core(),
+    hook("inode_getattr", "fstat"),
+    hook("inode_setxattr", "fsetxattr").core(),
+    hook("inode_getxattr", "fgetxattr"),
+    hook("inode_listxattr", "flistxattr"),
+    hook("inode_removexattr", "fremovexattr"),
+    // Since 6.2 access control lists have hooks of their own (vfs_set_acl, fs/posix_acl.c).
+    hook("inode_set_acl", ""),
+    hook("inode_get_acl", ""),
+    hook("inode_remove_acl", ""),
+    // Mounts.
+    hook("sb_mount", "mount").core(),
+    hook("sb_pivotroot", "pivot_root").core(),
+    hook("sb_statfs", "fstatfs"),
+    hook("fs_context_parse_param", "fsconfig"),
+    // Programs, processes and their rights.
+    hook("bprm_creds_for_exec", "execve execveat").core(),
+    hook("task_alloc", "clone clone3 fork vfork").core(),
+    // Not cred_prepare: its refusal would come out as ENOMEM (prepare_creds, kernel/cred.c).
+    hook("task_fix_setuid", "setuid setreuid setresuid setfsuid").core(),
+    hook("task_fix_setgid", "setgid setregid setresgid setfsgid").core(),
+    hook("capset", "capset").core(),
+    hook("userns_create", "").by("create_user_ns"),
+    hook(
+        "capable",
+        "setgroups sethostname setdomainname reboot swapon swapoff init_module finit_module delete_module \
+         kexec_load kexec_file_load acct iopl vhangup mount_setattr lookup_dcookie setns unshare \
+         adjtimex clock_adjtime quotactl quotactl_fd",
+    )
+    .with(Guard::VetoCapability)
+    .core(),
+    hook("task_kill", "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal").core(),
+    hook(
+        "ptrace_access_check",
+        "ptrace process_vm_readv process_vm_writev pidfd_getfd kcmp process_madvise process_mrelease",
+    )
+    .core(),
+    hook("ptrace_traceme", ""),
+    hook("task_prctl", "prctl").core(),
+    hook("task_setpgid", "setpgid"),
+    hook("task_setnice", "setpriority"),
+    hook("task_setioprio", "ioprio_set"),
+    hook("task_setrlimit", "setrlimit prlimit64"),
+    hook("task_setscheduler", "sched_setscheduler sched_setparam sched_setattr sched_setaffinity"),
+    hook("task_movememory", "migrate_pages move_pages"),
+    // Sockets.
+    hook("socket_bind", "bind").core(),
+    hook("socket_connect", "connect").core(),
+    hook("socket_listen", "listen").core(),
+    hook("socket_sendmsg", "sendto sendmsg sendmmsg").core(),
+    hook("socket_recvmsg", "recvfrom recvmsg recvmmsg"),
+    hook("socket_getsockname", "getsockname"),
+    hook("socket_getpeername", "getpeername"),
+    hook("socket_getsockopt", "getsockopt"),
+    hook("socket_setsockopt", "setsockopt"),
+    hook("socket_shutdown", "shutdown"),
+    // System V IPC and keys. What exists already asks for the right to it. Not ipc_permission: its
+    // refusal would come out as EACCES (ipcperms, ipc/util.c). The hook of msgrcv makes no message
+    // the right one, so that the call may wait for one.
+    hook("msg_msg_alloc_security", "msgsnd mq_timedsend").by("msg_msg_alloc").core(),
+    hook("msg_queue_msgrcv", "").core(),
+    hook("sem_semop", "semop semtimedop").core(),
+    hook("shm_shmat", "shmat").core(),
+    hook("msg_queue_alloc_security", "msgget").by("msg_queue_alloc"),
+    hook("msg_queue_msgctl", "msgctl"),
+    hook("shm_alloc_security", "shmget").by("shm_alloc"),
+    hook("shm_shmctl", "shmctl"),
+    hook("sem_alloc_security", "semget").by("sem_alloc"),
+    hook("sem_semctl", "semctl"),
+    hook("key_alloc", "add_key request_key"),
+    hook("key_permission", "keyctl").with(Guard::VetoKey),
+    // The machine.
+    hook("settime", "settimeofday clock_settime").by("settime64"),
+    hook("syslog", "syslog"),
+    hook("bpf", "bpf").core(),
+    hook("perf_event_open", "perf_event_open"),
+];
+
+/// Calls that a hook above refuses in part only: as far as they reach outside of the process, say,
+/// or not between two pipes (`splice_pipe_to_pipe`, `fs/splice.c`), or with an error of the call's
+/// own.
+pub(crate) const PARTLY: &[&str] = &[
+    "ptrace",
+    "keyctl",
+    "unshare",
+    "setns",
+    "prlimit64",
+    "adjtimex",
+    "clock_adjtime",
+    "splice",
+    "signalfd",
+    "signalfd4",
+    "process_mrelease",
+    "process_madvise",
+    "process_vm_readv",
+    "process_vm_writev",
+    "pidfd_getfd",
+    "kcmp",
+    "move_pages",
+    "remap_file_pages",
+    "quotactl",
+    "quotactl_fd",
+    "setfsuid",
+    "setfsgid",
+    "perf_event_open",
+    "add_key",
+    "request_key",
+];
+
+/// Where the enforcer is protected.
+pub(crate) const PROTECTIONS: &[Choke] = &[
+    hook("task_kill", "").with(Guard::ProtectTask),
+    hook("ptrace_access_check", "").with(Guard::ProtectTask),
+    hook("task_setrlimit", "").with(Guard::ProtectTask),
+    hook("task_setscheduler", "").with(Guard::ProtectTask),
+    hook("task_setnice", "").with(Guard::ProtectTask),
+    hook("task_setioprio", "").with(Guard::ProtectTask),
+    hook("task_movememory", "").with(Guard::ProtectTask),
+    // Signals of input, for whom F_SETOWN has named.
+    hook("file_send_sigiotask", "").with(Guard::ProtectOwner),
+    hook("bpf", "").with(Guard::ProtectObjects),
+    hook("inode_unlink", "").with(Guard::ProtectPins),
+    hook("inode_rmdir", "").with(Guard::ProtectPins),
+    hook("inode_rename", "").with(Guard::ProtectPins),
+    hook("sb_umount", "").with(Guard::ProtectMount),
+];
+
+/// The function of a call of the 64-bit table (`arch/x86/entry/syscalls/syscall_64.tbl`).
+pub(crate) fn call_function(call: &str) -> String {
+    let name = match call {
+        "umount2" => "umount",
+        "stat" | "fstat" | "lstat" | "uname" => return format!("__x64_sys_new{call}"),
+        "sendfile" => "sendfile64",
+        other => other,
+    };
+    format!("__x64_sys_{name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::syscall;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn hooks_are_named_once_and_calls_by_their_names() {
+        let hooks: BTreeSet<_> = CHOKES.iter().map(|c| c.hook).collect();
+        assert_eq!(hooks.len(), CHOKES.len());
+        let calls: Vec<_> = CHOKES.iter().flat_map(|c| c.calls.split_whitespace()).collect();
+        let once: BTreeSet<_> = calls.iter().collect();
+        assert_eq!(once.len(), calls.len(), "a call that two entries claim");
+        assert!(PARTLY.iter().all(|c| once.contains(c)), "a call that no entry claims");
+        // Younger calls are unknown to an older header.
+        let unknown = calls.iter().filter(|c| syscall::number(c).is_none()).count();
+        assert!(unknown < 12, "{unknown} calls that the table does not know");
+    }
+}

@@ -1,0 +1,229 @@
+//! What a pinned set is, as it says itself: in a map of its own, so that it is there for as long as
+//! the set is, and never says anything else.
+
+use crate::kernel::bpf::array::{self, Mapped};
+use crate::kernel::bpf::skeleton::types;
+use crate::kernel::enforce::enforcer::Options;
+use crate::kernel::error::KernelError;
+use crate::kernel::events::counts::ByReason;
+use crate::kernel::level::Level;
+use crate::kernel::policies::effective_policy::terms_of;
+use crate::kernel::policies::policy_set::{Lineup, Saved};
+use crate::machine::Reason;
+use crate::policy::{Policy, Subject};
+use libbpf_rs::libbpf_sys::{bpf_map_create_opts, BPF_F_MMAPABLE};
+use libbpf_rs::{MapCore as _, MapHandle, MapType};
+use plain::Plain;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::mem::size_of;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Names the layout of the maps and how states are numbered: sets of the same stamp are read by the
+/// same code.
+const STAMP: &str = env!("SYSFSM_STAMP");
+
+/// What is enforced.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The version of sysfsm that has loaded it.
+    pub version: String,
+    stamp: String,
+    /// When it began to enforce, in nanoseconds since 1970.
+    since: u64,
+    level: String,
+    /// How many LSM hooks refuse what is under a sentence.
+    pub hooks: usize,
+    /// How many functions of system calls do.
+    pub functions: usize,
+    /// The choke points that the kernel lacks, or does not let be guarded.
+    pub left_out: Vec<String>,
+    /// Violations are only reported.
+    pub log_only: bool,
+    at_most: String,
+    require: Option<String>,
+    self_protect: bool,
+    full_events: u32,
+    lineup: Saved,
+    /// Violations of policies that are forgotten.
+    past: Vec<Past>,
+}
+
+/// How many violations of a kind of policies that are forgotten.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Past {
+    binary: String,
+    cgroup: Option<String>,
+    reason: String,
+    count: u64,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Page([u8; Page::SIZE]);
+
+impl Page {
+    const SIZE: usize = 4096;
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Page([0; Page::SIZE])
+    }
+}
+
+// SAFETY: any bytes are a page.
+unsafe impl Plain for Page {}
+
+/// What is found out while a set is loaded.
+pub(crate) struct Reached<'a> {
+    pub level: Level,
+    pub chokes: (usize, usize),
+    pub left_out: &'a [String],
+}
+
+impl Manifest {
+    pub(crate) fn new(lineup: &Lineup, options: &Options, reached: &Reached<'_>) -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (hooks, functions) = reached.chokes;
+        Manifest {
+            version: env!("CARGO_PKG_VERSION").into(),
+            stamp: STAMP.into(),
+            since: u64::try_from(since.as_nanos()).unwrap_or(u64::MAX),
+            level: reached.level.as_str().into(),
+            hooks,
+            functions,
+            left_out: reached.left_out.to_vec(),
+            log_only: options.log_only,
+            at_most: options.at_most.as_str().into(),
+            require: options.require.map(|l| l.as_str().into()),
+            self_protect: options.self_protect,
+            full_events: options.full_events,
+            lineup: lineup.save(),
+            past: Vec::new(),
+        }
+    }
+
+    /// When it began to enforce.
+    #[must_use]
+    pub fn since(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_nanos(self.since)
+    }
+
+    /// What it promises.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.level.parse().unwrap_or(Level::Kill)
+    }
+
+    /// Whether this program can read what the set's maps hold.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.stamp == STAMP
+    }
+
+    /// The same with other policies, and with violations of some that are forgotten.
+    pub(crate) fn with(&self, lineup: &Lineup, past: Vec<(Subject, ByReason)>) -> Self {
+        let mut next = Manifest { lineup: lineup.save(), ..self.clone() };
+        for (Subject { binary, cgroup }, reasons) in past {
+            for (reason, count) in reasons {
+                let reason = reason.as_str();
+                let same = |past: &&mut Past| {
+                    past.binary == binary && past.cgroup == cgroup && past.reason == reason
+                };
+                match next.past.iter_mut().find(same) {
+                    Some(past) => past.count += count,
+                    None => next.past.push(Past {
+                        binary: binary.clone(),
+                        cgroup: cgroup.clone(),
+                        reason: reason.into(),
+                        count,
+                    }),
+                }
+            }
+        }
+        next
+    }
+
+    /// Violations of policies that are forgotten.
+    pub(crate) fn past(&self) -> impl Iterator<Item = (Subject, ByReason)> + '_ {
+        self.past.iter().filter_map(|past| {
+            let reason = Reason::all().into_iter().find(|reason| reason.as_str() == past.reason)?;
+            let subject = Subject { binary: past.binary.clone(), cgroup: past.cgroup.clone() };
+            Some((subject, ByReason::from([(reason, past.count)])))
+        })
+    }
+
+    /// Whether the set is one that this program would load with these options, whatever the
+    /// policies.
+    pub(crate) fn is_of(&self, options: &Options) -> bool {
+        self.is_ours()
+            && self.version == env!("CARGO_PKG_VERSION")
+            && self.log_only == options.log_only
+            && self.at_most == options.at_most.as_str()
+            && self.require.as_deref() == options.require.map(Level::as_str)
+            && self.self_protect == options.self_protect
+            && self.full_events == options.full_events
+    }
+
+    /// The policies, and where they are in the kernel.
+    pub(crate) fn lineup(&self) -> Result<Lineup, KernelError> {
+        let terms = |policy: &Policy| terms_of(policy, self.log_only, false);
+        Lineup::restore(&self.lineup, terms).map_err(KernelError::Manifest)
+    }
+
+    /// The numbers of the policies that are enforced.
+    pub fn policies(&self) -> impl Iterator<Item = u32> + '_ {
+        self.lineup.numbers()
+    }
+
+    /// How many policies were replaced, or have gone, and may still have threads that made no call
+    /// since.
+    #[must_use]
+    pub fn former(&self) -> usize {
+        self.lineup.former()
+    }
+
+    /// What each policy is for, by its number. Also of those that have been replaced, and still
+    /// have threads.
+    #[must_use]
+    pub fn subjects(&self) -> BTreeMap<u32, Subject> {
+        self.lineup.subjects()
+    }
+
+    /// Puts it into a map of its own.
+    pub(crate) fn store(&self) -> Result<MapHandle, KernelError> {
+        let text = serde_json::to_vec(self).map_err(|e| KernelError::Manifest(e.to_string()))?;
+        let pages = text.chunks(Page::SIZE).map(|chunk| {
+            let mut page = Page::default();
+            page.0.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
+            page
+        });
+        let failed = |cause| KernelError::Fill { map: "manifest", entries: text.len(), cause };
+        let options = bpf_map_create_opts {
+            sz: size_of::<bpf_map_create_opts>() as u64,
+            map_flags: BPF_F_MMAPABLE,
+            ..Default::default()
+        };
+        let key = u32::try_from(size_of::<u32>()).unwrap_or(4);
+        let (page, count) =
+            (u32::try_from(Page::SIZE).unwrap_or(0), u32::try_from(pages.len()).unwrap_or(0));
+        let map = MapHandle::create(MapType::Array, Some("manifest"), key, page, count, &options)
+            .map_err(failed)?;
+        let to = Mapped::<Page>::entries(&map, "manifest")?;
+        pages.enumerate().for_each(|(index, page)| to.put(index, page));
+        Ok(map)
+    }
+
+    /// Reads it back.
+    pub(crate) fn load(map: &MapHandle) -> Result<Self, KernelError> {
+        let pages: Vec<Page> = array::read(map, "manifest", map.max_entries())?;
+        let bytes: Vec<u8> = pages.iter().flat_map(|page| page.0).collect();
+        let end = bytes.iter().rposition(|&b| b != 0).map_or(0, |at| at + 1);
+        serde_json::from_slice(bytes.get(..end).unwrap_or_default())
+            .map_err(|e| KernelError::Manifest(e.to_string()))
+    }
+}
+
+/// A watched thread, as the pinned iterator tells of it.
+pub type Watched = types::sysfsm_watched;

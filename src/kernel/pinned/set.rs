@@ -1,0 +1,190 @@
+//! Enforcement that outlives whoever has loaded it: asking it, and ending it.
+
+use crate::kernel::bpf::array::Mapped;
+use crate::kernel::bpf::background;
+use crate::kernel::bpf::objects;
+use crate::kernel::bpf::skeleton::types;
+use crate::kernel::doctor as probe;
+use crate::kernel::error::KernelError;
+use crate::kernel::events::counts::{ByReason, Tallies};
+use crate::kernel::events::stream::Meter;
+use crate::kernel::events::violation::Totals;
+use crate::kernel::hooks::Attached;
+use crate::kernel::pinned::manifest::{Manifest, Watched};
+use crate::kernel::pinned::pins::{Pins, Set, MANIFEST};
+use crate::policy::Subject;
+use std::collections::BTreeMap;
+use std::mem::offset_of;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// Pinned enforcement.
+pub struct Pinned {
+    pub(crate) set: Set,
+    pub(crate) manifest: Manifest,
+    /// What only a set of our own stamp lets be read.
+    pub(crate) inside: Option<Inside>,
+}
+
+pub(crate) struct Inside {
+    meter: Meter,
+    pub(crate) data: Mapped<types::bss>,
+}
+
+impl Pinned {
+    /// What is enforced in this directory, if anything is.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn find(pins: &Pins) -> Result<Option<Self>, KernelError> {
+        probe::require_privilege()?;
+        pins.current()?.map(Pinned::open).transpose()
+    }
+
+    pub(crate) fn open(set: Set) -> Result<Self, KernelError> {
+        let manifest = Manifest::load(&set.map(MANIFEST)?)?;
+        let inside = if manifest.is_ours() { Some(Inside::open(&set)?) } else { None };
+        Ok(Pinned { set, manifest, inside })
+    }
+
+    /// What it says of itself.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Whether it is still pinned: anybody may have ended it.
+    #[must_use]
+    pub fn stands(&self) -> bool {
+        self.set.is_complete()
+    }
+
+    /// The totals since it began; none of another version's set.
+    ///
+    /// # Errors
+    /// The counters cannot be read.
+    pub fn totals(&self) -> Result<Option<Totals>, KernelError> {
+        self.inside.as_ref().map(|inside| inside.meter.totals()).transpose()
+    }
+
+    /// The threads that are watched; none of another version's set.
+    ///
+    /// # Errors
+    /// The kernel's tasks cannot be gone over.
+    pub fn watched(&self) -> Result<Option<Vec<Watched>>, KernelError> {
+        let name = "watched";
+        let watched = || self.set.open(name).and_then(|link| objects::records(link.as_fd(), name));
+        self.inside.as_ref().map(|_| watched()).transpose()
+    }
+
+    /// How many violations there were of each policy, by its binary and cgroup; none of another
+    /// version's set.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn violations(&self) -> Result<Option<BTreeMap<Subject, ByReason>>, KernelError> {
+        if self.inside.is_none() {
+            return Ok(None);
+        }
+        let subjects = self.manifest.subjects();
+        let mut all: BTreeMap<Subject, ByReason> = BTreeMap::new();
+        let now = Tallies::pinned(&self.set)?.by_policy()?;
+        let now = now
+            .into_iter()
+            .filter_map(|(number, reasons)| Some((subjects.get(&number)?.clone(), reasons)));
+        for (subject, reasons) in self.manifest.past().chain(now) {
+            let sum = all.entry(subject).or_default();
+            for (reason, count) in reasons {
+                *sum.entry(reason).or_default() += count;
+            }
+        }
+        Ok(Some(all))
+    }
+
+    /// How many threads' states are in a spare place now, until their next call; none of another
+    /// version's set.
+    #[must_use]
+    pub fn in_spares(&self) -> Option<u64> {
+        Some(self.inside.as_ref()?.data.load(offset_of!(types::bss, spares_used)))
+    }
+
+    /// How often policies were read again, and how often what was found was refused; none of
+    /// another version's set.
+    #[must_use]
+    pub fn reloads(&self) -> Option<(u64, u64)> {
+        let data = &self.inside.as_ref()?.data;
+        let refused = data.load(offset_of!(types::bss, reloads_refused));
+        Some((data.load::<u64>(offset_of!(types::bss, reloads_done)), refused))
+    }
+
+    /// Asks who attends to read the policies again, and waits for the answer; whether they were
+    /// refused, and none if there is no answer.
+    ///
+    /// # Errors
+    /// What is pinned cannot be read.
+    pub fn ask(pins: &Pins, patience: Duration) -> Result<Option<bool>, KernelError> {
+        const LOOK: Duration = Duration::from_millis(5);
+        let Some(Inside { data, .. }) = Pinned::find(pins)?.and_then(|pinned| pinned.inside) else {
+            return Ok(None);
+        };
+        let (asked, refused) =
+            (offset_of!(types::bss, reloads_asked), offset_of!(types::bss, reloads_refused));
+        let refused_before: u64 = data.load(refused);
+        let request = data.load::<u64>(asked) + 1;
+        data.store(asked, request);
+        let deadline = Instant::now() + patience;
+        while data.load::<u64>(offset_of!(types::bss, reloads_answered)) < request {
+            if Instant::now() > deadline || !pins.attended() {
+                return Ok(None);
+            }
+            sleep(LOOK);
+        }
+        Ok(Some(data.load::<u64>(refused) != refused_before))
+    }
+
+    /// Ends all enforcement that is pinned in a directory. What there was, and its last totals.
+    ///
+    /// # Errors
+    /// Something cannot be unpinned.
+    pub fn stop(pins: &Pins) -> Result<Option<(Self, Option<Totals>)>, KernelError> {
+        let found = Pinned::find(pins)?;
+        for set in pins.sets()? {
+            Pinned::release(&set)?;
+        }
+        pins.remove()?;
+        let totals = found.as_ref().map(Pinned::totals).transpose()?.flatten();
+        Ok(found.map(|found| (found, totals)))
+    }
+
+    /// Unpins a set, complete or not.
+    pub(crate) fn release(set: &Set) -> Result<(), KernelError> {
+        let ours =
+            set.map(MANIFEST).and_then(|map| Manifest::load(&map)).is_ok_and(|m| m.is_ours());
+        if ours {
+            // A denial that was its thread's last call must not outlive the end, nor refuse while
+            // links are freed. But that is no reason for all of it to stay.
+            match set.map("data").and_then(|map| Mapped::<types::bss>::whole(&map, "data")) {
+                Ok(data) => data.store(offset_of!(types::bss, enforcing), 0_u8),
+                Err(error) => {
+                    tracing::warn!("denied calls may be refused until all of it is gone: {error}");
+                }
+            }
+        }
+        // To free the choke points takes long: they are kept until somebody else can do it.
+        let vetoes = set.all(Set::VETO).unwrap_or_default();
+        let vetoes: Vec<OwnedFd> = vetoes.into_iter().map(|(_, link)| link).collect();
+        set.remove()?;
+        background::drop_in(vetoes);
+        Ok(())
+    }
+}
+
+impl Inside {
+    fn open(set: &Set) -> Result<Self, KernelError> {
+        Ok(Inside {
+            meter: Meter { counters: set.map("counters")?, attached: Attached::pinned(set)? },
+            data: Mapped::whole(&set.map("data")?, "data")?,
+        })
+    }
+}

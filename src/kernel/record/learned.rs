@@ -1,0 +1,167 @@
+//! What the kernel has learned → machines. The maps are named, so that the test object's are read
+//! by the same code.
+
+use crate::kernel::bpf::array;
+use crate::kernel::bpf::skeleton::types;
+use crate::kernel::bpf::wire;
+use crate::kernel::error::KernelError;
+use crate::machine::{Context, Count, Depth, Machine};
+use crate::syscall::Symbol;
+use libbpf_rs::{MapCore, MapFlags, OpenMapMut};
+use std::collections::{BTreeMap, HashSet};
+
+/// The maps of the learning step, by the names of `bpf/learn.h` and `bpf/runs.h`.
+pub struct LearnMaps<M> {
+    /// Program and context → node.
+    pub nodes: M,
+    /// Node → program and context.
+    pub node_contexts: M,
+    /// The transitions.
+    pub edges: M,
+    /// Live runs → their threads.
+    pub live_runs: M,
+    /// Which live run has taken which transition.
+    pub taken: M,
+    /// Program → how many runs it had.
+    pub run_counts: M,
+}
+
+/// How much the kernel has room for.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// Transitions of all programs together. As many contexts, and twice as many cells, so that
+    /// cells are found near their home.
+    pub transitions: u32,
+    /// Programs.
+    pub programs: u32,
+}
+
+impl Room {
+    /// The cells of the table are two to the power of this many.
+    #[must_use]
+    pub fn edge_bits(self) -> u32 {
+        // Not fewer than a cell may be away from its home.
+        self.transitions
+            .saturating_mul(2)
+            .checked_next_power_of_two()
+            .unwrap_or(1 << 31)
+            .ilog2()
+            .max(7)
+    }
+}
+
+/// What was recorded of one program.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// Its transitions.
+    pub machine: Machine,
+    /// How many runs it had.
+    pub runs: u64,
+}
+
+/// How many entries are asked for at a time.
+const BATCH: u32 = 8192;
+
+/// Gives the maps their sizes. Before the object is loaded.
+///
+/// # Errors
+/// libbpf refuses a size.
+pub fn resize(maps: &mut LearnMaps<&mut OpenMapMut<'_>>, room: Room) -> Result<(), KernelError> {
+    let set = |map: &mut OpenMapMut<'_>, name: &'static str, entries: u32| {
+        map.set_max_entries(entries.max(1)).map_err(|cause| KernelError::Fill {
+            map: name,
+            entries: entries as usize,
+            cause,
+        })
+    };
+    // The numbers begin at 1, and a few are lost when two CPUs meet the same thing at once.
+    let nodes = room.transitions.saturating_add(room.transitions / 8).saturating_add(64);
+    set(maps.nodes, "nodes", nodes)?;
+    set(maps.node_contexts, "node_contexts", nodes)?;
+    set(maps.edges, "edges", 1 << room.edge_bits())?;
+    set(maps.taken, "taken", room.transitions.saturating_mul(2).max(65_536))?;
+    set(
+        maps.run_counts,
+        "run_counts",
+        room.programs.saturating_add(room.programs / 8).saturating_add(64),
+    )
+}
+
+/// What was learned so far, by the programs' numbers. Programs without a run are left out.
+///
+/// # Errors
+/// A map cannot be read.
+pub fn read<M: MapCore>(
+    maps: &LearnMaps<&M>,
+    depth: Depth,
+) -> Result<BTreeMap<u32, Recorded>, KernelError> {
+    let mut edges: Vec<types::sysfsm_edge> = array::read(maps.edges, "edges", u32::MAX)?;
+    edges.retain(|edge| edge.calls > 0);
+    // Read after the edges, so that every node of theirs is there.
+    let last = edges.iter().map(from).max().unwrap_or(0);
+    let nodes: Vec<types::sysfsm_context> =
+        array::read(maps.node_contexts, "node_contexts", last.saturating_add(1))?;
+    let runs: Vec<u64> = array::read(maps.run_counts, "run_counts", u32::MAX)?;
+    let mut found: BTreeMap<u32, Recorded> = (0..)
+        .zip(runs)
+        .filter(|&(_, runs)| runs > 0)
+        .map(|(program, runs)| (program, Recorded { machine: Machine::new(depth), runs }))
+        .collect();
+    for edge in &edges {
+        let Some(node) = nodes.get(from(edge) as usize) else { continue };
+        let symbol = Symbol::from_code(u32::try_from(edge.key & u64::from(u32::MAX)).unwrap_or(0));
+        // A call is counted before its run.
+        let count = Count { calls: edge.calls, runs: u64::from(edge.runs.max(1)) };
+        if let Some(recorded) = found.get_mut(&node.policy) {
+            recorded.machine.insert(context(&node.history, depth), symbol, count);
+        }
+    }
+    Ok(found)
+}
+
+/// Forgets what runs that have ended have taken. A number of a run does not come again.
+///
+/// # Errors
+/// A map cannot be read or changed.
+pub fn forget_ended<M: MapCore>(maps: &LearnMaps<&M>) -> Result<usize, KernelError> {
+    let mut taken = Vec::new();
+    // This iterator ends at an error without a word; then some are left for the next time.
+    let batches = maps.taken.lookup_batch(BATCH, MapFlags::ANY, MapFlags::ANY);
+    for (key, _) in batches.map_err(|cause| KernelError::Read { map: "taken", cause })? {
+        taken.extend(wire::record::<types::sysfsm_taken>(&key));
+    }
+    if taken.is_empty() {
+        return Ok(0);
+    }
+    // Read after `taken`: whose run is not here any more has ended.
+    let live: HashSet<u32> = maps.live_runs.keys().filter_map(|key| wire::record(&key)).collect();
+    taken.retain(|key| !live.contains(&key.run));
+    for key in &taken {
+        let key = [key.run.to_ne_bytes(), key.edge.to_ne_bytes()].concat();
+        maps.taken.delete(&key).map_err(|cause| KernelError::Read { map: "taken", cause })?;
+    }
+    Ok(taken.len())
+}
+
+fn from(edge: &types::sysfsm_edge) -> u32 {
+    u32::try_from(edge.key >> 32).unwrap_or(0)
+}
+
+fn context(history: &types::sysfsm_history, depth: Depth) -> Context {
+    Context::of(
+        history.symbols.iter().take(history.len as usize).map(|&code| Symbol::from_code(code)),
+        depth,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_twice_as_many_cells_as_transitions() {
+        let bits = |transitions| Room { transitions, programs: 1 }.edge_bits();
+        assert_eq!((bits(1), bits(1000), bits(1 << 18)), (7, 11, 19));
+        assert_eq!(bits(u32::MAX), 31);
+    }
+}

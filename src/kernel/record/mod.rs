@@ -1,0 +1,7 @@
+//! Recording: the kernel collects transitions, and machines are made of them.
+//! Lives here: the recorder, what it has learned, and the names of the programs that it met.
+//! May know: `bpf`, `identity`, `support`, `events`, `hooks` and `adopt`.
+
+pub mod learned;
+pub(crate) mod names;
+pub(crate) mod recorder;

@@ -1,0 +1,103 @@
+//! How a call can be refused on this kernel, found out by refusing one.
+
+use crate::kernel::bpf::functions::Functions;
+use crate::kernel::bpf::log;
+use crate::kernel::bpf::objects;
+use crate::kernel::bpf::skeleton::{types, ProbeSkelBuilder};
+use crate::kernel::bpf::template::{Place, Template};
+use crate::kernel::doctor::{programs, VETO};
+use crate::kernel::error::KernelError;
+use crate::kernel::identity::inode::Inodes;
+use crate::kernel::level::Level;
+use libbpf_rs::skel::{OpenSkel as _, Skel as _, SkelBuilder as _};
+use nix::errno::Errno;
+use nix::sched::sched_getaffinity;
+use nix::unistd::{getpgid, getpid, getsid};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd as _, OwnedFd};
+
+/// The ways, each with what is in its way.
+#[derive(Debug)]
+pub struct Ways {
+    /// LSM programs run. Where `bpf` is missing from the list of LSMs they load, attach, and never
+    /// do.
+    pub lsm: Result<(), String>,
+    /// Programs on the functions that ask the LSMs refuse.
+    pub function: Result<(), String>,
+    /// Programs on the functions of system calls refuse.
+    pub call: Result<(), String>,
+    /// What was tried. It refuses nobody any more, and to free it takes the kernel long.
+    pub(crate) links: Vec<OwnedFd>,
+    /// The map that it keeps alive.
+    pub(crate) map: Option<types::sysfsm_object>,
+}
+
+impl Ways {
+    /// None: what is tried costs a start, and above all an end, some tenths of a second.
+    pub(crate) fn untried() -> Self {
+        let untried = || Err("not tried".to_string());
+        Ways { lsm: untried(), function: untried(), call: untried(), links: Vec::new(), map: None }
+    }
+
+    /// Tries each on a call of this process that changes nothing.
+    pub(crate) fn find(inodes: &Inodes<'_>) -> Result<Self, KernelError> {
+        let refused = |cause| KernelError::Load { cause, log: log::take() };
+        let mut object = MaybeUninit::uninit();
+        let mut open = ProbeSkelBuilder::default().open(&mut object).map_err(refused)?;
+        for (index, program) in programs(&mut open).into_iter().enumerate() {
+            program.set_autoload(index == VETO);
+        }
+        open.maps.storage.set_autocreate(false).map_err(refused)?;
+        open.maps.ring.set_autocreate(false).map_err(refused)?;
+        let mut skel = open.load().map_err(refused)?;
+        if let Some(data) = skel.maps.bss_data.as_mut() {
+            data.prober = inodes.process()?;
+        }
+        let functions =
+            Functions::read(&["bpf_lsm_task_get", "security_task_get", "__x64_sys_getpgid"])?;
+        let veto = Template::of(skel.object(), &skel.progs.try_veto);
+        let mut links = Vec::new();
+        let mut attempt = |function: &str,
+                           place: fn(u32) -> Place,
+                           call: fn() -> Result<(), Errno>| {
+            let id =
+                functions.id(function).ok_or_else(|| format!("the kernel has no `{function}`"))?;
+            let link = veto
+                .put("try_veto", place(id))
+                .map_err(|e| format!("the kernel refuses a program on `{function}`: {e}"))?;
+            links.push(link);
+            match call() {
+                Err(Errno::EPERM) => Ok(()),
+                _ => Err(format!("a program on `{function}` is attached and never runs")),
+            }
+        };
+        let map = objects::map(skel.maps.bss.as_fd())
+            .map_err(|cause| KernelError::Read { map: "probe.bss", cause: cause.into() })?;
+        // Each on a call of its own: none may take another's refusal for its own.
+        let ways = Ways {
+            lsm: attempt("bpf_lsm_task_getsid", Place::Lsm, || getsid(Some(getpid())).map(drop)),
+            function: attempt("security_task_getscheduler", Place::Function, || {
+                sched_getaffinity(getpid()).map(drop)
+            }),
+            call: attempt("__x64_sys_getpgid", Place::Function, || {
+                getpgid(Some(getpid())).map(drop)
+            }),
+            links,
+            map: Some(map),
+        };
+        if let Some(data) = skel.maps.bss_data.as_mut() {
+            data.prober = 0;
+        }
+        Ok(ways)
+    }
+
+    /// The level that they make possible.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        match (self.lsm.is_ok() || self.function.is_ok(), self.call.is_ok()) {
+            (true, true) => Level::Prevent,
+            (true, false) => Level::Contain,
+            (false, _) => Level::Kill,
+        }
+    }
+}

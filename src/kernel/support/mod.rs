@@ -1,0 +1,7 @@
+//! What the running kernel offers, found out by trying.
+//! Lives here: features, the mechanisms that deny a call, preemption at tracepoints, foreign ABIs.
+//! May know: `bpf` and `identity`.
+
+pub(crate) mod deny_mechanisms;
+pub(crate) mod foreign_abi;
+pub(crate) mod preemption;
