@@ -1,169 +1,19 @@
-//! The command line: one file a subcommand.
+//! The command line, the only layer that prints.
+//! Its rooms, lowest first: io, policies, events, review, agent, top, commands, command_line.
+//! It may know every other layer; no other layer may know it.
 
 // This is the layer that prints.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-mod check;
 #[cfg(feature = "kernel")]
-mod child;
-mod coverage;
-mod diff;
+pub(crate) mod agent;
+pub(crate) mod command_line;
+pub(crate) mod commands;
+pub(crate) mod events;
+pub(crate) mod io;
+pub(crate) mod policies;
+pub(crate) mod review;
 #[cfg(feature = "kernel")]
-mod directories;
-#[cfg(feature = "kernel")]
-mod doctor;
-#[cfg(feature = "kernel")]
-mod enforce;
-mod explain;
-mod export;
-mod extract;
-mod failure;
-mod fragment;
-mod generate;
-mod input;
-#[cfg(feature = "kernel")]
-mod journal;
-#[cfg(feature = "kernel")]
-mod learn;
-mod learned;
-mod merge;
-#[cfg(feature = "kernel")]
-mod metrics;
-mod output;
-#[cfg(feature = "kernel")]
-mod printer;
-mod questions;
-#[cfg(feature = "kernel")]
-mod record;
-mod report;
-mod review;
-#[cfg(feature = "kernel")]
-mod service;
-mod show;
-#[cfg(feature = "kernel")]
-mod signals;
-#[cfg(feature = "kernel")]
-mod sink;
-#[cfg(feature = "kernel")]
-mod status;
-mod subject;
-#[cfg(feature = "kernel")]
-mod time;
-#[cfg(feature = "kernel")]
-mod top;
-mod violation;
-#[cfg(feature = "kernel")]
-mod watched;
+pub(crate) mod top;
 
-use clap::{Parser, Subcommand};
-pub use failure::Failure;
-use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
-
-/// Learns which system call may follow which in a program, and has the Linux kernel hold the
-/// program to it.
-#[derive(Debug, Parser)]
-#[command(
-    name = "sysfsm",
-    version,
-    max_term_width = 100,
-    after_help = "Exit status: 0 fine; 1 a finding (check: a violation; diff: a difference; status: nothing is\n\
-                  enforced); 2 an error.\n\
-                  Data goes to stdout, diagnostics to stderr; `-` is stdin or stdout.\n\n\
-                  Example:\n  \
-                  strace -f -o trace.syscall prog args...\n  \
-                  sysfsm extract trace.syscall -o policy.json\n  \
-                  sudo sysfsm enforce --policy policy.json -- prog args..."
-)]
-pub struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Learn policies from strace logs
-    Extract(extract::Args),
-    /// Replay strace logs against policies: what would have been a violation, and where
-    Check(check::Args),
-    /// Make one policy of several of the same binary
-    Merge(merge::Args),
-    /// Say what differs between policies, or only what a newer one allows more (--check)
-    Diff(diff::Args),
-    /// Print a policy so that a person can read it
-    Show(show::Args),
-    /// Say in plain words what a violation was, and what would allow it
-    Explain(explain::Args),
-    /// Write a policy's calls for seccomp profiles and systemd, which know no order
-    Export(export::Args),
-    /// Decide about violations that `enforce --learn-to` has collected, and widen the policy
-    Review(review::Args),
-    /// Have the kernel hold programs to their policies, until Ctrl-C or CMD's end
-    #[cfg(feature = "kernel")]
-    Enforce(enforce::Args),
-    /// Say what is enforced beyond the end of its process (enforce --pin), and by whom
-    #[cfg(feature = "kernel")]
-    Status(status::Args),
-    /// Show what is enforced beyond the end of its process, as it goes on
-    #[cfg(feature = "kernel")]
-    Top(top::Args),
-    /// Have the policies of what is enforced beyond the end of its process read again
-    #[cfg(feature = "kernel")]
-    Reload(status::Args),
-    /// End what is enforced beyond the end of its process
-    #[cfg(feature = "kernel")]
-    Stop(status::Args),
-    /// Learn policies from running programs, in the kernel
-    #[cfg(feature = "kernel")]
-    Record(record::Args),
-    /// Say what this kernel offers, and the level that enforce reaches here
-    #[cfg(feature = "kernel")]
-    Doctor(doctor::Args),
-    /// Write completions and man pages
-    #[command(hide = true)]
-    Generate(generate::Args),
-}
-
-/// Runs what the command line asks for; the process's exit status.
-#[must_use]
-pub fn main(cli: Cli) -> ExitCode {
-    let filter = EnvFilter::try_from_env("SYSFSM_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .without_time()
-        .init();
-    let outcome = match cli.command {
-        Command::Extract(args) => extract::run(&args),
-        Command::Check(args) => check::run(&args),
-        Command::Merge(args) => merge::run(&args),
-        Command::Diff(args) => diff::run(&args),
-        Command::Show(args) => show::run(&args),
-        Command::Explain(args) => explain::run(&args),
-        Command::Export(args) => export::run(&args),
-        Command::Review(args) => review::run(&args),
-        #[cfg(feature = "kernel")]
-        Command::Enforce(args) => enforce::run(&args),
-        #[cfg(feature = "kernel")]
-        Command::Status(args) => status::status(&args),
-        #[cfg(feature = "kernel")]
-        Command::Top(args) => top::run(&args),
-        #[cfg(feature = "kernel")]
-        Command::Reload(args) => status::reload(&args),
-        #[cfg(feature = "kernel")]
-        Command::Stop(args) => status::stop(&args),
-        #[cfg(feature = "kernel")]
-        Command::Record(args) => record::run(&args),
-        #[cfg(feature = "kernel")]
-        Command::Doctor(args) => doctor::run(&args),
-        Command::Generate(args) => generate::run(&args),
-    };
-    match outcome {
-        Ok(status) => status,
-        Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("{failure}");
-            ExitCode::from(2)
-        }
-    }
-}
+pub use command_line::{main, Cli};

@@ -18,7 +18,7 @@ pub struct Arg {
 }
 
 /// The arguments that a call has, out of its six registers.
-pub(super) fn decode(call: &str, registers: &[String]) -> Vec<Arg> {
+pub(crate) fn decode(call: &str, registers: &[String]) -> Vec<Arg> {
     let Some(names) = words::arguments(call) else {
         let unnamed = |value: &String| Arg { name: None, value: value.clone(), means: None };
         return registers.iter().map(unnamed).collect();

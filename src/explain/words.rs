@@ -222,12 +222,12 @@ fn entry(name: &str) -> Option<&'static Entry> {
 }
 
 /// What a call does: `open a file`.
-pub(super) fn words(name: &str) -> Option<&'static str> {
+pub(crate) fn words(name: &str) -> Option<&'static str> {
     entry(name).map(|entry| entry.1)
 }
 
 /// What a call's arguments are called; none for a call that is not known.
-pub(super) fn arguments(name: &str) -> Option<impl Iterator<Item = &'static str>> {
+pub(crate) fn arguments(name: &str) -> Option<impl Iterator<Item = &'static str>> {
     entry(name).map(|entry| entry.2.split_whitespace())
 }
 

@@ -2,7 +2,7 @@
 //! the step allows them anyway, or because they were over before the policy held. A seccomp filter
 //! allows nothing that is not said.
 
-use super::Format;
+use crate::export::format::Format;
 use crate::policy::Policy;
 use crate::syscall::{name, Symbol};
 use std::collections::BTreeSet;
@@ -41,17 +41,17 @@ const SECCOMPILER_NEWEST: u32 = 462;
 const SECCOMPILER_LACKS: [u32; 1] = [336];
 
 /// The calls of an export.
-pub(super) struct Calls {
+pub(crate) struct Calls {
     /// The policy's.
-    pub(super) known: BTreeSet<&'static str>,
+    pub(crate) known: BTreeSet<&'static str>,
     /// What the filter needs besides.
-    pub(super) added: BTreeSet<&'static str>,
+    pub(crate) added: BTreeSet<&'static str>,
     /// The policy's symbols that the format cannot say.
-    pub(super) left_out: BTreeSet<Symbol>,
+    pub(crate) left_out: BTreeSet<Symbol>,
 }
 
 impl Calls {
-    pub(super) fn of(policy: &Policy, format: Format) -> Self {
+    pub(crate) fn of(policy: &Policy, format: Format) -> Self {
         let signals = policy
             .machine
             .rows()
@@ -70,7 +70,7 @@ impl Calls {
     }
 
     /// All of them, sorted.
-    pub(super) fn all(&self) -> BTreeSet<&'static str> {
+    pub(crate) fn all(&self) -> BTreeSet<&'static str> {
         self.known.union(&self.added).copied().collect()
     }
 }
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn what_is_added_are_calls_that_exist() {
-        for format in super::super::tests::FORMATS {
+        for format in Format::ALL {
             assert!(needed(format).all(|name| crate::syscall::number(name).is_some()));
         }
     }

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 /// Lines are filled up to here.
 const WIDTH: usize = 100;
 
-pub(super) fn write(policy: &Policy, calls: &Calls) -> String {
+pub(crate) fn write(policy: &Policy, calls: &Calls) -> String {
     let all = calls.all();
     let mut text = format!(
         "# The calls of sysfsm's policy for `{}` (action: {}), each by itself.\n\
@@ -57,6 +57,7 @@ fn assign(text: &mut String, key: &str, sign: &str, names: &BTreeSet<&'static st
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::export::format::Format;
     use crate::policy::parse;
 
     fn unit(action: &str) -> String {
@@ -64,7 +65,7 @@ mod tests {
             r#"{{"sysfsm": 1, "binary": "/bin/x\\", "action": "{action}", "transitions": {{"execve": ["brk"]}}}}"#
         );
         let policy = parse(text.as_bytes()).unwrap();
-        write(&policy, &Calls::of(&policy, super::super::Format::Systemd))
+        write(&policy, &Calls::of(&policy, Format::Systemd))
     }
 
     #[test]

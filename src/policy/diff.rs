@@ -1,8 +1,9 @@
 //! What differs between two policies of one binary, and what of it allows more
 //! (docs/policy-format.md, "Comparing").
 
-use super::{Action, Children, Policy};
 use crate::machine::{Context, Depth, Machine};
+use crate::policy::action::{Action, Children};
+use crate::policy::definition::Policy;
 use crate::syscall::{nr, Symbol};
 
 /// One difference, from the first policy to the second.

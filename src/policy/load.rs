@@ -1,6 +1,7 @@
 //! Policies from files and directories: all of them, or everything that is wrong with any of them.
 
-use super::{parse, Policy};
+use crate::policy::definition::Policy;
+use crate::policy::parse::document::parse;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

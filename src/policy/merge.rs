@@ -1,7 +1,8 @@
 //! Two policies of one binary → one.
 
-use super::{Action, Children, Policy};
 use crate::machine::Depth;
+use crate::policy::action::{Action, Children};
+use crate::policy::definition::Policy;
 
 /// Why two policies do not make one: what each of them says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,8 @@
 //! The writer: the canonical form. The same policy gives the same bytes.
 
-use super::{Children, Policy};
 use crate::machine::Count;
+use crate::policy::action::Children;
+use crate::policy::definition::Policy;
 use serde_json::{json, Map, Value};
 
 impl Policy {

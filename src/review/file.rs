@@ -1,9 +1,10 @@
 //! The fragment's file, version 1 (docs/review.md): canonical, so that the same violations give the
 //! same bytes.
 
-use super::{Decision, Entry, First, Fragment, Frame, Key};
 use crate::machine::{Context, Depth, DepthError, Reason};
 use crate::policy::Subject;
+use crate::review::entry::{Decision, Entry, First, Frame, Key};
+use crate::review::log::Fragment;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -245,8 +246,8 @@ fn time(text: &str) -> Result<Timestamp, String> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::tests::{entry, fragment, key, subject};
     use super::*;
+    use crate::review::test_log::{entry, fragment, key, subject};
 
     fn full() -> Fragment {
         let mut fragment =

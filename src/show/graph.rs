@@ -147,8 +147,8 @@ fn role(context: &Context, outward: usize) -> Role {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Role::{End, Handler, Passage, Start};
     use super::*;
+    use crate::show::graph::Role::{End, Handler, Passage, Start};
     use crate::show::test_policy::{policy, SIGNALS};
 
     fn graph(text: &str) -> Graph {

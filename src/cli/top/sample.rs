@@ -1,10 +1,10 @@
 //! What is so at one moment, found out without an agent.
 
 use super::follow::Follower;
-use crate::cli::printer::totals_json;
-use crate::cli::subject::with_cgroup;
-use crate::cli::time::stamp;
-use crate::cli::watched::{by_policy, Under};
+use crate::cli::events::totals::totals_json;
+use crate::cli::io::time::stamp;
+use crate::cli::policies::subject::with_cgroup;
+use crate::cli::policies::watched::{by_policy, Under};
 use crate::kernel::{Contexts, KernelError, Level, Manifest, Pinned, Pins, Totals, Watched};
 use crate::machine::Context;
 use crate::policy::Subject;
@@ -16,8 +16,14 @@ use std::time::{Duration, Instant, SystemTime};
 /// How many violations are remembered.
 const RECENT: usize = 100;
 
+/// How often it looks.
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+
+/// How long a signal waits at the most.
+pub(crate) const STEP: Duration = Duration::from_millis(100);
+
 /// One who looks again and again.
-pub(super) struct Watcher {
+pub(crate) struct Watcher {
     pins: Pins,
     events: Option<Events>,
     last: Option<Last>,
@@ -40,7 +46,7 @@ struct Last {
 
 /// What is so.
 #[derive(Debug, Clone)]
-pub(super) struct Sample {
+pub(crate) struct Sample {
     pub time: SystemTime,
     pub enforced: Option<Enforced>,
     /// Those of the file that are new, and the last ones of all, if there is a file.
@@ -49,7 +55,7 @@ pub(super) struct Sample {
 
 /// What is enforced.
 #[derive(Debug, Clone)]
-pub(super) struct Enforced {
+pub(crate) struct Enforced {
     pub level: Level,
     pub log_only: bool,
     pub version: String,
@@ -64,14 +70,14 @@ pub(super) struct Enforced {
 
 /// How often something happens in a second.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rates {
+pub(crate) struct Rates {
     pub calls: f64,
     pub violations: f64,
 }
 
 /// A policy, and what is watched under it.
 #[derive(Debug, Clone)]
-pub(super) struct Policy {
+pub(crate) struct Policy {
     pub name: Subject,
     pub processes: usize,
     pub threads: usize,
@@ -83,7 +89,7 @@ pub(super) struct Policy {
 
 /// A watched process.
 #[derive(Debug, Clone)]
-pub(super) struct Process {
+pub(crate) struct Process {
     pub pid: u32,
     pub comm: String,
     pub policy: Subject,
@@ -93,7 +99,7 @@ pub(super) struct Process {
 }
 
 impl Watcher {
-    pub(super) fn new(pins: Pins, events: Option<&Path>) -> Self {
+    pub(crate) fn new(pins: Pins, events: Option<&Path>) -> Self {
         let events = events.map(|path| {
             let (follower, earlier) = Follower::new(path);
             let mut events = Events { follower, recent: VecDeque::new() };
@@ -103,7 +109,7 @@ impl Watcher {
         Watcher { pins, events, last: None, contexts: None }
     }
 
-    pub(super) fn look(&mut self) -> Result<Sample, KernelError> {
+    pub(crate) fn look(&mut self) -> Result<Sample, KernelError> {
         let new = self.events.as_mut().map(Events::read);
         // What goes while it is looked at is gone the next time.
         let enforced = self.enforced().or_else(|_| self.enforced())?;
@@ -237,7 +243,7 @@ fn comm(pid: u32) -> String {
 }
 
 impl Sample {
-    pub(super) fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         let mut object = json!({
             "event": "top",
             "time": stamp(self.time),

@@ -1,10 +1,9 @@
 //! The terminal, while `top` has it.
 
-use super::sample::Watcher;
+use super::sample::{Watcher, SECOND, STEP};
 use super::view::View;
-use super::{SECOND, STEP};
-use crate::cli::signals::Signals;
-use crate::cli::Failure;
+use crate::cli::agent::signals::Signals;
+use crate::cli::io::failure::Failure;
 use nix::errno::Errno;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -44,7 +43,7 @@ enum Wish {
     Scroll(isize),
 }
 
-pub(super) fn run(signals: &Signals, mut watcher: Watcher) -> Result<ExitCode, Failure> {
+pub(crate) fn run(signals: &Signals, mut watcher: Watcher) -> Result<ExitCode, Failure> {
     // Errors come before the screen changes.
     let mut sample = watcher.look()?;
     let mut view = View::default();

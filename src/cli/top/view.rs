@@ -1,8 +1,8 @@
 //! How a sample looks in a terminal.
 
 use super::sample::{Enforced, Process, Sample};
-use crate::cli::report::counted;
-use crate::cli::time::rough;
+use crate::cli::io::report::counted;
+use crate::cli::io::time::rough;
 use crate::kernel::Totals;
 use crate::policy::Subject;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -265,8 +265,8 @@ fn plain(text: &str) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
-    use super::super::sample::{Policy, Rates};
     use super::*;
+    use crate::cli::top::sample::{Policy, Rates};
     use crate::kernel::Level;
     use crate::machine::{Context, Depth};
     use crate::syscall::{nr, Symbol};

@@ -1,0 +1,116 @@
+//! The command line: one file a subcommand.
+
+use crate::cli::commands::{check, diff, explain, export, extract, generate, merge, review, show};
+#[cfg(feature = "kernel")]
+use crate::cli::commands::{doctor, enforce, pinned, record, reload, status, stop, top};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// Learns which system call may follow which in a program, and has the Linux kernel hold the
+/// program to it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sysfsm",
+    version,
+    max_term_width = 100,
+    after_help = "Exit status: 0 fine; 1 a finding (check: a violation; diff: a difference; status: nothing is\n\
+                  enforced); 2 an error.\n\
+                  Data goes to stdout, diagnostics to stderr; `-` is stdin or stdout.\n\n\
+                  Example:\n  \
+                  strace -f -o trace.syscall prog args...\n  \
+                  sysfsm extract trace.syscall -o policy.json\n  \
+                  sudo sysfsm enforce --policy policy.json -- prog args..."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Learn policies from strace logs
+    Extract(extract::Args),
+    /// Replay strace logs against policies: what would have been a violation, and where
+    Check(check::Args),
+    /// Make one policy of several of the same binary
+    Merge(merge::Args),
+    /// Say what differs between policies, or only what a newer one allows more (--check)
+    Diff(diff::Args),
+    /// Print a policy so that a person can read it
+    Show(show::Args),
+    /// Say in plain words what a violation was, and what would allow it
+    Explain(explain::Args),
+    /// Write a policy's calls for seccomp profiles and systemd, which know no order
+    Export(export::Args),
+    /// Decide about violations that `enforce --learn-to` has collected, and widen the policy
+    Review(review::Args),
+    /// Have the kernel hold programs to their policies, until Ctrl-C or CMD's end
+    #[cfg(feature = "kernel")]
+    Enforce(enforce::Args),
+    /// Say what is enforced beyond the end of its process (enforce --pin), and by whom
+    #[cfg(feature = "kernel")]
+    Status(pinned::Args),
+    /// Show what is enforced beyond the end of its process, as it goes on
+    #[cfg(feature = "kernel")]
+    Top(top::Args),
+    /// Have the policies of what is enforced beyond the end of its process read again
+    #[cfg(feature = "kernel")]
+    Reload(pinned::Args),
+    /// End what is enforced beyond the end of its process
+    #[cfg(feature = "kernel")]
+    Stop(pinned::Args),
+    /// Learn policies from running programs, in the kernel
+    #[cfg(feature = "kernel")]
+    Record(record::Args),
+    /// Say what this kernel offers, and the level that enforce reaches here
+    #[cfg(feature = "kernel")]
+    Doctor(doctor::Args),
+    /// Write completions and man pages
+    #[command(hide = true)]
+    Generate(generate::Args),
+}
+
+/// Runs what the command line asks for; the process's exit status.
+#[must_use]
+pub fn main(cli: Cli) -> ExitCode {
+    let filter = EnvFilter::try_from_env("SYSFSM_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .init();
+    let outcome = match cli.command {
+        Command::Extract(args) => extract::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Merge(args) => merge::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Review(args) => review::run(&args),
+        #[cfg(feature = "kernel")]
+        Command::Enforce(args) => enforce::run(&args),
+        #[cfg(feature = "kernel")]
+        Command::Status(args) => status::run(&args),
+        #[cfg(feature = "kernel")]
+        Command::Top(args) => top::run(&args),
+        #[cfg(feature = "kernel")]
+        Command::Reload(args) => reload::run(&args),
+        #[cfg(feature = "kernel")]
+        Command::Stop(args) => stop::run(&args),
+        #[cfg(feature = "kernel")]
+        Command::Record(args) => record::run(&args),
+        #[cfg(feature = "kernel")]
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Generate(args) => generate::run(&args, &Cli::command()),
+    };
+    match outcome {
+        Ok(status) => status,
+        Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! `sysfsm check`: replay of logs against policies.
+
+use crate::cli::events::violation::Violation;
+use crate::cli::io::failure::Failure;
+use crate::cli::io::input::Inputs;
+use crate::cli::io::output;
+use crate::cli::io::report::{self, counted};
+use crate::cli::policies::warnings;
+use crate::event::EventKind;
+use crate::machine::{Bound, Judge, Replay};
+use crate::policy::{self, Children, Loaded, Policy};
+use crate::trace::Reader;
+use serde_json::{json, Value};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// What `check` is given.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A policy, or a directory of policies; may be given several times
+    #[arg(short, long = "policy", value_name = "FILE|DIR", required = true)]
+    policies: Vec<PathBuf>,
+    /// Logs of strace: files, the files of one `strace -ff`, or `-`
+    #[arg(value_name = "TRACE", required = true)]
+    traces: Vec<PathBuf>,
+    /// A line that fits nothing is an error
+    #[arg(long)]
+    strict: bool,
+    /// Print violations as JSON, one a line
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let loaded = policy::load(&args.policies)?;
+    let inputs = Inputs::new(&args.traces)?;
+    let mut reader = Reader::new();
+    let bounds = loaded
+        .iter()
+        .map(|l| Bound {
+            judge: Judge::new(&l.policy.machine),
+            inherit: l.policy.children == Children::Inherit,
+        })
+        .collect();
+    // A process that was already running can only be judged if there is no choice.
+    let unknown = (loaded.len() == 1).then_some(0);
+    let mut replay = Replay::new(bounds, |path: &str| bind(&loaded, path), unknown);
+    let mut violations = 0_u64;
+    let mut execs = BTreeSet::new();
+    let mut failure = None;
+    inputs.read(&mut reader, |event| {
+        if let EventKind::Exec(path) = &event.kind {
+            if execs.len() < 1000 {
+                execs.insert(path.clone());
+            }
+        }
+        let Some(finding) = replay.event(&event) else { return };
+        violations += 1;
+        let Some(Loaded { policy, .. }) = loaded.get(finding.bound) else { return };
+        let mut violation = Violation::new(
+            &policy.binary,
+            policy.action,
+            finding.reason,
+            finding.context,
+            &finding.symbol,
+        );
+        violation.call = finding.foreign.as_deref();
+        violation.file = Some(inputs.file(finding.place));
+        violation.line = Some(finding.place.line);
+        // A log without a column of ids says nothing of them.
+        if finding.tid != 0 {
+            violation.pid = Some(finding.pid);
+            violation.tid = Some(finding.tid);
+        }
+        if failure.is_none() {
+            failure = output::line(&if args.json {
+                violation.to_json()
+            } else {
+                format!(
+                    "{}: {}: {}",
+                    inputs.place(finding.place),
+                    policy.binary,
+                    violation.sentence()
+                )
+            })
+            .err();
+        }
+    })?;
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    let report = reader.report();
+    if args.strict {
+        report::strict(report, &inputs)?;
+    }
+    report::require_calls(report, &inputs)?;
+    let runs: u64 = replay.runs().iter().sum();
+    if runs == 0 {
+        return Err(nothing_checked(&loaded, &execs));
+    }
+    if args.json {
+        let mut object = report::json(report, &inputs);
+        object.extend([
+            ("event".into(), json!("check")),
+            ("judged".into(), json!(replay.judged())),
+            ("runs".into(), json!(runs)),
+            ("violations".into(), json!(violations)),
+        ]);
+        eprintln!("{}", Value::Object(object));
+    } else {
+        report::print(report, &inputs);
+        for loaded in &loaded {
+            warnings::warn_of(&loaded.policy);
+        }
+        eprintln!(
+            "{} in {} of {}",
+            counted(violations, "violation"),
+            counted(replay.judged(), "judged call"),
+            counted(runs, "run"),
+        );
+    }
+    Ok(if violations > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// The error of logs in which no policy's binary runs: it names both sides.
+fn nothing_checked(loaded: &[Loaded], execs: &BTreeSet<Arc<str>>) -> Failure {
+    let policies: Vec<String> =
+        loaded.iter().take(8).map(|l| format!("`{}`", l.policy.binary)).collect();
+    let execs: Vec<&str> = execs.iter().take(8).map(|p| &**p).collect();
+    Failure::new(
+        format!("nothing was checked: the logs show no run of {}", policies.join(", ")),
+        if execs.is_empty() {
+            "the logs exec nothing; a log of a running process is checked against one policy".into()
+        } else {
+            format!("the logs exec {}", execs.join(", "))
+        },
+    )
+}
+
+/// The policy of a path: the one that names it whole, before one that names its file only, before
+/// one whose absolute path ends in the relative one of the log.
+fn bind(loaded: &[Loaded], path: &str) -> Option<usize> {
+    let find = |test: &dyn Fn(&Policy) -> bool| loaded.iter().position(|l| test(&l.policy));
+    find(&|p| p.binary == path)
+        .or_else(|| find(&|p| p.names(path)))
+        .or_else(|| find(&|p| p.may_be(path)))
+}

@@ -1,0 +1,103 @@
+//! `sysfsm export`: a policy for those that judge each call by itself.
+
+use crate::cli::io::failure::Failure;
+use crate::cli::io::output;
+use crate::cli::io::report::{self, counted};
+use crate::cli::policies::warnings;
+use crate::export::{self, Export};
+use crate::policy::{self, Policy};
+use serde_json::{json, Value};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// What `export` is given.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The order of calls is lost: every call of the policy is allowed at any time."
+)]
+pub(crate) struct Args {
+    /// A policy, or `-`
+    #[arg(value_name = "POLICY")]
+    policy: PathBuf,
+    /// For whom
+    #[arg(long, value_enum)]
+    format: Format,
+    /// Where to: a file, or `-`
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    output: PathBuf,
+    /// Report what was written as one JSON object (on stderr)
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Format {
+    /// A seccomp profile for Docker, Podman and other runtimes of the OCI
+    SeccompOci,
+    /// A drop-in for a systemd service
+    Systemd,
+    /// The JSON of rust-vmm's seccompiler
+    SeccompJson,
+}
+
+impl From<Format> for export::Format {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::SeccompOci => export::Format::SeccompOci,
+            Format::Systemd => export::Format::Systemd,
+            Format::SeccompJson => export::Format::SeccompJson,
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let loaded = policy::load(std::slice::from_ref(&args.policy))?;
+    let [loaded] = loaded.as_slice() else {
+        return Err(Failure::new(
+            format!(
+                "`{}` holds {} policies, and an export is of one",
+                args.policy.display(),
+                loaded.len()
+            ),
+            "give one of its files",
+        ));
+    };
+    let policy = &loaded.policy;
+    let format = args.format.into();
+    let export = export::export(policy, format);
+    output::write(&args.output, &export.text)?;
+    if args.json {
+        eprintln!("{}", to_json(policy, format, &export, &args.output));
+        return Ok(ExitCode::SUCCESS);
+    }
+    warnings::warn_of(policy);
+    for (what, hint) in &export.warnings {
+        report::warn(what, hint);
+    }
+    let added: Vec<&str> = export.added.iter().copied().collect();
+    eprintln!(
+        "{}: {}, {} → {}",
+        policy.binary,
+        counted(export.calls.len() as u64, "call"),
+        if added.is_empty() { "none added".into() } else { format!("added {}", added.join(" ")) },
+        args.output.display()
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn to_json(policy: &Policy, format: export::Format, export: &Export, file: &Path) -> Value {
+    let left_out: Vec<String> = export.left_out.iter().map(ToString::to_string).collect();
+    let mut warnings = policy.warnings();
+    warnings.extend(export.warnings.iter().map(|(what, _)| what.clone()));
+    json!({
+        "event": "export",
+        "policy": policy.binary,
+        "format": format.as_str(),
+        "action": policy.action.as_str(),
+        "file": file.display().to_string(),
+        "calls": export.calls,
+        "added": export.added,
+        "left_out": left_out,
+        "warnings": warnings,
+    })
+}

@@ -1,0 +1,118 @@
+//! `sysfsm merge`: policies → one for each binary.
+
+use crate::cli::io::failure::Failure;
+use crate::cli::io::output;
+use crate::cli::io::report::counted;
+use crate::cli::policies::coverage;
+use crate::cli::policies::warnings;
+use crate::policy::{self, Loaded, MergeError, Policy};
+use serde_json::{json, Value};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// What `merge` is given.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Policies, directories of policies, or `-`
+    #[arg(value_name = "POLICY", required = true)]
+    policies: Vec<PathBuf>,
+    /// Where to: a file (all are of one binary), a directory DIR/ (one policy for each binary), or
+    /// `-`
+    #[arg(short, long, value_name = "FILE|DIR/", default_value = "-")]
+    output: PathBuf,
+    /// Report what was merged as one JSON object (on stderr)
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let loaded = policy::load_parts(&args.policies)?;
+    let given = loaded.len() as u64;
+    let merged: Vec<Merged> = unite(loaded)?.into_values().collect();
+    let binaries: Vec<&str> = merged.iter().map(|m| m.policy.binary.as_str()).collect();
+    if binaries.len() > 1 && !output::is_directory(&args.output) {
+        return Err(several(&binaries, &args.output));
+    }
+    let files = output::policy_files(&binaries, &args.output)?;
+    for (one, file) in merged.iter().zip(&files) {
+        output::write(file, &one.policy.to_json())?;
+    }
+    let written = merged.iter().map(|m| &m.policy).zip(&files);
+    if args.json {
+        let policies: Vec<Value> =
+            written.map(|(policy, file)| policy_json(policy, file)).collect();
+        eprintln!("{}", json!({"event": "merge", "given": given, "policies": policies}));
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (policy, file) in written {
+        eprintln!(
+            "{}: {}, {}, {} → {}",
+            policy.binary,
+            counted(policy.runs, "run"),
+            counted(policy.machine.rows().len() as u64, "state"),
+            counted(policy.machine.transitions() as u64, "transition"),
+            output::named(file),
+        );
+        eprintln!("coverage: {}", coverage::line(policy));
+        warnings::warn_of(policy);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A policy, and the first of the files that it was made of: the one that another one may disagree
+/// with.
+struct Merged {
+    first: PathBuf,
+    policy: Policy,
+}
+
+/// By binary, so that the order of the files leaves no trace.
+fn unite(loaded: Vec<Loaded>) -> Result<BTreeMap<String, Merged>, Failure> {
+    let mut merged: BTreeMap<String, Merged> = BTreeMap::new();
+    for Loaded { file, policy } in loaded {
+        if let Some(one) = merged.get_mut(&policy.name()) {
+            one.policy
+                .merge(&policy)
+                .map_err(|e| disagree(&policy.binary, &one.first, &file, &e))?;
+        } else {
+            merged.insert(policy.name(), Merged { first: file, policy });
+        }
+    }
+    Ok(merged)
+}
+
+fn disagree(binary: &str, first: &Path, second: &Path, error: &MergeError) -> Failure {
+    Failure::new(
+        format!("`{binary}`: {} and {} do not merge: {error}", first.display(), second.display()),
+        error.hint(),
+    )
+}
+
+fn several(binaries: &[&str], output: &Path) -> Failure {
+    const SHOWN: usize = 8;
+    let names: Vec<String> = binaries.iter().take(SHOWN).map(|b| format!("`{b}`")).collect();
+    let more = if binaries.len() > SHOWN { ", …" } else { "" };
+    Failure::new(
+        format!(
+            "policies of {} binaries do not go into one file, {}: {}{more}",
+            binaries.len(),
+            output::named(output),
+            names.join(", ")
+        ),
+        "give a directory, and each gets a file there: -o DIR/",
+    )
+}
+
+fn policy_json(policy: &Policy, file: &Path) -> Value {
+    json!({
+        "binary": policy.binary,
+        "file": file.display().to_string(),
+        "depth": policy.machine.depth().get(),
+        "runs": policy.runs,
+        "states": policy.machine.rows().len(),
+        "transitions": policy.machine.transitions(),
+        "coverage": coverage::json(policy),
+        "warnings": policy.warnings(),
+    })
+}

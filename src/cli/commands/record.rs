@@ -1,0 +1,378 @@
+//! `sysfsm record`: the kernel collects transitions, and they become policies.
+
+use crate::cli::agent::child::Child;
+use crate::cli::agent::service;
+use crate::cli::agent::signals::Signals;
+use crate::cli::io::failure::Failure;
+use crate::cli::io::report::{self, counted};
+use crate::cli::io::time::{parse_length, rough, stamp};
+use crate::cli::policies::coverage;
+use crate::cli::policies::learned::{self, PolicyOutput, Written};
+use crate::cli::policies::warnings;
+use crate::kernel::{RecordOptions, RecordTotals, Recorder, Target};
+use crate::machine::Depth;
+use crate::policy::Policy;
+use serde_json::{json, Value};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime};
+
+/// What `record` is given.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Recording ends at CMD's end, Ctrl-C, SIGTERM, the end of the processes of --pid, or after --for \
+    TIME. With CMD the exit status is CMD's own (128+N if a signal ended it).\n\n\
+    Examples:\n  \
+    sysfsm record -o policy.json -- prog args...\n  \
+    sysfsm record -o policies/ -- make\n  \
+    sysfsm record -o nginx.json --binary /usr/sbin/nginx --for 2h"
+)]
+pub(crate) struct Args {
+    /// Where to: a file (the policy of CMD's own binary, of the only --binary, of the first
+    /// --pid's), a directory DIR/ (one policy for each binary), or `-`. A file that exists is
+    /// replaced, not merged with
+    #[arg(short, long, value_name = "FILE|DIR/", required = true)]
+    output: PathBuf,
+    /// Length of the window: 1 is an allow-list, 2 are pairs, up to 8
+    #[arg(long, value_name = "K", default_value_t)]
+    depth: Depth,
+    /// Record this binary wherever it runs on the machine; processes that run it already, too
+    #[arg(long = "binary", value_name = "PATH", num_args = 1.., conflicts_with = "pids")]
+    binaries: Vec<String>,
+    /// Record this process, and all that it starts from now on
+    #[arg(long = "pid", value_name = "PID", num_args = 1.., conflicts_with = "command")]
+    pids: Vec<u32>,
+    /// End after so long: 90s, 10m, 2h. CMD goes on, and its end is waited for
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_length)]
+    length: Option<Duration>,
+    /// Write what there is so often
+    #[arg(long, value_name = "TIME", value_parser = parse_length, default_value = "1m")]
+    every: Duration,
+    /// Have room for so many different transitions, of all programs together
+    #[arg(long, value_name = "COUNT", default_value_t = 131_072, value_parser = clap::value_parser!(u32).range(1..=1 << 26))]
+    room: u32,
+    /// Report what was recorded as JSON, one object a line (on stderr)
+    #[arg(long)]
+    json: bool,
+    /// Run CMD; without --binary, record it and all that it starts
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<String>,
+}
+
+/// How long a wait lasts at the most: signals end it sooner.
+const WAIT: Duration = Duration::from_millis(100);
+const SECOND: Duration = Duration::from_secs(1);
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let target = target(args)?;
+    let mut writer = Writer::new(args)?;
+    let signals = Signals::register()?;
+    let mut recorder =
+        Recorder::start(&target, RecordOptions { depth: args.depth, room: args.room })?;
+    start(args, &recorder)?;
+    service::ready("recording");
+
+    // The programs are attached: CMD's exec is seen, and its first call is counted.
+    let mut child = Child::spawn(&args.command)?;
+    let mut status = None;
+    let begun = Instant::now();
+    let (mut second, mut written) = (begun, begun);
+    let mut live = (io::stderr().is_terminal() && !args.json).then(LiveLine::default);
+    loop {
+        recorder.poll(WAIT.min(args.every))?;
+        if let Some(child) = &mut child {
+            status = child.ended()?;
+        }
+        let over = args.length.is_some_and(|length| begun.elapsed() >= length);
+        if status.is_some() || over || (!args.pids.is_empty() && !recorder.live()) {
+            break;
+        }
+        let signal = signals.taken();
+        match (signal, &child) {
+            // The terminal has sent its Ctrl-C to CMD as well; either way we end when it does.
+            (Some(signal), Some(child)) => child.forward(signal),
+            (Some(_), None) => break,
+            (None, _) => {}
+        }
+        if second.elapsed() >= SECOND {
+            second = Instant::now();
+            recorder.tidy()?;
+            if let Some(live) = &mut live {
+                live.show(&recorder)?;
+            }
+        }
+        // Whoever sends a signal may lose patience.
+        if written.elapsed() >= args.every || signal.is_some() {
+            written = Instant::now();
+            writer.write_what_there_is(&recorder)?;
+        }
+    }
+    recorder.detach();
+    while recorder.poll(Duration::ZERO)? > 0 {}
+    if live.is_some() {
+        eprint!("\r\x1b[K");
+    }
+    let found = writer.write(&recorder);
+    let totals = recorder.totals()?;
+    stop(args, &recorder, &totals, found.as_deref().unwrap_or_default());
+    found?;
+    lost(&totals)?;
+    if let (None, Some(child)) = (status, &mut child) {
+        status = Some(wait(child, &signals)?);
+    }
+    Ok(ExitCode::from(status.unwrap_or(0)))
+}
+
+fn target(args: &Args) -> Result<Target, Failure> {
+    if !args.binaries.is_empty() {
+        // The kernel compares files: a relative path is one of ours, a name without a slash any
+        // file's.
+        let absolute = |path: &String| match path {
+            path if path.contains('/') => std::path::absolute(path)
+                .map_or_else(|_| path.clone(), |p| p.to_string_lossy().into_owned()),
+            name => name.clone(),
+        };
+        return Ok(Target::Binaries(args.binaries.iter().map(absolute).collect()));
+    }
+    if !args.pids.is_empty() {
+        return Ok(Target::Processes(args.pids.clone()));
+    }
+    if args.command.is_empty() {
+        return Err(Failure::new(
+            "nothing to record",
+            "name it: --binary PATH, --pid PID, or -- CMD",
+        ));
+    }
+    Ok(Target::Children)
+}
+
+/// Waits for a command that outlives its recording.
+fn wait(child: &mut Child, signals: &Signals) -> Result<u8, Failure> {
+    loop {
+        if let Some(status) = child.ended()? {
+            return Ok(status);
+        }
+        if let Some(signal) = signals.taken() {
+            child.forward(signal);
+        }
+        std::thread::sleep(WAIT);
+    }
+}
+
+/// Writes policies, again and again.
+struct Writer {
+    output: PolicyOutput,
+    stdout: bool,
+    /// Calls of the last writing.
+    calls: Option<u64>,
+    /// What was written before.
+    files: BTreeSet<PathBuf>,
+}
+
+impl Writer {
+    /// Makes sure that there is a place to write to, before anything is recorded.
+    fn new(args: &Args) -> Result<Self, Failure> {
+        let to = &args.output;
+        let output = PolicyOutput::new(to);
+        if !output.is_directory() && args.binaries.len() > 1 {
+            return Err(Failure::new(
+                format!(
+                    "{} binaries, and `{}` holds one policy",
+                    args.binaries.len(),
+                    to.display()
+                ),
+                "give a directory: -o DIR/",
+            ));
+        }
+        let stdout = to == Path::new("-");
+        let failed = |e: &io::Error| Failure::writing(&to.display().to_string(), e);
+        if output.is_directory() {
+            fs::create_dir_all(to).map_err(|e| failed(&e))?;
+        } else if !stdout {
+            let parent =
+                to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            fs::read_dir(parent).map_err(|e| failed(&e))?;
+        }
+        Ok(Writer { output, stdout, calls: None, files: BTreeSet::new() })
+    }
+
+    /// Writes in the middle of a recording: what fails now may go well the next time.
+    fn write_what_there_is(&mut self, recorder: &Recorder) -> Result<(), Failure> {
+        let calls = recorder.totals()?.calls;
+        if self.stdout || calls == 0 || self.calls == Some(calls) {
+            return Ok(());
+        }
+        match self.write(recorder) {
+            Ok(_) => self.calls = Some(calls),
+            Err(failure) => report::warn(failure.what(), "it is tried again"),
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, recorder: &Recorder) -> Result<Vec<Written>, Failure> {
+        let mut learned = recorder.learned()?;
+        if !self.output.is_directory() {
+            if let Some(path) = recorder.nameless_first() {
+                return Err(Failure::new(
+                    format!("where the program `{path}` is could not be found out"),
+                    "give its absolute path; or a directory, -o DIR/, for the others' policies",
+                ));
+            }
+            learned.truncate(1);
+        }
+        if learned.is_empty() {
+            return Err(Failure::new(
+                "nothing was recorded: no run was seen",
+                "does the program run, and is it the file that was named? A copy is another one",
+            ));
+        }
+        let written = self.output.write(learned)?;
+        let files: BTreeSet<PathBuf> = written.iter().map(|w| w.file.clone()).collect();
+        // A policy gets a longer name when another binary of the same name comes up.
+        for old in self.files.difference(&files) {
+            drop(fs::remove_file(old));
+        }
+        self.files = files;
+        Ok(written)
+    }
+}
+
+fn start(args: &Args, recorder: &Recorder) -> Result<(), Failure> {
+    let adopted = recorder.totals()?.adopted;
+    if args.json {
+        let event = json!({
+            "event": "start",
+            "time": stamp(SystemTime::now()),
+            "version": env!("CARGO_PKG_VERSION"),
+            "depth": args.depth.get(),
+            "binaries": args.binaries,
+            "pids": args.pids,
+            "command": args.command,
+            "adopted": adopted,
+        });
+        eprintln!("{event}");
+    } else {
+        eprintln!(
+            "recording at depth {}; {} adopted",
+            args.depth,
+            counted(adopted, "running thread")
+        );
+    }
+    Ok(())
+}
+
+/// The line on a terminal that is written over once a second.
+#[derive(Default)]
+struct LiveLine {
+    coverage: String,
+    /// Runs and transitions that it is of.
+    of: Option<(u64, u64)>,
+    seconds: u32,
+}
+
+impl LiveLine {
+    fn show(&mut self, recorder: &Recorder) -> Result<(), Failure> {
+        // All tables have to be read for it.
+        const EVERY: u32 = 5;
+        let totals = recorder.totals()?;
+        let of = Some((totals.runs, totals.transitions));
+        if self.seconds.is_multiple_of(EVERY) && self.of != of {
+            self.of = of;
+            let policies: Vec<Policy> =
+                recorder.learned()?.into_iter().map(learned::policy).collect();
+            self.coverage = coverage::glance(&policies);
+        }
+        self.seconds += 1;
+        let quiet =
+            totals.quiet.map_or(String::new(), |q| format!(", the last new one {} ago", rough(q)));
+        let (calls, transitions) =
+            (counted(totals.calls, "call"), counted(totals.transitions, "transition"));
+        eprint!("\r\x1b[K{calls}, {transitions}{quiet}; {}", self.coverage);
+        Ok(())
+    }
+}
+
+fn stop(args: &Args, recorder: &Recorder, totals: &RecordTotals, written: &[Written]) {
+    let nameless = recorder.nameless();
+    if args.json {
+        let policies: Vec<Value> = written.iter().map(Written::json).collect();
+        let event = json!({
+            "event": "stop",
+            "time": stamp(SystemTime::now()),
+            "calls": totals.calls,
+            "runs": totals.runs,
+            "transitions": totals.transitions,
+            "quiet_seconds": totals.quiet.map(|q| q.as_secs()),
+            "transitions_lost": totals.transitions_lost,
+            "contexts_lost": totals.contexts_lost,
+            "programs_lost": totals.programs_lost,
+            "runs_uncertain": totals.runs_uncertain,
+            "stray_returns": totals.stray_returns,
+            "frames_dropped": totals.frames_dropped,
+            "spares": totals.spares,
+            "threads_refused": totals.threads_refused,
+            "missed": totals.missed,
+            "adopted": totals.adopted,
+            "nameless": nameless,
+            "policies": policies,
+        });
+        eprintln!("{event}");
+        return;
+    }
+    eprintln!(
+        "recorded {}: {} of {}",
+        counted(totals.calls, "call"),
+        counted(written.iter().map(|w| w.policy.runs).sum(), "run"),
+        if written.len() == 1 { "1 binary".into() } else { format!("{} binaries", written.len()) },
+    );
+    for one in written {
+        eprintln!("{}", one.line());
+    }
+    for path in nameless {
+        report::warn(
+            &format!(
+                "a program that was exec'd as `{path}` is left out: it was gone before it could be found"
+            ),
+            "run it by its absolute path",
+        );
+    }
+    for (count, what) in [
+        (totals.runs_uncertain, "run that found no room to be remembered: `runs` may be wrong"),
+        (totals.stray_returns, "rt_sigreturn with no handler active"),
+        (totals.frames_dropped, "signal frame dropped past the limit"),
+        (
+            totals.missed,
+            "event of some process that the kernel did not show (two tasks at once in one program)",
+        ),
+    ] {
+        if count > 0 {
+            report::warn(&format!("{count} × {what}"), "");
+        }
+    }
+    for one in written {
+        warnings::warn_of(&one.policy);
+    }
+}
+
+/// What was done and not recorded is an error: a policy without it would break the program.
+fn lost(totals: &RecordTotals) -> Result<(), Failure> {
+    let room = "what was recorded is written; give it more with --room COUNT";
+    for (count, what, hint) in [
+        (totals.transitions_lost, "calls took transitions that found no room", room),
+        (totals.contexts_lost, "calls led to contexts that found no room", room),
+        (totals.programs_lost, "execs were of programs that found no room", room),
+        (
+            totals.threads_refused,
+            "threads were not recorded: their state found no room",
+            "what was recorded is written; memory, or a memory limit, may be too small",
+        ),
+    ] {
+        if count > 0 {
+            return Err(Failure::new(format!("the recording has gaps: {count} {what}"), hint));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! Where events go, a line each.
+
+use crate::cli::io::failure::Failure;
+use crate::cli::io::report;
+use std::fs::File;
+use std::io::{self, BufWriter, Write as _};
+use std::path::Path;
+
+/// Where lines go. Flushed after every look at what there is: a line at a time could not keep up
+/// with a storm.
+pub(crate) struct Sink {
+    name: String,
+    to: BufWriter<Box<dyn io::Write>>,
+    /// It takes our events no more. Protection goes on.
+    closed: bool,
+}
+
+impl Sink {
+    pub(crate) fn stdout() -> Self {
+        Sink { name: "stdout".into(), to: BufWriter::new(Box::new(io::stdout())), closed: false }
+    }
+
+    /// A file that may have events already.
+    pub(crate) fn append(path: &Path) -> Result<Self, Failure> {
+        let name = path.display().to_string();
+        let file = File::options().append(true).create(true).open(path);
+        let file = file.map_err(|e| Failure::writing(&name, &e))?;
+        Ok(Sink { name: format!("`{name}`"), to: BufWriter::new(Box::new(file)), closed: false })
+    }
+
+    pub(crate) fn line(&mut self, text: &str) {
+        if !self.closed {
+            let outcome = writeln!(self.to, "{text}");
+            self.check(outcome);
+        }
+    }
+
+    pub(crate) fn flush(&mut self) {
+        if !self.closed {
+            let outcome = self.to.flush();
+            self.check(outcome);
+        }
+    }
+
+    fn check(&mut self, outcome: io::Result<()>) {
+        if let Err(e) = outcome {
+            self.closed = true;
+            let name = &self.name;
+            report::warn(
+                &format!("{name} is closed: events go there no more, enforcement goes on ({e})"),
+                "",
+            );
+        }
+    }
+}

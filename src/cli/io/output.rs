@@ -1,0 +1,89 @@
+//! Where policies go: their names, and writing files so that a reader sees the old one or the new
+//! one, never a half.
+
+use crate::cli::io::failure::Failure;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Writes `text` to a file, to `-` (stdout), or to what is no regular file (a pipe, a device).
+pub(crate) fn write(to: &Path, text: &str) -> Result<(), Failure> {
+    let name = to.display().to_string();
+    if to == Path::new("-") {
+        let mut stdout = io::stdout().lock();
+        return stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush())
+            .map_err(|e| Failure::writing("stdout", &e));
+    }
+    let special = fs::metadata(to).is_ok_and(|m| !m.is_file());
+    let outcome = if special { fs::write(to, text) } else { replace(to, text) };
+    outcome.map_err(|e| Failure::writing(&name, &e))
+}
+
+fn replace(to: &Path, text: &str) -> io::Result<()> {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(to.file_name().unwrap_or_default());
+    name.push(format!(".{}.new", std::process::id()));
+    let new = to.with_file_name(name);
+    let outcome = fs::File::create(&new)
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&new, to));
+    if outcome.is_err() {
+        drop(fs::remove_file(&new));
+    }
+    outcome
+}
+
+/// Prints a line to stdout.
+pub(crate) fn line(text: &str) -> Result<(), Failure> {
+    writeln!(io::stdout().lock(), "{text}").map_err(|e| Failure::writing("stdout", &e))
+}
+
+/// A file's name for messages.
+pub(crate) fn named(file: &Path) -> String {
+    if file == Path::new("-") {
+        "stdout".into()
+    } else {
+        file.display().to_string()
+    }
+}
+
+/// Whether `output` means a directory: one that is there, or that is written as one.
+pub(crate) fn is_directory(output: &Path) -> bool {
+    output.is_dir() || output.as_os_str().as_encoded_bytes().ends_with(b"/")
+}
+
+/// A file for the policy of each binary: `output` itself, or one in the directory `output`, which
+/// is made.
+pub(crate) fn policy_files(binaries: &[&str], output: &Path) -> Result<Vec<PathBuf>, Failure> {
+    if !is_directory(output) {
+        return Ok(vec![output.to_path_buf(); binaries.len()]);
+    }
+    fs::create_dir_all(output).map_err(|e| Failure::writing(&output.display().to_string(), &e))?;
+    Ok(file_names(binaries).into_iter().map(|name| output.join(name)).collect())
+}
+
+/// One name for each policy: the binary's file name, or its whole path where two have the same.
+fn file_names(binaries: &[&str]) -> Vec<String> {
+    let base = |binary: &str| binary.rsplit('/').next().unwrap_or_default().to_string();
+    let mut taken = BTreeSet::new();
+    binaries
+        .iter()
+        .map(|binary| {
+            let name = base(binary);
+            let twins = binaries.iter().filter(|o| base(o) == name).count();
+            let mut stem = if twins > 1 || name.is_empty() {
+                // No dot in front: the file would be hidden.
+                binary.trim_start_matches(['.', '/']).trim_end_matches('/').replace('/', "-")
+            } else {
+                name
+            };
+            while !taken.insert(stem.clone()) {
+                stem.push('_');
+            }
+            format!("{stem}.json")
+        })
+        .collect()
+}

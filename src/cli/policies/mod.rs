@@ -1,0 +1,10 @@
+//! What several subcommands say of policies: how complete they are, and what they warn of.
+//! It may know `io`, and the layers below the command line.
+//! It knows no event and no subcommand.
+
+pub(crate) mod coverage;
+pub(crate) mod learned;
+pub(crate) mod subject;
+pub(crate) mod warnings;
+#[cfg(feature = "kernel")]
+pub(crate) mod watched;

@@ -1,0 +1,121 @@
+//! `enforce --learn-to FILE`: what was only logged, collected for `review`.
+
+use crate::cli::io::failure::Failure;
+use crate::cli::io::report;
+use crate::cli::review::log_file;
+use crate::kernel::{self, StackFrame, Unwinder};
+use crate::policy::Policy;
+use crate::review::{Entry, First, Fragment, Frame, Key};
+use jiff::Timestamp;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often the file is written, if there is anything new.
+const INTERVAL: Duration = Duration::from_secs(3);
+/// How long the last stacks may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whose stack was asked for.
+type Asked = (Arc<Policy>, Key, Entry);
+
+/// Collects violations, and adds them to the file now and then: what others write there meanwhile
+/// stays.
+pub(crate) struct Collector {
+    file: PathBuf,
+    /// What the file does not have yet.
+    fresh: Fragment,
+    unwinder: Unwinder<Asked>,
+    written: Instant,
+    failing: bool,
+}
+
+impl Collector {
+    /// Begins, with the file, which may be there.
+    pub(crate) fn start(file: PathBuf, policies: &[Policy]) -> Result<Self, Failure> {
+        let fresh = Fragment::default();
+        log_file::update(&file, |fragment| {
+            policies.iter().try_for_each(|p| fragment.open(&p.subject(), p.machine.depth()))
+        })?;
+        let unwinder = Unwinder::start();
+        Ok(Collector { file, fresh, unwinder, written: Instant::now(), failing: false })
+    }
+
+    /// Takes a violation in.
+    pub(crate) fn violation(&mut self, found: &mut kernel::Violation) {
+        let Ok(time) = Timestamp::try_from(found.time) else { return };
+        let kind = &found.kind;
+        let key = Key { context: kind.context, symbol: kind.symbol.clone(), reason: kind.reason };
+        let facts = First {
+            pid: found.pid,
+            tid: found.tid,
+            comm: found.comm.clone(),
+            number: kind.number,
+            args: found.args,
+            ip: found.ip,
+            stack: Vec::new(),
+        };
+        let entry = Entry { count: 1, first: time, last: time, facts, decision: None };
+        let policy = kind.policy.clone();
+        if let Some(snapshot) = found.stack.take() {
+            let tag = (policy.clone(), key.clone(), Entry { count: 0, ..entry.clone() });
+            self.unwinder.ask(tag, snapshot);
+        }
+        self.add(&policy, key, entry);
+    }
+
+    /// Writes what is new, if it is time to. That this fails keeps nobody from enforcing.
+    pub(crate) fn tick(&mut self) {
+        if self.written.elapsed() < INTERVAL {
+            return;
+        }
+        let answers = self.unwinder.answers();
+        self.take_in(answers);
+        self.written = Instant::now();
+        match self.write() {
+            Err(failure) if !self.failing => {
+                report::warn(&format!("what was learned is kept for later: {failure}"), "");
+                self.failing = true;
+            }
+            outcome => self.failing = outcome.is_err(),
+        }
+    }
+
+    /// Writes all that there is.
+    pub(crate) fn finish(&mut self) -> Result<(), Failure> {
+        let answers = self.unwinder.finish(PATIENCE);
+        self.take_in(answers);
+        self.write()
+    }
+
+    fn write(&mut self) -> Result<(), Failure> {
+        if self.fresh.entries() > 0 {
+            let fresh = &self.fresh;
+            log_file::update(&self.file, |fragment| fragment.merge(fresh.clone()))?;
+            self.fresh = Fragment::default();
+        }
+        Ok(())
+    }
+
+    fn take_in(&mut self, answers: Vec<(Asked, Vec<StackFrame>)>) {
+        for ((policy, key, mut entry), stack) in answers {
+            entry.facts.stack = stack
+                .into_iter()
+                .map(|f| Frame {
+                    address: f.address,
+                    module: f.module,
+                    symbol: f.symbol,
+                    offset: f.offset,
+                })
+                .collect();
+            self.add(&policy, key, entry);
+        }
+    }
+
+    fn add(&mut self, policy: &Policy, key: Key, entry: Entry) {
+        // What is new is of the policies' own depths.
+        if let Err(e) = self.fresh.add(&policy.subject(), policy.machine.depth(), key, entry) {
+            tracing::debug!("{e}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The policy: a machine, the binary that it binds, and what to do on a violation.
+
+use crate::machine::Machine;
+use crate::policy::action::{Action, Children};
+use crate::policy::selector::{ends_in, relative_tail, Subject, ANY_BINARY};
+use crate::syscall::Symbol;
+
+/// A policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// The executable: an absolute path, a file name without a slash, which any executable of that
+    /// name has, or, with a cgroup, [`ANY_BINARY`].
+    pub binary: String,
+    /// Only in this cgroup, and in those below it: its path in the hierarchy of version 2.
+    pub cgroup: Option<String>,
+    /// What to do on a violation.
+    pub action: Action,
+    /// What becomes of it over an exec.
+    pub children: Children,
+    /// How many runs it was learned from; 0 where that is not known.
+    pub runs: u64,
+    /// The automaton.
+    pub machine: Machine,
+}
+
+impl Policy {
+    /// What a reader of this policy should know, whatever it is read for.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        const IO_URING_SETUP: Symbol = Symbol::Call(425);
+        let mut warnings = Vec::new();
+        if self.machine.alphabet().contains(&IO_URING_SETUP) {
+            warnings.push(format!(
+                "the policy for `{}` allows io_uring_setup: what io_uring does for the program is invisible to it",
+                self.binary
+            ));
+        }
+        warnings
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        Subject { binary: self.binary.clone(), cgroup: self.cgroup.clone() }
+    }
+
+    /// The same, for people.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.subject().to_string()
+    }
+
+    /// Whether the relative `path` of a log can be this policy's absolute one: a log does not tell
+    /// the working directory.
+    #[must_use]
+    pub fn may_be(&self, path: &str) -> bool {
+        relative_tail(path).is_some_and(|tail| ends_in(&self.binary, tail))
+    }
+
+    /// Whether an exec of `path` is an exec of this policy's binary, judged by the names alone.
+    #[must_use]
+    pub fn names(&self, path: &str) -> bool {
+        self.binary == path
+            || self.binary == ANY_BINARY
+            || (!self.binary.contains('/') && path.rsplit('/').next() == Some(&self.binary))
+    }
+}
