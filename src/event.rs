@@ -58,3 +58,6 @@ pub enum EventKind {
     /// The thread has ended; its id may come again for another.
     End,
 }
+
+/// What takes the events of a reading, one after another.
+pub type Sink<'a> = &'a mut dyn FnMut(Event);

@@ -1,7 +1,8 @@
 //! How complete a machine is: the chance that the next run shows a transition that it lacks. The
 //! formulas, their sources and how well they do are in docs/coverage.md.
 
-use super::{Context, Machine};
+use super::automaton::Machine;
+use super::context::Context;
 use std::collections::BTreeMap;
 
 /// The level of the intervals.
@@ -202,7 +203,8 @@ impl Groups {
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
-    use crate::machine::{Count, Depth};
+    use crate::machine::context::Depth;
+    use crate::machine::count::Count;
 
     /// A machine of pairs out of `from to runs` triples.
     fn machine(transitions: &[(&str, &str, u64)]) -> Machine {

@@ -1,6 +1,7 @@
 //! What one machine allows and another one does not.
 
-use super::{Context, Machine};
+use super::automaton::Machine;
+use super::context::Context;
 use crate::syscall::Symbol;
 
 impl Machine {
@@ -9,11 +10,11 @@ impl Machine {
     /// nothing can be told of single transitions.
     #[must_use]
     pub fn beyond(&self, other: &Machine) -> Vec<(Context, Symbol)> {
-        if self.depth < other.depth {
+        if self.depth() < other.depth() {
             return Vec::new();
         }
         let refused = |context: &Context, symbol: &Symbol| {
-            let seen = Context::of(context.symbols().iter().copied(), other.depth);
+            let seen = Context::of(context.symbols().iter().copied(), other.depth());
             !other.row(&seen).is_some_and(|row| row.contains_key(symbol))
         };
         self.rows()
@@ -26,7 +27,9 @@ impl Machine {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use crate::machine::{Count, Depth, Machine};
+    use crate::machine::automaton::Machine;
+    use crate::machine::context::Depth;
+    use crate::machine::count::Count;
 
     fn machine(depth: u64, transitions: &[(&str, &str)]) -> Machine {
         let mut machine = Machine::new(Depth::try_from(depth).unwrap());

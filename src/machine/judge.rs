@@ -1,6 +1,8 @@
 //! The step: the executable specification of docs/semantics.md.
 
-use super::{Context, Depth, Frames, Machine};
+use super::automaton::Machine;
+use super::context::{Context, Depth};
+use super::frames::Frames;
 use crate::syscall::{nr, Symbol};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeSet;
@@ -265,7 +267,7 @@ fn context_of(state: State) -> Context {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::machine::Count;
+    use crate::machine::count::Count;
 
     fn judge(depth: u64, rows: &[(&str, &str)]) -> Judge {
         let mut machine = Machine::new(Depth::try_from(depth).unwrap());

@@ -1,7 +1,10 @@
 //! Learning: events → one machine for each binary.
 
+use super::automaton::Machine;
+use super::context::{Context, Depth};
+use super::count::Count;
+use super::frames::Frames;
 use super::threads::ByThread;
-use super::{Context, Count, Depth, Frames, Machine};
 use crate::event::{Event, EventKind, Tid};
 use crate::syscall::{nr, Symbol};
 use rustc_hash::FxHashMap;

@@ -1,7 +1,9 @@
 //! Replay: events, held against machines as the kernel would have held the programs.
 
+use super::context::Context;
+use super::frames::Frames;
+use super::judge::{Judge, Reaction, Reason, State, Verdict};
 use super::threads::ByThread;
-use super::{Context, Frames, Judge, Reaction, Reason, State, Verdict};
 use crate::event::{Event, EventKind, Place, Tid};
 use crate::syscall::{nr, Abi, CallName};
 use std::sync::Arc;

@@ -3,15 +3,15 @@
 //! The files have no common order, so creators are read before those whom they made. A first pass
 //! finds out who made whom, and what threads that share one table of signal actions do to it.
 
-use super::body::{self, Body};
-use super::columns;
-use super::dispositions::{sigaction, Action, Seen};
-use super::ending::{child, value, Ending};
-use super::lines::Lines;
 use super::reader::Reader;
-use super::state::{ByTid, Kin, Tids};
-use super::{args, Sink};
-use crate::event::{Event, Place, Tid};
+use crate::event::{Event, Place, Sink, Tid};
+use crate::trace::syntax::args;
+use crate::trace::syntax::body::{self, Body};
+use crate::trace::syntax::columns;
+use crate::trace::syntax::dispositions::{sigaction, Action, Seen};
+use crate::trace::syntax::ending::{child, value, Ending};
+use crate::trace::syntax::lines::Lines;
+use crate::trace::threads::state::{ByTid, Kin, Tids};
 use std::io::{self, BufRead};
 
 /// One file of a family.
@@ -177,7 +177,7 @@ impl Reader {
         }
         if let Some(key) = self.state.find(pid) {
             let parked = goes_on.contains(&pid)
-                && self.state.life(key).is_some_and(super::life::Life::in_exec);
+                && self.state.life(key).is_some_and(crate::trace::threads::thread::Life::in_exec);
             if !parked {
                 self.give_up_broken();
                 let place = Place { file, line: opened.lines.count() };
@@ -259,7 +259,7 @@ fn first_pass(input: impl BufRead) -> io::Result<Found> {
     let mut open: Option<Telling> = None;
     Lines::new(input).each(|raw| {
         let mut scratch = Vec::new();
-        let line = super::colour::plain(raw.text, &mut scratch);
+        let line = crate::trace::syntax::colour::plain(raw.text, &mut scratch);
         let columns = columns::split(line);
         match body::parse(columns.body) {
             Body::Call { name, rest, .. } => {

@@ -1,23 +1,23 @@
 //! Reads logs: one line after another, each to the thread that it speaks of.
 
-use super::args::{exec_path, sharing, Sharing};
-use super::body::{self, Body};
-use super::columns::{self, Columns, Recent};
-use super::dispositions::sigaction;
-use super::ending::{child, failed, value, Ending};
-use super::life::{Kind, Life, Open};
-use super::lines::RawLine;
-use super::names::{Named, Names};
-use super::notes::{self, Notes};
-use super::ordinary::{Ordinary, Part};
-use super::pieces;
-use super::pool::Key;
-use super::report::{Case, Report, SetAside, Warning};
-use super::speaker::{after_output, Speaker, NAMELESS};
-use super::state::State;
-use super::{colour, Sink};
-use crate::event::{Event, EventKind, Place, Tid};
+use super::chunks;
+use crate::event::{Event, EventKind, Place, Sink, Tid};
 use crate::syscall::{nr, Abi};
+use crate::trace::syntax::args::{exec_path, sharing, Sharing};
+use crate::trace::syntax::body::{self, Body};
+use crate::trace::syntax::colour;
+use crate::trace::syntax::columns::{self, Columns, Recent};
+use crate::trace::syntax::dispositions::sigaction;
+use crate::trace::syntax::ending::{child, failed, value, Ending};
+use crate::trace::syntax::lines::RawLine;
+use crate::trace::syntax::names::{Named, Names};
+use crate::trace::syntax::notes::{self, Notes};
+use crate::trace::syntax::simple_line::{Ordinary, Part};
+use crate::trace::threads::pool::Key;
+use crate::trace::threads::report::{Case, Report, SetAside, Warning};
+use crate::trace::threads::speaker::{after_output, Speaker, NAMELESS};
+use crate::trace::threads::state::State;
+use crate::trace::threads::thread::{Kind, Life, Open};
 use std::io::{self, BufRead};
 use std::sync::Arc;
 
@@ -161,7 +161,7 @@ impl Reader {
     ) -> io::Result<()> {
         let names = Arc::clone(&self.names);
         let (lines, result) =
-            pieces::each(input, &names, |raw, ordinary| self.stream(file, raw, ordinary, sink));
+            chunks::each(input, &names, |raw, ordinary| self.stream(file, raw, ordinary, sink));
         self.end_streak();
         self.finish(Place { file, line: lines }, sink);
         result
@@ -656,7 +656,8 @@ impl Reader {
         // strace up to 4.26 says so on stderr, as a message.
         if let Some(note) = text.strip_prefix(b"strace: ") {
             if let Body::Mode(abi) = body::parse(note) {
-                let pid = super::scan::after(note, b"PID=").and_then(super::scan::decimal);
+                let pid = crate::trace::syntax::scan::after(note, b"PID=")
+                    .and_then(crate::trace::syntax::scan::decimal);
                 let tid = pid
                     .and_then(|(pid, _)| Tid::try_from(pid).ok())
                     .filter(|&t| self.state.find(t).is_some());
@@ -675,7 +676,9 @@ impl Reader {
             return;
         }
         if let Some(at) = after_output(text, &self.names) {
-            if self.understand(Line { text: super::scan::from(text, at), ..line }, sink) {
+            if self
+                .understand(Line { text: crate::trace::syntax::scan::from(text, at), ..line }, sink)
+            {
                 return;
             }
         }
@@ -743,8 +746,8 @@ fn kind(named: Named, name: &[u8], args: &[u8]) -> Kind {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
-    use super::super::lines::Lines;
     use super::*;
+    use crate::trace::syntax::lines::Lines;
     use std::path::Path;
 
     /// What a log tells if no line of it is taken for ordinary.

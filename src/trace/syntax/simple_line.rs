@@ -1,6 +1,6 @@
 //! The ordinary lines, of which most of a log is made: a call that is nothing but a symbol, with
 //! its result, or one of its halves. What they say is told from their own bytes alone, so that any
-//! processor can tell it ([`pieces`](super::pieces)); what it means, the [`Reader`](super::Reader)
+//! processor can tell it ([`chunks`](crate::trace::chunks)); what it means, the [`Reader`](crate::trace::Reader)
 //! knows.
 
 use super::columns::{self, Recent};
@@ -15,7 +15,7 @@ const LONGEST: usize = 40;
 
 /// What an ordinary line says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ordinary {
+pub(crate) struct Ordinary {
     /// The thread that it names.
     pub tid: Option<Tid>,
     /// The call.
@@ -26,7 +26,7 @@ pub(super) struct Ordinary {
 
 /// How much of a call a line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub(crate) enum Part {
     /// All of it.
     Whole {
         /// It failed, or was interrupted.
@@ -44,7 +44,7 @@ pub(super) enum Part {
 impl Ordinary {
     /// Tells what a line says; `None`: it is not ordinary. The line is whole, and without colours.
     /// `recent` is what lines before have left, of any log.
-    pub(super) fn of(line: &[u8], names: &Names, recent: &mut Recent) -> Option<Self> {
+    pub(crate) fn of(line: &[u8], names: &Names, recent: &mut Recent) -> Option<Self> {
         let (tid, body) = columns::of_thread(line, recent);
         // What is no name of the table is not looked up in vain: a marked name of x32 is none.
         let (name, rest, resumed) = if let Some(text) = body.strip_prefix(b"<... ") {

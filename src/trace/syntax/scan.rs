@@ -3,27 +3,27 @@
 use wide::u8x16;
 
 /// The bytes from `at` on; empty past the end.
-pub(super) fn from(text: &[u8], at: usize) -> &[u8] {
+pub(crate) fn from(text: &[u8], at: usize) -> &[u8] {
     text.get(at..).unwrap_or_default()
 }
 
 /// The bytes before `at`; all of them if it lies past the end.
-pub(super) fn until(text: &[u8], at: usize) -> &[u8] {
+pub(crate) fn until(text: &[u8], at: usize) -> &[u8] {
     text.get(..at).unwrap_or(text)
 }
 
 /// How many bytes at the beginning fulfil a condition.
-pub(super) fn run(text: &[u8], holds: impl Fn(u8) -> bool) -> usize {
+pub(crate) fn run(text: &[u8], holds: impl Fn(u8) -> bool) -> usize {
     text.iter().position(|&b| !holds(b)).unwrap_or(text.len())
 }
 
 /// Without the blanks at the beginning.
-pub(super) fn skip_blanks(text: &[u8]) -> &[u8] {
+pub(crate) fn skip_blanks(text: &[u8]) -> &[u8] {
     from(text, run(text, |b| b == b' '))
 }
 
 /// A decimal number at the beginning, and what follows it. No number, or one too large: `None`.
-pub(super) fn decimal(text: &[u8]) -> Option<(u64, &[u8])> {
+pub(crate) fn decimal(text: &[u8]) -> Option<(u64, &[u8])> {
     let digits = run(text, |b| b.is_ascii_digit());
     let value = until(text, digits)
         .iter()
@@ -33,7 +33,7 @@ pub(super) fn decimal(text: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 /// A number at the beginning as C writes it: `12`, `0x1f`, `017`.
-pub(super) fn number(text: &[u8]) -> Option<u64> {
+pub(crate) fn number(text: &[u8]) -> Option<u64> {
     if let Some(hex) = text.strip_prefix(b"0x") {
         let digits = run(hex, |b| b.is_ascii_hexdigit());
         let digits = std::str::from_utf8(until(hex, digits)).ok()?;
@@ -57,7 +57,7 @@ fn alike(bytes: &[u8; WIDE], byte: u8) -> u32 {
 
 /// The first place of a byte that is expected very soon: no branch for each byte, of which one
 /// would be guessed wrong.
-pub(super) fn soon(text: &[u8], byte: u8) -> Option<usize> {
+pub(crate) fn soon(text: &[u8], byte: u8) -> Option<usize> {
     if let Some(first) = text.first_chunk() {
         let found = alike(first, byte);
         if found != 0 {
@@ -69,7 +69,7 @@ pub(super) fn soon(text: &[u8], byte: u8) -> Option<usize> {
 }
 
 /// The last place of a byte, if it is among the last sixteen.
-pub(super) fn late(text: &[u8], byte: u8) -> Option<usize> {
+pub(crate) fn late(text: &[u8], byte: u8) -> Option<usize> {
     if let Some(last) = text.last_chunk() {
         let found = alike(last, byte);
         return (found != 0).then(|| text.len() - 1 - (found.leading_zeros() as usize - WIDE));
@@ -85,7 +85,7 @@ const BLOCK: usize = 4 * WIDE;
 /// The places of a byte that comes every few dozen bytes, in their order, in less than 4 GiB of
 /// text. Where the next one is cannot be guessed, so that nothing here depends on it: of each
 /// block, so many are written as there may be, and then counted.
-pub(super) fn each_place(text: &[u8], byte: u8, places: &mut Vec<u32>) {
+pub(crate) fn each_place(text: &[u8], byte: u8, places: &mut Vec<u32>) {
     let mut used = 0;
     let (blocks, rest) = text.as_chunks::<BLOCK>();
     let mut base = 0_u32;
@@ -120,12 +120,12 @@ fn alike_of_block(block: &[u8; BLOCK], byte: u8) -> u64 {
 }
 
 /// The bytes after the first occurrence of `needle`.
-pub(super) fn after<'a>(text: &'a [u8], needle: &[u8]) -> Option<&'a [u8]> {
+pub(crate) fn after<'a>(text: &'a [u8], needle: &[u8]) -> Option<&'a [u8]> {
     memchr::memmem::find(text, needle).map(|at| from(text, at + needle.len()))
 }
 
 /// A byte that may stand in the name of a system call.
-pub(super) fn in_name(b: u8) -> bool {
+pub(crate) fn in_name(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b == b'_'
 }
 

@@ -1,16 +1,15 @@
 //! What an exec does to a thread.
 
-use super::dispositions::Dispositions;
-use super::life::{Group, Table};
 use super::pool::Key;
 use super::state::State;
-use super::Sink;
-use crate::event::{EventKind, Place};
+use super::thread::{Group, Table};
+use crate::event::{EventKind, Place, Sink};
+use crate::trace::syntax::dispositions::Dispositions;
 
 impl State {
     /// An exec has succeeded: no handler of the old program returns, all are reset, and the thread
     /// is alone.
-    pub(super) fn exec(&mut self, key: Key, path: &[u8], place: Place, sink: Sink) {
+    pub(crate) fn exec(&mut self, key: Key, path: &[u8], place: Place, sink: Sink) {
         self.decide_all(key, sink);
         let Some((tid, group, table)) = self.life(key).map(|l| (l.tid, l.group, l.table)) else {
             return;

@@ -12,7 +12,7 @@ const PID_MAX: u64 = 4_194_304;
 
 /// A line, its columns told from its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Columns<'a> {
+pub(crate) struct Columns<'a> {
     /// The thread that the line names.
     pub tid: Option<Tid>,
     /// What the line says.
@@ -20,7 +20,7 @@ pub(super) struct Columns<'a> {
 }
 
 /// Tells the columns from the body.
-pub(super) fn split(line: &[u8]) -> Columns<'_> {
+pub(crate) fn split(line: &[u8]) -> Columns<'_> {
     // The most ordinary line of all has no column: it begins with a name.
     if line.first().is_some_and(u8::is_ascii_lowercase) {
         return Columns { tid: None, body: line };
@@ -41,7 +41,7 @@ pub(super) fn split(line: &[u8]) -> Columns<'_> {
 
 /// The beginning of the line before, by which most lines are known: they are of the same thread.
 #[derive(Debug, Default)]
-pub(super) struct Recent {
+pub(crate) struct Recent {
     /// Its first eight bytes, as far as they are the thread's column …
     column: u64,
     /// … which is where this has bits.
@@ -53,7 +53,7 @@ pub(super) struct Recent {
 
 /// The same, quickly for the lines of most logs, which have no column but the thread's.
 #[inline]
-pub(super) fn of_thread<'a>(line: &'a [u8], recent: &mut Recent) -> (Option<Tid>, &'a [u8]) {
+pub(crate) fn of_thread<'a>(line: &'a [u8], recent: &mut Recent) -> (Option<Tid>, &'a [u8]) {
     if let Some(first) = line.first_chunk() {
         if u64::from_le_bytes(*first) & recent.mask == recent.column && recent.length > 0 {
             let body = from(line, recent.length);

@@ -8,7 +8,7 @@ use memchr::memmem;
 /// Tells lines without an event from lines that are not understood. A summary has several lines, so
 /// it remembers where it is.
 #[derive(Debug, Default)]
-pub(super) struct Notes {
+pub(crate) struct Notes {
     /// How many of a summary's two rulers have been seen; 0: outside.
     rulers: u8,
     /// Within the box of --tips: its art has no rule by which a line could be told alone.
@@ -22,7 +22,7 @@ const TIPS_LINES: u8 = 32;
 
 impl Notes {
     /// Whether a line without columns is one of these.
-    pub(super) fn is_note(&mut self, line: &[u8]) -> bool {
+    pub(crate) fn is_note(&mut self, line: &[u8]) -> bool {
         if line.is_empty() || attachment(line) || message(line) {
             return true;
         }
@@ -103,7 +103,7 @@ fn message(line: &[u8]) -> bool {
 /// attached with 3 threads`, old `Process 12 attached (waiting for parent)`, `… - interrupt to
 /// quit`. The message may stand at the end of a line that it broke: `vfork(strace: Process 12
 /// attached`.
-pub(super) fn attached(line: &[u8]) -> Option<Tid> {
+pub(crate) fn attached(line: &[u8]) -> Option<Tid> {
     let at = memmem::rfind(line, b"Process ")?;
     let (tid, text) = decimal(from(line, at + b"Process ".len()))?;
     let text = text.strip_prefix(b" attached")?;
@@ -125,7 +125,7 @@ fn detached(text: &[u8]) -> bool {
 }
 
 /// Whether a line is one of strace's messages that older versions print without its name.
-pub(super) fn bare_message(line: &[u8]) -> bool {
+pub(crate) fn bare_message(line: &[u8]) -> bool {
     detached(line) || line.starts_with(b"Detached unknown pid ")
 }
 

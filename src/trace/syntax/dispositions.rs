@@ -6,7 +6,7 @@ use crate::syscall::{signal_number, SIGNAL_MAX};
 
 /// What a signal does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Action {
+pub(crate) enum Action {
     /// The thread was running before the log began, and the log never set it.
     #[default]
     Unknown,
@@ -22,7 +22,7 @@ pub(super) enum Action {
 
 impl Action {
     /// Whether a handler runs, as far as it is known.
-    pub(super) fn runs(self) -> Option<bool> {
+    pub(crate) fn runs(self) -> Option<bool> {
         match self {
             Action::Unknown => None,
             Action::None | Action::GuessedNone => Some(false),
@@ -33,11 +33,11 @@ impl Action {
 
 /// The actions of one process's signals.
 #[derive(Debug, Clone)]
-pub(super) struct Dispositions([Action; SIGNAL_MAX as usize + 1]);
+pub(crate) struct Dispositions([Action; SIGNAL_MAX as usize + 1]);
 
 impl Dispositions {
     /// Of a process that was running before.
-    pub(super) fn unknown() -> Self {
+    pub(crate) fn unknown() -> Self {
         let mut table = Dispositions([Action::Unknown; SIGNAL_MAX as usize + 1]);
         // SIGKILL and SIGSTOP cannot be handled.
         table.set(9, Action::None);
@@ -47,27 +47,27 @@ impl Dispositions {
 
     /// After an exec: what was handled is reset, what was ignored stays. No handler runs either
     /// way.
-    pub(super) fn exec() -> Self {
+    pub(crate) fn exec() -> Self {
         Dispositions([Action::None; SIGNAL_MAX as usize + 1])
     }
 
-    pub(super) fn get(&self, signal: u8) -> Action {
+    pub(crate) fn get(&self, signal: u8) -> Action {
         self.0.get(usize::from(signal)).copied().unwrap_or_default()
     }
 
-    pub(super) fn set(&mut self, signal: u8, action: Action) {
+    pub(crate) fn set(&mut self, signal: u8, action: Action) {
         if let Some(slot) = self.0.get_mut(usize::from(signal)) {
             *slot = action;
         }
     }
 
     /// `CLONE_CLEAR_SIGHAND`.
-    pub(super) fn clear_handlers(&mut self) {
+    pub(crate) fn clear_handlers(&mut self) {
         *self = Dispositions::exec();
     }
 
     /// Takes from `other` what is unknown here.
-    pub(super) fn fill_from(&mut self, other: &Dispositions) {
+    pub(crate) fn fill_from(&mut self, other: &Dispositions) {
         for (own, theirs) in self.0.iter_mut().zip(other.0) {
             if *own == Action::Unknown {
                 *own = theirs;
@@ -78,7 +78,7 @@ impl Dispositions {
 
 /// What the arguments of `rt_sigaction` ask for. `None`: nothing is changed, or the signal is not
 /// known.
-pub(super) fn sigaction(args: &[u8]) -> Option<(u8, Action)> {
+pub(crate) fn sigaction(args: &[u8]) -> Option<(u8, Action)> {
     let mut args = Args::new(args);
     let first = args.next()?;
     let token = until(first, run(first, in_name));
@@ -126,7 +126,7 @@ fn structure(inner: &[u8]) -> Action {
 
 /// For each signal what a whole file sets it to: bit 0 no handler, bit 1 a handler.
 #[derive(Debug, Clone)]
-pub(super) struct Seen([u8; SIGNAL_MAX as usize + 1]);
+pub(crate) struct Seen([u8; SIGNAL_MAX as usize + 1]);
 
 impl Default for Seen {
     fn default() -> Self {
@@ -135,7 +135,7 @@ impl Default for Seen {
 }
 
 impl Seen {
-    pub(super) fn add(&mut self, signal: u8, action: Action) {
+    pub(crate) fn add(&mut self, signal: u8, action: Action) {
         if let Some(slot) = self.0.get_mut(usize::from(signal)) {
             *slot |= match action.runs() {
                 Some(false) => 1,
@@ -145,14 +145,14 @@ impl Seen {
         }
     }
 
-    pub(super) fn unite(&mut self, other: &Seen) {
+    pub(crate) fn unite(&mut self, other: &Seen) {
         for (own, theirs) in self.0.iter_mut().zip(other.0) {
             *own |= theirs;
         }
     }
 
     /// Whether everything that was set agrees with `action`.
-    pub(super) fn agrees(&self, signal: u8, action: Action) -> bool {
+    pub(crate) fn agrees(&self, signal: u8, action: Action) -> bool {
         let allowed = match action.runs() {
             Some(false) => 1,
             Some(true) => 2,

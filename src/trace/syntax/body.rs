@@ -7,7 +7,7 @@ use crate::syscall::{signal_number, Abi, SIGNAL_MAX};
 
 /// A line's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Body<'a> {
+pub(crate) enum Body<'a> {
     /// `name(…`: a call is entered. `rest` follows the bracket.
     Call {
         /// As printed, without the marks of x32.
@@ -44,7 +44,7 @@ pub(super) enum Body<'a> {
 }
 
 /// Tells what a body is.
-pub(super) fn parse(body: &[u8]) -> Body<'_> {
+pub(crate) fn parse(body: &[u8]) -> Body<'_> {
     match body.first() {
         Some(b'<') => resumed(body),
         Some(b'-') => signal(body),
@@ -57,7 +57,7 @@ pub(super) fn parse(body: &[u8]) -> Body<'_> {
 }
 
 /// The call at the beginning of `body`, if there is one.
-pub(super) fn call(body: &[u8]) -> Body<'_> {
+pub(crate) fn call(body: &[u8]) -> Body<'_> {
     // x32 before strace 4.23: `64:readv(`.
     let (marked, text) = match body.strip_prefix(b"64:") {
         Some(text) => (true, text),

@@ -5,7 +5,7 @@ use crate::syscall;
 
 /// What a name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Named {
+pub(crate) enum Named {
     /// A call of the 64-bit table.
     Number(u32),
     /// A name that only the 32-bit table has.
@@ -20,7 +20,7 @@ const HIGHEST: u32 = 1024;
 const SLOTS: usize = 2048;
 
 /// Every name of the table, for a look-up without an allocation and mostly with one comparison.
-pub(super) struct Names {
+pub(crate) struct Names {
     slots: Vec<Option<Entry>>,
 }
 
@@ -57,7 +57,7 @@ impl Ends {
 }
 
 impl Names {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut names = Names { slots: vec![None; SLOTS] };
         for number in 0..HIGHEST {
             if let Some(name) = syscall::name(number) {
@@ -85,7 +85,7 @@ impl Names {
 
     /// The number of a name of the table.
     #[inline]
-    pub(super) fn find(&self, name: &[u8]) -> Option<u32> {
+    pub(crate) fn find(&self, name: &[u8]) -> Option<u32> {
         let ends = Ends::of(name);
         for at in ends.probe(name.len()) {
             match self.slots.get(at) {
@@ -98,7 +98,7 @@ impl Names {
     }
 
     /// What a name stands for.
-    pub(super) fn look_up(&self, name: &[u8]) -> Named {
+    pub(crate) fn look_up(&self, name: &[u8]) -> Named {
         match self.find(name).or_else(|| raw(name)) {
             Some(number) => Named::Number(number),
             None if ONLY_32.binary_search_by(|n| n.as_bytes().cmp(name)).is_ok() => Named::Only32,
@@ -108,7 +108,7 @@ impl Names {
 
     /// The longest name of the table with which `text` ends, as a position: the program's own
     /// output may stand right before a call.
-    pub(super) fn suffix(&self, text: &[u8]) -> Option<usize> {
+    pub(crate) fn suffix(&self, text: &[u8]) -> Option<usize> {
         let first = text.len().saturating_sub(32);
         (first..text.len()).find(|&at| text.get(at..).is_some_and(|name| self.find(name).is_some()))
     }

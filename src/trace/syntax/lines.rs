@@ -8,11 +8,11 @@ const HEAD: usize = 64 * 1024;
 /// … and its end (the result).
 const TAIL: usize = 4 * 1024;
 /// Longer lines are shortened to this.
-pub(super) const KEPT: usize = HEAD + TAIL;
+pub(crate) const KEPT: usize = HEAD + TAIL;
 
 /// A line as it was cut, without its newline.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct RawLine<'a> {
+pub(crate) struct RawLine<'a> {
     /// The bytes; of a long line only the beginning and the end.
     pub text: &'a [u8],
     /// Line number, from 1.
@@ -24,7 +24,7 @@ pub(super) struct RawLine<'a> {
 }
 
 /// The lines of one input.
-pub(super) struct Lines<R> {
+pub(crate) struct Lines<R> {
     input: R,
     /// The beginning of a line that did not end within the input's buffer.
     kept: Vec<u8>,
@@ -33,18 +33,18 @@ pub(super) struct Lines<R> {
 }
 
 impl<R: BufRead> Lines<R> {
-    pub(super) fn new(input: R) -> Self {
+    pub(crate) fn new(input: R) -> Self {
         Lines { input, kept: Vec::new(), shortened: false, number: 0 }
     }
 
     /// How many lines were handed out.
-    pub(super) fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.number
     }
 
     /// Hands the lines to `take` until it returns false or the input ends. Returns whether the
     /// input ended; where it did not, the next call goes on with the next line.
-    pub(super) fn each(&mut self, mut take: impl FnMut(RawLine<'_>) -> bool) -> io::Result<bool> {
+    pub(crate) fn each(&mut self, mut take: impl FnMut(RawLine<'_>) -> bool) -> io::Result<bool> {
         loop {
             let buffer = match self.input.fill_buf() {
                 Ok(buffer) => buffer,
@@ -99,7 +99,7 @@ impl<R: BufRead> Lines<R> {
 }
 
 /// Adds to a line's kept bytes: all of them up to the bound, then the beginning and the end only.
-pub(super) fn keep(kept: &mut Vec<u8>, shortened: &mut bool, piece: &[u8]) {
+pub(crate) fn keep(kept: &mut Vec<u8>, shortened: &mut bool, piece: &[u8]) {
     for part in piece.chunks(HEAD) {
         kept.extend_from_slice(part);
         if kept.len() > KEPT {
@@ -110,7 +110,7 @@ pub(super) fn keep(kept: &mut Vec<u8>, shortened: &mut bool, piece: &[u8]) {
 }
 
 /// Without the carriage return that a terminal's recording or a copy through another system leaves.
-pub(super) fn chomp(line: &[u8]) -> &[u8] {
+pub(crate) fn chomp(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 

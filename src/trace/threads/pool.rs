@@ -3,7 +3,7 @@
 
 /// Names a value of a [`Pool`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Key {
+pub(crate) struct Key {
     at: u32,
     age: u32,
 }
@@ -18,13 +18,13 @@ struct Slot<T> {
 /// Values by key. A value goes when as many [`Pool::release`] as [`Pool::add`] and [`Pool::share`]
 /// came.
 #[derive(Debug)]
-pub(super) struct Pool<T> {
+pub(crate) struct Pool<T> {
     slots: Vec<Slot<T>>,
     free: Vec<u32>,
 }
 
 impl<T> Pool<T> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Pool { slots: Vec::new(), free: Vec::new() }
     }
 
@@ -36,7 +36,7 @@ impl<T> Pool<T> {
         self.slots.get_mut(usize::try_from(key.at).ok()?).filter(|s| s.age == key.age)
     }
 
-    pub(super) fn add(&mut self, value: T) -> Key {
+    pub(crate) fn add(&mut self, value: T) -> Key {
         if let Some(at) = self.free.pop() {
             if let Some(slot) = usize::try_from(at).ok().and_then(|i| self.slots.get_mut(i)) {
                 slot.users = 1;
@@ -49,28 +49,28 @@ impl<T> Pool<T> {
         Key { at, age: 0 }
     }
 
-    pub(super) fn get(&self, key: Key) -> Option<&T> {
+    pub(crate) fn get(&self, key: Key) -> Option<&T> {
         self.slot(key)?.value.as_ref()
     }
 
-    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         self.slot_mut(key)?.value.as_mut()
     }
 
     /// One more user.
-    pub(super) fn share(&mut self, key: Key) -> Key {
+    pub(crate) fn share(&mut self, key: Key) -> Key {
         if let Some(slot) = self.slot_mut(key) {
             slot.users += 1;
         }
         key
     }
 
-    pub(super) fn users(&self, key: Key) -> u32 {
+    pub(crate) fn users(&self, key: Key) -> u32 {
         self.slot(key).map_or(0, |s| s.users)
     }
 
     /// One user less.
-    pub(super) fn release(&mut self, key: Key) {
+    pub(crate) fn release(&mut self, key: Key) {
         let Some(slot) = self.slot_mut(key) else { return };
         slot.users = slot.users.saturating_sub(1);
         if slot.users == 0 {
@@ -80,18 +80,18 @@ impl<T> Pool<T> {
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
         (0_u32..)
             .zip(&self.slots)
             .filter_map(|(at, s)| Some((Key { at, age: s.age }, s.value.as_ref()?)))
     }
 
     /// How many places there are, used or not.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
 
-    pub(super) fn keys(&self) -> Vec<Key> {
+    pub(crate) fn keys(&self) -> Vec<Key> {
         self.iter().map(|(key, _)| key).collect()
     }
 }

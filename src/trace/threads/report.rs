@@ -66,7 +66,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub(super) fn add(&mut self, place: Place) {
+    pub(crate) fn add(&mut self, place: Place) {
         self.count += 1;
         if self.first.len() < 3 {
             self.first.push(place);
@@ -265,7 +265,7 @@ impl Report {
         self.set_aside.iter().map(|(_, tally)| tally.count).sum()
     }
 
-    pub(super) fn set_aside(&mut self, kind: SetAside, place: Place) {
+    pub(crate) fn set_aside(&mut self, kind: SetAside, place: Place) {
         let at = match self.set_aside.binary_search_by_key(&kind, |&(k, _)| k) {
             Ok(at) => at,
             Err(at) => {
@@ -279,7 +279,7 @@ impl Report {
     }
 
     /// Counts one more case of a warning that is given once for all logs.
-    pub(super) fn tally(&mut self, case: Case, place: Place) {
+    pub(crate) fn tally(&mut self, case: Case, place: Place) {
         let found = self.warnings.iter_mut().find_map(|w| match (case, w) {
             (Case::Filtered, Warning::Filtered { threads: t })
             | (Case::ChildUnseen, Warning::ChildrenUnseen { children: t })
@@ -307,7 +307,7 @@ impl Report {
 
 /// The warnings that count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Case {
+pub(crate) enum Case {
     Filtered,
     ChildUnseen,
     ThirtyTwoBit,

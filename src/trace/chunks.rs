@@ -1,12 +1,12 @@
 //! A log in pieces of whole lines, so that several processors can tell what its ordinary lines say,
 //! while one goes through them in their order.
 
-use super::colour;
-use super::columns::Recent;
-use super::lines::{chomp, keep, RawLine, KEPT};
-use super::names::Names;
-use super::ordinary::Ordinary;
-use super::scan::{each_place, from, until};
+use crate::trace::syntax::colour;
+use crate::trace::syntax::columns::Recent;
+use crate::trace::syntax::lines::{chomp, keep, RawLine, KEPT};
+use crate::trace::syntax::names::Names;
+use crate::trace::syntax::scan::{each_place, from, until};
+use crate::trace::syntax::simple_line::Ordinary;
 use memchr::memrchr;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read};
@@ -292,8 +292,8 @@ pub(super) fn each(
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::lines::Lines;
     use super::*;
+    use crate::trace::syntax::lines::Lines;
     use std::io::{BufReader, Cursor};
 
     /// Gives a few bytes at a time, as a pipe does.

@@ -2,12 +2,11 @@
 //! to go out, or for an undecided signal (a log that starts in the middle does not say whether a
 //! handler runs; whether an `rt_sigreturn` follows does).
 
-use super::dispositions::Action;
-use super::life::{Handler, Item, Wait};
 use super::pool::Key;
 use super::state::State;
-use super::Sink;
-use crate::event::{Event, EventKind, Place, Tid};
+use super::thread::{Handler, Item, Wait};
+use crate::event::{Event, EventKind, Place, Sink, Tid};
+use crate::trace::syntax::dispositions::Action;
 
 /// So many events of one thread wait, then what they wait for is guessed.
 const HELD: usize = 4096;
@@ -16,12 +15,12 @@ const HELD_IN_ALL: usize = 1 << 18;
 
 impl State {
     /// An event goes out, or into the thread's queue.
-    pub(super) fn emit(&mut self, key: Key, kind: EventKind, place: Place, sink: Sink) {
+    pub(crate) fn emit(&mut self, key: Key, kind: EventKind, place: Place, sink: Sink) {
         self.emit_for(key, kind, place, None, sink);
     }
 
     /// As `emit`; the event lets `child` go. Returns whether it went out at once.
-    pub(super) fn emit_for(
+    pub(crate) fn emit_for(
         &mut self,
         key: Key,
         kind: EventKind,
@@ -40,7 +39,7 @@ impl State {
     }
 
     /// Puts something into a thread's queue.
-    pub(super) fn enqueue(&mut self, key: Key, item: Item, sink: Sink) {
+    pub(crate) fn enqueue(&mut self, key: Key, item: Item, sink: Sink) {
         let Some(life) = self.lives.get_mut(key) else { return };
         life.queue.push_back(item);
         self.held += 1;
@@ -56,7 +55,7 @@ impl State {
     }
 
     /// Lets go what no longer waits, of this thread and of those that waited for it.
-    pub(super) fn pump(&mut self, key: Key, sink: Sink) {
+    pub(crate) fn pump(&mut self, key: Key, sink: Sink) {
         let mut ready = vec![key];
         while let Some(key) = ready.pop() {
             let Some(life) = self.lives.get_mut(key).filter(|l| l.wait == Wait::No) else {
@@ -94,7 +93,7 @@ impl State {
 
     /// Decides whether a signal runs a handler: in its thread's queue, and for the children that
     /// were made meanwhile.
-    pub(super) fn decide(&mut self, origin: Key, id: u64, runs: bool, sink: Sink) {
+    pub(crate) fn decide(&mut self, origin: Key, id: u64, runs: bool, sink: Sink) {
         if let Some(life) = self.lives.get_mut(origin) {
             let at =
                 life.queue.iter().position(|i| matches!(i, Item::Undecided(n, ..) if *n == id));
@@ -124,7 +123,7 @@ impl State {
     }
 
     /// No `rt_sigreturn` can follow any more: no handler ran.
-    pub(super) fn decide_all(&mut self, key: Key, sink: Sink) {
+    pub(crate) fn decide_all(&mut self, key: Key, sink: Sink) {
         while let Some((id, signal)) = self.life(key).and_then(|l| {
             l.queue.iter().find_map(|i| match i {
                 Item::Undecided(id, signal, _) => Some((*id, *signal)),
@@ -137,7 +136,7 @@ impl State {
     }
 
     /// What was found out holds for the process, unless the log sets the action.
-    pub(super) fn remember_decision(&mut self, key: Key, signal: u8, action: Action) {
+    pub(crate) fn remember_decision(&mut self, key: Key, signal: u8, action: Action) {
         let Some(table) = self.life(key).map(|l| l.table) else { return };
         if let Some(table) = self.tables.get_mut(table) {
             let overturns = matches!(
@@ -184,7 +183,7 @@ impl State {
     }
 
     /// An id comes again: what waits under it goes out first.
-    pub(super) fn lay(&mut self, tid: Tid, sink: Sink) {
+    pub(crate) fn lay(&mut self, tid: Tid, sink: Sink) {
         if let Some(ghost) = self.ghosts.remove(&tid) {
             self.flush(ghost, sink);
         }
@@ -194,7 +193,7 @@ impl State {
     }
 
     /// Empties a thread's queue, whatever it waits for.
-    pub(super) fn flush(&mut self, key: Key, sink: Sink) {
+    pub(crate) fn flush(&mut self, key: Key, sink: Sink) {
         while self.life(key).is_some_and(|l| l.ended || l.wait != Wait::No || !l.queue.is_empty()) {
             self.force(key, sink);
         }

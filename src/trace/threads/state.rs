@@ -1,11 +1,10 @@
 //! The threads of one log: who lives, who belongs to whom.
 
-use super::dispositions::{Dispositions, Seen};
-use super::life::{Group, Life, Table, Wait};
 use super::pool::{Key, Pool};
 use super::report::{Case, Report};
-use super::Sink;
-use crate::event::{Event, EventKind, Place, Tid};
+use super::thread::{Group, Life, Table, Wait};
+use crate::event::{Event, EventKind, Place, Sink, Tid};
+use crate::trace::syntax::dispositions::{Dispositions, Seen};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::VecDeque;
 
@@ -16,16 +15,16 @@ const REMEMBERED: usize = 4096;
 const REMEMBERED_BY_NAME: usize = 1 << 16;
 
 /// The id of a child that may have been made, while the log has not named it. No thread has it.
-pub(super) const UNBORN: Tid = Tid::MAX;
+pub(crate) const UNBORN: Tid = Tid::MAX;
 
 /// A map by thread id.
-pub(super) type ByTid<T> = FxHashMap<Tid, T>;
+pub(crate) type ByTid<T> = FxHashMap<Tid, T>;
 /// A set of thread ids.
-pub(super) type Tids = FxHashSet<Tid>;
+pub(crate) type Tids = FxHashSet<Tid>;
 
 /// What is known of a family of files before they are read for good.
 #[derive(Debug, Default)]
-pub(super) struct Kin {
+pub(crate) struct Kin {
     /// The set of threads with one signal table, by thread.
     pub sets: ByTid<usize>,
     /// What each set's members do to the table.
@@ -39,7 +38,7 @@ pub(super) struct Kin {
 
 /// The threads of one log.
 #[derive(Debug)]
-pub(super) struct State {
+pub(crate) struct State {
     pub report: Report,
     pub lives: Pool<Life>,
     pub groups: Pool<Group>,
@@ -75,7 +74,7 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         State {
             report: Report::default(),
             lives: Pool::new(),
@@ -98,21 +97,21 @@ impl State {
         }
     }
 
-    pub(super) fn life(&self, key: Key) -> Option<&Life> {
+    pub(crate) fn life(&self, key: Key) -> Option<&Life> {
         self.lives.get(key)
     }
 
-    pub(super) fn life_mut(&mut self, key: Key) -> Option<&mut Life> {
+    pub(crate) fn life_mut(&mut self, key: Key) -> Option<&mut Life> {
         self.lives.get_mut(key)
     }
 
     /// The living thread of this id.
-    pub(super) fn find(&self, tid: Tid) -> Option<Key> {
+    pub(crate) fn find(&self, tid: Tid) -> Option<Key> {
         self.by_tid.get(&tid).copied()
     }
 
     /// A thread of an unknown past.
-    pub(super) fn attach(&mut self, tid: Tid, place: Place, sink: Sink) -> Key {
+    pub(crate) fn attach(&mut self, tid: Tid, place: Place, sink: Sink) -> Key {
         let group = self.groups.add(Group::of(tid));
         let table = self.tables.add(Table { actions: Dispositions::unknown(), set: None });
         let key = self.add(tid, group, table, place, sink);
@@ -124,7 +123,7 @@ impl State {
 
     /// A thread, with its references to a group and a table. A living one of the same id has ended
     /// unnoticed.
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         tid: Tid,
         group: Key,
@@ -165,7 +164,7 @@ impl State {
 
     /// A child that a call has returned may never speak: without -f none does. So that they do not
     /// pile up, the oldest is given up.
-    pub(super) fn remember_unspoken(&mut self, key: Key, sink: Sink) {
+    pub(crate) fn remember_unspoken(&mut self, key: Key, sink: Sink) {
         if self.kin.is_some() {
             return;
         }
@@ -180,7 +179,7 @@ impl State {
     }
 
     /// The child that has not spoken, if there is exactly one such child.
-    pub(super) fn only_unspoken(&mut self) -> Option<Key> {
+    pub(crate) fn only_unspoken(&mut self) -> Option<Key> {
         // Of the two oldest only: to look through all of them each time would take too long.
         for at in 0..2 {
             while let Some(&key) = self.unspoken.get(at) {
@@ -203,7 +202,7 @@ impl State {
 
     /// The other threads of a group will end without a call of their own. strace up to 4.6 does not
     /// say when, so only so many are waited for.
-    pub(super) fn doom(&mut self, group: Key, except: Key, place: Place, sink: Sink) {
+    pub(crate) fn doom(&mut self, group: Key, except: Key, place: Place, sink: Sink) {
         if let Some(g) = self.groups.get_mut(group) {
             g.dying = true;
         }
@@ -222,7 +221,7 @@ impl State {
     }
 
     /// The thread has ended.
-    pub(super) fn end(&mut self, key: Key, place: Place, sink: Sink) {
+    pub(crate) fn end(&mut self, key: Key, place: Place, sink: Sink) {
         let Some(life) = self.life(key).filter(|l| !l.ended) else { return };
         let (tid, alias, group, table) = (life.tid, life.alias, life.group, life.table);
         let attached = life.attached;
@@ -251,7 +250,7 @@ impl State {
     }
 
     /// The thread made its exit call. Its `+++ exited` may follow, or not (strace up to 4.6, -qq).
-    pub(super) fn exit(&mut self, key: Key, whole_group: bool, place: Place, sink: Sink) {
+    pub(crate) fn exit(&mut self, key: Key, whole_group: bool, place: Place, sink: Sink) {
         let Some(life) = self.life(key) else { return };
         let (tid, group) = (life.alias.unwrap_or(life.tid), life.group);
         if whole_group {
@@ -265,7 +264,7 @@ impl State {
     }
 
     /// `+++ exited with`: without an exit call of its own or of a sibling the log is filtered.
-    pub(super) fn suspect(&mut self, key: Key, place: Place) {
+    pub(crate) fn suspect(&mut self, key: Key, place: Place) {
         let Some(group) = self.life(key).map(|l| l.group) else { return };
         if self.kin.is_some() {
             self.suspects.push((self.groups.share(group), place));
@@ -279,7 +278,7 @@ impl State {
     }
 
     /// A thread goes on under another id: that of its leader, whom its exec has ended.
-    pub(super) fn rename(&mut self, key: Key, tid: Tid, place: Place, sink: Sink) {
+    pub(crate) fn rename(&mut self, key: Key, tid: Tid, place: Place, sink: Sink) {
         if let Some(leader) = self.find(tid).filter(|&k| k != key) {
             self.end(leader, place, sink);
         }
@@ -299,7 +298,7 @@ impl State {
     }
 
     /// The log is over: so are its threads.
-    pub(super) fn finish(&mut self, place: Place, sink: Sink) {
+    pub(crate) fn finish(&mut self, place: Place, sink: Sink) {
         while let Some(&orphan) = self.orphans.first() {
             self.guess(orphan, sink);
         }

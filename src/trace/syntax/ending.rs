@@ -7,7 +7,7 @@ use memchr::{memmem, memrchr};
 
 /// The end of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending<'a> {
+pub(crate) enum Ending<'a> {
     /// `ARGS) = RET…`
     Result {
         /// What precedes the bracket.
@@ -29,7 +29,7 @@ pub(super) enum Ending<'a> {
 
 impl Ending<'_> {
     /// Finds how a line ends.
-    pub(super) fn of(text: &[u8]) -> Ending<'_> {
+    pub(crate) fn of(text: &[u8]) -> Ending<'_> {
         if text.ends_with(b"...>") {
             if let Some(open) = open(text) {
                 return open;
@@ -82,7 +82,7 @@ fn places(text: &[u8]) -> Option<(usize, usize)> {
 
 /// What an ordinary line needs to know of its end, if it has an ordinary one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// There is a result: whether it is a failure.
     Result {
         /// As [`failed`] has it.
@@ -94,7 +94,7 @@ pub(super) enum Outcome {
 
 impl Outcome {
     /// As [`Ending::of`] has it; `None` for all that is less ordinary.
-    pub(super) fn of(text: &[u8]) -> Option<Self> {
+    pub(crate) fn of(text: &[u8]) -> Option<Self> {
         if text.last() == Some(&b'>') {
             return match Ending::of(text) {
                 Ending::Result { result, .. } => Some(Outcome::Result { failed: failed(result) }),
@@ -113,13 +113,13 @@ fn last_equals(text: &[u8]) -> Option<usize> {
 }
 
 /// Whether the call failed, or was interrupted to be restarted.
-pub(super) fn failed(result: &[u8]) -> bool {
+pub(crate) fn failed(result: &[u8]) -> bool {
     matches!(result.first(), Some(b'-' | b'?'))
 }
 
 /// The value of a call that took effect: no error, not `?`, and not put there by strace's own fault
 /// injection.
-pub(super) fn value(result: &[u8]) -> Option<u64> {
+pub(crate) fn value(result: &[u8]) -> Option<u64> {
     if failed(result)
         || after(result, b"(INJECTED)").is_some()
         || after(result, b", retval)").is_some()
@@ -131,7 +131,7 @@ pub(super) fn value(result: &[u8]) -> Option<u64> {
 
 /// The child that a clone-like call returned, as the log will name it:
 /// `= 2 /* 1234 in strace's PID NS */` (--pidns-translation) is 1234.
-pub(super) fn child(result: &[u8]) -> Option<Tid> {
+pub(crate) fn child(result: &[u8]) -> Option<Tid> {
     let own = value(result)?;
     let translated = memmem::find(result, b" in strace's PID NS")
         .and_then(|at| after(until(result, at), b"/* "))

@@ -4,10 +4,10 @@ use super::scan::{from, in_name, number, run, skip_blanks, until};
 use memchr::memchr;
 
 /// Cuts arguments at their top-level commas: not within brackets, strings or decoded descriptors.
-pub(super) struct Args<'a>(Option<&'a [u8]>);
+pub(crate) struct Args<'a>(Option<&'a [u8]>);
 
 impl<'a> Args<'a> {
-    pub(super) fn new(args: &'a [u8]) -> Self {
+    pub(crate) fn new(args: &'a [u8]) -> Self {
         Args(Some(args))
     }
 }
@@ -62,13 +62,13 @@ fn string_len(text: &[u8]) -> usize {
 }
 
 /// The bytes of a string argument: `"/bin/ls"`, `"\x2f\x62"`, `"caf\303\251"`, `"/long"...`.
-pub(super) fn string(arg: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn string(arg: &[u8]) -> Option<Vec<u8>> {
     let text = arg.strip_prefix(b"\"")?;
     Some(unescaped(until(text, string_len(text))))
 }
 
 /// The path that -y shows for a descriptor: `3</dir>`, `AT_FDCWD</dir>`.
-pub(super) fn decoded_path(arg: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn decoded_path(arg: &[u8]) -> Option<Vec<u8>> {
     let text = from(arg, memchr(b'<', arg)? + 1);
     let text = until(text, memchr(b'>', text)?);
     text.starts_with(b"/").then(|| unescaped(text))
@@ -119,7 +119,7 @@ fn unescaped(text: &[u8]) -> Vec<u8> {
 /// The path that an `execve(ARGS` or `execveat(ARGS` runs, as the log has it; empty where the log
 /// has none: a descriptor alone (`fexecve`), which only -y shows the file of, or an address (-e
 /// raw=execve).
-pub(super) fn exec_path(at: bool, args: &[u8]) -> Vec<u8> {
+pub(crate) fn exec_path(at: bool, args: &[u8]) -> Vec<u8> {
     let mut args = Args::new(args);
     let dir = if at { args.next() } else { None };
     let path = args.next().unwrap_or_default();
@@ -143,7 +143,7 @@ pub(super) fn exec_path(at: bool, args: &[u8]) -> Vec<u8> {
 
 /// What a clone-like call shares with its child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Sharing {
+pub(crate) struct Sharing {
     /// `CLONE_THREAD`: the same thread group.
     pub thread: bool,
     /// `CLONE_SIGHAND`: one table of signal handlers.
@@ -154,7 +154,7 @@ pub(super) struct Sharing {
 
 /// The flags of a `clone(ARGS` or `clone3(ARGS`; `None` where the line does not show them: before
 /// strace 4.13 they are printed when the call returns.
-pub(super) fn sharing(args: &[u8]) -> Option<Sharing> {
+pub(crate) fn sharing(args: &[u8]) -> Option<Sharing> {
     let flags = match super::scan::after(args, b"flags=") {
         Some(flags) => flags,
         // `clone(0x1200011, 0, …` (-e raw=clone), or flags without their name.

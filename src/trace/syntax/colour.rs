@@ -6,12 +6,12 @@ use memchr::memchr;
 const ESC: u8 = 0x1b;
 
 /// Whether there are any escape sequences.
-pub(super) fn any(text: &[u8]) -> bool {
+pub(crate) fn any(text: &[u8]) -> bool {
     memchr(ESC, text).is_some()
 }
 
 /// The line without its escape sequences, built in `scratch` if it has any.
-pub(super) fn plain<'a>(line: &'a [u8], scratch: &'a mut Vec<u8>) -> &'a [u8] {
+pub(crate) fn plain<'a>(line: &'a [u8], scratch: &'a mut Vec<u8>) -> &'a [u8] {
     if !any(line) {
         return line;
     }

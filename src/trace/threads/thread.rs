@@ -1,16 +1,16 @@
 //! One thread's life, from its first line or its creation to its end.
 
-use super::args::Sharing;
-use super::dispositions::{Action, Dispositions};
-use super::names::Named;
 use super::pool::Key;
 use crate::event::{Event, Place, Tid};
 use crate::syscall::Abi;
+use crate::trace::syntax::args::Sharing;
+use crate::trace::syntax::dispositions::{Action, Dispositions};
+use crate::trace::syntax::names::Named;
 use std::collections::VecDeque;
 
 /// What is known of one thread.
 #[derive(Debug)]
-pub(super) struct Life {
+pub(crate) struct Life {
     /// The id under which its events go out.
     pub tid: Tid,
     /// The id that its creation gave it.
@@ -56,7 +56,7 @@ pub(super) struct Life {
 
 /// Why a thread's events wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wait {
+pub(crate) enum Wait {
     /// They do not.
     No,
     /// Its creation is in its creator's queue.
@@ -67,7 +67,7 @@ pub(super) enum Wait {
 
 /// Something that waits.
 #[derive(Debug)]
-pub(super) enum Item {
+pub(crate) enum Item {
     /// An event; of a `Spawn`, the child that it lets go.
     Event(Event, Option<Key>),
     /// A signal, by its number in the log, of which it is not known yet whether a handler runs: the
@@ -77,7 +77,7 @@ pub(super) enum Item {
 
 /// A handler that a thread is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Handler {
+pub(crate) enum Handler {
     /// It runs.
     Known,
     /// Perhaps: the signal waits in the queue of the thread `origin`.
@@ -93,7 +93,7 @@ pub(super) enum Handler {
 
 /// A call that was entered and has not returned.
 #[derive(Debug)]
-pub(super) struct Open {
+pub(crate) struct Open {
     /// Which one.
     pub named: Named,
     /// What its return will do.
@@ -106,7 +106,7 @@ pub(super) struct Open {
 
 /// The calls whose return matters.
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// None of the others.
     Plain,
     /// `execve`, `execveat`.
@@ -124,7 +124,7 @@ pub(super) enum Kind {
 
 /// A thread group.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(crate) struct Group {
     /// The id of its first thread.
     pub leader: Tid,
     /// `exit_group` was entered, or another thread exec'd: its threads end without a call of their
@@ -134,7 +134,7 @@ pub(super) struct Group {
 
 /// A process's signal actions.
 #[derive(Debug, Clone)]
-pub(super) struct Table {
+pub(crate) struct Table {
     /// Them.
     pub actions: Dispositions,
     /// In a family of files: the set of threads that share it, whose order among files is not
@@ -144,24 +144,24 @@ pub(super) struct Table {
 
 impl Group {
     /// A group of one thread.
-    pub(super) fn of(leader: Tid) -> Self {
+    pub(crate) fn of(leader: Tid) -> Self {
         Group { leader, dying: false }
     }
 }
 
 impl Life {
     /// Its events go out as they come.
-    pub(super) fn flows(&self) -> bool {
+    pub(crate) fn flows(&self) -> bool {
         self.wait == Wait::No && self.queue.is_empty()
     }
 
     /// It lives, and goes by this id.
-    pub(super) fn is(&self, tid: Tid) -> bool {
+    pub(crate) fn is(&self, tid: Tid) -> bool {
         !self.ended && (self.tid == tid || self.alias == Some(tid))
     }
 
     /// A line of its own.
-    pub(super) fn speaks(&mut self, place: Place) {
+    pub(crate) fn speaks(&mut self, place: Place) {
         self.spoke = true;
         if self.line != place.line {
             self.before = self.line;
@@ -170,7 +170,7 @@ impl Life {
     }
 
     /// It is in an exec.
-    pub(super) fn in_exec(&self) -> bool {
+    pub(crate) fn in_exec(&self) -> bool {
         matches!(self.open, Some(Open { kind: Kind::Exec(_), .. }))
     }
 }

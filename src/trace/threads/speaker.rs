@@ -1,18 +1,17 @@
 //! Whose line it is. On stderr strace names the thread only while it traces more than one.
 
-use super::ending::Ending;
-use super::names::Named;
 use super::pool::Key;
 use super::state::State;
-use super::Sink;
-use crate::event::{Place, Tid};
+use crate::event::{Place, Sink, Tid};
+use crate::trace::syntax::ending::Ending;
+use crate::trace::syntax::names::Named;
 
 /// The id of a thread that the log does not name.
-pub(super) const NAMELESS: Tid = 0;
+pub(crate) const NAMELESS: Tid = 0;
 
 /// Remembers who spoke.
 #[derive(Debug, Default)]
-pub(super) struct Speaker {
+pub(crate) struct Speaker {
     /// In a file of `-ff` all lines are this thread's.
     pub only: Option<Tid>,
     /// The last one to speak by name.
@@ -26,7 +25,7 @@ pub(super) struct Speaker {
 impl Speaker {
     /// The thread whose line this is; it is made if it was never seen. `resumed`: the line resumes
     /// that call.
-    pub(super) fn who(
+    pub(crate) fn who(
         &mut self,
         state: &mut State,
         tid: Option<Tid>,
@@ -135,7 +134,7 @@ impl Speaker {
     /// The thread that must be meant when none is named: the one that lives; if there seem to be
     /// several (some versions do not report every end), the one whose call is resumed, then the one
     /// that spoke last.
-    pub(super) fn alone(state: &State, resumed: Option<Named>) -> Option<Key> {
+    pub(crate) fn alone(state: &State, resumed: Option<Named>) -> Option<Key> {
         let alive = || state.lives.iter().filter(|(_, l)| l.spoke && !l.ended);
         let same = alive()
             .filter(|(_, l)| resumed.is_some() && l.open.as_ref().map(|o| o.named) == resumed);
@@ -145,7 +144,7 @@ impl Speaker {
     }
 
     /// The thread that has just spoken, by this name or by none.
-    pub(super) fn last_to_speak(&self, name: Option<Tid>) -> Option<Key> {
+    pub(crate) fn last_to_speak(&self, name: Option<Tid>) -> Option<Key> {
         match name {
             Some(name) => self.last.filter(|&(last, _)| last == name).map(|(_, key)| key),
             None => self.nameless,
@@ -153,14 +152,17 @@ impl Speaker {
     }
 
     /// Forgets a log.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         *self = Speaker::default();
     }
 }
 
 /// Where in a line that fits nothing a line of strace's begins: the program's own output, without a
 /// newline, stands before it. Only what is well-formed to its end counts.
-pub(super) fn after_output(line: &[u8], names: &super::names::Names) -> Option<usize> {
+pub(crate) fn after_output(
+    line: &[u8],
+    names: &crate::trace::syntax::names::Names,
+) -> Option<usize> {
     for start in [b"[pid ".as_slice(), b"<... ", b"+++ exited with ", b"+++ killed by ", b"--- SIG"]
     {
         if let Some(at) = memchr::memmem::find(line, start) {
@@ -169,7 +171,8 @@ pub(super) fn after_output(line: &[u8], names: &super::names::Names) -> Option<u
     }
     for at in memchr::memchr_iter(b'(', line).take(16) {
         let word = line.get(..at)?;
-        let well_formed = || !matches!(Ending::of(super::scan::from(line, at)), Ending::None);
+        let well_formed =
+            || !matches!(Ending::of(crate::trace::syntax::scan::from(line, at)), Ending::None);
         if let Some(start) = names.suffix(word).filter(|&start| start > 0 && well_formed()) {
             return Some(start);
         }

@@ -1,18 +1,17 @@
 //! Who made whom. A child may speak before its creator's call has returned.
 
-use super::args::Sharing;
-use super::dispositions::{Action, Dispositions};
-use super::life::{Group, Handler, Kind, Open, Table, Wait};
 use super::pool::Key;
 use super::report::Case;
 use super::state::{State, UNBORN};
-use super::Sink;
-use crate::event::{EventKind, Place, Tid};
+use super::thread::{Group, Handler, Kind, Open, Table, Wait};
+use crate::event::{EventKind, Place, Sink, Tid};
 use crate::syscall::SIGNAL_MAX;
+use crate::trace::syntax::args::Sharing;
+use crate::trace::syntax::dispositions::{Action, Dispositions};
 
 impl State {
     /// A thread that was never seen has spoken.
-    pub(super) fn newcomer(&mut self, tid: Tid, place: Place, sink: Sink) -> Key {
+    pub(crate) fn newcomer(&mut self, tid: Tid, place: Place, sink: Sink) -> Key {
         let one = match self.clones.as_slice() {
             [] => return self.attach(tid, place, sink),
             &[one] => Some(one),
@@ -173,14 +172,14 @@ impl State {
     }
 
     /// A thread has entered a clone-like call.
-    pub(super) fn opens_clone(&mut self, key: Key) {
+    pub(crate) fn opens_clone(&mut self, key: Key) {
         if self.kin.is_none() {
             self.clones.push(key);
         }
     }
 
     /// The thread is no longer in the call that it was in, without a result.
-    pub(super) fn close(&mut self, key: Key, sink: Sink) {
+    pub(crate) fn close(&mut self, key: Key, sink: Sink) {
         let Some(open) = self.life_mut(key).and_then(|l| l.open.take()) else { return };
         if matches!(open.kind, Kind::Clone { .. }) {
             self.clones.retain(|&k| k != key);
@@ -190,7 +189,7 @@ impl State {
 
     /// A thread was killed inside a clone-like call (by a sibling's exec or exit, by a signal): the
     /// call may have made a child all the same, which speaks later and which no result names.
-    pub(super) fn leaves_unborn(&mut self, key: Key, place: Place, sink: Sink) {
+    pub(crate) fn leaves_unborn(&mut self, key: Key, place: Place, sink: Sink) {
         let made = match self.life(key).and_then(|l| l.open.as_ref()).map(|o| &o.kind) {
             // A thread of the same group is killed with it.
             Some(Kind::Clone { sharing: Some(sharing), child: None }) => !sharing.thread,
@@ -202,12 +201,12 @@ impl State {
     }
 
     /// Takes the child whom only [`State::leaves_unborn`] knows.
-    pub(super) fn take_unborn(&mut self) -> Option<Key> {
+    pub(crate) fn take_unborn(&mut self) -> Option<Key> {
         self.unborn.take().filter(|&k| self.life(k).is_some_and(|l| !l.ended))
     }
 
     /// A clone-like call has returned `tid`. Its `Open` must still be there.
-    pub(super) fn returns_child(
+    pub(crate) fn returns_child(
         &mut self,
         key: Key,
         tid: Tid,
@@ -307,7 +306,7 @@ impl State {
     }
 
     /// It has waited too long for its creator: the most recent candidate is taken.
-    pub(super) fn guess(&mut self, orphan: Key, sink: Sink) {
+    pub(crate) fn guess(&mut self, orphan: Key, sink: Sink) {
         let place = self.life(orphan).map(|l| l.first).unwrap_or_default();
         match self.candidates(orphan).last().copied() {
             Some(parent) => {

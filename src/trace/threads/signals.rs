@@ -1,18 +1,17 @@
 //! Signals: which delivery begins a handler, and which handler an `rt_sigreturn` ends.
 
-use super::dispositions::Action;
-use super::life::{Handler, Item};
 use super::pool::Key;
 use super::state::State;
-use super::Sink;
-use crate::event::{Event, EventKind, Place};
+use super::thread::{Handler, Item};
+use crate::event::{Event, EventKind, Place, Sink};
+use crate::trace::syntax::dispositions::Action;
 
 /// A handler that is left by `siglongjmp` never returns: of those, so many are remembered.
 const DEEPEST: usize = 8192;
 
 impl State {
     /// A signal was delivered.
-    pub(super) fn deliver(&mut self, key: Key, signal: u8, place: Place, sink: Sink) {
+    pub(crate) fn deliver(&mut self, key: Key, signal: u8, place: Place, sink: Sink) {
         let action = self.action(key, signal);
         let handler = match action {
             Action::None => return,
@@ -66,7 +65,7 @@ impl State {
     }
 
     /// A successful `rt_sigaction`.
-    pub(super) fn set_action(&mut self, key: Key, signal: u8, action: Action) {
+    pub(crate) fn set_action(&mut self, key: Key, signal: u8, action: Action) {
         let Some(table) = self.life(key).map(|l| l.table) else { return };
         // SIGKILL and SIGSTOP keep theirs: such a call never succeeds.
         if let Some(table) = self.tables.get_mut(table).filter(|_| signal != 9 && signal != 19) {
@@ -76,7 +75,7 @@ impl State {
 
     /// `rt_sigreturn` ends the innermost handler; if that was only a possible one, it is one now,
     /// and so are the process's other deliveries of the same signal that are still undecided.
-    pub(super) fn return_from_handler(&mut self, key: Key, sink: Sink) {
+    pub(crate) fn return_from_handler(&mut self, key: Key, sink: Sink) {
         let Some(life) = self.life_mut(key) else { return };
         match life.handlers.pop_back() {
             Some(Handler::Known) => {}
