@@ -158,7 +158,7 @@ fn stamp(out: &Path) {
     use std::hash::{DefaultHasher, Hasher as _};
     let mut hasher = DefaultHasher::new();
     let sources = [
-        "src/table/mod.rs",
+        "src/table/cell.rs",
         "src/table/comb.rs",
         "src/table/compile.rs",
         "src/kernel/policies/fill.rs",

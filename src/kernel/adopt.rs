@@ -1,27 +1,14 @@
-//! Taking running processes under what has just begun: finding them, and having the kernel's side
-//! look at their threads.
+//! Adoption: running processes come under what has just begun. The kernel's side looks at their
+//! threads.
 
+use crate::kernel::bpf::entries::put;
 use crate::kernel::bpf::objects;
 use crate::kernel::bpf::skeleton::types;
 use crate::kernel::error::KernelError;
 use crate::kernel::events::violation::Totals;
-use crate::kernel::identity::binaries::Identities;
-use crate::kernel::identity::inode::{FileId, Inodes, Stat};
-use crate::kernel::identity::maps::put;
+use crate::kernel::identity::processes::Candidate;
 use libbpf_rs::MapCore;
-use std::collections::BTreeMap;
-use std::fs;
-use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::fd::BorrowedFd;
-use std::path::{Path, PathBuf};
-
-/// A running process, and the binary that it is taken for: its place in a list; none: any.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Candidate {
-    pub pid: u32,
-    pub exe: FileId,
-    pub binary: Option<u32>,
-}
 
 /// What adopts in the kernel.
 pub(crate) struct Adoption<'a, M> {
@@ -80,115 +67,4 @@ impl<M: MapCore> Adoption<'_, M> {
         }
         Ok(())
     }
-}
-
-/// The processes that are watched already, each with the binary whose policy it is to be under:
-/// whatever they run by now.
-pub(crate) type Watched = BTreeMap<u32, usize>;
-
-/// Every process whose program is among the identities, and those that are watched already; `all`:
-/// and any other. `number` numbers the binaries. Processes come and go meanwhile: one that cannot
-/// be read any more is left out, and the kernel side compares the executable once more.
-pub(crate) fn candidates(
-    identities: &Identities,
-    inodes: &mut Inodes<'_>,
-    watched: &Watched,
-    all: bool,
-    number: impl Fn(usize) -> u32,
-) -> Result<Vec<Candidate>, KernelError> {
-    let mut found = Vec::new();
-    let mut unknown = Vec::new();
-    for entry in fs::read_dir("/proc").map_err(KernelError::Proc)? {
-        let Ok(entry) = entry else { continue };
-        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse().ok()) else { continue };
-        if pid == std::process::id() {
-            continue;
-        }
-        let link = entry.path().join("exe");
-        let Ok(exe) = fs::metadata(&link).map(|m| Stat::of(&m)) else { continue };
-        let binary = binary_of(&entry.path(), exe, identities, inodes)
-            .or_else(|| watched.get(&pid).copied());
-        if binary.is_some() || all {
-            found.push((pid, exe, binary));
-            if inodes.known(exe).is_none() {
-                unknown.push(link);
-            }
-        }
-    }
-    inodes.learn(&unknown)?;
-    let candidate = |(pid, exe, binary): (u32, Stat, Option<usize>)| {
-        Some(Candidate { pid, exe: inodes.known(exe)?, binary: binary.map(&number) })
-    };
-    Ok(found.into_iter().filter_map(candidate).collect())
-}
-
-fn binary_of(
-    process: &Path,
-    exe: Stat,
-    identities: &Identities,
-    inodes: &Inodes<'_>,
-) -> Option<usize> {
-    let by_file = || inodes.known(exe).and_then(|file| identities.files.get(&file).copied());
-    let target = fs::read_link(process.join("exe")).ok().map(|target| {
-        let text = target.to_string_lossy();
-        PathBuf::from(text.strip_suffix(" (deleted)").unwrap_or(&text))
-    });
-    let by_path = || {
-        let target = target.as_deref()?;
-        // Of a mount namespace of its own the path is told from its own root, of a chroot from
-        // ours.
-        let inside = fs::read_link(process.join("root"))
-            .ok()
-            .and_then(|root| target.strip_prefix(root).ok());
-        identities.at(target).or_else(|| identities.at(&Path::new("/").join(inside?)))
-    };
-    let by_name = || identities.names.get(target.as_deref()?.file_name()?.to_str()?).copied();
-    let direct = by_file().or_else(by_path).or_else(by_name);
-    if direct.is_none() && !identities.interpreters.contains(&exe) && identities.names.is_empty() {
-        return None;
-    }
-    // What was exec'd: the program itself, or a script that the program interprets.
-    let given = exec_path(process);
-    let Some(script) = given.as_deref().and_then(|path| script_of(process, path)) else {
-        return direct;
-    };
-    let by_name = || {
-        let name = given.as_deref()?.file_name()?.to_str()?;
-        identities.names.get(name).copied()
-    };
-    identities.script_files.get(&script).copied().or_else(by_name)
-}
-
-/// The script that a process was exec'd by, if the path leads to one.
-pub(crate) fn script_of(process: &Path, path: &Path) -> Option<Stat> {
-    let path = path
-        .strip_prefix("/")
-        .map_or_else(|_| process.join("cwd").join(path), |p| process.join("root").join(p));
-    let mut head = [0; 2];
-    fs::File::open(&path).and_then(|mut f| f.read_exact(&mut head)).ok()?;
-    let script = head == *b"#!";
-    script.then(|| fs::metadata(&path).map(|m| Stat::of(&m)).ok()).flatten()
-}
-
-/// The path that the process was exec'd by: the kernel leaves it on the new stack (`AT_EXECFN`,
-/// `fs/binfmt_elf.c`).
-pub(crate) fn exec_path(process: &Path) -> Option<PathBuf> {
-    const AT_EXECFN: u64 = 31;
-    let auxv = fs::read(process.join("auxv")).ok()?;
-    let mut words =
-        auxv.chunks_exact(8).filter_map(|w| Some(u64::from_ne_bytes(w.try_into().ok()?)));
-    let address = loop {
-        let (key, value) = (words.next()?, words.next()?);
-        if key == AT_EXECFN {
-            break value;
-        }
-    };
-    let mut memory = fs::File::open(process.join("mem")).ok()?;
-    memory.seek(SeekFrom::Start(address)).ok()?;
-    let mut text = Vec::new();
-    // The string may end at the end of the stack, where reading on fails.
-    drop(memory.take(4096).read_to_end(&mut text));
-    let end = text.iter().position(|&b| b == 0)?;
-    let text = String::from_utf8(text.get(..end)?.to_vec()).ok()?;
-    Some(PathBuf::from(text))
 }

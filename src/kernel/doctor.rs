@@ -1,21 +1,19 @@
 //! What this kernel offers, found out by trying, not by its version.
 
 use crate::kernel::bpf::log;
-use crate::kernel::bpf::skeleton::{OpenProbeSkel, ProbeSkelBuilder};
 use crate::kernel::error::KernelError;
 use crate::kernel::identity::inode::Inodes;
 use crate::kernel::level::Level;
 use crate::kernel::support::deny_mechanisms::Ways;
 use crate::kernel::support::foreign_abi as abi;
 use crate::kernel::support::preemption::tracepoints_are_preemptible;
-use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
-use libbpf_rs::{MapHandle, MapType, OpenProgramMut};
+use crate::kernel::support::privileges::{require_btf, require_privilege};
+use crate::kernel::support::trials::{classic, load_and_attach};
+use libbpf_rs::{MapHandle, MapType};
 use nix::sys::resource::{getrlimit, setrlimit, Resource};
 use std::fs;
 use std::mem::{size_of, MaybeUninit};
 use std::path::Path;
-
-const BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// A capability, and what was found.
 #[derive(Debug, Clone)]
@@ -161,58 +159,6 @@ fn ways() -> Result<Ways, KernelError> {
     Ways::find(&inodes)
 }
 
-/// The place of the one that refuses.
-pub(crate) const VETO: usize = 5;
-
-/// Whether programs can be put on the classic tracepoint of system calls.
-pub(crate) fn classic() -> Result<(), KernelError> {
-    load_and_attach(4)
-}
-
-/// The programs of `bpf/probe.bpf.c`.
-pub(crate) fn programs<'a, 'obj>(
-    open: &'a mut OpenProbeSkel<'obj>,
-) -> [&'a mut OpenProgramMut<'obj>; 6] {
-    let programs = &mut open.progs;
-    [
-        &mut programs.try_tracepoint,
-        &mut programs.try_storage,
-        &mut programs.try_ring,
-        &mut programs.try_kill,
-        &mut programs.try_classic,
-        &mut programs.try_veto,
-    ]
-}
-
-/// Loads one program with the maps that it needs, attaches it, and takes it off again.
-fn load_and_attach(only: usize) -> Result<(), KernelError> {
-    let refused = |cause| KernelError::Load { cause, log: log::take() };
-    let mut object = MaybeUninit::uninit();
-    let mut open = ProbeSkelBuilder::default().open(&mut object).map_err(refused)?;
-    for (index, program) in programs(&mut open).into_iter().enumerate() {
-        program.set_autoload(index == only);
-    }
-    open.maps.storage.set_autocreate(only == 1).map_err(refused)?;
-    open.maps.ring.set_autocreate(only == 2).map_err(refused)?;
-    let skel = open.load().map_err(refused)?;
-    let programs = [
-        &skel.progs.try_tracepoint,
-        &skel.progs.try_storage,
-        &skel.progs.try_ring,
-        &skel.progs.try_kill,
-        &skel.progs.try_classic,
-    ];
-    if let Some(program) = programs.get(only) {
-        let attached = program.attach();
-        drop(attached.map_err(|cause| KernelError::Attach {
-            program: "handle_sys_enter",
-            cause,
-            log: log::take(),
-        })?);
-    }
-    Ok(())
-}
-
 /// Whether locked memory bounds maps: before 5.11 they counted as such, since then as the cgroup's.
 fn memory_lock() -> Result<String, String> {
     let bounded = || -> nix::Result<bool> {
@@ -248,31 +194,4 @@ fn securityfs(file: &str) -> String {
         |e| format!("unknown: /sys/kernel/security/{file}: {e}"),
         |text| text.trim().to_string(),
     )
-}
-
-/// Whether the process may load tracing programs: `CAP_BPF` and `CAP_PERFMON`, or `CAP_SYS_ADMIN`
-/// (capabilities(7)).
-pub(crate) fn require_privilege() -> Result<(), KernelError> {
-    const SYS_ADMIN: u64 = 1 << 21;
-    const PERFMON_AND_BPF: u64 = 1 << 38 | 1 << 39;
-    let status = fs::read_to_string("/proc/self/status").map_err(KernelError::Proc)?;
-    let effective = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .unwrap_or(0);
-    if effective & SYS_ADMIN != 0 || effective & PERFMON_AND_BPF == PERFMON_AND_BPF {
-        Ok(())
-    } else {
-        Err(KernelError::Privilege("CAP_BPF and CAP_PERFMON"))
-    }
-}
-
-/// Whether the kernel has type information, which CO-RE and BTF tracepoints need.
-pub(crate) fn require_btf() -> Result<(), KernelError> {
-    if Path::new(BTF).exists() {
-        Ok(())
-    } else {
-        Err(KernelError::NoBtf(BTF))
-    }
 }

@@ -1,9 +1,9 @@
 //! The programs at the tracepoints: attached together, and asked how often the kernel has left them
 //! out.
 
+use crate::kernel::bpf::bpffs::PinDirectory;
 use crate::kernel::bpf::log;
 use crate::kernel::error::KernelError;
-use crate::kernel::pinned::pins::Set;
 use crate::kernel::support::preemption::Turns;
 use libbpf_rs::{Link, ProgramMut};
 use std::collections::BTreeMap;
@@ -111,6 +111,9 @@ impl Hooks {
     }
 }
 
+/// The names of the pinned programs begin with this.
+const PROGRAM: &str = "program_hook_";
+
 /// The programs at each hook, for the kernel's count of them. It can be asked when they have been
 /// taken off, too.
 #[derive(Debug, Default)]
@@ -124,19 +127,19 @@ impl Attached {
     }
 
     /// Pins them.
-    pub(crate) fn pin(&self, set: &Set) -> Result<(), KernelError> {
+    pub(crate) fn pin(&self, directory: &PinDirectory) -> Result<(), KernelError> {
         for (hook, programs) in &self.programs {
             for (number, program) in programs.iter().enumerate() {
-                set.pin(&format!("{}{hook}_{number}", Set::PROGRAM), program.as_fd())?;
+                directory.pin(&format!("{PROGRAM}{hook}_{number}"), program.as_fd())?;
             }
         }
         Ok(())
     }
 
-    /// Those of a set.
-    pub(crate) fn pinned(set: &Set) -> Result<Self, KernelError> {
+    /// The programs that are pinned in a directory.
+    pub(crate) fn pinned(directory: &PinDirectory) -> Result<Self, KernelError> {
         let mut attached = Attached::default();
-        for (name, program) in set.all(Set::PROGRAM)? {
+        for (name, program) in directory.all(PROGRAM)? {
             attached.add(name.rsplit_once('_').map_or(&*name, |(hook, _)| hook), program);
         }
         Ok(attached)

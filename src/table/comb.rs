@@ -1,6 +1,6 @@
 //! Row displacement: laying sparse rows over each other.
 
-use super::State;
+use crate::table::cell::State;
 
 /// After so many places that did not fit, rows of this length are not tried there again.
 const CROWDED: u32 = 64;
@@ -11,7 +11,7 @@ const MAX_TRIES: u32 = 4096;
 
 /// Rows, laid into one array.
 #[derive(Debug, Clone)]
-pub(super) struct Comb {
+pub(crate) struct Comb {
     /// How long the array is.
     length: usize,
     /// Which cells are owned.
@@ -25,7 +25,7 @@ pub(super) struct Comb {
 }
 
 impl Comb {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut states = Bits::default();
         // It stands for none.
         states.set(0);
@@ -34,7 +34,7 @@ impl Comb {
 
     /// Finds a place for a row with cells at these columns (ascending), and takes it. Columns may
     /// be none: then only the place is unique.
-    pub(super) fn place(&mut self, columns: &[u32]) -> State {
+    pub(crate) fn place(&mut self, columns: &[u32]) -> State {
         let Some(&lowest) = columns.first() else {
             return self.lone();
         };
@@ -64,7 +64,7 @@ impl Comb {
     }
 
     /// Takes this place for a row; false if something is in its way.
-    pub(super) fn take(&mut self, place: State, columns: &[u32]) -> bool {
+    pub(crate) fn take(&mut self, place: State, columns: &[u32]) -> bool {
         let state = place as usize;
         let free =
             !self.states.get(state) && columns.iter().all(|&c| !self.taken.get(state + c as usize));
@@ -85,7 +85,7 @@ impl Comb {
     }
 
     /// Nobody owns these cells any more.
-    pub(super) fn clear(&mut self, cells: impl Iterator<Item = u32>) {
+    pub(crate) fn clear(&mut self, cells: impl Iterator<Item = u32>) {
         for cell in cells {
             self.taken.clear(cell as usize);
             self.first_free = self.first_free.min(cell as usize);
@@ -95,21 +95,21 @@ impl Comb {
     }
 
     /// These places are no row's any more.
-    pub(super) fn vacate(&mut self, places: &[State]) {
+    pub(crate) fn vacate(&mut self, places: &[State]) {
         for &place in places {
             self.states.clear(place as usize);
         }
     }
 
     /// These places are not to be a row's.
-    pub(super) fn keep(&mut self, places: &[State]) {
+    pub(crate) fn keep(&mut self, places: &[State]) {
         for &place in places {
             self.states.set(place as usize);
         }
     }
 
     /// How many cells the array has.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.length
     }
 

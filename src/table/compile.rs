@@ -1,9 +1,9 @@
 //! The compiler.
 
-use super::comb::Comb;
-use super::{Cell, State, CALLS, SIGNALS};
 use crate::machine::{self, Context, Depth, Judge, Machine};
 use crate::syscall::{nr, Symbol};
+use crate::table::cell::{Cell, State, CALLS, SIGNALS};
+use crate::table::comb::Comb;
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;

@@ -6,26 +6,9 @@
 //! call) is at index `state + call` and names its owner, so a state *is* its row's place, and the
 //! array is about as long as there are transitions.
 
+mod cell;
 mod comb;
 mod compile;
 
+pub use cell::{Cell, State, CALLS, SIGNALS};
 pub use compile::{arrivals, Arrival, Entry, FarCell, Laid, Row, Table};
-
-/// Calls below this number have a column; the others are [`FarCell`]s (`SYSFSM_CALLS` in
-/// `bpf/sysfsm.h`).
-pub const CALLS: u32 = 1024;
-
-/// How many signal numbers there are, 0 among them (`SYSFSM_SIGNALS`).
-pub const SIGNALS: usize = 65;
-
-/// A state: the place of its row. 0 is none.
-pub type State = u32;
-
-/// A cell: the next state, if `owner` is the state that asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Cell {
-    /// The state whose cell it is; 0: nobody's.
-    pub owner: State,
-    /// Where its call leads.
-    pub next: State,
-}

@@ -4,6 +4,8 @@
 
 pub(crate) mod array;
 pub(crate) mod background;
+pub(crate) mod bpffs;
+pub(crate) mod entries;
 pub(crate) mod functions;
 pub(crate) mod log;
 pub(crate) mod objects;

@@ -1,10 +1,11 @@
 //! Attending to enforcement that outlives whoever has loaded it: taking it over, changing its
 //! policies while it goes on, replacing it.
 
-use crate::kernel::adopt::{self, candidates, Adoption};
+use crate::kernel::adopt::Adoption;
+use crate::kernel::bpf::entries::{forget, put};
 use crate::kernel::bpf::objects;
 use crate::kernel::bpf::skeleton::types;
-use crate::kernel::enforce::enforcer::{Enforcer, Options};
+use crate::kernel::enforce::enforcer::Enforcer;
 use crate::kernel::error::KernelError;
 use crate::kernel::events::counts::ByReason;
 use crate::kernel::events::counts::{Repeated, Tallies};
@@ -13,7 +14,9 @@ use crate::kernel::events::violation::Reader;
 use crate::kernel::events::violation::Violation;
 use crate::kernel::identity::binaries::{identify, Identities};
 use crate::kernel::identity::inode::Inodes;
-use crate::kernel::identity::maps::{forget, put, Bound};
+use crate::kernel::identity::maps::Bound;
+use crate::kernel::identity::processes::{self, candidates};
+use crate::kernel::options::Options;
 use crate::kernel::pinned::manifest::{Manifest, Watched};
 use crate::kernel::pinned::pins::{Agency, Pins, MANIFEST};
 use crate::kernel::pinned::set::Pinned;
@@ -167,7 +170,7 @@ impl Live {
     ) -> Result<Self, KernelError> {
         let load = || -> Result<Self, KernelError> {
             let watched = |lineup: &Lineup| {
-                before.map_or(Ok(adopt::Watched::new()), |before| before.watched_under(lineup))
+                before.map_or(Ok(processes::Watched::new()), |before| before.watched_under(lineup))
             };
             let enforcer = Enforcer::start_after(policies, options, &watched)?;
             let set = pins.add(agency)?;
@@ -184,10 +187,10 @@ impl Live {
     }
 
     fn open(pinned: Pinned, options: Options) -> Result<Self, KernelError> {
-        let (lineup, maps) = (pinned.manifest.lineup()?, Maps::pinned(&pinned.set)?);
+        let (lineup, maps) = (pinned.manifest.lineup()?, Maps::pinned(&pinned.set.directory)?);
         let outlet = Outlet {
-            events: pinned.set.map("events")?,
-            tallies: Tallies::pinned(&pinned.set)?,
+            events: pinned.set.directory.map("events")?,
+            tallies: Tallies::pinned(&pinned.set.directory)?,
             reader: Reader::of(&lineup),
         };
         let answered = maps.data.load(offset_of!(types::bss, reloads_answered));
@@ -228,7 +231,7 @@ impl Live {
         self.maps.enact(&next, &change);
         self.lineup = next;
         let begun = |error: KernelError| Refusal::Begun(error.to_string());
-        self.pinned.set.replace(MANIFEST).map_err(begun)?;
+        self.pinned.set.directory.replace(MANIFEST).map_err(begun)?;
         self.pinned.manifest = ready.manifest;
         self.adopt(&identities, &mut inodes).map_err(begun)?;
         self.maps
@@ -257,22 +260,23 @@ impl Live {
         let manifest = self.pinned.manifest.with(next, past);
         let map = manifest.store()?;
         let unknown = |cause: io::Error| KernelError::Read { map: "manifest", cause: cause.into() };
-        let objects = self.pinned.set.map("objects")?;
-        let before = objects::map(self.pinned.set.map(MANIFEST)?.as_fd()).map_err(unknown)?;
+        let objects = self.pinned.set.directory.map("objects")?;
+        let before =
+            objects::map(self.pinned.set.directory.map(MANIFEST)?.as_fd()).map_err(unknown)?;
         put(&objects, "objects", &objects::map(map.as_fd()).map_err(unknown)?, &1_u32)?;
-        self.pinned.set.pin_next(map.as_fd())?;
+        self.pinned.set.directory.pin_next(map.as_fd())?;
         Ok(Ready { manifest, objects, before })
     }
 
     /// Takes running threads under policies of binaries that had none.
     fn adopt(&self, identities: &Identities, inodes: &mut Inodes<'_>) -> Result<(), KernelError> {
-        let link = self.pinned.set.open("adopt")?;
+        let link = self.pinned.set.directory.open("adopt")?;
         let adoption = Adoption {
             link: link.as_fd(),
             adoptees: &self.maps.adoptees,
             counters: &self.maps.counters,
         };
-        let (none, all) = (adopt::Watched::new(), self.lineup.binds_any());
+        let (none, all) = (processes::Watched::new(), self.lineup.binds_any());
         adoption
             .repeat(|| candidates(identities, inodes, &none, all, self.lineup.numbers()))
             .map(drop)
@@ -380,7 +384,7 @@ impl Pinned {
 
     /// The processes that it watches under policies of binaries that the next ones name as well:
     /// they stay watched, even if they run another file by now, or one that is gone.
-    fn watched_under(&self, lineup: &Lineup) -> Result<adopt::Watched, KernelError> {
+    fn watched_under(&self, lineup: &Lineup) -> Result<processes::Watched, KernelError> {
         let subjects = self.manifest.subjects();
         let binary = |thread: &Watched| {
             Some((thread.pid, lineup.place(&subjects.get(&thread.policy)?.binary)?))

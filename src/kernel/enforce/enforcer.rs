@@ -1,10 +1,10 @@
 //! Enforcement, from the policies to the attached programs and back.
 
-use crate::kernel::adopt::{candidates, Adoption, Watched};
+use crate::kernel::adopt::Adoption;
+use crate::kernel::bpf::entries::{self, put};
 use crate::kernel::bpf::log;
 use crate::kernel::bpf::objects;
 use crate::kernel::bpf::skeleton::{types, EnforceSkel, EnforceSkelBuilder, OpenEnforceSkel};
-use crate::kernel::doctor as probe;
 use crate::kernel::error::KernelError;
 use crate::kernel::events::counts::{Repeated, Tallies};
 use crate::kernel::events::stream::{Meter, Outlet};
@@ -13,9 +13,11 @@ use crate::kernel::events::violation::{Totals, Violation};
 use crate::kernel::hooks::{choose, tracepoints, Hooks};
 use crate::kernel::identity::binaries::{identify, Identities};
 use crate::kernel::identity::inode::Inodes;
-use crate::kernel::identity::maps::{self as bind, put, Bound, IdentityMaps};
+use crate::kernel::identity::maps::{self as bind, Bound, IdentityMaps};
+use crate::kernel::identity::processes::{candidates, Watched};
 use crate::kernel::level::Level;
 use crate::kernel::lsm::attach::Vetoes;
+use crate::kernel::options::Options;
 use crate::kernel::pinned::manifest::{Manifest, Reached};
 use crate::kernel::pinned::pins::{Set, MANIFEST};
 use crate::kernel::policies::effective_policy::{require, terms};
@@ -24,6 +26,7 @@ use crate::kernel::policies::maps::Maps;
 use crate::kernel::policies::policy_set::Lineup;
 use crate::kernel::support::deny_mechanisms::Ways;
 use crate::kernel::support::preemption::Turns;
+use crate::kernel::support::privileges::{require_btf, require_privilege};
 use crate::policy::Policy;
 use libbpf_rs::skel::{OpenSkel as _, Skel as _, SkelBuilder as _};
 use libbpf_rs::{MapHandle, ProgramImpl};
@@ -31,64 +34,6 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::time::Duration;
-
-/// How policies are enforced.
-#[derive(Debug, Clone, Copy)]
-// Each says yes or no to something of its own.
-#[allow(clippy::struct_excessive_bools)]
-pub struct Options {
-    /// Only report, whatever the policies' actions are.
-    pub log_only: bool,
-    /// Report what a machine needs that is to learn (`Reaction::Learn`), the first of each kind
-    /// with its stack.
-    pub learn: bool,
-    /// Refuse to start below this level. Without one `kill` will do, but for policies that say
-    /// `deny` nothing less than `prevent`.
-    pub require: Option<Level>,
-    /// Use no stronger level than this: fewer hooks, which other processes pass too, and a quicker
-    /// start.
-    pub at_most: Level,
-    /// Keep watched threads from the enforcer and its BPF objects, where the level allows it.
-    pub self_protect: bool,
-    /// Bytes of the ring buffer for events; a power of two, and a multiple of the page size.
-    pub ring_bytes: u32,
-    /// So many violations of a kind (policy, context, symbol) are told one by one a second; the
-    /// others are counted.
-    pub full_events: u32,
-    /// Go on enforcing when the process ends that has started it.
-    pub pinned: bool,
-    /// Policies may name binaries that are not there: they are bound when they come.
-    pub allow_absent: bool,
-    /// For tests: as if no thread ever got storage, so that the spare places have to do.
-    pub spares_only: bool,
-    /// For tests: as if the programs at `sys_enter` could be preempted, and were always left out of
-    /// this call.
-    pub unseen: Option<u32>,
-}
-
-impl Options {
-    /// As many events of a kind as are told in full a second, if nothing else is said.
-    pub const FULL_EVENTS: u32 = 65_536;
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        // 8 MiB hold about 70,000 events that nobody has read yet.
-        Options {
-            log_only: false,
-            learn: false,
-            require: None,
-            at_most: Level::Prevent,
-            self_protect: true,
-            ring_bytes: 8 << 20,
-            full_events: Options::FULL_EVENTS,
-            pinned: false,
-            allow_absent: false,
-            spares_only: false,
-            unseen: None,
-        }
-    }
-}
 
 /// Policies in the kernel. Dropping it detaches everything.
 pub struct Enforcer {
@@ -117,8 +62,8 @@ impl Enforcer {
         options: Options,
         watched: &dyn Fn(&Lineup) -> Result<Watched, KernelError>,
     ) -> Result<Self, KernelError> {
-        probe::require_privilege()?;
-        probe::require_btf()?;
+        require_privilege()?;
+        require_btf()?;
         log::capture();
         let mut finder = MaybeUninit::uninit();
         let mut inodes = Inodes::load(&mut finder)?;
@@ -246,22 +191,22 @@ impl Enforcer {
             let failed = |cause| KernelError::Attach { program: name, cause, log: log::take() };
             let link = program.attach().map_err(failed)?;
             self.own(&objects::link(link.as_fd()).map_err(unknown)?)?;
-            set.pin(name, link.as_fd())?;
+            set.directory.pin(name, link.as_fd())?;
         }
         self.own(&[objects::map(manifest.as_fd()).map_err(unknown)?])?;
-        self.maps.pin(set)?;
-        set.pin("events", self.skel.maps.events.as_fd())?;
-        set.pin("tallies", self.skel.maps.tallies.as_fd())?;
-        set.pin("said", self.skel.maps.said.as_fd())?;
-        set.pin("objects", self.skel.maps.objects.as_fd())?;
+        self.maps.pin(&set.directory)?;
+        set.directory.pin("events", self.skel.maps.events.as_fd())?;
+        set.directory.pin("tallies", self.skel.maps.tallies.as_fd())?;
+        set.directory.pin("said", self.skel.maps.said.as_fd())?;
+        set.directory.pin("objects", self.skel.maps.objects.as_fd())?;
         for (number, link) in self.vetoes.links().iter().enumerate() {
-            set.pin(&format!("{}{number:04}", Set::VETO), link.as_fd())?;
+            set.directory.pin(&format!("{}{number:04}", Set::VETO), link.as_fd())?;
         }
         for (number, (hook, link)) in self.hooks.links().enumerate() {
-            set.pin(&format!("{}{hook}_{number}", Set::HOOK), link.as_fd())?;
+            set.directory.pin(&format!("{}{hook}_{number}", Set::HOOK), link.as_fd())?;
         }
-        self.meter.attached.pin(set)?;
-        set.pin(MANIFEST, manifest.as_fd())
+        self.meter.attached.pin(&set.directory)?;
+        set.directory.pin(MANIFEST, manifest.as_fd())
     }
 
     /// Takes the programs off. Threads are not watched any more.
@@ -361,8 +306,8 @@ fn load(
         bound,
         room,
     )?;
-    bind::set_room(&mut maps.selected, "selected", room(sizes.policies))?;
-    bind::set_room(&mut maps.cgroups, "cgroups", room(sizes.policies))?;
+    entries::set_room(&mut maps.selected, "selected", room(sizes.policies))?;
+    entries::set_room(&mut maps.cgroups, "cgroups", room(sizes.policies))?;
     maps.events.set_max_entries(options.ring_bytes).map_err(refused)?;
     if !options.learn {
         maps.sampled.set_max_entries(1).map_err(refused)?;

@@ -1,10 +1,10 @@
 //! Violations by their kinds, as the kernel counts them: also those that no event tells of.
 
+use crate::kernel::bpf::bpffs::PinDirectory;
 use crate::kernel::bpf::skeleton::types;
 use crate::kernel::bpf::wire;
 use crate::kernel::error::KernelError;
 use crate::kernel::events::violation::{reason, Kind, Reader};
-use crate::kernel::pinned::pins::Set;
 use crate::machine::Reason;
 use libbpf_rs::{MapCore as _, MapFlags, MapHandle};
 use std::collections::BTreeMap;
@@ -32,8 +32,8 @@ type Key = types::sysfsm_kind_of_violation;
 
 impl Tallies {
     /// Those of a pinned set.
-    pub(crate) fn pinned(set: &Set) -> Result<Self, KernelError> {
-        Ok(Tallies { counted: set.map("tallies")?, said: set.map("said")? })
+    pub(crate) fn pinned(directory: &PinDirectory) -> Result<Self, KernelError> {
+        Ok(Tallies { counted: directory.map("tallies")?, said: directory.map("said")? })
     }
 
     /// All kinds.

@@ -30,6 +30,11 @@ impl Identities {
     }
 }
 
+/// The number of what has this place in a list: 0 there is none.
+pub(crate) fn index_of(place: usize) -> u32 {
+    u32::try_from(place + 1).unwrap_or(0)
+}
+
 /// By what a path is known to the kernel's side (`struct sysfsm_path`): the rest of the path from
 /// each of the directories on it, and the way from there up to the root. The last one is that of
 /// the file's own directory.

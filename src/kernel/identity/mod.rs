@@ -5,3 +5,4 @@
 pub(crate) mod binaries;
 pub(crate) mod inode;
 pub(crate) mod maps;
+pub(crate) mod processes;

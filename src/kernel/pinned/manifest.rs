@@ -3,10 +3,10 @@
 
 use crate::kernel::bpf::array::{self, Mapped};
 use crate::kernel::bpf::skeleton::types;
-use crate::kernel::enforce::enforcer::Options;
 use crate::kernel::error::KernelError;
 use crate::kernel::events::counts::ByReason;
 use crate::kernel::level::Level;
+use crate::kernel::options::Options;
 use crate::kernel::policies::effective_policy::terms_of;
 use crate::kernel::policies::policy_set::{Lineup, Saved};
 use crate::machine::Reason;

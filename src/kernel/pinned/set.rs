@@ -4,7 +4,6 @@ use crate::kernel::bpf::array::Mapped;
 use crate::kernel::bpf::background;
 use crate::kernel::bpf::objects;
 use crate::kernel::bpf::skeleton::types;
-use crate::kernel::doctor as probe;
 use crate::kernel::error::KernelError;
 use crate::kernel::events::counts::{ByReason, Tallies};
 use crate::kernel::events::stream::Meter;
@@ -12,6 +11,7 @@ use crate::kernel::events::violation::Totals;
 use crate::kernel::hooks::Attached;
 use crate::kernel::pinned::manifest::{Manifest, Watched};
 use crate::kernel::pinned::pins::{Pins, Set, MANIFEST};
+use crate::kernel::support::privileges::require_privilege;
 use crate::policy::Subject;
 use std::collections::BTreeMap;
 use std::mem::offset_of;
@@ -38,12 +38,12 @@ impl Pinned {
     /// # Errors
     /// It cannot be read.
     pub fn find(pins: &Pins) -> Result<Option<Self>, KernelError> {
-        probe::require_privilege()?;
+        require_privilege()?;
         pins.current()?.map(Pinned::open).transpose()
     }
 
     pub(crate) fn open(set: Set) -> Result<Self, KernelError> {
-        let manifest = Manifest::load(&set.map(MANIFEST)?)?;
+        let manifest = Manifest::load(&set.directory.map(MANIFEST)?)?;
         let inside = if manifest.is_ours() { Some(Inside::open(&set)?) } else { None };
         Ok(Pinned { set, manifest, inside })
     }
@@ -74,7 +74,8 @@ impl Pinned {
     /// The kernel's tasks cannot be gone over.
     pub fn watched(&self) -> Result<Option<Vec<Watched>>, KernelError> {
         let name = "watched";
-        let watched = || self.set.open(name).and_then(|link| objects::records(link.as_fd(), name));
+        let watched =
+            || self.set.directory.open(name).and_then(|link| objects::records(link.as_fd(), name));
         self.inside.as_ref().map(|_| watched()).transpose()
     }
 
@@ -89,7 +90,7 @@ impl Pinned {
         }
         let subjects = self.manifest.subjects();
         let mut all: BTreeMap<Subject, ByReason> = BTreeMap::new();
-        let now = Tallies::pinned(&self.set)?.by_policy()?;
+        let now = Tallies::pinned(&self.set.directory)?.by_policy()?;
         let now = now
             .into_iter()
             .filter_map(|(number, reasons)| Some((subjects.get(&number)?.clone(), reasons)));
@@ -159,12 +160,19 @@ impl Pinned {
 
     /// Unpins a set, complete or not.
     pub(crate) fn release(set: &Set) -> Result<(), KernelError> {
-        let ours =
-            set.map(MANIFEST).and_then(|map| Manifest::load(&map)).is_ok_and(|m| m.is_ours());
+        let ours = set
+            .directory
+            .map(MANIFEST)
+            .and_then(|map| Manifest::load(&map))
+            .is_ok_and(|m| m.is_ours());
         if ours {
             // A denial that was its thread's last call must not outlive the end, nor refuse while
             // links are freed. But that is no reason for all of it to stay.
-            match set.map("data").and_then(|map| Mapped::<types::bss>::whole(&map, "data")) {
+            match set
+                .directory
+                .map("data")
+                .and_then(|map| Mapped::<types::bss>::whole(&map, "data"))
+            {
                 Ok(data) => data.store(offset_of!(types::bss, enforcing), 0_u8),
                 Err(error) => {
                     tracing::warn!("denied calls may be refused until all of it is gone: {error}");
@@ -172,7 +180,7 @@ impl Pinned {
             }
         }
         // To free the choke points takes long: they are kept until somebody else can do it.
-        let vetoes = set.all(Set::VETO).unwrap_or_default();
+        let vetoes = set.directory.all(Set::VETO).unwrap_or_default();
         let vetoes: Vec<OwnedFd> = vetoes.into_iter().map(|(_, link)| link).collect();
         set.remove()?;
         background::drop_in(vetoes);
@@ -183,8 +191,11 @@ impl Pinned {
 impl Inside {
     fn open(set: &Set) -> Result<Self, KernelError> {
         Ok(Inside {
-            meter: Meter { counters: set.map("counters")?, attached: Attached::pinned(set)? },
-            data: Mapped::whole(&set.map("data")?, "data")?,
+            meter: Meter {
+                counters: set.directory.map("counters")?,
+                attached: Attached::pinned(&set.directory)?,
+            },
+            data: Mapped::whole(&set.directory.map("data")?, "data")?,
         })
     }
 }

@@ -30,7 +30,8 @@ impl Pinned {
         if self.inside.is_none() {
             return Ok(None);
         }
-        let (maps, tallies) = (Maps::pinned(&self.set)?, Tallies::pinned(&self.set)?);
+        let (maps, tallies) =
+            (Maps::pinned(&self.set.directory)?, Tallies::pinned(&self.set.directory)?);
         let cells: Vec<types::sysfsm_cell> = array::read(&maps.step.cells, "cells", u32::MAX)?;
         let mut usage = vec![
             // An array has all its entries: these are in use.
@@ -63,7 +64,7 @@ impl Pinned {
     /// The ring buffer cannot be looked at.
     pub fn backlog(&self) -> Result<Option<Usage>, KernelError> {
         let backlog = || {
-            let events = self.set.map("events")?;
+            let events = self.set.directory.map("events")?;
             let taken = ring::waiting(&events, "events")?;
             Ok(Usage { map: "events", taken, room: u64::from(events.max_entries()) })
         };

@@ -1,9 +1,9 @@
 //! Whether a level can keep what policies demand.
 
-use crate::kernel::enforce::enforcer::Options;
 use crate::kernel::error::KernelError;
 use crate::kernel::level::Level;
 use crate::kernel::lsm::enforcement_points::CHOKES;
+use crate::kernel::options::Options;
 use crate::kernel::policies::fill::Terms;
 use crate::policy::{Action, Policy};
 use crate::syscall;

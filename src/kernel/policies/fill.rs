@@ -365,11 +365,6 @@ pub fn forget_arrivals<M: MapCore>(
     entries.delete(&maps.arrivals)
 }
 
-/// The number of what has this place in a list: 0 there is none.
-pub(crate) fn index_of(place: usize) -> u32 {
-    u32::try_from(place + 1).unwrap_or(0)
-}
-
 fn policy(entry: &Entry, terms: Terms) -> types::sysfsm_policy {
     types::sysfsm_policy {
         exec: entry.exec,

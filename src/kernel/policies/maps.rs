@@ -1,12 +1,14 @@
 //! The maps by which policies are changed while they are enforced, whoever has loaded them.
 
 use crate::kernel::bpf::array::Mapped;
+use crate::kernel::bpf::bpffs::PinDirectory;
+use crate::kernel::bpf::entries;
 use crate::kernel::bpf::skeleton::{types, EnforceSkel};
 use crate::kernel::error::KernelError;
-use crate::kernel::identity::maps::{self as bind, Bound, IdentityMaps, SelectMaps};
-use crate::kernel::pinned::pins::Set;
+use crate::kernel::identity::maps::{self as bind, Bound, IdentityMaps};
 use crate::kernel::policies::fill::{self, Placed, StepMaps, Tables};
 use crate::kernel::policies::policy_set::{Change, Lineup};
+use crate::kernel::policies::selection::SelectMaps;
 use libbpf_rs::MapHandle;
 use std::mem::offset_of;
 use std::os::fd::AsFd as _;
@@ -79,12 +81,12 @@ impl Maps {
     }
 
     /// Those of a pinned set.
-    pub(crate) fn pinned(set: &Set) -> Result<Self, KernelError> {
-        Maps::get(|name| set.map(name))
+    pub(crate) fn pinned(directory: &PinDirectory) -> Result<Self, KernelError> {
+        Maps::get(|name| directory.map(name))
     }
 
     /// Pins them.
-    pub(crate) fn pin(&self, set: &Set) -> Result<(), KernelError> {
+    pub(crate) fn pin(&self, directory: &PinDirectory) -> Result<(), KernelError> {
         for (name, map) in [
             ("data", &self.data_map),
             ("cells", &self.step.cells),
@@ -101,7 +103,7 @@ impl Maps {
             ("adoptees", &self.adoptees),
             ("counters", &self.counters),
         ] {
-            set.pin(name, map.as_fd())?;
+            directory.pin(name, map.as_fd())?;
         }
         Ok(())
     }
@@ -114,8 +116,8 @@ impl Maps {
             self.tables.hold(one.number);
         }
         let (cgroups, selected) = lineup.selection();
-        bind::fill(&self.select.selected, "selected", &selected)?;
-        bind::fill(&self.select.cgroups, "cgroups", &cgroups)?;
+        entries::fill(&self.select.selected, "selected", &selected)?;
+        entries::fill(&self.select.cgroups, "cgroups", &cgroups)?;
         self.say_what_is_used(lineup, bound);
         bind::fill_all(&self.identity, bound)
     }
@@ -143,8 +145,8 @@ impl Maps {
         }
         self.say_what_is_used(next, bound);
         let (cgroups, selected) = next.selection();
-        bind::add(&self.select.selected, "selected", &selected)?;
-        bind::add(&self.select.cgroups, "cgroups", &cgroups)?;
+        entries::add(&self.select.selected, "selected", &selected)?;
+        entries::add(&self.select.cgroups, "cgroups", &cgroups)?;
         bind::add_all(&self.identity, bound)
     }
 
@@ -169,8 +171,8 @@ impl Maps {
         bound: &Bound,
     ) -> Result<(), KernelError> {
         let (cgroups, selected) = next.selection();
-        bind::sync(&self.select.selected, "selected", &selected)?;
-        bind::sync(&self.select.cgroups, "cgroups", &cgroups)?;
+        entries::sync(&self.select.selected, "selected", &selected)?;
+        entries::sync(&self.select.cgroups, "cgroups", &cgroups)?;
         bind::update(&self.identity, bound)?;
         grace();
         // Whoever was inside of a program has left it: nobody reads these any more.

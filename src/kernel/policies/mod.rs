@@ -6,3 +6,4 @@ pub(crate) mod effective_policy;
 pub mod fill;
 pub(crate) mod maps;
 pub(crate) mod policy_set;
+pub(crate) mod selection;

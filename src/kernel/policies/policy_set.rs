@@ -1,9 +1,10 @@
 //! Which policies are in the kernel, and under which numbers: as they come, replace each other, and
 //! go.
 
+use crate::kernel::bpf::entries::Entries;
 use crate::kernel::identity::binaries::Wanted;
-use crate::kernel::identity::maps::{cgroup_key, Entries};
 use crate::kernel::policies::fill::{Placed, Sizes, Terms};
+use crate::kernel::policies::selection::cgroup_key;
 use crate::policy::{Policy, Subject, ANY_BINARY};
 use crate::table::{arrivals, Arrival, Laid, State, Table};
 use serde::{Deserialize, Serialize};

@@ -1,9 +1,9 @@
 //! The names of the programs that a recording meets: absolute paths.
 
-use crate::kernel::adopt::{exec_path, script_of};
 use crate::kernel::bpf::skeleton::types;
 use crate::kernel::error::KernelError;
 use crate::kernel::identity::inode::{FileId, Inodes};
+use crate::kernel::identity::processes::{exec_path, script_of};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;

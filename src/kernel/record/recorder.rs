@@ -1,20 +1,21 @@
 //! Recording, from the attached programs to what they have learned.
 
-use crate::kernel::adopt::{candidates, Adoption, Candidate, Watched};
+use crate::kernel::adopt::Adoption;
+use crate::kernel::bpf::entries::{self, put};
 use crate::kernel::bpf::log;
 use crate::kernel::bpf::ring;
 use crate::kernel::bpf::skeleton::{types, RecordSkel, RecordSkelBuilder};
-use crate::kernel::doctor as probe;
 use crate::kernel::error::KernelError;
 use crate::kernel::events::violation::Totals;
 use crate::kernel::hooks::{choose, tracepoints, Attached, Hooks};
-use crate::kernel::identity::binaries::{identify, Identities, Wanted};
+use crate::kernel::identity::binaries::{identify, index_of, Identities, Wanted};
 use crate::kernel::identity::inode::Inodes;
-use crate::kernel::identity::maps::{self as bind, put, Bound, IdentityMaps};
-use crate::kernel::policies::fill::index_of;
+use crate::kernel::identity::maps::{self as bind, Bound, IdentityMaps};
+use crate::kernel::identity::processes::{candidates, Candidate, Watched};
 use crate::kernel::record::learned::{self, LearnMaps, Room};
 use crate::kernel::record::names::{running, Names, Running};
 use crate::kernel::support::preemption::Turns;
+use crate::kernel::support::privileges::{require_btf, require_privilege};
 use crate::machine::{Depth, Learned};
 use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
 use libbpf_rs::MapCore as _;
@@ -105,8 +106,8 @@ impl Recorder {
     /// # Errors
     /// What is missing, on this machine or of the target.
     pub fn start(target: &Target, options: RecordOptions) -> Result<Self, KernelError> {
-        probe::require_privilege()?;
-        probe::require_btf()?;
+        require_privilege()?;
+        require_btf()?;
         log::capture();
         let mut finder = MaybeUninit::uninit();
         let mut inodes = Inodes::load(&mut finder)?;
@@ -132,9 +133,9 @@ impl Recorder {
         let turns = Turns::find(false);
         let mut skel = load(target, options, &identities, turns)?;
         let bound = Bound::in_order(&identities);
-        bind::fill(&skel.maps.binaries, "binaries", &bound.binaries)?;
-        bind::fill(&skel.maps.paths, "paths", &bound.paths)?;
-        bind::fill(&skel.maps.names, "names", &bound.names)?;
+        entries::fill(&skel.maps.binaries, "binaries", &bound.binaries)?;
+        entries::fill(&skel.maps.paths, "paths", &bound.paths)?;
+        entries::fill(&skel.maps.names, "names", &bound.names)?;
         for (index, program) in processes.programs.iter().enumerate() {
             let mut key = types::sysfsm_script::default();
             let from = program.from.wire();

@@ -5,3 +5,5 @@
 pub(crate) mod deny_mechanisms;
 pub(crate) mod foreign_abi;
 pub(crate) mod preemption;
+pub(crate) mod privileges;
+pub(crate) mod trials;

@@ -1,6 +1,6 @@
 //! Whether what runs at a tracepoint can be preempted, and what is done about it (`bpf/hold.h`).
 
-use crate::kernel::doctor as probe;
+use crate::kernel::support::trials;
 use nix::sys::utsname::uname;
 
 /// How the programs of tracepoints get their turn.
@@ -21,7 +21,7 @@ impl Turns {
     pub(crate) fn find(preemptible: bool) -> Self {
         if !preemptible && !tracepoints_are_preemptible() {
             Turns::Sure
-        } else if probe::classic().is_ok() {
+        } else if trials::classic().is_ok() {
             Turns::Classic
         } else {
             Turns::Twice

@@ -1,0 +1,111 @@
+//! Entries of hash maps, as bytes: written, compared, deleted.
+
+use crate::kernel::bpf::wire::bytes;
+use crate::kernel::error::KernelError;
+use libbpf_rs::{MapCore, MapFlags, OpenMapMut};
+use std::collections::BTreeMap;
+
+/// A map's entries, as bytes.
+pub(crate) type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// A text as a key has it: zero padded to 256 bytes (`SYSFSM_NAME`, `SYSFSM_PATH`).
+pub(crate) fn text(from: &[u8]) -> Vec<u8> {
+    let mut text = from.to_vec();
+    text.resize(256, 0);
+    text
+}
+
+/// Gives a map the room that its entries need. Before the object is loaded.
+pub(crate) fn set_room(
+    map: &mut OpenMapMut<'_>,
+    name: &'static str,
+    entries: usize,
+) -> Result<(), KernelError> {
+    map.set_max_entries(u32::try_from(entries.max(1)).unwrap_or(u32::MAX))
+        .map_err(|cause| KernelError::Fill { map: name, entries, cause })
+}
+
+/// Adds the entries whose keys a map has not. The other ones stay as they are.
+pub(crate) fn add(
+    map: &impl MapCore,
+    name: &'static str,
+    wanted: &Entries,
+) -> Result<(), KernelError> {
+    let there = read(map, name)?;
+    wanted.iter().filter(|(key, _)| !there.contains_key(*key)).try_for_each(|(key, value)| {
+        map.update(key, value, MapFlags::ANY).map_err(|cause| KernelError::Fill {
+            map: name,
+            entries: wanted.len(),
+            cause,
+        })
+    })
+}
+
+/// Makes a map's entries these.
+pub(crate) fn sync(
+    map: &impl MapCore,
+    name: &'static str,
+    wanted: &Entries,
+) -> Result<(), KernelError> {
+    let failed = |cause| KernelError::Fill { map: name, entries: wanted.len(), cause };
+    let there = read(map, name)?;
+    for (key, value) in wanted {
+        if there.get(key) != Some(value) {
+            map.update(key, value, MapFlags::ANY).map_err(failed)?;
+        }
+    }
+    for key in there.keys().filter(|key| !wanted.contains_key(*key)) {
+        map.delete(key).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// A map's entries.
+pub(crate) fn read(map: &impl MapCore, name: &'static str) -> Result<Entries, KernelError> {
+    let failed = |cause| KernelError::Read { map: name, cause };
+    let mut entries = Entries::new();
+    for key in map.keys() {
+        if let Some(value) = map.lookup(&key, MapFlags::ANY).map_err(failed)? {
+            entries.insert(key, value);
+        }
+    }
+    Ok(entries)
+}
+
+/// Writes the entries of a map that has none.
+pub(crate) fn fill(
+    map: &impl MapCore,
+    name: &'static str,
+    wanted: &Entries,
+) -> Result<(), KernelError> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let count = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
+    let (keys, values): (Vec<_>, Vec<_>) = wanted.iter().map(|(k, v)| (&**k, &**v)).unzip();
+    map.update_batch(&keys.concat(), &values.concat(), count, MapFlags::ANY, MapFlags::ANY)
+        .map_err(|cause| KernelError::Fill { map: name, entries: wanted.len(), cause })
+}
+
+/// Deletes one entry of a map.
+pub(crate) fn forget<K: plain::Plain>(
+    map: &impl MapCore,
+    name: &'static str,
+    key: &K,
+) -> Result<(), KernelError> {
+    map.delete(bytes(key)).map_err(|cause| KernelError::Fill { map: name, entries: 1, cause })
+}
+
+/// Sets one entry of a map.
+pub(crate) fn put<K: plain::Plain, V: plain::Plain>(
+    map: &impl MapCore,
+    name: &'static str,
+    key: &K,
+    value: &V,
+) -> Result<(), KernelError> {
+    map.update(bytes(key), bytes(value), MapFlags::ANY).map_err(|cause| KernelError::Fill {
+        map: name,
+        entries: 1,
+        cause,
+    })
+}
