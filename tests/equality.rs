@@ -177,7 +177,7 @@ fn apply(world: &World, threads: &mut [Thread], at: u32, event: Event) -> Option
 
 fn terms(reaction: Reaction) -> Terms {
     let action = if reaction == Reaction::Stay { Action::Kill } else { Action::Log };
-    Terms { action, children: Children::Release, learn: reaction == Reaction::Learn }
+    Terms { action, children: Children::Release, learn: reaction == Reaction::Complain }
 }
 
 /// As `struct sysfsm_test_event` has it.
@@ -213,7 +213,7 @@ struct World {
 impl World {
     fn new(random: &mut Random) -> Self {
         let machines: Vec<Machine> = (0..MACHINES).map(|_| machine(random)).collect();
-        let kinds = [Reaction::Stay, Reaction::Follow, Reaction::Learn];
+        let kinds = [Reaction::Stay, Reaction::Follow, Reaction::Complain];
         let reactions: Vec<Reaction> =
             (0..MACHINES).map(|_| random.pick(&[&kinds[..], &kinds[1..]].concat())).collect();
         let mut table = Table::default();
@@ -253,7 +253,7 @@ impl World {
         // What is learned is not replaced.
         let Some(place) = (0..20)
             .map(|_| random.below(self.current.len()))
-            .find(|place| self.reactions[self.current[*place]] != Reaction::Learn)
+            .find(|place| self.reactions[self.current[*place]] != Reaction::Complain)
         else {
             return;
         };
@@ -293,7 +293,7 @@ impl World {
         self.table.lift(&self.laid[old]);
         for (machine, frames) in threads.iter_mut().flatten().filter(|(machine, _)| *machine == old)
         {
-            self.judges[new].take_over(frames, self.machines[old].depth());
+            self.judges[new].migrate(frames, self.machines[old].depth());
             *machine = new;
         }
     }

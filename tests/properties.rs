@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use std::sync::Arc;
 use sysfsm::event::{Event, EventKind, Place, Tid};
 use sysfsm::machine::{
-    Bound, Context, Count, Depth, Judge, Learned, Learner, Machine, Reaction, Reason, Replay,
-    Verdict, MAX_FRAMES,
+    BoundMachine, Context, Count, Depth, Judge, Learned, Learner, Machine, Reaction, Reason,
+    Replay, Verdict, MAX_FRAMES,
 };
 use sysfsm::policy::{parse, Action, Children, Policy};
 use sysfsm::syscall::{nr, Symbol};
@@ -155,7 +155,7 @@ proptest! {
             let learned = learn(&events, depth);
             let bounds = learned
                 .iter()
-                .map(|l| Bound { judge: Judge::new(&l.machine), inherit: false })
+                .map(|l| BoundMachine { judge: Judge::new(&l.machine), inherit: false })
                 .collect();
             let bind = |path: &str| learned.iter().position(|l| &*l.binary == path);
             let mut replay = Replay::new(bounds, bind, None);
@@ -174,7 +174,7 @@ proptest! {
         let learned = learn(&events, Depth::PAIRS);
         // The first program's thread makes a call that no other event makes.
         events.insert(2, Event { tid: 1, place: Place::default(), kind: EventKind::Call(321) });
-        let bounds = learned.iter().map(|l| Bound { judge: Judge::new(&l.machine), inherit: false }).collect();
+        let bounds = learned.iter().map(|l| BoundMachine { judge: Judge::new(&l.machine), inherit: false }).collect();
         let mut replay = Replay::new(bounds, |path: &str| learned.iter().position(|l| &*l.binary == path), None);
         let found = events.iter().find_map(|e| replay.event(e));
         prop_assert_eq!(found.map(|f| f.symbol), Some("bpf".to_string()));
@@ -189,7 +189,7 @@ proptest! {
             let machine = |learned: Vec<Learned>| learned.into_iter().find(|l| &*l.binary == "/bin/p0").unwrap().machine;
             let narrow = machine(learn(&events(&known), depth));
             let mut wide = narrow.clone();
-            watch(&narrow, &other, Reaction::Learn, |context, symbol| {
+            watch(&narrow, &other, Reaction::Complain, |context, symbol| {
                 wide.insert(context, symbol, Count { calls: 1, runs: 1 });
             });
             let mut found = Vec::new();

@@ -9,7 +9,7 @@ use crate::kernel::level::Level;
 pub struct Options {
     /// Only report, whatever the policies' actions are.
     pub log_only: bool,
-    /// Report what a machine needs that is to learn (`Reaction::Learn`), the first of each kind
+    /// Report what a machine needs that is to learn (`Reaction::Complain`), the first of each kind
     /// with its stack.
     pub learn: bool,
     /// Refuse to start below this level. Without one `kill` will do, but for policies that say

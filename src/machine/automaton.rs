@@ -6,6 +6,21 @@ use crate::syscall::{nr, Symbol};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The automaton: its states are the contexts, its edges the transitions.
+///
+/// ```
+/// use sysfsm::machine::{Context, Count, Depth, Machine};
+/// use sysfsm::syscall::Symbol;
+///
+/// let mut machine = Machine::new(Depth::PAIRS);
+/// let [execve, brk]: [Symbol; 2] = ["execve".parse()?, "brk".parse()?];
+/// let after_execve = Context::start(execve, machine.depth());
+/// machine.insert(after_execve, brk, Count { calls: 3, runs: 1 });
+///
+/// let row = machine.row(&after_execve).unwrap();
+/// assert_eq!(row[&brk].calls, 3);
+/// assert_eq!(machine.transitions(), 1);
+/// # Ok::<(), sysfsm::syscall::ParseSymbolError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
     depth: Depth,
@@ -19,15 +34,16 @@ impl Machine {
         Machine { depth, rows: BTreeMap::new() }
     }
 
-    /// The length of its window.
+    /// The length of the machine's window.
     #[must_use]
     pub fn depth(&self) -> Depth {
         self.depth
     }
 
-    /// Adds a transition, or to its counts. What the step never asks for is left out: a repetition
-    /// of the context's last symbol (a self-loop), a context that holds one, and `restart_syscall`,
-    /// which is no symbol.
+    /// Adds a transition. If the machine has that transition, the counts are added.
+    ///
+    /// Transitions that no step ever asks for are left out (semantics, rule 4): a repetition of the
+    /// context's last symbol, a context that holds a repetition, and `restart_syscall`.
     pub fn insert(&mut self, context: Context, symbol: Symbol, count: Count) {
         let stutters = context.last() == Some(symbol)
             || context.symbols().windows(2).any(|pair| matches!(pair, [a, b] if a == b));
@@ -37,11 +53,10 @@ impl Machine {
         self.rows.entry(context).or_default().entry(symbol).or_default().add(count);
     }
 
-    /// Adds another machine's transitions; associative and commutative. The depths must be the
-    /// same.
+    /// Adds the transitions of another machine. The operation is associative and commutative.
     ///
     /// # Errors
-    /// The other's depth, if it is not this one's; then nothing was added.
+    /// The other machine's depth, if it is not this one's. Then nothing was added.
     pub fn merge(&mut self, other: &Machine) -> Result<(), Depth> {
         if self.depth != other.depth {
             return Err(other.depth);
@@ -54,34 +69,36 @@ impl Machine {
         Ok(())
     }
 
-    /// Its contexts, each with its transitions and their counts.
+    /// The contexts, each with its transitions and their counts, in the order of [`Context`].
     #[must_use]
     pub fn rows(&self) -> impl ExactSizeIterator<Item = (&Context, &BTreeMap<Symbol, Count>)> {
         self.rows.iter()
     }
 
-    /// The transitions out of one context.
+    /// The transitions from one context.
     #[must_use]
     pub fn row(&self, context: &Context) -> Option<&BTreeMap<Symbol, Count>> {
         self.rows.get(context)
     }
 
-    /// How many transitions it has.
+    /// The number of transitions.
     #[must_use]
     pub fn transitions(&self) -> usize {
         self.rows.values().map(BTreeMap::len).sum()
     }
 
-    /// The symbols that a thread of unknown past may make: those of the transitions and of their
-    /// contexts. But `execve` only if some transition reads it: that every program begins with it
-    /// lets none begin another.
+    /// The symbols that a thread of unknown past may make: those from which the transitions start
+    /// and in which they end (semantics, rule 8).
+    ///
+    /// `execve` and `execveat` are in the alphabet only if a transition ends in them. Every program
+    /// begins with `execve`, but that allows no program to start another one.
     #[must_use]
     pub fn alphabet(&self) -> BTreeSet<Symbol> {
-        let read = self.rows.values().flat_map(BTreeMap::keys);
-        let made =
+        let ends = self.rows.values().flat_map(BTreeMap::keys);
+        let starts =
             self.rows.keys().flat_map(Context::symbols).filter(|s| {
                 !matches!(s, Symbol::Signal(_) | Symbol::Call(nr::EXECVE | nr::EXECVEAT))
             });
-        read.chain(made).copied().collect()
+        ends.chain(starts).copied().collect()
     }
 }

@@ -1,4 +1,4 @@
-//! The window: depth and context.
+//! The window of a machine: its depth, and the contexts that it looks at.
 
 use crate::syscall::{ParseSymbolError, Symbol};
 use std::cmp::Ordering;
@@ -11,7 +11,8 @@ pub const MAX_DEPTH: u8 = 8;
 
 const MAX_SYMBOLS: usize = MAX_DEPTH as usize - 1;
 
-/// The length of a machine's window, 1 to [`MAX_DEPTH`]: 1 is an allow-list, 2 are pairs.
+/// The length of a machine's window, from 1 to [`MAX_DEPTH`]. At depth 1 a machine is an
+/// allow-list, at depth 2 it holds pairs of calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Depth(u8);
 
@@ -24,13 +25,13 @@ impl Depth {
     /// Pairs: the default.
     pub const PAIRS: Depth = Depth(2);
 
-    /// The number itself.
+    /// The depth as a number.
     #[must_use]
     pub fn get(self) -> u8 {
         self.0
     }
 
-    /// How many symbols a full context has: one less than the window.
+    /// The number of symbols in a full context: one less than the window.
     #[must_use]
     pub fn context_len(self) -> usize {
         usize::from(self.0) - 1
@@ -74,7 +75,7 @@ impl FromStr for Depth {
     }
 }
 
-/// The last K-1 symbols of a frame, oldest first; fewer at the frame's start.
+/// The last K-1 symbols of a frame, oldest first. At the frame's start there are fewer.
 #[derive(Clone, Copy)]
 pub struct Context {
     symbols: [Symbol; MAX_SYMBOLS],
@@ -82,7 +83,8 @@ pub struct Context {
 }
 
 impl Context {
-    /// No symbols: the only context at depth 1; at other depths, a past that is not known.
+    /// No symbols. At depth 1 this is the only context; at other depths it stands for a past that
+    /// is not known.
     pub const EMPTY: Context = Context { symbols: [Symbol::Call(0); MAX_SYMBOLS], len: 0 };
 
     /// The context of a frame's first symbol.
@@ -114,7 +116,7 @@ impl Context {
         self
     }
 
-    /// Its symbols, oldest first.
+    /// The symbols, oldest first.
     #[must_use]
     pub fn symbols(&self) -> &[Symbol] {
         self.symbols.get(..usize::from(self.len)).unwrap_or_default()
@@ -126,7 +128,8 @@ impl Context {
         self.symbols().last().copied()
     }
 
-    /// Itself, then without its oldest symbol, and so on; the empty one is not among them.
+    /// The suffixes of the context, longest first: the context itself, then the context without its
+    /// oldest symbol, and so on. The empty context is not among them.
     pub fn suffixes(self) -> impl Iterator<Item = Context> {
         (0..usize::from(self.len)).map(move |skip| {
             let mut shorter = Context::EMPTY;
@@ -171,7 +174,7 @@ impl fmt::Debug for Context {
     }
 }
 
-/// As a policy's key: the symbols, separated by one blank.
+/// The form of a key in a policy: the symbols, separated by one blank.
 impl fmt::Display for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, symbol) in self.symbols().iter().enumerate() {
@@ -187,7 +190,7 @@ impl fmt::Display for Context {
 /// A text that is no context.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseContextError {
-    /// A part of it is no symbol.
+    /// A word of the text is no symbol.
     #[error(transparent)]
     Symbol(#[from] ParseSymbolError),
     /// More symbols than the largest depth has.

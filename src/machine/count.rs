@@ -1,11 +1,11 @@
 //! How often a transition was seen.
 
-/// How often a transition was seen.
+/// How often a transition was seen. Both counts stop at [`u64::MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Count {
-    /// Calls that took it.
+    /// Calls that took the transition.
     pub calls: u64,
-    /// Runs in which it was taken at least once.
+    /// Runs in which the transition was taken at least once.
     pub runs: u64,
 }
 

@@ -1,49 +1,49 @@
-//! How complete a machine is: the chance that the next run shows a transition that it lacks. The
-//! formulas, their sources and how well they do are in docs/coverage.md.
+//! How complete a machine is: the probability that the next run shows a transition that the machine
+//! lacks. docs/coverage.md has the formulas, their sources and a measurement of how well they do.
 
 use super::automaton::Machine;
 use super::context::Context;
 use std::collections::BTreeMap;
 
-/// The level of the intervals.
-pub const LEVEL: f64 = 0.95;
+/// The confidence level of the intervals.
+pub const CONFIDENCE: f64 = 0.95;
 
-/// The normal quantile of [`LEVEL`], squared, for twice the binomial variance: the chance that is
-/// estimated varies with the runs that were seen, and not only the share of them that were novel.
+/// The normal quantile of [`CONFIDENCE`], squared, for twice the binomial variance. Not only the
+/// share of novel runs varies with the runs that were seen, but also the probability itself.
 const Z_SQUARED: f64 = 2.0 * 1.959_964 * 1.959_964;
 
-/// What a machine's counts tell of how complete it is.
+/// How complete a machine is, by its counts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Coverage {
-    /// Runs that it was learned from.
+    /// Runs that the machine was learned from.
     pub runs: u64,
     /// Calls that were counted.
     pub calls: u64,
-    /// Its transitions.
+    /// Transitions of the machine.
     pub transitions: u64,
-    /// Those that were seen in one run only.
+    /// Transitions that were seen in one run only.
     pub seen_once: u64,
-    /// Those that were seen in two.
+    /// Transitions that were seen in two runs.
     pub seen_twice: u64,
-    /// The chance that the next run shows something new, or why it cannot be told.
-    pub novelty: Result<Chance, Untold>,
+    /// The probability that the next run shows a new transition, or why there is no estimate.
+    pub novelty: Result<Probability, NoEstimate>,
 }
 
-/// A probability, and the interval in which it is at [`LEVEL`].
+/// An estimated probability, and its interval at the level [`CONFIDENCE`].
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Chance {
+pub struct Probability {
     /// The estimate.
     pub estimate: f64,
-    /// The lower end.
+    /// The lower end of the interval.
     pub low: f64,
-    /// The upper end.
+    /// The upper end of the interval.
     pub high: f64,
 }
 
 /// Why there is no estimate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Untold {
-    /// Nothing can be compared.
+pub enum NoEstimate {
+    /// There are fewer than two runs, so that none can be compared with another one.
     #[error("that takes two runs or more")]
     TooFewRuns,
     /// No transition says in how many runs it was seen.
@@ -55,20 +55,20 @@ pub enum Untold {
 }
 
 impl Coverage {
-    /// Of a machine that was learned from so many runs.
+    /// The coverage of a machine that was learned from this number of runs.
     #[must_use]
     pub fn of(machine: &Machine, runs: u64) -> Self {
         let counts = || machine.rows().flat_map(|(_, row)| row.values());
         let seen_in = |wanted| counts().filter(|c| c.runs == wanted).count() as u64;
         let most = counts().map(|c| c.runs).max().unwrap_or(0);
         let novelty = if runs < 2 {
-            Err(Untold::TooFewRuns)
+            Err(NoEstimate::TooFewRuns)
         } else if most == 0 {
-            Err(Untold::NoCounts)
+            Err(NoEstimate::NoCounts)
         } else if most > runs {
-            Err(Untold::Contradiction)
+            Err(NoEstimate::Contradiction)
         } else {
-            Ok(chance(novel_runs(machine, runs), runs))
+            Ok(probability(novel_runs(machine, runs), runs))
         };
         Coverage {
             runs,
@@ -81,50 +81,55 @@ impl Coverage {
     }
 }
 
-/// Between how many groups the transitions that one run only has shown can be divided: a group's
-/// come from one run. So this is about how many runs were novel: had shown something that no other
-/// one did.
+/// Bounds on the number of novel runs: runs that showed a transition which no other run showed.
+///
+/// The counts do not say which run showed a transition. So the transitions that were seen in one run
+/// are put into groups, each of transitions that probably come from one run. The groups are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct NovelRuns {
+    /// The count where doubtful transitions are put together.
     few: u64,
+    /// The count where doubtful transitions are kept apart.
     many: u64,
 }
 
-/// What is known of a state: the transitions to and from it that were seen once, and the runs of
-/// the commonest one.
+/// The transitions that end in a state or start from it.
 #[derive(Default)]
-struct Touch {
+struct Neighbours {
+    /// Transitions to the state that were seen in one run, by their numbers.
     to: Vec<usize>,
+    /// Transitions from the state that were seen in one run, by their numbers.
     from: Vec<usize>,
+    /// The runs of the commonest transition to or from the state.
     most: u64,
 }
 
 fn novel_runs(machine: &Machine, runs: u64) -> NovelRuns {
-    let mut states: BTreeMap<Context, Touch> = BTreeMap::new();
+    let mut states: BTreeMap<Context, Neighbours> = BTreeMap::new();
     let mut singles = 0;
     for (context, row) in machine.rows() {
         for (symbol, count) in row {
             let next = context.then(*symbol, machine.depth());
             for (state, leaves) in [(*context, true), (next, false)] {
-                let touch = states.entry(state).or_default();
-                touch.most = touch.most.max(count.runs);
+                let neighbours = states.entry(state).or_default();
+                neighbours.most = neighbours.most.max(count.runs);
                 if count.runs == 1 {
-                    if leaves { &mut touch.from } else { &mut touch.to }.push(singles);
+                    if leaves { &mut neighbours.from } else { &mut neighbours.to }.push(singles);
                 }
             }
             singles += usize::from(count.runs == 1);
         }
     }
-    // A state in which only one run ever was joins all that touches it. One that others know too
-    // joins what leads to it with what leads on: surely few groups; where it is common, most of
-    // these are chance.
+    // A state that only one run ever reached joins all its transitions into one group. A state that
+    // other runs reached too joins the transitions to it with those from it. That gives the smaller
+    // count. In a common state most such pairs come from different runs, which gives the larger one.
     let mut few = Groups::new(singles);
     let mut many = Groups::new(singles);
-    for touch in states.values() {
-        let own = touch.most == 1;
-        let path = !touch.to.is_empty() && !touch.from.is_empty();
-        let rare = touch.most.saturating_mul(2) <= runs;
-        let members = || touch.to.iter().chain(&touch.from).copied();
+    for state in states.values() {
+        let own = state.most == 1;
+        let path = !state.to.is_empty() && !state.from.is_empty();
+        let rare = state.most.saturating_mul(2) <= runs;
+        let members = || state.to.iter().chain(&state.from).copied();
         for (a, b) in members().zip(members().skip(1)) {
             if own || path {
                 few.join(a, b);
@@ -137,22 +142,22 @@ fn novel_runs(machine: &Machine, runs: u64) -> NovelRuns {
     NovelRuns { few: few.count, many: many.count }
 }
 
-fn chance(novel: NovelRuns, runs: u64) -> Chance {
+fn probability(novel: NovelRuns, runs: u64) -> Probability {
     let total = real(runs);
     let few = real(novel.few.min(runs)) / total;
-    // Groups that fall to runs by chance fall to the same one now and then.
+    // Groups that come from runs by chance come from the same run now and then.
     let many = few.max(1.0 - (1.0 - 1.0 / total).powf(real(novel.many)));
-    Chance {
+    Probability {
         estimate: f64::midpoint(few, many),
         low: wilson(few, total, -1.0),
         high: wilson(real(novel.many.min(runs)) / total, total, 1.0),
     }
 }
 
-/// Wilson's bound of a share that was seen in so many trials: the lower one with the sign -1, the
-/// upper one with 1.
+/// Wilson's bound of a share that was seen in a number of trials: the lower bound with the sign -1,
+/// the upper bound with the sign 1.
 fn wilson(share: f64, trials: f64, sign: f64) -> f64 {
-    // Rounding would leave a hair of an interval that begins at 0 or ends at 1.
+    // Rounding must not move the end of an interval that begins at 0 or ends at 1.
     if (share <= 0.0 && sign < 0.0) || (share >= 1.0 && sign > 0.0) {
         return share.clamp(0.0, 1.0);
     }
@@ -161,7 +166,7 @@ fn wilson(share: f64, trials: f64, sign: f64) -> f64 {
     ((share + shift / 2.0 + sign * spread) / (1.0 + shift)).clamp(0.0, 1.0)
 }
 
-/// Exact up to four billion; past that a count is as good as endless.
+/// A count as a number with a point: exact up to four billion, which every larger count becomes.
 fn real(count: u64) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
@@ -224,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn it_counts_what_it_is_told() {
+    fn it_counts_transitions_and_calls() {
         let coverage = Coverage::of(
             &with(&[("read", "mmap", 1), ("close", "mmap", 2), ("read", "brk", 0)]),
             10,
@@ -234,21 +239,21 @@ mod tests {
     }
 
     #[test]
-    fn what_the_counts_cannot_tell_is_not_told() {
+    fn counts_that_are_not_enough_give_no_estimate() {
         for runs in [0, 1] {
             assert_eq!(
                 Coverage::of(&machine(&[("execve", "brk", 1)]), runs).novelty,
-                Err(Untold::TooFewRuns)
+                Err(NoEstimate::TooFewRuns)
             );
         }
         assert_eq!(
             Coverage::of(&machine(&[("execve", "brk", 0)]), 5).novelty,
-            Err(Untold::NoCounts)
+            Err(NoEstimate::NoCounts)
         );
-        assert_eq!(Coverage::of(&machine(&[]), 5).novelty, Err(Untold::NoCounts));
+        assert_eq!(Coverage::of(&machine(&[]), 5).novelty, Err(NoEstimate::NoCounts));
         assert_eq!(
             Coverage::of(&machine(&[("execve", "brk", 6)]), 5).novelty,
-            Err(Untold::Contradiction)
+            Err(NoEstimate::Contradiction)
         );
     }
 
@@ -268,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn an_allow_list_tells_no_paths() {
+    fn an_allow_list_has_no_paths() {
         let mut list = Machine::new(Depth::all().next().unwrap());
         for (symbol, runs) in [("read", 10), ("write", 1), ("close", 1), ("brk", 1)] {
             list.insert(Context::EMPTY, symbol.parse().unwrap(), Count { calls: runs, runs });
@@ -282,7 +287,8 @@ mod tests {
             for many in [0, 1, 2, 9, 10, 500, 100_000] {
                 for few in [0, 1, 5, many] {
                     let few = few.min(many);
-                    let Chance { estimate, low, high } = chance(NovelRuns { few, many }, runs);
+                    let Probability { estimate, low, high } =
+                        probability(NovelRuns { few, many }, runs);
                     let order = [0.0, low, estimate, high, 1.0];
                     assert!(
                         order.windows(2).all(|w| w[0] <= w[1] + 1e-9),
@@ -294,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_new_in_more_runs_leaves_less_chance() {
+    fn nothing_new_in_more_runs_lowers_the_probability() {
         let high =
             |runs| Coverage::of(&machine(&[("execve", "brk", runs)]), runs).novelty.unwrap().high;
         assert!(high(2) > 0.7 && high(10) < 0.5 && high(100) < 0.08 && high(1000) < 0.008);

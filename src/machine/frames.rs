@@ -1,32 +1,35 @@
-//! A thread's stack of frames, shared by learning and judging.
+//! A thread's stack of frames, shared by learning and judging (semantics, rule 3).
 
 use crate::syscall::Symbol;
 use std::collections::VecDeque;
 
-/// How many frames a thread has at the most, the program's own among them. The BPF side has the
-/// same (`SYSFSM_FRAMES`).
+/// The largest number of frames of one thread, the program's own frame among them. The BPF side has
+/// the same limit (`SYSFSM_FRAMES`).
 pub const MAX_FRAMES: usize = 16;
 
-/// One frame: where its machine stands, and the last symbol, whose repetition is no step.
+/// One frame: its state, and its last symbol, whose repetition is no step (semantics, rule 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Frame<S> {
     pub state: S,
     pub last: Option<Symbol>,
 }
 
-/// A thread's frames, the innermost on top. `S` is what a frame knows of its context.
+/// A thread's frames, the innermost on top. `S` is what a frame knows of its context: a [`State`]
+/// in judging, a node of the graph under construction in learning.
+///
+/// [`State`]: crate::machine::State
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frames<S> {
     pub(super) top: Frame<S>,
     below: VecDeque<Frame<S>>,
-    /// Returns from handlers whose interrupted frame is not known: those under way when the thread
-    /// was adopted, and those whose frame was dropped past the limit.
+    /// The number of allowed returns to a frame that is not known. That frame was there before the
+    /// thread was adopted, or it was dropped past the limit.
     unknown_returns: u32,
     dropped: u64,
 }
 
 impl<S: Copy> Frames<S> {
-    /// One frame, right after an exec.
+    /// The frames right after an exec: one frame.
     pub(super) fn exec(state: S, first: Symbol) -> Self {
         Frames {
             top: Frame { state, last: Some(first) },
@@ -36,7 +39,8 @@ impl<S: Copy> Frames<S> {
         }
     }
 
-    /// A thread whose past is not known; it may be inside handlers, nested as deep as frames go.
+    /// The frames of a thread whose past is not known. The thread may be inside of handlers, nested
+    /// up to the limit (semantics, rule 8).
     pub(super) fn adopted(unknown: S) -> Self {
         Frames {
             top: Frame { state: unknown, last: None },
@@ -46,7 +50,7 @@ impl<S: Copy> Frames<S> {
         }
     }
 
-    /// A handler begins, in a frame of its own.
+    /// A handler begins: a new frame. Past [`MAX_FRAMES`] the oldest frame is dropped and counted.
     pub(super) fn push(&mut self, state: S) {
         if self.below.len() + 1 >= MAX_FRAMES {
             self.below.pop_front();
@@ -57,8 +61,8 @@ impl<S: Copy> Frames<S> {
         self.top = Frame { state, last: None };
     }
 
-    /// A handler ends: the interrupted frame goes on, `unknown` where it is not known. False if no
-    /// handler is active; then nothing changed.
+    /// A handler ends: the interrupted frame goes on, in the state `unknown` if that frame is not
+    /// known. Returns false if no handler is active; then nothing has changed.
     pub(super) fn pop(&mut self, unknown: S) -> bool {
         if let Some(frame) = self.below.pop_back() {
             self.top = frame;
@@ -71,20 +75,20 @@ impl<S: Copy> Frames<S> {
         true
     }
 
-    /// Changes what every frame knows of its context.
-    pub(super) fn change(&mut self, change: impl Fn(S) -> S) {
+    /// Replaces the state of every frame.
+    pub(super) fn map_states(&mut self, change: impl Fn(S) -> S) {
         for frame in self.below.iter_mut().chain([&mut self.top]) {
             frame.state = change(frame.state);
         }
     }
 
-    /// How many frames were dropped past [`MAX_FRAMES`].
+    /// The number of frames that were dropped past [`MAX_FRAMES`].
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// How many handlers' frames lie over the program's own.
+    /// The number of handlers' frames on top of the program's own frame.
     #[must_use]
     pub fn handlers(&self) -> usize {
         self.below.len()

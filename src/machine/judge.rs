@@ -1,4 +1,4 @@
-//! The step: the executable specification of docs/semantics.md.
+//! The step: the executable specification of docs/semantics.md. Comments cite its rules.
 
 use super::automaton::Machine;
 use super::context::{Context, Depth};
@@ -10,11 +10,11 @@ use std::collections::BTreeSet;
 /// Why a call is a violation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
-    /// The symbol has no edge from the thread's state.
+    /// The machine has no transition from the thread's context to the symbol.
     Transition,
     /// The call came through a foreign ABI.
     Abi,
-    /// An `rt_sigreturn` with no handler active.
+    /// An `rt_sigreturn` came with no handler active.
     Sigreturn,
 }
 
@@ -25,7 +25,7 @@ impl Reason {
         [Reason::Transition, Reason::Abi, Reason::Sigreturn]
     }
 
-    /// As it stands in events.
+    /// The reason's name in events and in reports.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -36,41 +36,43 @@ impl Reason {
     }
 }
 
-/// What becomes of the thread after a violation (rule 7).
+/// What becomes of a thread's state after a violation (rule 7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reaction {
-    /// The call did not happen (`kill`, `deny`): the state does not move.
+    /// The call did not happen (actions `kill` and `deny`): the state does not move.
     Stay,
-    /// The call went on (`log`): the state follows it.
+    /// The call went on (action `log`): the state follows the call.
     Follow,
-    /// The call went on, and the machine is to learn it (`enforce --learn-to`): the state moves as
-    /// in a machine that has the transition, so that what is reported from there is what that
-    /// machine will need.
-    Learn,
+    /// The call went on, and a wider machine is to be made of the violations (complain mode,
+    /// `enforce --learn-to`): the state moves as in a machine that has the transition. So the
+    /// violations that follow are the transitions which the wider machine needs.
+    Complain,
 }
 
 /// The judgement of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The machine has it, or the semantics allow it anywhere.
+    /// The machine has the transition, or the semantics allow the call anywhere.
     Allowed,
-    /// It is a violation, and this was the context of the thread's state.
+    /// The call is a violation: why, and the context of the thread's state before the call. The
+    /// context of a lost frame is empty.
     Violation(Reason, Context),
 }
 
 /// What a judged frame knows of its context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// This context, exactly. It has no edges if the machine does not know it.
+    /// The context is known. The machine may have no transition from it: then the context is
+    /// unmodelled, and every call is a violation.
     In(Context),
-    /// A past that is not known, or that the machine has no context for: the empty context, from
-    /// which any symbol of the alphabet is allowed. What has been seen since is kept, so that the
-    /// thread is back in the machine as soon as a suffix of it is a context.
+    /// The context is not known, and any symbol of the alphabet is allowed (rule 8). The last K-1
+    /// symbols that the thread was seen to make are kept: the frame is back in the machine as soon
+    /// as a suffix of them is a context of the machine.
     Lost(Context),
 }
 
 impl Frames<State> {
-    /// The context of the innermost frame; none where it is not known.
+    /// The context of the innermost frame, or `None` if the frame is lost.
     #[must_use]
     pub fn context(&self) -> Option<Context> {
         match self.top.state {
@@ -81,6 +83,27 @@ impl Frames<State> {
 }
 
 /// A machine, ready to judge calls.
+///
+/// A judge holds no thread. The caller keeps the [`Frames`] of each thread and passes them in.
+///
+/// ```
+/// use sysfsm::machine::{Count, Depth, Judge, Machine, Reaction, Reason, Verdict};
+/// use sysfsm::syscall::number;
+///
+/// let mut machine = Machine::new(Depth::PAIRS);
+/// for (context, symbol) in [("execve", "brk"), ("brk", "mmap")] {
+///     machine.insert(context.parse()?, symbol.parse()?, Count::default());
+/// }
+/// let judge = Judge::new(&machine);
+/// let mut frames = judge.exec();
+/// let mut call = |name| judge.call(&mut frames, number(name).unwrap(), Reaction::Stay);
+///
+/// assert_eq!(call("brk"), Verdict::Allowed);
+/// assert_eq!(call("brk"), Verdict::Allowed); // a repetition is no step
+/// assert_eq!(call("close"), Verdict::Violation(Reason::Transition, "brk".parse()?));
+/// assert_eq!(call("mmap"), Verdict::Allowed); // the state has not moved
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Judge {
     depth: Depth,
@@ -89,7 +112,7 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// Prepares a machine.
+    /// Prepares a machine for judging. The machine is copied.
     #[must_use]
     pub fn new(machine: &Machine) -> Self {
         Judge {
@@ -102,30 +125,30 @@ impl Judge {
         }
     }
 
-    /// A thread after a successful exec (rule 1).
+    /// The frames of a thread after a successful exec (rule 1).
     #[must_use]
     pub fn exec(&self) -> Frames<State> {
         let first = Symbol::Call(nr::EXECVE);
         Frames::exec(State::In(Context::start(first, self.depth)), first)
     }
 
-    /// A thread that was already running (rule 8).
+    /// The frames of a thread that was already running (rule 8).
     #[must_use]
     pub fn adopt(&self) -> Frames<State> {
         Frames::adopted(self.unknown())
     }
 
-    /// A handler begins (rule 3).
+    /// A handler of the signal with this number begins (rule 3).
     pub fn signal(&self, frames: &mut Frames<State>, signal: u8) {
         frames.push(State::In(Context::start(Symbol::Signal(signal), self.depth)));
     }
 
-    /// One call of the 64-bit ABI.
+    /// Judges one call of the 64-bit ABI, by its number, and moves the state. `reaction` says what
+    /// becomes of the state if the call is a violation.
     pub fn call(&self, frames: &mut Frames<State>, number: u32, reaction: Reaction) -> Verdict {
         let symbol = Symbol::Call(number);
         match number {
-            // Rule 4: the kernel makes it by itself, it is no symbol. Rule 5: nothing follows an
-            // exit.
+            // Rule 4: the kernel itself makes `restart_syscall`. Rule 5: nothing follows an exit.
             nr::RESTART_SYSCALL | nr::EXIT | nr::EXIT_GROUP => return Verdict::Allowed,
             nr::RT_SIGRETURN => {
                 if frames.pop(self.unknown()) {
@@ -148,7 +171,7 @@ impl Judge {
             State::Lost(seen) => self
                 .alphabet
                 .contains(&symbol)
-                .then(|| self.found(seen.then(symbol, self.depth), reaction)),
+                .then(|| self.resync_for(seen.then(symbol, self.depth), reaction)),
         };
         match next {
             Some(state) => {
@@ -160,17 +183,20 @@ impl Judge {
         }
     }
 
-    /// A thread that another machine, of this depth, has judged so far goes on under this one.
-    pub fn take_over(&self, frames: &mut Frames<State>, from: Depth) {
-        frames.change(|state| self.arrival(state, from));
+    /// Moves the frames of a thread from another machine, of the depth `from`, to this one (rule 8,
+    /// replacement).
+    pub fn migrate(&self, frames: &mut Frames<State>, from: Depth) {
+        frames.map_states(|state| self.migrated(state, from));
     }
 
-    /// The state here of a frame that was in a state of another machine, of this depth: its
-    /// context. Where it has no edges here, or where the other's shorter window did not keep enough
-    /// of it, it is not known, as after an adoption; but the frame of a handler that has just begun
-    /// is known to every machine.
+    /// The state under this machine of a frame that was in `state` under another machine, of the
+    /// depth `from` (rule 8, replacement).
+    ///
+    /// A known context stays known if this machine has it and the window of the other machine kept
+    /// enough of it. The frame of a handler that has just begun is known to every machine. Every
+    /// other frame is lost, with the symbols that are known.
     #[must_use]
-    pub fn arrival(&self, state: State, from: Depth) -> State {
+    pub fn migrated(&self, state: State, from: Depth) -> State {
         let keep = self.depth.context_len();
         if keep == 0 {
             return State::In(Context::EMPTY);
@@ -180,8 +206,9 @@ impl Judge {
             State::Lost(seen) => State::Lost(fitted(seen)),
             State::In(context) => {
                 let symbols = context.symbols();
-                let begun = matches!(symbols.first(), Some(Symbol::Signal(_)));
-                let cut = symbols.len() == from.context_len() && symbols.len() < keep && !begun;
+                let from_its_beginning = matches!(symbols.first(), Some(Symbol::Signal(_)));
+                let full = symbols.len() == from.context_len();
+                let cut = full && symbols.len() < keep && !from_its_beginning;
                 let context = fitted(context);
                 let just_begun = matches!(context.symbols(), [Symbol::Signal(_)]);
                 if just_begun || (!cut && self.edges.contains_key(&context)) {
@@ -193,7 +220,8 @@ impl Judge {
         }
     }
 
-    /// One call through a foreign ABI (rule 6). It has no symbol, so no context can hold it.
+    /// Judges one call through a foreign ABI (rule 6): always a violation. The call has no symbol,
+    /// so no context can hold it.
     pub fn foreign(&self, frames: &mut Frames<State>, reaction: Reaction) -> Verdict {
         let verdict = Verdict::Violation(Reason::Abi, context_of(frames.top.state));
         if reaction != Reaction::Stay {
@@ -214,24 +242,25 @@ impl Judge {
         if reaction != Reaction::Stay {
             let sigreturn = reason == Reason::Sigreturn;
             frames.top.state = match frames.top.state {
-                State::In(before) if reaction == Reaction::Learn && !sigreturn => {
+                State::In(before) if reaction == Reaction::Complain && !sigreturn => {
                     State::In(before.then(symbol, self.depth))
                 }
-                // No machine can have that one.
+                // No machine can have a transition to a stray `rt_sigreturn`.
                 State::In(before) | State::Lost(before) if sigreturn => {
                     self.resync(before.then(symbol, self.depth))
                 }
                 State::In(before) | State::Lost(before) => {
-                    self.found(before.then(symbol, self.depth), reaction)
+                    self.resync_for(before.then(symbol, self.depth), reaction)
                 }
             };
-            // A stray `rt_sigreturn` is one each time.
+            // A second stray `rt_sigreturn` is a second violation.
             frames.top.last = (!sigreturn).then_some(symbol);
         }
         verdict
     }
 
-    /// The longest suffix that is a context of the machine (rule 7).
+    /// The state after these symbols: their longest suffix that is a context of the machine, or lost
+    /// (rule 8, resync).
     fn resync(&self, seen: Context) -> State {
         if self.depth.context_len() == 0 {
             return State::In(Context::EMPTY);
@@ -241,10 +270,10 @@ impl Judge {
             .map_or(State::Lost(seen), State::In)
     }
 
-    /// The state of a thread that was lost and has been seen to call this. What fills the window is
-    /// the context, whether the machine has it or not: that matters to who learns.
-    fn found(&self, seen: Context, reaction: Reaction) -> State {
-        if reaction == Reaction::Learn && seen.symbols().len() == self.depth.context_len() {
+    /// The state after these symbols under `reaction`. In complain mode a full window is the context,
+    /// whether the machine has that context or not.
+    fn resync_for(&self, seen: Context, reaction: Reaction) -> State {
+        if reaction == Reaction::Complain && seen.symbols().len() == self.depth.context_len() {
             return State::In(seen);
         }
         self.resync(seen)
@@ -255,7 +284,7 @@ impl Judge {
     }
 }
 
-/// The context that a state stands for.
+/// The context that a violation reports for a state.
 fn context_of(state: State) -> Context {
     match state {
         State::In(context) => context,
@@ -279,11 +308,11 @@ mod tests {
         Judge::new(&machine)
     }
 
-    fn n(name: &str) -> u32 {
+    fn nr(name: &str) -> u32 {
         crate::syscall::number(name).unwrap()
     }
 
-    /// Runs the calls; `!` before one means that it must be a violation, `@` that it is a signal.
+    /// Judges the calls. `!` before a call: it must be a violation. `@`: a signal's handler begins.
     fn run(judge: &Judge, mut frames: Frames<State>, reaction: Reaction, calls: &str) {
         for call in calls.split(' ') {
             if let Some(signal) = call.strip_prefix('@') {
@@ -291,7 +320,7 @@ mod tests {
                 continue;
             }
             let (name, bad) = call.strip_prefix('!').map_or((call, false), |name| (name, true));
-            let verdict = judge.call(&mut frames, n(name), reaction);
+            let verdict = judge.call(&mut frames, nr(name), reaction);
             assert_eq!(matches!(verdict, Verdict::Violation(..)), bad, "{call} in {calls}");
         }
     }
@@ -349,7 +378,7 @@ mod tests {
             "brk @SIGUSR1 write @SIGUSR2 !write read rt_sigreturn rt_sigreturn mmap",
         );
         run(&j, j.exec(), Reaction::Stay, "brk !rt_sigreturn mmap");
-        // A handler that the machine has never seen may do nothing but return.
+        // A handler without a context in the machine may do nothing but return.
         run(&j, j.exec(), Reaction::Stay, "brk @SIGHUP !write rt_sigreturn brk mmap");
     }
 
@@ -377,17 +406,17 @@ mod tests {
     }
 
     #[test]
-    fn who_learns_is_told_every_transition_that_the_wider_machine_needs() {
+    fn complain_mode_reports_every_transition_that_the_wider_machine_needs() {
         let j = judge(2, &[("execve", "brk"), ("brk", "mmap"), ("mmap", "close")]);
         // Under log the call after `read` is no violation.
         run(&j, j.exec(), Reaction::Follow, "brk !read brk mmap");
-        run(&j, j.exec(), Reaction::Learn, "brk !read !brk mmap !write !read !close");
+        run(&j, j.exec(), Reaction::Complain, "brk !read !brk mmap !write !read !close");
         let j = judge(3, &[("execve", "brk"), ("execve brk", "mmap"), ("brk mmap", "execve")]);
         // `execve` alone is a context of the machine, but not the one that the thread is in.
         run(&j, j.exec(), Reaction::Follow, "brk mmap execve !read execve brk mmap");
-        run(&j, j.exec(), Reaction::Learn, "brk mmap execve !read !execve !brk mmap");
+        run(&j, j.exec(), Reaction::Complain, "brk mmap execve !read !execve !brk mmap");
         // Of an adopted thread the first calls only set the context.
-        run(&j, j.adopt(), Reaction::Learn, "mmap !read !brk !mmap execve !brk mmap");
+        run(&j, j.adopt(), Reaction::Complain, "mmap !read !brk !mmap execve !brk mmap");
     }
 
     #[test]

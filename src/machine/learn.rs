@@ -1,4 +1,4 @@
-//! Learning: events → one machine for each binary.
+//! Learning: events → one machine for each binary. Comments cite the rules of docs/semantics.md.
 
 use super::automaton::Machine;
 use super::context::{Context, Depth};
@@ -13,16 +13,37 @@ use std::sync::Arc;
 /// What was learned of one binary.
 #[derive(Debug, Clone)]
 pub struct Learned {
-    /// Its path, as the log's exec has it.
+    /// The binary's path, as the log's exec has it.
     pub binary: Arc<str>,
-    /// Its transitions.
+    /// The transitions that the binary's threads made.
     pub machine: Machine,
-    /// How many of its executions were seen. Threads that were running when a log began count as
-    /// one.
+    /// The number of executions of the binary. All threads that were running when a log began count
+    /// as one execution.
     pub runs: u64,
 }
 
-/// Learns from events. Memory: the machines, and the live threads.
+/// Learns machines from events. Memory grows with the machines and with the threads that live.
+///
+/// ```
+/// use sysfsm::machine::{Depth, Learner};
+/// use sysfsm::trace::Reader;
+///
+/// let log = "execve(\"/bin/true\", [\"true\"], 0x7ffd /* 9 vars */) = 0\n\
+///            brk(NULL) = 0x5581\n\
+///            exit_group(0) = ?\n";
+/// let mut learner = Learner::new(Depth::PAIRS);
+/// Reader::new().read(0, log.as_bytes(), &mut |event| learner.event(&event))?;
+///
+/// let learned = learner.finish();
+/// assert_eq!((&*learned[0].binary, learned[0].runs), ("/bin/true", 1));
+/// let machine = &learned[0].machine;
+/// let pairs: Vec<String> = machine
+///     .rows()
+///     .flat_map(|(context, row)| row.keys().map(move |symbol| format!("{context} → {symbol}")))
+///     .collect();
+/// assert_eq!(pairs, ["brk → exit_group", "execve → brk"]);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Learner {
     depth: Depth,
@@ -31,7 +52,7 @@ pub struct Learner {
     runs: Vec<Run>,
     free_runs: Vec<usize>,
     threads: ByThread<Thread>,
-    /// The binary of threads that were running when the log began, where the user has named it.
+    /// The binary of the threads that were running when the log began, if the user has named one.
     assumed: Option<Arc<str>>,
     assumed_run: Option<usize>,
     unknown_threads: u64,
@@ -39,20 +60,23 @@ pub struct Learner {
     dropped_frames: u64,
 }
 
-/// A thread: the run that it belongs to (none: its binary is not known), and its frames. A state is
-/// a node of the run's builder; none while the frame's past is not known.
+/// A thread of a log.
 #[derive(Debug, Clone)]
 struct Thread {
+    /// The run that the thread belongs to. `None`: the thread's binary is not known.
     run: Option<usize>,
+    /// A frame's state is a node of the run's builder. `None`: the frame's past is not known.
     frames: Frames<Option<Node>>,
-    /// Of unknown past, and nothing is known of it yet but maybe an exec under way: the one with
-    /// which strace itself starts a program belongs to no binary.
+    /// The thread's past is unknown, and the thread has made no call, or only an exec that has not
+    /// succeeded so far. strace itself starts a program by such an exec, which belongs to no binary
+    /// (rule 8).
     fresh: bool,
 }
 
+/// The index of a context in [`Builder::contexts`].
 type Node = u32;
 
-/// A machine under construction: contexts are interned, so that a step is one look-up.
+/// A machine under construction. Contexts are numbered, so that a step is one look-up.
 #[derive(Debug)]
 struct Builder {
     binary: Arc<str>,
@@ -60,9 +84,10 @@ struct Builder {
     runs: u64,
     contexts: Vec<Context>,
     nodes: FxHashMap<Context, Node>,
-    edges: FxHashMap<(Node, Symbol), usize>,
-    taken: Vec<Edge>,
-    /// The last edge that was taken from each node: mostly it is the next one, too.
+    /// Indices in `edges`.
+    edge_of: FxHashMap<(Node, Symbol), usize>,
+    edges: Vec<Edge>,
+    /// By node: the edge that was taken last. Mostly the same edge is taken next.
     last: Vec<usize>,
 }
 
@@ -74,11 +99,12 @@ struct Edge {
     count: Count,
 }
 
-/// An execution that still has threads: which edges it has taken already, one bit each.
+/// An execution that still has threads.
 #[derive(Debug)]
 struct Run {
     builder: usize,
     threads: usize,
+    /// The edges that the execution has taken, one bit each.
     taken: Vec<u64>,
 }
 
@@ -101,32 +127,33 @@ impl Learner {
         }
     }
 
-    /// Takes threads that were running when a log began as executions of this binary.
+    /// Counts threads that were running when a log began as an execution of this binary.
     #[must_use]
     pub fn assuming(mut self, binary: &str) -> Self {
         self.assumed = Some(binary.into());
         self
     }
 
-    /// How many threads were running before the log began, and belong to no binary that is known.
+    /// The number of threads that were running when the log began and belong to no known binary.
     #[must_use]
     pub fn unknown_threads(&self) -> u64 {
         self.unknown_threads
     }
 
-    /// How many `rt_sigreturn` came with no handler active: a log with gaps.
+    /// The number of `rt_sigreturn` that came with no handler active. They show gaps in the log.
     #[must_use]
     pub fn stray_returns(&self) -> u64 {
         self.stray_returns
     }
 
-    /// How many frames were dropped, handlers being nested past the limit.
+    /// The number of frames that were dropped because handlers were nested past the limit
+    /// ([`MAX_FRAMES`](crate::machine::MAX_FRAMES)).
     #[must_use]
     pub fn dropped_frames(&self) -> u64 {
         self.dropped_frames
     }
 
-    /// Takes in one event.
+    /// Learns from one event. The events of one thread must come in their order.
     pub fn event(&mut self, event: &Event) {
         match &event.kind {
             &EventKind::Call(number) => self.call(event.tid, number),
@@ -155,7 +182,7 @@ impl Learner {
         }
     }
 
-    /// What was learned, in the order in which the binaries were first seen.
+    /// The machines, in the order in which their binaries were first seen.
     #[must_use]
     pub fn finish(self) -> Vec<Learned> {
         self.builders.into_iter().map(Builder::finish).collect()
@@ -166,7 +193,7 @@ impl Learner {
             return;
         }
         let symbol = Symbol::Call(number);
-        // Nearly every call is of a thread that is known.
+        // The quick way, which nearly every call goes: the thread is known.
         let thread = match self.threads.get_mut(tid) {
             Some(thread) if !thread.fresh => thread,
             _ => {
@@ -207,7 +234,7 @@ impl Learner {
         let depth = self.depth;
         self.known_thread(tid);
         let Some(thread) = self.threads.get_mut(tid) else { return };
-        // Of a thread without a binary nothing is learned, nor do its returns end frames.
+        // A thread without a binary teaches nothing, and its returns end no frames.
         let Some(run) = thread.run else { return };
         let builder = self.runs.get(run).and_then(|r| self.builders.get_mut(r.builder));
         let node = builder.map(|b| b.node(Context::start(Symbol::Signal(signal), depth)));
@@ -250,7 +277,7 @@ impl Learner {
         }
     }
 
-    /// The thread, taken as one of unknown past where it has not been seen before.
+    /// The thread of this id. A thread that was not seen before is of unknown past.
     fn thread(&mut self, tid: Tid) -> &mut Thread {
         self.threads.or_insert_with(tid, || Thread {
             run: None,
@@ -259,7 +286,8 @@ impl Learner {
         })
     }
 
-    /// The same; one that is not about to exec belongs to the binary that the user has named.
+    /// The thread of this id, which is not about to exec. A fresh thread belongs to the binary that
+    /// the user has named from now on.
     fn known_thread(&mut self, tid: Tid) -> &mut Thread {
         if self.thread(tid).fresh {
             let run = self.run_of_unknown();
@@ -293,7 +321,7 @@ impl Learner {
         Some(run)
     }
 
-    /// A new execution of `path`, with one thread.
+    /// Begins an execution of `path` with one thread, and returns its index.
     fn new_run(&mut self, path: &Arc<str>) -> usize {
         let builder = if let Some(&at) = self.by_path.get(path) {
             at
@@ -324,8 +352,8 @@ impl Builder {
             runs: 0,
             contexts: Vec::new(),
             nodes: FxHashMap::default(),
-            edges: FxHashMap::default(),
-            taken: Vec::new(),
+            edge_of: FxHashMap::default(),
+            edges: Vec::new(),
             last: Vec::new(),
         }
     }
@@ -343,28 +371,28 @@ impl Builder {
         self.contexts.get(node as usize).copied().unwrap_or(Context::EMPTY)
     }
 
-    /// Counts the transition for this run; its target.
+    /// Counts a transition of a run, and returns the node in which the transition ends.
     fn take(&mut self, from: Node, symbol: Symbol, run: &mut Run) -> Node {
         let last = self.last.get(from as usize).copied().unwrap_or(usize::MAX);
-        let is_last = self.taken.get(last).is_some_and(|edge| edge.symbol == symbol);
+        let is_last = self.edges.get(last).is_some_and(|edge| edge.symbol == symbol);
         let index = if is_last { last } else { self.find(from, symbol) };
-        let Some(edge) = self.taken.get_mut(index) else { return from };
+        let Some(edge) = self.edges.get_mut(index) else { return from };
         edge.count.calls += 1;
-        if run.first(index) {
+        if run.takes_first(index) {
             edge.count.runs += 1;
         }
         edge.to
     }
 
-    /// The edge's index; it is made if it was never taken.
+    /// The index of an edge. An edge that was never taken is made.
     fn find(&mut self, from: Node, symbol: Symbol) -> usize {
-        let index = if let Some(&index) = self.edges.get(&(from, symbol)) {
+        let index = if let Some(&index) = self.edge_of.get(&(from, symbol)) {
             index
         } else {
             let to = self.node(self.context(from).then(symbol, self.depth));
-            self.taken.push(Edge { from, symbol, to, count: Count::default() });
-            self.edges.insert((from, symbol), self.taken.len() - 1);
-            self.taken.len() - 1
+            self.edges.push(Edge { from, symbol, to, count: Count::default() });
+            self.edge_of.insert((from, symbol), self.edges.len() - 1);
+            self.edges.len() - 1
         };
         if let Some(last) = self.last.get_mut(from as usize) {
             *last = index;
@@ -374,7 +402,7 @@ impl Builder {
 
     fn finish(self) -> Learned {
         let mut machine = Machine::new(self.depth);
-        for edge in &self.taken {
+        for edge in &self.edges {
             machine.insert(self.context(edge.from), edge.symbol, edge.count);
         }
         Learned { binary: self.binary, machine, runs: self.runs }
@@ -382,8 +410,8 @@ impl Builder {
 }
 
 impl Run {
-    /// Whether this run takes the edge for the first time; from then on it has.
-    fn first(&mut self, edge: usize) -> bool {
+    /// Marks an edge as taken by this run. Returns whether the run takes it for the first time.
+    fn takes_first(&mut self, edge: usize) -> bool {
         let (word, bit) = (edge / 64, 1_u64 << (edge % 64));
         if self.taken.len() <= word {
             self.taken.resize(word + 1, 0);

@@ -1,8 +1,8 @@
-//! The automaton over system calls: its frames, its one step, how it is learned, merged and
-//! replayed.
+//! The automaton over system calls: its frames, its one step, and how it is learned and replayed.
 //!
 //! [`Judge::call`] is the executable specification of docs/semantics.md. The BPF step must agree
-//! with it; `tests/equality.rs` drives both with the same random events.
+//! with it, and a test drives both with the same random events. This layer knows events and
+//! symbols; it knows no log, no policy file and no kernel.
 
 mod automaton;
 mod context;
@@ -18,8 +18,8 @@ mod threads;
 pub use automaton::Machine;
 pub use context::{Context, Depth, DepthError, MAX_DEPTH};
 pub use count::Count;
-pub use coverage::{Chance, Coverage, Untold, LEVEL};
+pub use coverage::{Coverage, NoEstimate, Probability, CONFIDENCE};
 pub use frames::{Frames, MAX_FRAMES};
 pub use judge::{Judge, Reaction, Reason, State, Verdict};
 pub use learn::{Learned, Learner};
-pub use replay::{foreign_symbol, Bound, Finding, Replay};
+pub use replay::{BoundMachine, Finding, Replay};

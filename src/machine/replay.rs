@@ -1,40 +1,41 @@
-//! Replay: events, held against machines as the kernel would have held the programs.
+//! Replay: judges the events of a log as the kernel would have judged the programs' calls.
 
 use super::context::Context;
 use super::frames::Frames;
 use super::judge::{Judge, Reaction, Reason, State, Verdict};
 use super::threads::ByThread;
 use crate::event::{Event, EventKind, Place, Tid};
-use crate::syscall::{nr, Abi, CallName};
+use crate::syscall::{nr, CallName};
 use std::sync::Arc;
 
 /// A machine that is bound to a binary.
 #[derive(Debug)]
-pub struct Bound {
-    /// The machine.
+pub struct BoundMachine {
+    /// The machine, ready to judge.
     pub judge: Judge,
-    /// The policy stays over an exec of a binary that has none (`"children": "inherit"`).
+    /// A thread keeps this machine when it execs a binary that has none (`"children": "inherit"`,
+    /// semantics, rule 2).
     pub inherit: bool,
 }
 
 /// A violation that a log shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Which [`Bound`] it is a violation of, by index.
+    /// The index of the [`BoundMachine`] that judged the call.
     pub bound: usize,
-    /// Where the log has the call.
+    /// Where the call stands in the log.
     pub place: Place,
-    /// The thread group, where the log tells it.
+    /// The thread group. Of a thread whose creation the log does not show: the thread's own id.
     pub pid: Tid,
     /// The thread.
     pub tid: Tid,
-    /// Why.
+    /// Why the call is a violation.
     pub reason: Reason,
-    /// The context of the thread's state.
+    /// The context of the thread's state before the call.
     pub context: Context,
-    /// The call; of a foreign ABI as `@i386` or `@x32`.
+    /// The call's name. A call through a foreign ABI is [`Abi::symbol`].
     pub symbol: String,
-    /// The foreign call's name in the log.
+    /// The name that the log gives a call through a foreign ABI.
     pub foreign: Option<Arc<str>>,
 }
 
@@ -46,21 +47,22 @@ struct Thread {
 
 #[derive(Debug, Clone)]
 enum Watch {
-    /// No policy.
-    Free,
-    /// Of unknown past, and not seen to call anything but exec: strace itself starts a program so.
+    /// No machine judges the thread.
+    Unwatched,
+    /// The thread's past is unknown, and the thread has made no call but an exec: strace itself
+    /// starts a program so (semantics, rule 8). The machine of this index will judge the thread.
     Fresh(usize),
-    /// Judged by this machine.
-    By(usize, Frames<State>),
+    /// The machine of this index judges the thread.
+    Judged(usize, Frames<State>),
 }
 
-/// Replays events against bound machines. Every violation is reported: after one the state follows
-/// the log, as under the action `log`, whatever the policy's action is.
+/// Replays events against machines. Every violation is reported: after a violation the state
+/// follows the log, as under the action `log`, whatever the policy's action is.
 #[derive(Debug)]
 pub struct Replay<F> {
-    bounds: Vec<Bound>,
+    bounds: Vec<BoundMachine>,
     bind: F,
-    /// Who judges threads that were running when the log began.
+    /// The index of the machine that judges threads which were running when the log began.
     unknown: Option<usize>,
     threads: ByThread<Thread>,
     judged: u64,
@@ -68,25 +70,25 @@ pub struct Replay<F> {
 }
 
 impl<F: Fn(&str) -> Option<usize>> Replay<F> {
-    /// Replays against `bounds`; `bind` says which of them an exec'd path is bound to, `unknown`
-    /// which of them judges the threads whose exec the log does not show.
-    pub fn new(bounds: Vec<Bound>, bind: F, unknown: Option<usize>) -> Self {
+    /// A replay against `bounds`. `bind` returns the index of the machine for a path that a thread
+    /// execs. `unknown` is the index of the machine for threads whose exec the log does not show.
+    pub fn new(bounds: Vec<BoundMachine>, bind: F, unknown: Option<usize>) -> Self {
         let runs = vec![0; bounds.len()];
         Replay { bounds, bind, unknown, threads: ByThread::default(), judged: 0, runs }
     }
 
-    /// How many calls were judged.
+    /// The number of calls that were judged.
     pub fn judged(&self) -> u64 {
         self.judged
     }
 
-    /// How many executions each of the bounds has judged; threads that were running when the log
-    /// began count one each.
+    /// By machine: the number of executions that were judged. A thread that was running when the log
+    /// began counts as an execution of its own.
     pub fn runs(&self) -> &[u64] {
         &self.runs
     }
 
-    /// Takes in one event; the violation, if it is one.
+    /// Judges one event. Returns the violation, if the event is one.
     pub fn event(&mut self, event: &Event) -> Option<Finding> {
         match &event.kind {
             &EventKind::Call(number) => {
@@ -96,10 +98,10 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
             }
             EventKind::Foreign(abi, name) => {
                 let step = |judge: &Judge, frames: &mut _| judge.foreign(frames, Reaction::Follow);
-                self.judge(event, step, || (foreign_symbol(*abi).into(), Some(name.clone())))
+                self.judge(event, step, || (abi.symbol().into(), Some(name.clone())))
             }
             EventKind::Unknown(name) => {
-                // No name of the table is no symbol of any machine.
+                // A name that the table does not have is a symbol of no machine.
                 let step =
                     |judge: &Judge, frames: &mut _| match judge.foreign(frames, Reaction::Follow) {
                         Verdict::Violation(_, context) => {
@@ -123,7 +125,7 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
             }
             &EventKind::Signal(signal) => {
                 self.known_thread(event.tid);
-                if let Some(Thread { watch: Watch::By(index, frames), .. }) =
+                if let Some(Thread { watch: Watch::Judged(index, frames), .. }) =
                     self.threads.get_mut(event.tid)
                 {
                     if let Some(bound) = self.bounds.get(*index) {
@@ -152,7 +154,7 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
         step: impl FnOnce(&Judge, &mut Frames<State>) -> Verdict,
         name: impl FnOnce() -> (String, Option<Arc<str>>),
     ) -> Option<Finding> {
-        // Nearly every call is of a thread that is known.
+        // The quick way, which nearly every call goes: the thread is known.
         if !self.threads.get_mut(event.tid).is_some_and(|t| !matches!(t.watch, Watch::Fresh(_))) {
             let exec = matches!(event.kind, EventKind::Call(nr::EXECVE | nr::EXECVEAT));
             if exec && matches!(self.thread(event.tid).watch, Watch::Fresh(_)) {
@@ -161,7 +163,7 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
             self.known_thread(event.tid);
         }
         let thread = self.threads.get_mut(event.tid)?;
-        let Watch::By(bound, frames) = &mut thread.watch else {
+        let Watch::Judged(bound, frames) = &mut thread.watch else {
             return None;
         };
         let verdict = step(&self.bounds.get(*bound)?.judge, frames);
@@ -185,12 +187,12 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
     fn exec(&mut self, tid: Tid, path: &str) {
         let found = (self.bind)(path);
         let kept = match self.thread(tid).watch {
-            Watch::By(index, _) => self.bounds.get(index).filter(|b| b.inherit).map(|_| index),
-            Watch::Free | Watch::Fresh(_) => None,
+            Watch::Judged(index, _) => self.bounds.get(index).filter(|b| b.inherit).map(|_| index),
+            Watch::Unwatched | Watch::Fresh(_) => None,
         };
         let watch = match found.or(kept).and_then(|i| Some((i, self.bounds.get(i)?))) {
-            Some((index, bound)) => Watch::By(index, bound.judge.exec()),
-            None => Watch::Free,
+            Some((index, bound)) => Watch::Judged(index, bound.judge.exec()),
+            None => Watch::Unwatched,
         };
         if let Some(runs) = found.and_then(|i| self.runs.get_mut(i)) {
             *runs += 1;
@@ -198,33 +200,25 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
         self.threads.insert(tid, Thread { pid: tid, watch });
     }
 
-    /// The thread, taken as one of unknown past where it has not been seen before.
+    /// The thread of this id. A thread that was not seen before is of unknown past.
     fn thread(&mut self, tid: Tid) -> &mut Thread {
         let unknown = self.unknown;
         self.threads.or_insert_with(tid, || Thread {
             pid: tid,
-            watch: unknown.map_or(Watch::Free, Watch::Fresh),
+            watch: unknown.map_or(Watch::Unwatched, Watch::Fresh),
         })
     }
 
-    /// The same; one that is not about to exec is judged from now on.
+    /// The thread of this id, which is not about to exec. A fresh thread is judged from now on.
     fn known_thread(&mut self, tid: Tid) -> &mut Thread {
         if let Watch::Fresh(index) = self.thread(tid).watch {
             let frames = self.bounds.get(index).map(|b| b.judge.adopt());
             if let Some(runs) = self.runs.get_mut(index) {
                 *runs += 1;
             }
-            self.thread(tid).watch = frames.map_or(Watch::Free, |frames| Watch::By(index, frames));
+            self.thread(tid).watch =
+                frames.map_or(Watch::Unwatched, |frames| Watch::Judged(index, frames));
         }
         self.thread(tid)
-    }
-}
-
-/// How events write a call of a foreign ABI: its number means nothing in the 64-bit table.
-#[must_use]
-pub fn foreign_symbol(abi: Abi) -> &'static str {
-    match abi {
-        Abi::I386 => "@i386",
-        Abi::X32 => "@x32",
     }
 }

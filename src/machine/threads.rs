@@ -1,68 +1,67 @@
-//! Something for each thread. Most events are of a few threads, those that run at the same time.
+//! A map from threads to values. Most events are of a few threads: those that run at the same time.
 
 use crate::event::Tid;
 use rustc_hash::FxHashMap;
 
-/// How many are at hand: a power of two, more than most machines have processors.
-const AT_HAND: usize = 16;
-/// No place.
-const NOWHERE: usize = usize::MAX;
+/// The size of the cache: a power of two, and more than most machines have processors.
+const CACHED: usize = 16;
+/// The index of no value.
+const NO_INDEX: usize = usize::MAX;
 
-/// A map by thread, quick to give the same ones again.
+/// A map by thread id, with a small cache of the threads that were asked for last.
 #[derive(Debug)]
 pub(super) struct ByThread<T> {
-    places: FxHashMap<Tid, usize>,
+    indices: FxHashMap<Tid, usize>,
     values: Vec<Option<T>>,
     free: Vec<usize>,
-    /// Of those that share the last bits of their ids the one that was asked for last, and its
-    /// place.
-    at_hand: [(Tid, usize); AT_HAND],
+    /// By the last bits of a thread's id: the last such thread that was asked for, and its index.
+    cache: [(Tid, usize); CACHED],
 }
 
 impl<T> Default for ByThread<T> {
     fn default() -> Self {
         ByThread {
-            places: FxHashMap::default(),
+            indices: FxHashMap::default(),
             values: Vec::new(),
             free: Vec::new(),
-            at_hand: [(0, NOWHERE); AT_HAND],
+            cache: [(0, NO_INDEX); CACHED],
         }
     }
 }
 
 impl<T> ByThread<T> {
-    fn hand(&mut self, tid: Tid) -> &mut (Tid, usize) {
-        #[allow(clippy::indexing_slicing)] // There are that many.
-        &mut self.at_hand[tid as usize % AT_HAND]
+    fn cached(&mut self, tid: Tid) -> &mut (Tid, usize) {
+        #[allow(clippy::indexing_slicing)] // The remainder is below CACHED.
+        &mut self.cache[tid as usize % CACHED]
     }
 
-    fn place(&mut self, tid: Tid) -> Option<usize> {
-        let (last, place) = *self.hand(tid);
-        if last == tid && place != NOWHERE {
-            return Some(place);
+    fn index(&mut self, tid: Tid) -> Option<usize> {
+        let (last, index) = *self.cached(tid);
+        if last == tid && index != NO_INDEX {
+            return Some(index);
         }
-        let place = *self.places.get(&tid)?;
-        *self.hand(tid) = (tid, place);
-        Some(place)
+        let index = *self.indices.get(&tid)?;
+        *self.cached(tid) = (tid, index);
+        Some(index)
     }
 
     pub(super) fn get_mut(&mut self, tid: Tid) -> Option<&mut T> {
-        let place = self.place(tid)?;
-        self.values.get_mut(place)?.as_mut()
+        let index = self.index(tid)?;
+        self.values.get_mut(index)?.as_mut()
     }
 
-    /// The thread's; it is made if there is none.
+    /// The thread's value. A thread without a value gets the one that `make` returns.
     pub(super) fn or_insert_with(&mut self, tid: Tid, make: impl FnOnce() -> T) -> &mut T {
-        let place = match self.place(tid) {
-            Some(place) => place,
+        let index = match self.index(tid) {
+            Some(index) => index,
             None => self.put(tid, None),
         };
-        #[allow(clippy::indexing_slicing)] // Places are those of values.
-        self.values[place].get_or_insert_with(make)
+        #[allow(clippy::indexing_slicing)] // Every index is below the length of `values`.
+        self.values[index].get_or_insert_with(make)
     }
 
     pub(super) fn insert(&mut self, tid: Tid, value: T) {
-        match self.place(tid).and_then(|place| self.values.get_mut(place)) {
+        match self.index(tid).and_then(|index| self.values.get_mut(index)) {
             Some(slot) => *slot = Some(value),
             None => {
                 self.put(tid, Some(value));
@@ -71,25 +70,25 @@ impl<T> ByThread<T> {
     }
 
     pub(super) fn remove(&mut self, tid: Tid) -> Option<T> {
-        let place = self.places.remove(&tid)?;
-        *self.hand(tid) = (0, NOWHERE);
-        self.free.push(place);
-        self.values.get_mut(place)?.take()
+        let index = self.indices.remove(&tid)?;
+        *self.cached(tid) = (0, NO_INDEX);
+        self.free.push(index);
+        self.values.get_mut(index)?.take()
     }
 
     fn put(&mut self, tid: Tid, value: Option<T>) -> usize {
-        let place = if let Some(place) = self.free.pop() {
-            place
+        let index = if let Some(index) = self.free.pop() {
+            index
         } else {
             self.values.push(None);
             self.values.len() - 1
         };
-        if let Some(slot) = self.values.get_mut(place) {
+        if let Some(slot) = self.values.get_mut(index) {
             *slot = value;
         }
-        self.places.insert(tid, place);
-        *self.hand(tid) = (tid, place);
-        place
+        self.indices.insert(tid, index);
+        *self.cached(tid) = (tid, index);
+        index
     }
 }
 
@@ -98,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_a_map() {
+    fn it_behaves_as_a_map() {
         let mut map = ByThread::default();
         let mut model = std::collections::HashMap::new();
         let mut state = 1_u64;

@@ -61,7 +61,7 @@ impl Policy {
             // Elsewhere nothing is held to it any more.
             add(Change::Cgroup(self.cgroup.clone(), other.cgroup.clone()), other.cgroup.is_some());
         }
-        let gained = new.beyond(old);
+        let gained = new.refused_by(old);
         for symbol in newly_adopted(old, new) {
             // What a transition reads is told there.
             if !gained.iter().any(|(_, read)| *read == symbol) {
@@ -71,7 +71,7 @@ impl Policy {
         for (context, symbol) in gained {
             add(Change::Gained(context, symbol), !free(symbol));
         }
-        for (context, symbol) in old.beyond(new) {
+        for (context, symbol) in old.refused_by(new) {
             add(Change::Lost(context, symbol), false);
         }
         list

@@ -1,7 +1,7 @@
 //! What a policy says of itself, for the head of a page.
 
 use super::scale::grouped;
-use crate::machine::{Coverage, LEVEL};
+use crate::machine::{Coverage, CONFIDENCE};
 use crate::policy::{Children, Policy};
 
 /// Name and value of each fact, in the order in which they are shown; the binary is the title.
@@ -31,7 +31,7 @@ pub(super) fn facts(policy: &Policy) -> Vec<(&'static str, String)> {
             format!(
                 "{:.2} ({:.0}%: {:.2} to {:.2})",
                 chance.estimate,
-                LEVEL * 100.0,
+                CONFIDENCE * 100.0,
                 chance.low,
                 chance.high
             )

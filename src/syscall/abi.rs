@@ -8,3 +8,15 @@ pub enum Abi {
     /// x32: 64-bit registers, 32-bit pointers; bit 30 of the number is set.
     X32,
 }
+
+impl Abi {
+    /// What stands in place of a symbol for a call through this ABI: the number of such a call means
+    /// nothing in the 64-bit table (semantics, rule 6).
+    #[must_use]
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Abi::I386 => "@i386",
+            Abi::X32 => "@x32",
+        }
+    }
+}

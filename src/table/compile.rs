@@ -150,7 +150,7 @@ pub struct Arrival {
     pub seen: Context,
 }
 
-/// Of every state that a machine's threads can be in where they go on ([`Judge::arrival`]); its
+/// Of every state that a machine's threads can be in where they go on ([`Judge::migrated`]); its
 /// lost ones excepted.
 #[must_use]
 pub fn arrivals(from: &Laid, to: &Laid, machine: &Machine) -> Vec<(State, Arrival)> {
@@ -162,7 +162,7 @@ pub fn arrivals(from: &Laid, to: &Laid, machine: &Machine) -> Vec<(State, Arriva
         .iter()
         .filter(|row| row.state != from.entry.lost)
         .map(|row| {
-            let arrival = match judge.arrival(machine::State::In(row.context), from.entry.depth) {
+            let arrival = match judge.migrated(machine::State::In(row.context), from.entry.depth) {
                 machine::State::Lost(seen) => lost(seen),
                 machine::State::In(context) => states
                     .get(&context)

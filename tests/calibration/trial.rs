@@ -83,7 +83,7 @@ fn trial(teaching: &[&Machine], held_back: &[&Machine]) -> Tally {
     }
     let coverage = Coverage::of(&machine, teaching.len() as u64);
     let chance = coverage.novelty.unwrap();
-    let novel = held_back.iter().filter(|run| !run.beyond(&machine).is_empty()).count();
+    let novel = held_back.iter().filter(|run| !run.refused_by(&machine).is_empty()).count();
     let truth = share(novel, held_back.len());
     // A share of so many runs goes in steps of one run: the ends are those of the steps that they
     // are in.

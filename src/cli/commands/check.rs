@@ -7,7 +7,7 @@ use crate::cli::io::output;
 use crate::cli::io::report::{self, counted};
 use crate::cli::policies::warnings;
 use crate::event::EventKind;
-use crate::machine::{Bound, Judge, Replay};
+use crate::machine::{BoundMachine, Judge, Replay};
 use crate::policy::{self, Children, Loaded, Policy};
 use crate::trace::Reader;
 use serde_json::{json, Value};
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut reader = Reader::new();
     let bounds = loaded
         .iter()
-        .map(|l| Bound {
+        .map(|l| BoundMachine {
             judge: Judge::new(&l.policy.machine),
             inherit: l.policy.children == Children::Inherit,
         })

@@ -1,7 +1,7 @@
 //! How complete a policy is, for people and as JSON.
 
 use crate::cli::io::report::counted;
-use crate::machine::{Coverage, LEVEL};
+use crate::machine::{Coverage, CONFIDENCE};
 use crate::policy::Policy;
 use serde_json::{json, Value};
 
@@ -17,7 +17,7 @@ pub(crate) fn line(policy: &Policy) -> String {
             coverage.seen_once,
             counted(coverage.transitions, "transition"),
             chance.estimate,
-            LEVEL * 100.0,
+            CONFIDENCE * 100.0,
             chance.low,
             chance.high,
         ),
@@ -52,7 +52,7 @@ pub(crate) fn json(policy: &Policy) -> Value {
             "probability": rounded(chance.estimate),
             "low": rounded(chance.low),
             "high": rounded(chance.high),
-            "level": LEVEL,
+            "level": CONFIDENCE,
         })),
     });
     if let (Err(reason), Some(object)) = (coverage.novelty, object.as_object_mut()) {

@@ -6,7 +6,7 @@ use crate::kernel::error::KernelError;
 use crate::kernel::events::stack::Seen;
 use crate::kernel::events::stack::Snapshot;
 use crate::kernel::policies::policy_set::Lineup;
-use crate::machine::{foreign_symbol, Context, Depth, Reason};
+use crate::machine::{Context, Depth, Reason};
 use crate::policy::{Action, Policy};
 use crate::syscall::{Abi, CallName, Symbol};
 use crate::table::State;
@@ -207,8 +207,7 @@ impl Reader {
             policy: self.policies.get(&kind.policy)?.clone(),
             reason: reason(kind.verdict),
             context: self.contexts.get(&kind.state).copied().unwrap_or(Context::EMPTY),
-            symbol: abi
-                .map_or_else(|| CallName(kind.nr).to_string(), |abi| foreign_symbol(abi).into()),
+            symbol: abi.map_or_else(|| CallName(kind.nr).to_string(), |abi| abi.symbol().into()),
             number: abi.map(|_| kind.nr & !0x4000_0000),
             action: match kind.action {
                 1 => Action::Log,
