@@ -39,32 +39,31 @@ deps-build: ## install what is missing of the packages that the build and the de
 	@$(INSTALL) $(BUILD_PACKAGES) strace
 
 build: deps-build ## build the tool and the programs of the tests
-	$(CARGO) build --release
-	$(CARGO) build --release --examples
+	$(CARGO) build --release -p sysfsm -p sysfsm-fixtures
 
 demo: build ## trace a program, learn its policy, enforce it, attack it (as root)
-	$(SUDO) env SYSFSM=$(TARGET)/release/sysfsm EXAMPLES=$(TARGET)/release/examples bash tests/demo.sh
+	$(SUDO) env SYSFSM=$(TARGET)/release/sysfsm PROGRAMS=$(TARGET)/release bash tests/demo.sh
 
 test: deps ## run every test: readers, machine, policies, and enforcement on this kernel (as root)
-	$(CARGO) build --release --all-targets
+	$(CARGO) build --release --workspace --all-targets
 	$(SUDO) $(CARGO) test --release --no-fail-fast
 
 test-storm: deps ## record two million calls a second for a minute, and look for what is lost (as root, on a quiet machine)
-	$(CARGO) build --release --all-targets
+	$(CARGO) build --release --workspace --all-targets
 	$(SUDO) $(CARGO) test --release --test kernel -- --ignored --nocapture a_minute
 
 test-endurance: deps ## ten minutes of crowds and forks, and what they leave behind (as root, on a quiet machine)
-	$(CARGO) build --release --all-targets
+	$(CARGO) build --release --workspace --all-targets
 	$(SUDO) env ENDURANCE=600 $(CARGO) test --release --test kernel -- --nocapture crowds_and_forks
 
 test-rare: deps ## real servers on rare paths: watch, review, enforce (as root)
 	@$(INSTALL) $(RARE_PACKAGES)
-	$(CARGO) build --release --all-targets
+	$(CARGO) build --release --workspace --all-targets
 	$(SUDO) $(CARGO) test --release --no-fail-fast --test rare -- --nocapture --test-threads=1
 
 test-vm: deps ## run the kernel tests on stock kernels, in virtual machines
 	@$(INSTALL) $(VM_PACKAGES)
-	$(CARGO) build --release --all-targets
+	$(CARGO) build --release --workspace --all-targets
 	bash tests/vm/run.sh
 
 test-boot: deps-build ## the Debian package and its unit under a real systemd, booted in a container (as root)
@@ -74,7 +73,7 @@ test-boot: deps-build ## the Debian package and its unit under a real systemd, b
 
 bench: deps ## measure what a call and a log cost, and print the table of docs/performance.md (as root, on a quiet machine)
 	@$(INSTALL) $(BENCH_PACKAGES)
-	$(CARGO) build --release --all-targets
+	$(CARGO) build --release --workspace --all-targets
 	$(SUDO) $(CARGO) bench --bench table
 
 bench-parts: deps ## measure the parser, the step and the compiler of tables by themselves
@@ -84,9 +83,9 @@ calibration: deps ## check the estimates of coverage against hundreds of real ru
 	$(CARGO) test --release --no-default-features --test calibration -- --ignored --nocapture
 
 check: deps ## formatting and lints
-	$(CARGO) fmt --check
-	$(CARGO) clippy --release --all-targets -- -D warnings
-	$(CARGO) clippy --release --no-default-features --all-targets -- -D warnings
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --release --no-default-features --workspace --all-targets -- -D warnings
 	clang-format --dry-run --Werror bpf/*.h bpf/*.c bpf/tests/*.c
 
 policies: deps build ## learn policies/*.json anew from this machine's programs (as root)

@@ -94,21 +94,14 @@ fn parse_unistd(text: &str) -> BTreeMap<u32, String> {
         .collect()
 }
 
-/// The BPF objects: what `enforce` and `record` load, what finds a file's numbers, what is tried on
-/// a kernel, those through which the tests drive the same steps, and what the benchmarks measure
-/// from.
+/// The BPF objects: what `enforce` and `record` load, what finds a file's numbers, and what is tried
+/// on a kernel. tests/common/build.rs compiles the objects of the tests.
 #[cfg(feature = "kernel")]
-const OBJECTS: [&str; 8] =
-    ["enforce", "record", "identify", "probe", "step_test", "learn_test", "count_test", "empty"];
+const OBJECTS: [&str; 4] = ["enforce", "record", "identify", "probe"];
 
-/// The objects of tests and benchmarks.
+/// Claims a cell by compare-and-swap, for which clang wants to know that the kernel has it (5.12).
 #[cfg(feature = "kernel")]
-const OF_TESTS: [&str; 4] = ["step_test", "learn_test", "count_test", "empty"];
-
-/// Those that claim a cell by compare-and-swap, for which clang wants to know that the kernel has
-/// it (5.12).
-#[cfg(feature = "kernel")]
-const WITH_ATOMICS: [&str; 2] = ["record", "learn_test"];
+const WITH_ATOMICS: &str = "record";
 
 #[cfg(feature = "kernel")]
 fn skeletons(out: &Path, unistd: &str) {
@@ -124,23 +117,24 @@ fn skeletons(out: &Path, unistd: &str) {
             "install clang, set CLANG to it, or build without the kernel side: cargo build --no-default-features",
         );
     }
+    let options = [
+        "-Wall".to_string(),
+        "-Wextra".to_string(),
+        "-Werror".to_string(),
+        // The arguments of a tracepoint are what they are.
+        "-Wno-unused-parameter".to_string(),
+        format!("-I{headers}"),
+    ];
+    println!("cargo::metadata=clang={clang}");
+    println!("cargo::metadata=clang_options={}", options.join("\t"));
     for object in OBJECTS {
-        let folder = if OF_TESTS.contains(&object) { "bpf/tests" } else { "bpf" };
-        let source = format!("{folder}/{object}.bpf.c");
-        let cpu = if WITH_ATOMICS.contains(&object) { "v3" } else { "generic" };
+        let source = format!("bpf/{object}.bpf.c");
+        let cpu = if object == WITH_ATOMICS { "v3" } else { "generic" };
         let made = libbpf_cargo::SkeletonBuilder::new()
             .source(&source)
             .obj(out.join(format!("{object}.bpf.o")))
             .clang(&clang)
-            .clang_args([
-                "-Wall".to_string(),
-                "-Wextra".to_string(),
-                "-Werror".to_string(),
-                // The arguments of a tracepoint are what they are.
-                "-Wno-unused-parameter".to_string(),
-                format!("-I{headers}"),
-                format!("-mcpu={cpu}"),
-            ])
+            .clang_args(options.iter().cloned().chain([format!("-mcpu={cpu}")]))
             .build_and_generate(out.join(format!("{object}.skel.rs")));
         if let Err(e) = made {
             fail(

@@ -2,14 +2,10 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-// Not all of it is needed here.
-#[allow(dead_code)]
-#[path = "../tests/common/load.rs"]
-mod load;
-
 use criterion::{criterion_group, criterion_main, BatchSize, Criterion, Throughput};
 use std::hint::black_box;
 use sysfsm::trace::Reader;
+use sysfsm_fixtures::load;
 
 fn parser(c: &mut Criterion) {
     let mut group = c.benchmark_group("parser");

@@ -2,15 +2,10 @@
 
 #![allow(missing_docs)]
 
-// Not all of it is needed here.
-#[allow(dead_code)]
-#[path = "../tests/common/load.rs"]
-mod load;
-
 use criterion::{criterion_group, criterion_main, Criterion, Throughput};
-use load::LOOP;
 use std::hint::black_box;
 use sysfsm::machine::{Depth, Reaction};
+use sysfsm_fixtures::load::{self, LOOP};
 
 const CALLS: u64 = 10_000;
 

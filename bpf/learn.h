@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
- * The learning step. src/machine/learn.rs is its specification; tests/learning.rs drives both with
+ * The learning step. src/machine/learn.rs is its specification; tests/equality/recording.rs drives both with
  * the same events.
  *
  * A frame's state is a node: a context of one program, by its number from 1; 0 while its past is

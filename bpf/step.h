@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
- * The step. src/machine/judge.rs is its specification; tests/equality.rs drives both with the same
+ * The step. src/machine/judge.rs is its specification; tests/equality/judging.rs drives both with the same
  * events.
  */
 #ifndef SYSFSM_STEP_H

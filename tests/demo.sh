@@ -2,13 +2,13 @@
 # The demo: a server with a real flaw is taken over, its policy is learned from lawful clients, and the same
 # attack ends where its first call is none of the server's.
 #
-# As root, from the repository: SYSFSM=path of sysfsm EXAMPLES=directory of the built examples
+# As root, from the repository: SYSFSM=path of sysfsm PROGRAMS=directory of the built tests/programs
 set -euo pipefail
 
-: "${SYSFSM:?the path of the sysfsm binary}" "${EXAMPLES:?the directory of the built examples}"
+: "${SYSFSM:?the path of the sysfsm binary}" "${PROGRAMS:?the directory of the built tests/programs}"
 SYSFSM=$(realpath "$SYSFSM")
-EXAMPLES=$(realpath "$EXAMPLES")
-attacker=$EXAMPLES/attacker
+PROGRAMS=$(realpath "$PROGRAMS")
+attacker=$PROGRAMS/attacker
 dir=$(mktemp -d)
 server=
 cleanup() {
@@ -80,7 +80,7 @@ lawful() {
 	[ -z "$(client)" ] || fail "a session without a word was answered"
 }
 
-cp "$EXAMPLES/gullible" "$dir/gullible"
+cp "$PROGRAMS/gullible" "$dir/gullible"
 victim=$dir/gullible
 
 step "1. The attack, with nothing in its way"

@@ -3,20 +3,16 @@
 use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
 use libbpf_rs::Link;
 use std::mem::MaybeUninit;
-
-#[allow(clippy::all, clippy::pedantic, clippy::restriction, missing_docs)]
-mod skeleton {
-    include!(concat!(env!("OUT_DIR"), "/empty.skel.rs"));
-}
+use sysfsm_testing::bpf::empty;
 
 /// It, loaded.
-pub struct Empty(skeleton::EmptySkel<'static>);
+pub struct Empty(empty::EmptySkel<'static>);
 
 impl Empty {
     pub fn load() -> Self {
         // One for as long as the process lives.
         let object = Box::leak(Box::new(MaybeUninit::uninit()));
-        let open = skeleton::EmptySkelBuilder::default().open(object).expect("the object opens");
+        let open = empty::EmptySkelBuilder::default().open(object).expect("the object opens");
         Empty(open.load().expect("this machine runs BPF, as root"))
     }
 

@@ -2,12 +2,12 @@
 //! unwatched, recorded.
 
 use super::empty::Empty;
-use super::lab::Lab;
 use super::recording;
 use super::rounds::{interleave, Way};
 use super::row::{Row, Target};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use sysfsm_testing::lab::Lab;
 
 const ROUNDS: usize = 101;
 /// Batches of one sample.
@@ -32,7 +32,7 @@ pub fn rows() -> Vec<Row> {
     let lab = Lab::new();
     // One file for all ways: two copies differ by several nanoseconds, by the pages that they
     // happen to lie in.
-    let (calls, other) = (lab.example("calls"), lab.example_as("calls", "other"));
+    let (calls, other) = (lab.fixture("calls"), lab.fixture_as("calls", "other"));
     let (pairs, octets) = (policy(&lab, &calls, "2"), policy(&lab, &calls, "8"));
     let of_other = policy(&lab, &other, "2");
     let empty = Empty::load();
@@ -102,7 +102,7 @@ pub fn rows() -> Vec<Row> {
 /// What it costs to learn from a call, against judging it.
 pub fn record() -> Vec<Row> {
     let lab = Lab::new();
-    let calls = lab.example("calls");
+    let calls = lab.fixture("calls");
     let policy = policy(&lab, &calls, "2");
     let enforced = || {
         let enforcement = lab.enforce(&[&policy], &[]);

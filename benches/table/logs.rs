@@ -1,6 +1,5 @@
 //! How long a log takes, against tools that only look at its bytes.
 
-use super::lab::{Lab, SYSFSM};
 use super::rounds::{interleave, Way};
 use super::row::{Row, Target};
 use std::fs::{self, File};
@@ -8,6 +7,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
+use sysfsm_testing::binary;
+use sysfsm_testing::lab::Lab;
 
 const ROUNDS: usize = 9;
 /// How large the log is, in MiB.
@@ -63,9 +64,9 @@ pub fn rows() -> Vec<Row> {
     let policies = lab.path("policies/");
     fs::create_dir(&policies).unwrap();
     let to = policies.display().to_string();
-    let extract = [SYSFSM, "extract", "-o", &to];
+    let extract = [binary(), "extract", "-o", &to];
     time("0,1", &extract, &log);
-    let check = [SYSFSM, "check", "--policy", &to];
+    let check = [binary(), "check", "--policy", &to];
     let mut ways = [
         Way::new("wc", || time("1", &["wc", "-l"], &log)),
         Way::new("rg", || time("1", &["rg", "-c", "-F", " = "], &log)),

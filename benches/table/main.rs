@@ -18,13 +18,8 @@
 
 mod empty;
 mod hook;
-#[allow(dead_code)]
-#[path = "../../tests/kernel/lab.rs"]
-mod lab;
 mod logs;
 mod memory;
-#[path = "../../tests/common/more_ids.rs"]
-mod more_ids;
 mod programs;
 mod recording;
 mod rounds;
@@ -81,7 +76,7 @@ fn main() -> ExitCode {
             met &= row.met();
         }
     }
-    let copy = Path::new(lab::SYSFSM).with_file_name("../bench.jsonl");
+    let copy = Path::new(sysfsm_testing::binary()).with_file_name("../bench.jsonl");
     fs::write(&copy, lines).expect("the target directory can be written");
     ExitCode::from(u8::from(!met))
 }

@@ -1,6 +1,5 @@
 //! How much memory a log takes, whatever its size, and each thread that lives in it.
 
-use super::lab::{Lab, SYSFSM};
 use super::logs::log;
 use super::rounds::Spread;
 use super::row::{Row, Target};
@@ -9,6 +8,8 @@ use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
+use sysfsm_testing::binary;
+use sysfsm_testing::lab::Lab;
 
 /// Larger than memory is on most machines.
 const SIZE: u64 = 10 << 30;
@@ -19,7 +20,7 @@ const THREADS: u32 = 100_000;
 fn peak(lab: &Lab, mut write: impl FnMut(&mut dyn Write)) -> f64 {
     let to = lab.fresh("policies");
     fs::create_dir(&to).unwrap();
-    let mut command = Command::new(SYSFSM);
+    let mut command = Command::new(binary());
     command
         .args(["extract", "-", "-o"])
         .arg(&to)

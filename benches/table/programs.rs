@@ -2,7 +2,6 @@
 //! program on the hook of system calls.
 
 use super::empty::Empty;
-use super::lab::{Lab, Running};
 use super::recording;
 use super::rounds::{interleave, Spread, Way};
 use super::row::{Row, Target};
@@ -13,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use sysfsm_testing::lab::{Lab, Running};
 
 /// Many, of short samples: what is looked for is smaller than what one round differs from the next
 /// by.

@@ -1,8 +1,6 @@
 //! What a watched call costs when there is much of something: policies, transitions, threads.
 
 use super::hook::{cost, policy};
-use super::lab::{Enforcement, Lab};
-use super::more_ids::MoreIds;
 use super::rounds::{interleave, Way};
 use super::row::{Row, Target};
 use serde_json::Value;
@@ -10,6 +8,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use sysfsm_testing::lab::{Enforcement, Lab};
+use sysfsm_testing::more_ids::MoreIds;
 
 /// Fewer than elsewhere: to start with so much takes long.
 const ROUNDS: usize = 7;
@@ -77,7 +77,7 @@ fn larger(lab: &Lab, policy: &Path, transitions: usize) -> PathBuf {
 
 pub fn rows() -> Vec<Row> {
     let lab = Lab::new();
-    let calls = lab.example("calls");
+    let calls = lab.fixture("calls");
     let triples = policy(&lab, &calls, "3");
     let among_many = policies(&lab, &triples, POLICIES, &synthetic(200));
     let large = larger(&lab, &triples, TRANSITIONS);
@@ -101,7 +101,7 @@ pub fn rows() -> Vec<Row> {
 /// A crowd that is watched, and waits.
 fn threads(lab: &Lab, calls: &Path, policy: &Path) -> Row {
     let _more = MoreIds::at_least(400_000);
-    let crowd = lab.example("crowd");
+    let crowd = lab.fixture("crowd");
     let crowds = lab.learn_at("1", &crowd, &[(&["3", "20"], "")]);
     let with = |processes: usize| {
         let enforcement = lab.enforce(&[policy, &crowds], &[]);

@@ -1,6 +1,5 @@
 //! How long `enforce` takes to start.
 
-use super::lab::{Lab, SYSFSM};
 use super::rounds::{interleave, Way};
 use super::row::{Row, Target};
 use super::size::{policies, synthetic};
@@ -9,12 +8,14 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
+use sysfsm_testing::binary;
+use sysfsm_testing::lab::Lab;
 
 const ROUNDS: usize = 11;
 
 /// From its start to the event that says that it enforces, in milliseconds.
 fn start(policy: &Path) -> f64 {
-    let mut command = Command::new(SYSFSM);
+    let mut command = Command::new(binary());
     command
         .args(["enforce", "--json", "--at-most", "kill", "--policy"])
         .arg(policy)

@@ -785,9 +785,9 @@ mod tests {
 
     #[test]
     fn ordinary_lines_mean_what_they_mean_the_long_way() {
-        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trace");
         let mut all = Vec::new();
-        logs(&tests.join("data/trace"), &mut all);
+        logs(&tests.join("strace"), &mut all);
         logs(&tests.join("golden"), &mut all);
         assert!(all.len() > 40, "{}", all.len());
         // Whole lines of all of them, in any order: what follows what is nowhere as it should be.

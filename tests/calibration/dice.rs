@@ -1,6 +1,6 @@
 //! Seeded chance, the same on every machine.
 
-use crate::random::Random;
+use sysfsm_testing::random::Random;
 
 /// Chance that chooses options.
 pub struct Dice(Random);

@@ -7,9 +7,6 @@
 // Not all of it is needed here.
 mod dice;
 mod programs;
-#[allow(dead_code)]
-#[path = "../common/random.rs"]
-mod random;
 mod runs;
 mod trial;
 

@@ -1,9 +1,9 @@
 //! Every kind of attack ends at its first call, every time; under --log-only it runs through and is
 //! reported the same.
 
-use crate::lab::{Ended, Lab};
 use std::collections::BTreeMap;
 use std::net::TcpListener;
+use sysfsm_testing::lab::{Ended, Lab};
 
 /// An attack of tests/programs/victim, and where it is seen to begin.
 const ATTACKS: [(&str, &str); 11] = [
@@ -30,7 +30,7 @@ fn times() -> usize {
 fn attack(log_only: bool, each: impl Fn(&str, &Ended)) -> BTreeMap<String, usize> {
     let times = times();
     let lab = Lab::new();
-    let victim = lab.example("victim");
+    let victim = lab.fixture("victim");
     let policy = lab.learn(&victim, &[(&[], "work"), (&[], "work")]);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();

@@ -1,18 +1,19 @@
 //! Which processes a policy is about, and which not.
 
-use crate::lab::{Lab, SYSFSM};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
+use sysfsm_testing::binary;
+use sysfsm_testing::lab::Lab;
 
 #[test]
 fn two_policies_at_once_do_not_mix() {
     let lab = Lab::new();
-    let (one, two) = (lab.example_as("victim", "one"), lab.example("forks"));
-    let third = lab.example_as("victim", "third");
+    let (one, two) = (lab.fixture_as("victim", "one"), lab.fixture("forks"));
+    let third = lab.fixture_as("victim", "third");
     let policies = [lab.learn(&one, &[(&[], "work")]), lab.learn(&two, &[(&[], "")])];
     let enforcement = lab.enforce(&[&policies[0], &policies[1]], &[]);
     for _ in 0..10 {
@@ -37,7 +38,7 @@ fn a_file_name_of_sixty_characters_binds_by_path_and_by_name() {
     let lab = Lab::new();
     // The first 15 characters, all that `comm` has, are those of another program.
     let name = format!("{:a<60}", "victim-with-a-long-name-");
-    let (long, other) = (lab.example_as("victim", &name), lab.example_as("victim", &name[..59]));
+    let (long, other) = (lab.fixture_as("victim", &name), lab.fixture_as("victim", &name[..59]));
     let by_path = lab.learn(&long, &[(&[], "work")]);
     for policy in [by_path.clone(), lab.with(&by_path, "binary", json!(name))] {
         let enforcement = lab.enforce(&[&policy], &[]);
@@ -75,7 +76,7 @@ fn a_script_has_its_own_policy_and_not_its_interpreters() {
 #[test]
 fn a_running_process_is_adopted() {
     let lab = Lab::new();
-    let victim = lab.example("victim");
+    let victim = lab.fixture("victim");
     let policy = lab.learn(&victim, &[(&[], "work"), (&[], "work")]);
     let mut running: Vec<_> =
         (0..10).map(|_| lab.start(&mut std::process::Command::new(&victim))).collect();
@@ -101,7 +102,7 @@ fn a_running_process_is_adopted() {
 #[test]
 fn nothing_is_held_to_a_policy_any_more_when_enforcement_has_ended() {
     let lab = Lab::new();
-    let victim = lab.example("victim");
+    let victim = lab.fixture("victim");
     let policy = lab.learn(&victim, &[(&[], "work")]);
     let mut survivor = lab.start(&mut std::process::Command::new(&victim));
     let enforcement = lab.enforce(&[&policy], &[]);
@@ -149,14 +150,14 @@ fn a_script_is_known_by_every_spelling_of_its_path() {
 #[track_caller]
 fn apart(lab: &Lab, namespaces: &[&str], commands: &str, arguments: &[&Path]) -> String {
     let mut unshare = Command::new("unshare");
-    unshare.args(namespaces).args(["bash", "-euc", commands]).arg(SYSFSM).args(arguments);
+    unshare.args(namespaces).args(["bash", "-euc", commands]).arg(binary()).args(arguments);
     lab.start(&mut unshare).end().well("the commands").stdout
 }
 
 #[test]
 fn a_file_is_known_where_stat_tells_another_device() {
     let lab = Lab::new();
-    let victim = lab.example("victim");
+    let victim = lab.fixture("victim");
     let merged = lab.path("merged/victim");
     let learned = lab.learn(&victim, &[(&[], "work")]);
     let policy = lab.with(&learned, "binary", merged.to_str().unwrap().into());
@@ -176,7 +177,7 @@ fn a_file_is_known_where_stat_tells_another_device() {
 #[test]
 fn a_process_is_adopted_in_a_process_namespace() {
     let lab = Lab::new();
-    let victim = lab.example("victim");
+    let victim = lab.fixture("victim");
     let policy = lab.learn(&victim, &[(&[], "work"), (&[], "work")]);
     let commands = r#"
         mkfifo line; exec 3<>line

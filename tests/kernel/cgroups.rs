@@ -2,14 +2,14 @@
 //! exec counts.
 
 use super::identity::hold;
-use super::lab::{Lab, Running};
-use super::place::Place;
-use super::shell::{Shell, ECHOES};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use sysfsm_testing::lab::{Lab, Running};
+use sysfsm_testing::place::Place;
+use sysfsm_testing::shell::{Shell, ECHOES};
 
 /// What the narrow policies were not learned with, and the wide ones were.
 const PRIES: &str = "read x; echo \"$x\"; kill -0 $$; echo pried";

@@ -1,15 +1,15 @@
 //! A hundred thousand threads and ten thousand forks a second, for long: nothing leaks, nobody is
 //! misjudged. `make test-endurance` takes ten minutes for it.
 
-use super::lab::{Lab, Running};
-use super::more_ids::MoreIds;
-use super::place::Place;
 use serde_json::Value;
 use std::fs;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
+use sysfsm_testing::lab::{Lab, Running};
+use sysfsm_testing::more_ids::MoreIds;
+use sysfsm_testing::place::Place;
 
 /// The crowd: so many processes of so many threads each.
 const CROWD: [&str; 2] = ["10", "10000"];
@@ -49,7 +49,7 @@ fn crowds_and_forks_leave_nothing_behind() {
     let lab = Lab::new();
     let place = Place::new(&lab);
     let _more = MoreIds::at_least(200_000);
-    let (crowd, forks) = (lab.example("crowd"), lab.example("forks"));
+    let (crowd, forks) = (lab.fixture("crowd"), lab.fixture("forks"));
     let policies = lab.path("policies");
     fs::create_dir(&policies).unwrap();
     // Whether a thread or its creator comes first is chance; which calls they make is not.

@@ -2,14 +2,15 @@
 //! loaded once, their agent has ended, and the first thing that a new file does is the attack.
 //! docs/identity.md says what is to come out.
 
-use super::lab::{Lab, SYSFSM};
-use super::place::Place;
-use super::shell::{attack, lives, Shell, ECHOES, TAKEN_OVER};
 use std::fs;
 use std::os::unix::fs::{symlink, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::scope;
+
+use sysfsm_testing::lab::Lab;
+use sysfsm_testing::place::Place;
+use sysfsm_testing::shell::{attack, lives, Shell, ECHOES, TAKEN_OVER};
 
 /// Has policies enforced, by nobody.
 #[track_caller]
@@ -84,7 +85,12 @@ fn apart(lab: &Lab, namespaces: &[&str], binary: &Path, commands: &str) -> Vec<S
             [ "$did" = a ] && echo "$attacked lives" || echo "$attacked hurt"
         }"#;
     let mut unshare = Command::new("unshare");
-    unshare.args(namespaces).args(["bash", "-euc", &format!("{LOOK}\n{commands}"), SYSFSM]);
+    unshare.args(namespaces).args([
+        "bash",
+        "-euc",
+        &format!("{LOOK}\n{commands}"),
+        sysfsm_testing::binary(),
+    ]);
     unshare.env("TAKEN_OVER", TAKEN_OVER).env("ECHOES", ECHOES);
     unshare.env("BINARY", binary).env("HERE", lab.path(""));
     let said = lab.start(&mut unshare).end().well("the commands").stdout;
@@ -363,7 +369,7 @@ fn a_deleted_binary_that_execs_itself_stays_bound() {
 
 /// Runs a program that Python has got hold of by `how`; its descriptor is `fd`, then.
 #[track_caller]
-fn exec(held: &Held, how: &str, path: &Path, script: &str) -> super::lab::Ended {
+fn exec(held: &Held, how: &str, path: &Path, script: &str) -> sysfsm_testing::lab::Ended {
     let code = format!(
         "import ctypes, os, sys\npath, arguments = sys.argv[1], ['shell', '-c', sys.argv[2]]\n{how}\n\
          os.execve(fd, arguments, os.environ)"

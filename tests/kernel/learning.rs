@@ -1,12 +1,13 @@
 //! `enforce --learn-to`: one round of watching tells all that the wider policy needs, and where it
 //! came from.
 
-use crate::lab::{Lab, SYSFSM};
 use nix::sys::signal::{kill, Signal};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use sysfsm_testing::binary;
+use sysfsm_testing::lab::Lab;
 
 const PLAIN: &str = "echo a; exit 0";
 /// Signals in traps, children, files, and a failed exec: nothing of it was learned.
@@ -39,7 +40,7 @@ impl Watched {
 
     /// `review --accept-all`: what was accepted.
     fn review(&self) -> Vec<String> {
-        let mut review = Command::new(SYSFSM);
+        let mut review = Command::new(binary());
         review.arg("review").arg(&self.seen).arg("--policy").arg(&self.policy).arg("--accept-all");
         let stdout = self.lab.start(&mut review).end().well("review").stdout;
         stdout.lines().map(ToString::to_string).collect()

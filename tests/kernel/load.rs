@@ -1,16 +1,16 @@
 //! Much at once: no violation, no child and no call is lost.
 
-use crate::lab::{preempts_programs, Lab};
 use libbpf_rs::{libbpf_sys, MapCore as _, MapFlags, MapHandle, MapType};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::scope;
+use sysfsm_testing::lab::{preempts_programs, Lab};
 
 #[test]
 fn sixty_four_threads_at_once_lose_no_violation() {
     const CALLS: usize = 300;
     let lab = Lab::new();
-    let threads = lab.example("threads");
+    let threads = lab.fixture("threads");
     let policy = lab.learn(&threads, &[(&["8"], "work")]);
     let enforcement = lab.enforce(&[&policy], &["--log-only"]);
     lab.run(&threads, &["64"], &format!("storm {CALLS}")).well("the storm");
@@ -38,7 +38,7 @@ fn a_storm_is_told_by_its_number() {
     const CALLS: u64 = 16_000;
     const FULL: u64 = 500;
     let lab = Lab::new();
-    let threads = lab.example("threads");
+    let threads = lab.fixture("threads");
     let policy = lab.learn(&threads, &[(&["8"], "work")]);
     let full = FULL.to_string();
     let enforcement = lab.enforce(&[&policy], &["--log-only", "--full-events", &full]);
@@ -69,7 +69,7 @@ fn a_storm_is_told_by_its_number() {
 #[test]
 fn a_thousand_quick_children_are_all_watched() {
     let lab = Lab::new();
-    let forks = lab.example("forks");
+    let forks = lab.fixture("forks");
     let policy = lab.learn(&forks, &[(&["burst", "60"], ""), (&["violating", "0"], "")]);
 
     let enforcement = lab.enforce(&[&policy], &["--log-only"]);
@@ -106,7 +106,7 @@ fn what_others_do_with_maps_hides_no_call() {
     // So large a value that an operation takes a while.
     const SIZE: u32 = 1 << 20;
     let lab = Lab::new();
-    let forks = lab.example("forks");
+    let forks = lab.fixture("forks");
     let policy = lab.learn(&forks, &[(&["burst", "60"], ""), (&["violating", "0"], "")]);
     let options = libbpf_sys::bpf_map_create_opts {
         sz: size_of::<libbpf_sys::bpf_map_create_opts>() as libbpf_sys::size_t,

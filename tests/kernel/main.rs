@@ -1,5 +1,5 @@
 //! Enforcement, on this machine's kernel: real programs live, attacks die, and nothing else is
-//! touched.
+//! touched. And the agent: its service, its events, its metrics, and what it does when a call fails.
 //!
 //! Needs root, strace and the programs of `make deps`; fails where it cannot run.
 
@@ -9,27 +9,21 @@ mod attacks;
 mod binding;
 mod cgroups;
 mod endurance;
+mod faults;
 mod identity;
-// tests/veto needs more of it.
-#[allow(dead_code)]
-mod lab;
+mod journal;
 mod learning;
+mod limits;
 mod load;
-#[path = "../common/more_ids.rs"]
-mod more_ids;
+mod metrics;
 mod pinned;
-#[path = "../common/place.rs"]
-mod place;
 mod processes;
 mod programs;
-// tests/equality.rs needs more of it.
-#[allow(dead_code)]
-#[path = "../common/random.rs"]
-mod random;
 mod record;
+mod refusals;
 mod reloads;
-#[path = "../common/shell.rs"]
-mod shell;
+mod service;
 mod spares;
+mod top;
 mod upgrade;
 mod verifier;

@@ -1,9 +1,5 @@
 //! Enforcement that outlives its agent: killed, replaced, reloaded, ended by another.
 
-use super::lab::{Ended, Lab, Running, SYSFSM};
-use super::place::{event, Place};
-use super::random::Random;
-use super::shell::Shell;
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -12,6 +8,11 @@ use std::path::Path;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use sysfsm_testing::binary;
+use sysfsm_testing::lab::{Ended, Lab, Running};
+use sysfsm_testing::place::{event, Place};
+use sysfsm_testing::random::Random;
+use sysfsm_testing::shell::Shell;
 
 /// No more than every kernel reaches, and starts at once.
 const KILL: [&str; 2] = ["--at-most", "kill"];
@@ -109,7 +110,7 @@ fn an_agent_that_is_killed_at_any_moment_leaves_no_gap() {
             }
             let words: Vec<&str> = KILL.into_iter().chain(options(turn).split(' ')).collect();
             let agent = lab.start(&mut place.enforce(&shell.policy, &words));
-            sleep(Duration::from_millis(random.next() % longest));
+            sleep(Duration::from_millis(random.number() % longest));
             assert!(end(agent, Signal::SIGKILL).killed(), "the agent ended by itself");
         }
     });
@@ -204,7 +205,7 @@ fn a_reload_takes_all_of_the_new_policies_or_none() {
 fn what_cannot_be_pinned_is_not_enforced() {
     let lab = Lab::new();
     let shell = Shell::new(&lab, "shell");
-    let mut elsewhere = Command::new(SYSFSM);
+    let mut elsewhere = Command::new(binary());
     elsewhere.args(["enforce", "--at-most", "kill", "--pin", "--pins"]).arg(lab.path("pins"));
     let ended = lab.start(elsewhere.arg("--policy").arg(&shell.policy)).end();
     assert_eq!(ended.status.code(), Some(2), "{}", ended.stdout);

@@ -1,16 +1,17 @@
 //! Threads, children, signals, and the command that `enforce` runs itself.
 
-use crate::lab::{Lab, Report, SYSFSM};
 use serde_json::{json, Value};
 use std::path::Path;
 use std::process::Command;
+use sysfsm_testing::binary;
+use sysfsm_testing::lab::{Lab, Report};
 
 const TIMES: usize = 20;
 
 #[test]
 fn nested_signal_handlers_live() {
     let lab = Lab::new();
-    let signals = lab.example("signals");
+    let signals = lab.fixture("signals");
     let policy = lab.learn(&signals, &[(&[], ""), (&[], "")]);
     let enforcement = lab.enforce(&[&policy], &[]);
     for _ in 0..50 {
@@ -22,7 +23,7 @@ fn nested_signal_handlers_live() {
 #[test]
 fn children_of_every_kind_live() {
     let lab = Lab::new();
-    let forks = lab.example("forks");
+    let forks = lab.fixture("forks");
     let policy = lab.learn(&forks, &[(&[], ""), (&[], "")]);
     let enforcement = lab.enforce(&[&policy], &[]);
     for _ in 0..50 {
@@ -34,7 +35,7 @@ fn children_of_every_kind_live() {
 #[test]
 fn one_threads_violation_ends_the_whole_process() {
     let lab = Lab::new();
-    let threads = lab.example("threads");
+    let threads = lab.fixture("threads");
     // Threads differ in scheduling: futexes come where they come.
     let policy = lab.learn(&threads, &[(&["8"] as &[&str], "work"); 8]);
     let enforcement = lab.enforce(&[&policy], &[]);
@@ -74,11 +75,11 @@ fn a_child_that_execs_is_released_or_inherits() {
 #[test]
 fn a_violation_on_a_terminal_is_explained_by_its_id() {
     let lab = Lab::new();
-    let victim = lab.example("victim");
+    let victim = lab.fixture("victim");
     let policy = lab.learn(&victim, &[(&[], "work")]);
     let events = lab.path("events");
     for _ in 0..2 {
-        let mut command = Command::new(SYSFSM);
+        let mut command = Command::new(binary());
         command
             .args(["enforce", "--at-most", "kill", "--events"])
             .arg(&events)
@@ -88,7 +89,7 @@ fn a_violation_on_a_terminal_is_explained_by_its_id() {
         running.say("attack unknown-call");
         let line = running.end().stdout;
         let (_, id) = line.trim_end().trim_end_matches(']').rsplit_once(" [").expect("an id");
-        let mut explain = Command::new(SYSFSM);
+        let mut explain = Command::new(binary());
         explain.args(["explain", id, "--events"]).arg(&events).arg("--policy").arg(&policy);
         let told = lab.start(&mut explain).end().well("explain").stdout;
         assert!(told.contains("it was killed") && told.contains("syscall_4000"), "{told}");
@@ -107,7 +108,7 @@ fn a_violation_on_a_terminal_is_explained_by_its_id() {
 #[test]
 fn enforce_ends_with_its_commands_status() {
     let lab = Lab::new();
-    let victim = lab.example("victim");
+    let victim = lab.fixture("victim");
     let policy = lab.learn(&victim, &[(&[], "work")]);
     for (line, options, status) in [
         ("work", &[] as &[&str], 0),
@@ -115,7 +116,7 @@ fn enforce_ends_with_its_commands_status() {
         ("attack unknown-call", &[], 137),
         ("attack unknown-call", &["--log-only"], 42),
     ] {
-        let mut command = Command::new(SYSFSM);
+        let mut command = Command::new(binary());
         command.args(["enforce", "--json", "--at-most", "kill", "--policy"]).arg(&policy);
         command.args(options).arg("--").arg(&victim);
         let mut running = lab.start(&mut command);

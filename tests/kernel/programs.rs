@@ -1,11 +1,11 @@
 //! Real programs under policies that were learned from them: the same work, again and again,
 //! without one violation.
 
-use crate::lab::{place, Lab};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+use sysfsm_testing::lab::{place, Lab};
 
 const RUNS: usize = 50;
 /// How long learning may take, on a machine that does other work too.
@@ -73,7 +73,7 @@ fn learned(name: &str, program: &str, quiet: &str) {
     let policy = lab.path("learned.json");
     let mut learn = Command::new("bash");
     learn.arg(policies().join("learn.sh")).arg(name).arg(&program).arg(&policy);
-    learn.env("SYSFSM", crate::lab::SYSFSM).env("QUIET", quiet);
+    learn.env("SYSFSM", sysfsm_testing::binary()).env("QUIET", quiet);
     let said = lab.start(&mut learn).end_within(LEARNING).well("learn.sh").stdout;
     eprint!("{said}");
     live(&lab, &[(name.to_string(), program)], &[&policy], RUNS);

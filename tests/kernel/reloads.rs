@@ -1,9 +1,6 @@
 //! Policies are replaced under running programs: no call goes unjudged, no thread loses its
 //! context, nobody lawful is hurt.
 
-use super::lab::{Lab, Running};
-use super::place::{event, Place};
-use super::shell::Ends;
 use libbpf_rs::skel::{OpenSkel as _, Skel as _, SkelBuilder as _};
 use nix::sys::signal::{kill, Signal};
 use serde_json::Value;
@@ -14,11 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::scope;
-
-#[allow(clippy::all, clippy::pedantic, clippy::restriction, missing_docs, unsafe_code)]
-mod skeleton {
-    include!(concat!(env!("OUT_DIR"), "/count_test.skel.rs"));
-}
+use sysfsm_testing::bpf::count_test;
+use sysfsm_testing::lab::{Lab, Running};
+use sysfsm_testing::place::{event, Place};
+use sysfsm_testing::shell::Ends;
 
 /// A server that opens files, handles signals and makes children, as often as it can for each line
 /// that it reads.
@@ -75,7 +71,7 @@ fn a_thousand_reloads_leave_no_call_unjudged() {
 
     // Counts apart from what judges.
     let mut object = MaybeUninit::uninit();
-    let open = skeleton::CountTestSkelBuilder::default().open(&mut object).unwrap();
+    let open = count_test::CountTestSkelBuilder::default().open(&mut object).unwrap();
     let mut apart = open.load().unwrap();
     apart.maps.bss_data.as_mut().unwrap().inode = fs::metadata(&shell).unwrap().ino();
     apart.attach().unwrap();

@@ -1,11 +1,11 @@
 //! Where a thread's state lives when the kernel has no storage for it at its birth: in a spare
 //! place, as if nothing had happened.
 
-use crate::lab::Lab;
 use std::path::Path;
 use std::time::Duration;
 use sysfsm::kernel::{Enforcer, Level, Options, Totals};
 use sysfsm::policy;
+use sysfsm_testing::lab::Lab;
 
 /// Enforces a policy from within this process while `work` runs; the totals, and how many
 /// violations were reported.
@@ -23,7 +23,7 @@ fn enforce(policy: &Path, options: Options, work: impl FnOnce()) -> (Totals, usi
 #[test]
 fn spare_places_are_as_good_as_storage() {
     let lab = Lab::new();
-    let forks = lab.example("forks");
+    let forks = lab.fixture("forks");
     let policy = lab
         .learn(&forks, &[(&["burst", "60"], ""), (&["violating", "0"], ""), (&[], ""), (&[], "")]);
     let spares = Options { spares_only: true, at_most: Level::Kill, ..Options::default() };
@@ -56,7 +56,7 @@ fn spare_places_are_as_good_as_storage() {
 #[test]
 fn without_any_place_the_creator_is_killed() {
     let lab = Lab::new();
-    let crowd = lab.example("crowd");
+    let crowd = lab.fixture("crowd");
     // The order of threads is chance, which calls they make is not.
     let policy = lab.learn_at("1", &crowd, &[(&["1", "20"], "")]);
     let options = Options { spares_only: true, at_most: Level::Kill, ..Options::default() };

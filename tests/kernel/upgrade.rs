@@ -1,20 +1,21 @@
 //! sysfsm itself is upgraded under load: another build's agent takes the place of this one's, back
 //! and forth.
 
-use super::lab::{Lab, SYSFSM};
-use super::place::{event, Place};
-use super::shell::Shell;
 use nix::sys::signal::{kill, Signal};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use sysfsm_testing::binary;
+use sysfsm_testing::lab::Lab;
+use sysfsm_testing::place::{event, Place};
+use sysfsm_testing::shell::Shell;
 
 /// What tells builds apart that do not understand each other's maps.
 const STAMP: &str = env!("SYSFSM_STAMP");
 
 /// A copy of the program that takes itself for another build.
 fn another_build(lab: &Lab) -> PathBuf {
-    let mut bytes = fs::read(SYSFSM).unwrap();
+    let mut bytes = fs::read(binary()).unwrap();
     let places: Vec<usize> = (0..bytes.len() - STAMP.len())
         .filter(|&at| bytes[at..].starts_with(STAMP.as_bytes()))
         .collect();
@@ -37,7 +38,7 @@ fn an_upgrade_under_load_leaves_no_gap() {
     let place = Place::new(&lab);
     let shell = Shell::new(&lab, "shell");
     let other = another_build(&lab);
-    let builds = [Path::new(SYSFSM), &other];
+    let builds = [Path::new(binary()), &other];
     let begin = |turn: usize, pinned: &str| {
         let options = place.enforce(&shell.policy, &["--at-most", "kill", "--pin"]);
         let mut agent = lab.start(Command::new(builds[turn % 2]).args(options.get_args()));

@@ -1,12 +1,12 @@
 //! What the kernel's verifier makes of our programs: it gives up at a million instructions, counted
 //! along every path.
 
-use crate::lab::Lab;
 use libbpf_rs::query::ProgInfoIter;
 use std::collections::BTreeMap;
 use sysfsm::kernel::{Enforcer, Options, RecordOptions, Recorder, Target};
 use sysfsm::machine::Depth;
 use sysfsm::policy;
+use sysfsm_testing::lab::Lab;
 
 /// A tenth of the kernel's limit (`BPF_COMPLEXITY_LIMIT_INSNS`).
 const BOUND: u32 = 100_000;
@@ -14,7 +14,7 @@ const BOUND: u32 = 100_000;
 #[test]
 fn every_program_is_far_from_the_verifiers_limit() {
     let lab = Lab::new();
-    let victim = lab.example("victim");
+    let victim = lab.fixture("victim");
     // By a name, and of a script too, so that no code is left out as dead.
     let by_path = lab.learn(&victim, &[(&[], "work")]);
     let by_name = lab.with(&by_path, "binary", "a-program-that-is-known-by-its-name".into());

@@ -4,8 +4,4 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stderr)]
 
-// Not all of it is needed here.
-#[allow(dead_code)]
-#[path = "../kernel/lab.rs"]
-mod lab;
 mod servers;

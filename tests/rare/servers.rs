@@ -1,11 +1,11 @@
 //! From watching to enforcing, as docs/review.md has it: policies learned from everyday use only,
 //! real servers watched on their lawful rare paths, reviewed, and then held to what came of it.
 
-use crate::lab::{Lab, Report};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use sysfsm_testing::lab::{Lab, Report};
 
 /// Watching fails after so many rounds.
 const MOST: usize = 30;
@@ -131,7 +131,7 @@ impl Server {
 }
 
 fn sysfsm(command: &str) -> Command {
-    let mut sysfsm = Command::new(crate::lab::SYSFSM);
+    let mut sysfsm = Command::new(sysfsm_testing::binary());
     sysfsm.arg(command);
     sysfsm
 }

@@ -1,7 +1,6 @@
 //! A call that the kernel has shown to no program at `sys_enter` is judged where it comes to a
 //! choke point.
 
-use crate::lab::Lab;
 use crate::policy::all_but_after_the_marker;
 use std::fs;
 use std::path::Path;
@@ -9,6 +8,7 @@ use std::time::Duration;
 use sysfsm::kernel::{Enforcer, Level, Options, Totals, Violation};
 use sysfsm::policy;
 use sysfsm::syscall::number;
+use sysfsm_testing::lab::Lab;
 
 /// Lets the saboteur open a file while nothing at `sys_enter` sees it; whether it was killed, and
 /// what became of the file.
@@ -30,7 +30,7 @@ fn unseen(lab: &Lab, program: &Path, at_most: Level) -> (bool, String, Totals, V
 #[test]
 fn what_sys_enter_missed_is_judged_at_a_choke_point() {
     let lab = Lab::new();
-    let program = lab.example("saboteur");
+    let program = lab.fixture("saboteur");
     let (killed, text, totals, violations) = unseen(&lab, &program, Level::Prevent);
     assert!(killed);
     assert_eq!(text, "precious");

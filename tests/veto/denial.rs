@@ -1,18 +1,19 @@
 //! What `deny` demands of a level.
 
-use crate::lab::{Lab, SYSFSM};
 use crate::policy::all_but_after_the_marker;
 use std::fs;
 use std::process::Command;
+use sysfsm_testing::binary;
+use sysfsm_testing::lab::Lab;
 
 #[test]
 fn a_level_that_cannot_deny_every_call_says_so() {
     let lab = Lab::new();
-    let program = lab.example("saboteur");
+    let program = lab.fixture("saboteur");
     let policy = lab.path("policy");
     fs::write(&policy, all_but_after_the_marker(&program, "deny").to_string()).unwrap();
     let enforce = |options: &[&str]| {
-        let mut command = Command::new(SYSFSM);
+        let mut command = Command::new(binary());
         command.args(["enforce", "--policy"]).arg(&policy).args(options).args(["--", "/bin/true"]);
         lab.start(&mut command).end()
     };

@@ -1,14 +1,14 @@
 //! Nothing is left of a condemned thread's last call for anybody.
 
-use crate::lab::Lab;
 use crate::policy::all_but_after_the_marker;
 use std::fs;
+use sysfsm_testing::lab::Lab;
 
 #[test]
 fn siblings_do_not_profit_from_a_condemned_threads_last_call() {
     const TIMES: usize = 50;
     let lab = Lab::new();
-    let (saboteur, free) = (lab.example("saboteur"), lab.example_as("saboteur", "free"));
+    let (saboteur, free) = (lab.fixture("saboteur"), lab.fixture_as("saboteur", "free"));
     let policy = lab.path("policy");
     fs::write(&policy, all_but_after_the_marker(&saboteur, "kill").to_string()).unwrap();
     let file = lab.path("precious");

@@ -7,14 +7,6 @@ mod battery;
 mod catching_up;
 mod denial;
 mod escape;
-// Not all of it is needed here.
-#[allow(dead_code)]
-#[path = "../kernel/lab.rs"]
-mod lab;
 mod pinned;
-// tests/kernel needs more of it.
-#[allow(dead_code)]
-#[path = "../common/place.rs"]
-mod place;
 mod policy;
 mod protection;

@@ -1,7 +1,5 @@
 //! The levels above `kill` outlive their agent too.
 
-use crate::lab::Lab;
-use crate::place::Place;
 use crate::policy::all_but_after_the_marker;
 use crate::protection::anything;
 use nix::sys::signal::{kill, Signal};
@@ -9,13 +7,15 @@ use std::fs;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
+use sysfsm_testing::lab::Lab;
+use sysfsm_testing::place::Place;
 
 /// Watched, and nothing that it does is a violation.
 #[test]
 fn what_is_pinned_cannot_be_unpinned_by_whom_it_watches() {
     let lab = Lab::new();
     let place = Place::new(&lab);
-    let saboteur = lab.example("saboteur");
+    let saboteur = lab.fixture("saboteur");
     let policy = anything(&lab, &saboteur);
     let pins = place.0.to_str().unwrap();
     let agent = place.agent(&lab, &policy, &["--require", "contain"], "pinned");
@@ -39,7 +39,7 @@ fn calls_are_refused_when_the_agent_is_dead() {
     const TIMES: usize = 10;
     let lab = Lab::new();
     let place = Place::new(&lab);
-    let saboteur = lab.example("saboteur");
+    let saboteur = lab.fixture("saboteur");
     let policy = lab.path("policy");
     fs::write(&policy, all_but_after_the_marker(&saboteur, "kill").to_string()).unwrap();
     let file = lab.path("precious");

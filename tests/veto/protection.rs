@@ -1,10 +1,10 @@
 //! A watched program cannot touch the enforcer or its BPF objects, unless that is allowed.
 
-use crate::lab::Lab;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use sysfsm_testing::lab::Lab;
 
 const EPERM: &str = "1";
 
@@ -26,7 +26,7 @@ fn words(text: &str) -> BTreeMap<&str, &str> {
 #[test]
 fn a_watched_program_cannot_touch_the_enforcer() {
     let lab = Lab::new();
-    let (saboteur, free) = (lab.example("saboteur"), lab.example_as("saboteur", "free"));
+    let (saboteur, free) = (lab.fixture("saboteur"), lab.fixture_as("saboteur", "free"));
     let policy = anything(&lab, &saboteur);
     let enforcement = lab.enforce(&[&policy], &["--require", "contain"]);
     let pid = enforcement.pid().to_string();
@@ -56,7 +56,7 @@ fn a_watched_program_cannot_touch_the_enforcer() {
 #[test]
 fn without_self_protection_it_can() {
     let lab = Lab::new();
-    let saboteur = lab.example("saboteur");
+    let saboteur = lab.fixture("saboteur");
     let policy = anything(&lab, &saboteur);
     let enforcement = lab.enforce(
         &[&policy],

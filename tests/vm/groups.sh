@@ -3,10 +3,10 @@
 # A name for the table, a test binary, and what it is asked to run. These kernels have overlayfs as a module only, and
 # a guest has no modules.
 suite="
-doctor    refusals  doctor
-equality  equality
-learning  learning
-refusals  refusals  --skip=doctor
+doctor    kernel    refusals::doctor
+equality  equality  judging::
+learning  equality  recording::
+refusals  kernel    refusals:: --skip=doctor
 binding   kernel    binding:: --skip=where_stat_tells
 cgroups   kernel    cgroups::
 processes kernel    processes::

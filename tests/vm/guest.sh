@@ -35,8 +35,8 @@ build_guest() {
 	for directory in bin sbin lib lib64; do ln -s "usr/$directory" "$guest/$directory"; done
 	# Debian's, whatever else is in the path.
 	for program in $programs; do put "$(PATH=/usr/sbin:/usr/bin:/sbin:/bin type -P "$program")"; done
-	put "$(type -P busybox)" "$target/sysfsm" "$target"/examples/{victim,forks,threads,signals,crowd,battery,saboteur}
-	for program in equality learning refusals kernel veto; do put "${tests[$program]}"; done
+	put "$(type -P busybox)" "$target"/{sysfsm,victim,forks,threads,signals,crowd,battery,saboteur}
+	for program in equality kernel veto; do put "${tests[$program]}"; done
 	put_modules
 	put "$root"/policies/workloads/*.sh "$here/workloads.sh"
 	echo 'root:x:0:0::/root:/bin/sh' >"$guest/etc/passwd"

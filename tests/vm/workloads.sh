@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# In a guest: lawful work is not hurt. Every workload of policies/, and the lawful examples of the tests, run 20 times
+# In a guest: lawful work is not hurt. Every workload of policies/, and the lawful programs of the tests, run 20 times
 # under enforcement at the level that the kernel has to reach: no violation, and the output and the exit status of a
 # run without enforcement.
 #
 # The policies are allow-lists (depth 1), recorded here: an emulated machine is so slow that the order of calls is
 # chance, and it is the veto that is on trial, not the automaton.
 #
-# usage: workloads.sh TARGET LEVEL      TARGET is cargo's directory with sysfsm and examples/
+# usage: workloads.sh TARGET LEVEL      TARGET is cargo's directory with sysfsm and tests/programs
 #
 # RUNS: how often, 20 if it is not set. ONLY: names of workloads.
 set -euo pipefail
@@ -31,7 +31,7 @@ declare -A programs
 for name in cat ls tar gzip find grep sort xz perl sqlite3 python3 bash make nginx redis-server; do
 	programs[$name]=$(type -P $name)
 done
-for name in signals forks threads; do programs[$name]=$target/examples/$name; done
+for name in signals forks threads; do programs[$name]=$target/$name; done
 names=$(printf '%s\n' "${!programs[@]}" | sort)
 names=${ONLY:-$names}
 for name in $names; do cp -L "${programs[$name]}" "$dir/bin/$name"; done

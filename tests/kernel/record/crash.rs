@@ -1,12 +1,12 @@
 //! A recorder that is killed leaves a whole file, in which at most the last interval is missing.
 
 use super::{json, start, transitions};
-use crate::lab::Lab;
 use nix::sys::signal::{kill, Signal};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use sysfsm_testing::lab::Lab;
 
 const KILLS: u64 = 100;
 /// It writes ten times a second. On a machine that does other work too one may come much later.

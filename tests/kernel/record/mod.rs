@@ -7,12 +7,13 @@ mod storm;
 mod targets;
 mod usage;
 
-use crate::lab::{Lab, Running, SYSFSM};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use sysfsm_testing::binary;
+use sysfsm_testing::lab::{Lab, Running};
 
 /// Transitions of one policy: `context → symbol`, with calls and runs.
 type Transitions = BTreeMap<String, (u64, u64)>;
@@ -42,7 +43,7 @@ fn policies(directory: &Path) -> BTreeMap<String, Value> {
 /// Starts `sysfsm record --json`, and waits until it records.
 #[track_caller]
 fn start(lab: &Lab, arguments: &[&str]) -> Running {
-    let mut command = Command::new(SYSFSM);
+    let mut command = Command::new(binary());
     command.args(["record", "--json"]).args(arguments);
     let mut running = lab.start(&mut command);
     let said = running.complained(|text| text.contains("\"event\":\"start\""));

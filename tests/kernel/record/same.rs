@@ -2,11 +2,12 @@
 //! of every binary, and their counts too, where nothing depends on timing.
 
 use super::{policies, start, stopped, transitions, Transitions};
-use crate::lab::{Lab, SYSFSM};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use sysfsm_testing::binary;
+use sysfsm_testing::lab::Lab;
 
 /// Whether the same work is also the same calls.
 #[derive(Clone, Copy, PartialEq)]
@@ -67,7 +68,7 @@ fn extract(lab: &Lab, depth: &str, command: &[String]) -> Learned {
     let (log, to) = (lab.fresh("log"), lab.fresh("extracted"));
     let mut strace = Command::new("strace");
     lab.start(strace.args(["-f", "-o"]).arg(&log).args(command)).end().well("strace");
-    let mut extract = Command::new(SYSFSM);
+    let mut extract = Command::new(binary());
     extract.args(["extract", "--depth", depth, "-o"]).arg(format!("{}/", to.display())).arg(log);
     lab.start(&mut extract).end().well("extract");
     learned(&to)
@@ -183,14 +184,14 @@ fn python3() {
 #[test]
 fn nested_signal_handlers() {
     let lab = Lab::new();
-    let program = lab.example("signals").display().to_string();
+    let program = lab.fixture("signals").display().to_string();
     same_in(&lab, Work::Steady, "", &[&program]);
 }
 
 #[test]
 fn children_of_every_kind() {
     let lab = Lab::new();
-    let program = lab.example("forks").display().to_string();
+    let program = lab.fixture("forks").display().to_string();
     same_in(&lab, Work::Steady, "", &[&program]);
 }
 

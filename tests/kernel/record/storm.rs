@@ -2,9 +2,9 @@
 //! is computed.
 
 use super::{json, start, stopped, transitions, Transitions};
-use crate::lab::Lab;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
+use sysfsm_testing::lab::Lab;
 
 /// As in tests/programs/walkers.rs.
 const NUMBERS: u64 = 48;
@@ -68,7 +68,7 @@ fn reference(depth: usize, threads: u64, walks: &[(u64, u64)]) -> Transitions {
 #[track_caller]
 fn storm(depth: usize, processes: u64, threads: u64, length: &str, room: &str) -> (f64, f64) {
     let lab = Lab::new();
-    let program = lab.example("walkers").display().to_string();
+    let program = lab.fixture("walkers").display().to_string();
     let policy = lab.path("policy.json");
     let [depth_text, processes_text, threads_text] =
         [depth as u64, processes, threads].map(|n| n.to_string());

@@ -1,12 +1,13 @@
 //! What is recorded: a binary wherever it runs, a command with its tree, running processes.
 
 use super::{json, policies, start, stopped, transitions};
-use crate::lab::{Lab, SYSFSM};
 use nix::sys::signal::{kill, Signal};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
+use sysfsm_testing::binary;
+use sysfsm_testing::lab::Lab;
 
 /// A script that may be exec'd.
 fn script(path: &Path, text: &str) {
@@ -153,5 +154,5 @@ fn it_ends_by_itself_after_a_time() {
     recorder.end().well("record");
     assert_eq!(json(&file)["runs"], 1);
     // And a policy it is.
-    lab.start(Command::new(SYSFSM).arg("show").arg(&file)).end().well("show");
+    lab.start(Command::new(binary()).arg("show").arg(&file)).end().well("show");
 }

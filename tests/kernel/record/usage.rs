@@ -1,12 +1,13 @@
 //! What `record` refuses, and what it tells when there is no room: exit status 2, with a hint.
 
 use super::{json, transitions};
-use crate::lab::{Ended, Lab, SYSFSM};
 use std::path::Path;
 use std::process::Command;
+use sysfsm_testing::binary;
+use sysfsm_testing::lab::{Ended, Lab};
 
 fn record(lab: &Lab, arguments: &[&str]) -> Ended {
-    lab.start(Command::new(SYSFSM).arg("record").args(arguments)).end()
+    lab.start(Command::new(binary()).arg("record").args(arguments)).end()
 }
 
 #[track_caller]
@@ -59,7 +60,7 @@ fn what_was_not_seen_is_an_error() {
 #[test]
 fn a_full_table_is_an_error_and_the_file_is_written() {
     let lab = Lab::new();
-    let walkers = lab.example("walkers").display().to_string();
+    let walkers = lab.fixture("walkers").display().to_string();
     let file = lab.path("policy.json");
     for depth in ["2", "8"] {
         let arguments = ["--room", "100", "--depth", depth, "-o", file.to_str().unwrap(), "--"];
@@ -86,7 +87,7 @@ fn on_a_terminal_a_line_tells_how_far_it_is() {
     let recording = ["record", "-o", "policy.json", "--binary", &shell, "--", "sh", "-c", &work];
     let on_terminal = {
         let command: Vec<String> =
-            [SYSFSM].iter().chain(&recording).map(|word| format!("'{word}'")).collect();
+            [binary()].iter().chain(&recording).map(|word| format!("'{word}'")).collect();
         lab.start(Command::new("script").args(["-qec", &command.join(" "), "/dev/null"]))
             .end()
             .well("record")
@@ -101,7 +102,7 @@ fn on_a_terminal_a_line_tells_how_far_it_is() {
         let told = lines.iter().any(|line| line.contains(" ago; ") && line.contains(part));
         assert!(told, "{part:?} in {lines:?}");
     }
-    let ended = lab.start(Command::new(SYSFSM).args(recording)).end().well("record");
+    let ended = lab.start(Command::new(binary()).args(recording)).end().well("record");
     assert!(!ended.stderr.contains(" ago; ") && !ended.stderr.contains('\r'), "{}", ended.stderr);
 }
 

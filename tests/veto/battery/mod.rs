@@ -8,30 +8,12 @@
 
 #![allow(unsafe_code)]
 
-// What only the attacker needs of the modules that it shares with the driver.
-#[allow(dead_code)]
-#[path = "../../programs/battery/attacker.rs"]
-mod attacker;
-#[allow(dead_code)]
-#[path = "../../programs/battery/call.rs"]
-mod call;
-#[allow(dead_code, clippy::print_stdout)]
-#[path = "../../programs/battery/helper.rs"]
-mod helper;
 mod modes;
-#[path = "../../programs/battery/outside.rs"]
-mod outside;
 mod scene;
-#[allow(dead_code)]
-#[path = "../../programs/battery/stage.rs"]
-mod stage;
-#[allow(dead_code)]
-#[path = "../../programs/battery/table/mod.rs"]
-mod table;
 
-use crate::lab::Lab;
 use std::collections::BTreeSet;
-use table::Attack;
+use sysfsm_fixtures::battery::table::{self, Attack};
+use sysfsm_testing::lab::Lab;
 
 /// The attacks that level `contain` does not keep from their effect, each with its reason. At most
 /// one in twenty.

@@ -1,15 +1,15 @@
 //! The three ways in which the battery is run.
 
-use super::call::Abi;
-use super::outside::Outside;
 use super::scene::{self, net, Helpers};
-use super::table::Attack;
-use crate::lab::{place, Ended, Lab};
 use crate::policy;
 use nix::errno::Errno;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use sysfsm_fixtures::battery::call::Abi;
+use sysfsm_fixtures::battery::outside::Outside;
+use sysfsm_fixtures::battery::table::Attack;
+use sysfsm_testing::lab::{place, Ended, Lab};
 
 /// What came of one attack.
 pub struct Outcome {
@@ -88,7 +88,7 @@ fn alone(
 
 /// Without enforcement.
 pub fn baseline(lab: &Lab, attacks: &[Attack]) -> Vec<Outcome> {
-    let binary = lab.example_as("battery", "unwatched");
+    let binary = lab.fixture_as("battery", "unwatched");
     let mut helpers = Helpers::default();
     let one = |attack: &Attack| {
         let (ended, result, effect) = alone(lab, &mut helpers, &binary, attack);
@@ -101,7 +101,7 @@ pub fn baseline(lab: &Lab, attacks: &[Attack]) -> Vec<Outcome> {
 
 /// Under `kill`, an attacker for each; and the level that was reached.
 pub fn killed(lab: &Lab, attacks: &[Attack]) -> (String, Vec<Outcome>) {
-    let binary = lab.example_as("battery", "killed");
+    let binary = lab.fixture_as("battery", "killed");
     let policy = write(lab, &binary, "kill");
     let enforcement = lab.enforce(&[&policy], &["--require", "kill"]);
     let mut helpers = Helpers::default();
@@ -133,7 +133,7 @@ pub fn denied(
     level: &str,
     unguarded: impl Fn(&Attack) -> bool,
 ) -> (Vec<Outcome>, Sequel) {
-    let binary = lab.example_as("battery", "denied");
+    let binary = lab.fixture_as("battery", "denied");
     let policy = write(lab, &binary, "deny");
     let enforcement = lab.enforce(&[&policy], &["--require", level]);
     let (net, mut helpers) = (net(), Helpers::default());

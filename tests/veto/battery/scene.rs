@@ -1,9 +1,5 @@
 //! Lays out what is attacked, and starts who attacks it.
 
-use super::outside::{wall, Net, Outside};
-use super::stage::{Stage, LISTENER, PAIR};
-use super::table::Attack;
-use crate::lab::{Lab, Running, SYSFSM};
 use nix::sys::stat::Mode;
 use std::fs::{self, File, FileTimes, OpenOptions, Permissions};
 use std::io;
@@ -17,6 +13,12 @@ use std::process::Command;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
+use sysfsm_fixtures::battery::outside::{wall, Net, Outside};
+use sysfsm_fixtures::battery::stage::{Stage, LISTENER, PAIR};
+use sysfsm_fixtures::battery::table::Attack;
+use sysfsm_testing::binary;
+use sysfsm_testing::fixture;
+use sysfsm_testing::lab::{Lab, Running};
 
 /// 2001-09-09.
 const LONG_AGO: Duration = Duration::from_secs(1_000_000_000);
@@ -69,7 +71,7 @@ impl Helpers {
     pub fn one(&mut self, lab: &Lab) -> &Running {
         self.0.get_or_insert_with(|| {
             // The program as it was built: another file than the attacker, so it is never watched.
-            let built = Path::new(SYSFSM).with_file_name("examples").join("battery");
+            let built = fixture("battery");
             let mut helper = lab.start(Command::new(built).arg("helper"));
             assert_eq!(helper.said(|said| said == "ready\n"), "ready\n", "the helper is ready");
             helper

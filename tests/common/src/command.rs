@@ -1,0 +1,31 @@
+//! The command line under test.
+
+use crate::binary;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// Runs the binary with these arguments in a directory.
+pub fn sysfsm(dir: &Path, args: &[&str]) -> Output {
+    Command::new(binary())
+        .args(args)
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the binary runs")
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Exit status 2, nothing on stdout, and an error with a hint that says all of `parts`.
+pub fn fails(output: &Output, parts: &[&str]) {
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(output.stdout.is_empty(), "{}", text(&output.stdout));
+    assert!(stderr.starts_with("error: ") && stderr.contains("\nhint: "), "{stderr}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    for part in parts {
+        assert!(stderr.contains(part), "{part:?} in {stderr}");
+    }
+}

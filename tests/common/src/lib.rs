@@ -1,0 +1,25 @@
+//! What the tests and the benchmarks share: the binary under test, places to try it in, and what it
+//! is given to do. It knows nothing of what is asserted.
+
+#![allow(missing_docs)]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::new_without_default,
+    clippy::return_self_not_must_use,
+    clippy::unwrap_used
+)]
+
+#[cfg(feature = "kernel")]
+pub mod bpf;
+pub mod built;
+pub mod command;
+pub mod lab;
+pub mod more_ids;
+pub mod place;
+pub mod random;
+pub mod shell;
+
+pub use built::{binary, fixture};

@@ -1,0 +1,406 @@
+//! The kernel's step equals the Rust step: random machines, random events (calls, foreign calls,
+//! signals, returns, forks, execs, adoptions), violations included, judged by both, while one
+//! machine after another is replaced under its threads.
+//!
+//! Needs root and a kernel that runs BPF; fails where it cannot run.
+
+#![allow(unsafe_code)]
+
+use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
+use libbpf_rs::{MapCore as _, MapFlags, MapHandle, ProgramInput};
+use std::mem::MaybeUninit;
+use sysfsm::kernel::fill::{self, Placed, Sizes, StepMaps, Tables, Terms};
+use sysfsm::machine::{
+    Context, Count, Depth, Frames, Judge, Machine, Reaction, Reason, State, Verdict,
+};
+use sysfsm::policy::{Action, Children};
+use sysfsm::syscall::{nr, Symbol};
+use sysfsm::table::{arrivals, Laid, Table};
+use sysfsm_testing::bpf::step_test;
+use sysfsm_testing::random::Random;
+
+/// Machines at once, threads, and how many events one load of the object judges.
+const MACHINES: usize = 16;
+const THREADS: u32 = 24;
+/// The first of them nest handlers past the limit of frames; nobody forks over them.
+const NESTERS: u32 = 6;
+const BATCH: usize = 1024;
+const BATCHES: usize = 24;
+const ROUNDS: u64 = 8;
+
+/// Calls that events draw from: ordinary ones, those that the semantics know, numbers without a
+/// column.
+const CALLS: [u32; 16] = [
+    0,
+    1,
+    2,
+    3,
+    9,
+    12,
+    nr::CLONE,
+    nr::EXECVE,
+    nr::EXIT,
+    nr::EXIT_GROUP,
+    nr::RESTART_SYSCALL,
+    nr::RT_SIGRETURN,
+    447,
+    1023,
+    5000,
+    u32::MAX,
+];
+const SIGNALS: [u8; 4] = [1, 10, 34, 64];
+
+/// A machine that random walks have left behind, so that its contexts hang together as learned ones
+/// do.
+fn machine(random: &mut Random) -> Machine {
+    let depth = Depth::try_from(1 + random.number() % 8).unwrap();
+    let mut machine = Machine::new(depth);
+    for _ in 0..=random.below(12) {
+        let first = match random.below(4) {
+            0 => Symbol::Signal(random.pick(&SIGNALS)),
+            1 => Symbol::Call(random.pick(&CALLS)),
+            _ => Symbol::Call(nr::EXECVE),
+        };
+        let mut context = Context::start(first, depth);
+        for _ in 0..random.below(30) {
+            // A few calls only, so that walks meet.
+            let few = 3 + random.below(13);
+            let symbol = Symbol::Call(random.pick(&CALLS[..few]));
+            machine.insert(context, symbol, Count { calls: 1, runs: 1 });
+            context = context.then(symbol, depth);
+        }
+    }
+    machine
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Exec(usize),
+    Adopt(usize),
+    Fork(u32),
+    Signal(u8),
+    Call(u32),
+    Foreign,
+}
+
+/// A thread of the Rust side: its machine, and its frames.
+type Thread = Option<(usize, Frames<State>)>;
+
+/// An event for a thread. Mostly calls, and of those mostly ones that the machine has, so that
+/// walks go deep.
+fn event(random: &mut Random, world: &World, at: u32, thread: &Thread) -> Event {
+    let Some((machine, frames)) = thread else {
+        return Event::Exec(random.pick(&world.current));
+    };
+    if at < NESTERS {
+        match random.below(100) {
+            0..55 => return Event::Signal(random.pick(&SIGNALS)),
+            55..90 => return Event::Call(nr::RT_SIGRETURN),
+            _ => {}
+        }
+    }
+    match random.below(100) {
+        0 => Event::Exec(random.pick(&world.current)),
+        1 => Event::Adopt(random.pick(&world.current)),
+        2 | 3 => {
+            let others = usize::try_from(THREADS - NESTERS).unwrap();
+            Event::Fork(NESTERS + u32::try_from(random.below(others)).unwrap())
+        }
+        4..12 => Event::Signal(random.pick(&SIGNALS)),
+        12..18 => Event::Call(nr::RT_SIGRETURN),
+        18 => Event::Foreign,
+        19..30 => Event::Call(random.pick(&CALLS)),
+        _ => {
+            let known =
+                frames.context().and_then(|c| world.machines[*machine].row(&c)).map(|row| {
+                    let symbols: Vec<Symbol> = row.keys().copied().collect();
+                    random.pick(&symbols)
+                });
+            match known {
+                Some(Symbol::Call(number)) => Event::Call(number),
+                _ => Event::Call(random.pick(&CALLS)),
+            }
+        }
+    }
+}
+
+/// A verdict as the kernel writes it, and the context of the state that it was made in.
+type Outcome = (u32, Context);
+
+fn outcome(verdict: Verdict) -> Outcome {
+    match verdict {
+        Verdict::Allowed => (0, Context::EMPTY),
+        Verdict::Violation(Reason::Transition, context) => (1, context),
+        Verdict::Violation(Reason::Abi, context) => (2, context),
+        Verdict::Violation(Reason::Sigreturn, context) => (3, context),
+    }
+}
+
+fn apply(world: &World, threads: &mut [Thread], at: u32, event: Event) -> Option<Outcome> {
+    let (judges, reactions) = (&world.judges, &world.reactions);
+    let index = at as usize;
+    match event {
+        Event::Exec(m) => threads[index] = Some((m, judges[m].exec())),
+        Event::Adopt(m) => threads[index] = Some((m, judges[m].adopt())),
+        Event::Fork(child) => {
+            let copy = threads[index].clone();
+            threads[child as usize] = copy;
+        }
+        Event::Signal(signal) => {
+            let (m, frames) = threads[index].as_mut().unwrap();
+            judges[*m].signal(frames, signal);
+        }
+        Event::Call(number) => {
+            let (m, frames) = threads[index].as_mut().unwrap();
+            return Some(outcome(judges[*m].call(frames, number, reactions[*m])));
+        }
+        Event::Foreign => {
+            let (m, frames) = threads[index].as_mut().unwrap();
+            return Some(outcome(judges[*m].foreign(frames, reactions[*m])));
+        }
+    }
+    None
+}
+
+fn terms(reaction: Reaction) -> Terms {
+    let action = if reaction == Reaction::Stay { Action::Kill } else { Action::Log };
+    Terms { action, children: Children::Release, learn: reaction == Reaction::Complain }
+}
+
+/// As `struct sysfsm_test_event` has it.
+fn wire(at: u32, event: Event) -> [u32; 15] {
+    let (kind, value) = match event {
+        Event::Exec(m) => (0, u32::try_from(m + 1).unwrap()),
+        Event::Adopt(m) => (1, u32::try_from(m + 1).unwrap()),
+        Event::Fork(child) => (2, child),
+        Event::Signal(signal) => (3, u32::from(signal)),
+        Event::Call(number) => (4, number),
+        Event::Foreign => (5, 0),
+    };
+    let mut words = [0; 15];
+    words[..5].copy_from_slice(&[kind, at, value, 99, 99]);
+    words
+}
+
+fn bytes(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|w| w.to_ne_bytes()).collect()
+}
+
+/// The machines, and where each lies. Those that were replaced stay in the list.
+struct World {
+    machines: Vec<Machine>,
+    reactions: Vec<Reaction>,
+    judges: Vec<Judge>,
+    laid: Vec<Laid>,
+    table: Table,
+    /// Those that are not replaced.
+    current: Vec<usize>,
+}
+
+impl World {
+    fn new(random: &mut Random) -> Self {
+        let machines: Vec<Machine> = (0..MACHINES).map(|_| machine(random)).collect();
+        let kinds = [Reaction::Stay, Reaction::Follow, Reaction::Complain];
+        let reactions: Vec<Reaction> =
+            (0..MACHINES).map(|_| random.pick(&[&kinds[..], &kinds[1..]].concat())).collect();
+        let mut table = Table::default();
+        let laid = table.lay(&machines.iter().collect::<Vec<_>>());
+        World {
+            judges: machines.iter().map(Judge::new).collect(),
+            machines,
+            reactions,
+            laid,
+            table,
+            current: (0..MACHINES).collect(),
+        }
+    }
+
+    fn placed(&self, machine: usize) -> Placed<'_> {
+        Placed {
+            number: u32::try_from(machine + 1).unwrap(),
+            laid: &self.laid[machine],
+            terms: terms(self.reactions[machine]),
+        }
+    }
+
+    fn context(&self, state: u32) -> Context {
+        let mut rows = self.laid.iter().rev().flat_map(|laid| &laid.rows);
+        rows.find(|row| row.state == state).unwrap().context
+    }
+
+    /// Replaces a machine, as a reload does: the kernel's threads find out by themselves.
+    fn replace(
+        &mut self,
+        random: &mut Random,
+        maps: &StepMaps<MapHandle>,
+        tables: &Tables,
+        room: &Sizes,
+        threads: &mut [Thread],
+    ) {
+        // What is learned is not replaced.
+        let Some(place) = (0..20)
+            .map(|_| random.below(self.current.len()))
+            .find(|place| self.reactions[self.current[*place]] != Reaction::Complain)
+        else {
+            return;
+        };
+        let (old, new) = (self.current[place], self.machines.len());
+        let mut machine = machine(random);
+        // Mostly more of the same.
+        if random.below(4) > 0 {
+            let mut grown = self.machines[old].clone();
+            if grown.merge(&machine).is_ok() {
+                machine = grown;
+            }
+        }
+        let mut table = self.table.clone();
+        self.laid.push(table.lay(&[&machine]).pop().unwrap());
+        self.reactions.push(random.pick(&[Reaction::Stay, Reaction::Follow]));
+        self.judges.push(Judge::new(&machine));
+        self.machines.push(machine);
+        let there = self.current.iter().copied().chain([new]).map(|machine| self.placed(machine));
+        if !Sizes::of(table.cells(), there).fits(room) {
+            // As a reload does: it would load all anew.
+            self.laid.pop();
+            self.reactions.pop();
+            self.judges.pop();
+            self.machines.pop();
+            return;
+        }
+        self.table = table;
+        self.current[place] = new;
+        let (from, to) = (self.placed(old).number, self.placed(new).number);
+        fill::add(maps, tables, &[self.placed(new)]).unwrap();
+        let arrivals = arrivals(&self.laid[old], &self.laid[new], &self.machines[new]);
+        fill::add_arrivals(maps, to, &arrivals).unwrap();
+        tables.hold(to);
+        tables.succeed(from, Some(to));
+        tables.lift(&self.laid[old]);
+        fill::forget(maps, &self.placed(old)).unwrap();
+        self.table.lift(&self.laid[old]);
+        for (machine, frames) in threads.iter_mut().flatten().filter(|(machine, _)| *machine == old)
+        {
+            self.judges[new].migrate(frames, self.machines[old].depth());
+            *machine = new;
+        }
+    }
+}
+
+/// One set of machines, loaded once, and many events; how many were judged violations.
+fn round(seed: u64) -> usize {
+    let mut random = Random(seed);
+    let mut world = World::new(&mut random);
+    let mut object = MaybeUninit::uninit();
+    let mut open = step_test::StepTestSkelBuilder::default().open(&mut object).unwrap();
+    let maps = &mut open.maps;
+    let room = Sizes::of(world.table.cells(), (0..MACHINES).map(|machine| world.placed(machine)))
+        .with_room();
+    fill::resize(
+        &mut StepMaps {
+            cells: &mut maps.cells,
+            far_cells: &mut maps.far_cells,
+            policies: &mut maps.policies,
+            contexts: &mut maps.contexts,
+            histories: &mut maps.histories,
+            arrivals: &mut maps.arrivals,
+        },
+        &room,
+    )
+    .unwrap();
+    let mut skel = open.load().expect("the test object loads (root, Linux 5.15 or newer)");
+    let handle = |map| MapHandle::try_from(map).unwrap();
+    let maps = StepMaps {
+        cells: handle(&skel.maps.cells),
+        far_cells: handle(&skel.maps.far_cells),
+        policies: handle(&skel.maps.policies),
+        contexts: handle(&skel.maps.contexts),
+        histories: handle(&skel.maps.histories),
+        arrivals: handle(&skel.maps.arrivals),
+    };
+    let tables = Tables::of(&maps).unwrap();
+    let placed: Vec<_> = (0..MACHINES).map(|machine| world.placed(machine)).collect();
+    fill::add(&maps, &tables, &placed).unwrap();
+    for one in &placed {
+        tables.hold(one.number);
+    }
+
+    let mut threads: Vec<Thread> = vec![None; THREADS as usize];
+    let mut violations = 0;
+    let mut trail: Vec<(u32, Event)> = Vec::new();
+    for _ in 0..BATCHES {
+        let mut batch = Vec::new();
+        for _ in 0..BATCH {
+            let at = u32::try_from(random.below(THREADS as usize)).unwrap();
+            let event = event(&mut random, &world, at, &threads[at as usize]);
+            let expected = apply(&world, &mut threads, at, event);
+            batch.push((at, event, expected));
+        }
+        compare(&mut skel, &world, &batch, &mut trail, seed);
+        violations += batch.iter().filter(|e| e.2.is_some_and(|o| o.0 != 0)).count();
+        for _ in 0..random.below(4) {
+            world.replace(&mut random, &maps, &tables, &room, &mut threads);
+        }
+    }
+    violations
+}
+
+fn compare(
+    skel: &mut step_test::StepTestSkel<'_>,
+    world: &World,
+    batch: &[(u32, Event, Option<Outcome>)],
+    trail: &mut Vec<(u32, Event)>,
+    seed: u64,
+) {
+    let keys: Vec<u8> = bytes(&(0..u32::try_from(batch.len()).unwrap()).collect::<Vec<_>>());
+    let values: Vec<u8> =
+        batch.iter().flat_map(|&(at, event, _)| bytes(&wire(at, event))).collect();
+    let count = u32::try_from(batch.len()).unwrap();
+    skel.maps
+        .test_events
+        .update_batch(&keys, &values, count, MapFlags::ANY, MapFlags::ANY)
+        .unwrap();
+    skel.maps.bss_data.as_mut().unwrap().wanted = count;
+    let output = skel.progs.drive.test_run(ProgramInput::default()).unwrap();
+    assert_eq!(output.return_value, 0, "seed {seed}");
+    assert_eq!(skel.maps.bss_data.as_ref().unwrap().taken, count);
+    for (index, &(at, event, expected)) in (0_u32..).zip(batch) {
+        trail.push((at, event));
+        let Some((verdict, context)) = expected else { continue };
+        let found =
+            skel.maps.test_events.lookup(&index.to_ne_bytes(), MapFlags::ANY).unwrap().unwrap();
+        let field = |i: usize| u32::from_ne_bytes(found[4 * i..4 * i + 4].try_into().unwrap());
+        let (got, state) = (field(3), field(4));
+        let got_context = match field(6) as usize {
+            _ if got == 0 => Context::EMPTY,
+            0 => world.context(state),
+            len => Context::of(
+                (7..7 + len).map(|i| Symbol::from_code(field(i))),
+                Depth::all().last().unwrap(),
+            ),
+        };
+        if (got, got_context) != (verdict, context) {
+            let own: Vec<String> =
+                trail.iter().filter(|(t, _)| *t == at).map(|(_, e)| format!("{e:?}")).collect();
+            let begin = own.len().saturating_sub(30);
+            panic!(
+                "seed {seed}: thread {at}, {event:?}: the kernel says {got} in {got_context:?}, Rust {verdict} in {context:?}\n{}",
+                own[begin..].join("\n")
+            );
+        }
+    }
+}
+
+#[test]
+fn the_bpf_step_equals_the_rust_step() {
+    let base =
+        std::env::var("SYSFSM_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| {
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+        });
+    let mut violations = 0;
+    for round_number in 0..ROUNDS {
+        violations += round(base + round_number);
+    }
+    let events = usize::try_from(ROUNDS).unwrap() * BATCHES * BATCH;
+    eprintln!("{events} events from seed {base}, {violations} violations: no difference");
+    assert!(events >= 100_000 && violations > events / 50 && violations < events);
+}
