@@ -9,6 +9,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 BINARY := $(TARGET)/release/sysfsm
 SHARE := $(DESTDIR)$(PREFIX)/share
 UNITS := $(addprefix $(DESTDIR)$(PREFIX)/lib/systemd/system/,sysfsm.service sysfsm-record@.service)
+DOCS := README.md CHANGELOG.md CONTRIBUTING.md LICENSE $(wildcard docs/*.md docs/*.svg)
 COMPLETIONS := bash-completion/completions/sysfsm zsh/site-functions/_sysfsm fish/vendor_completions.d/sysfsm.fish
 # What packages are called after.
 VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p;/^version/q' Cargo.toml)
@@ -94,10 +95,12 @@ policies: deps build ## learn policies/*.json anew from this machine's programs 
 picture: build ## draw the README's picture anew
 	$(TARGET)/release/sysfsm show --format svg policies/redis-server.json >docs/policy.svg
 
-install: ## install the binary, its man pages, completions and systemd units under PREFIX
+install: ## install the binary, its man pages, documentation, completions and systemd units under PREFIX
 	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/sysfsm
-	install -d -m 755 $(addprefix $(SHARE)/,man/man1 $(dir $(COMPLETIONS)))
+	install -d -m 755 $(addprefix $(SHARE)/,man/man1 man/man5 $(dir $(COMPLETIONS)))
 	umask 022; $(BINARY) generate man $(SHARE)/man/man1
+	mv $(SHARE)/man/man1/*.5 $(SHARE)/man/man5
+	for file in $(DOCS); do install -D -m 644 "$$file" "$(SHARE)/doc/sysfsm/$$file" || exit 1; done
 	umask 022; for file in $(COMPLETIONS); do \
 		case $$file in bash*) shell=bash;; zsh*) shell=zsh;; *) shell=fish;; esac; \
 		$(BINARY) generate completions $$shell >$(SHARE)/$$file || exit 1; \
@@ -106,7 +109,8 @@ install: ## install the binary, its man pages, completions and systemd units und
 	umask 022; for unit in $(UNITS); do sed 's|@PREFIX@|$(PREFIX)|' "packaging/$${unit##*/}" >"$$unit" || exit 1; done
 
 uninstall: ## remove what install has put under PREFIX
-	rm -f $(DESTDIR)$(PREFIX)/bin/sysfsm $(UNITS) $(addprefix $(SHARE)/,man/man1/sysfsm.1 man/man1/sysfsm-*.1 $(COMPLETIONS))
+	rm -f $(DESTDIR)$(PREFIX)/bin/sysfsm $(UNITS) $(addprefix $(SHARE)/,man/man1/sysfsm.1 man/man1/sysfsm-*.1 man/man5/sysfsm-policy.5 $(COMPLETIONS))
+	rm -rf $(SHARE)/doc/sysfsm
 
 deb: ## build a Debian package of the built binary
 	bash packaging/debian/build.sh $(VERSION) $(BINARY) $(DEB)

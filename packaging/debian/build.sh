@@ -28,8 +28,7 @@ install -d "$root/etc/sysfsm/policies"
 install -m 644 "$here/sysfsm.conf" "$root/etc/sysfsm/sysfsm.conf"
 
 doc=$root/usr/share/doc/sysfsm
-install -d "$doc"
-install -m 644 "$here/../../LICENSE" "$doc/copyright"
+mv "$doc/LICENSE" "$doc/copyright"
 gzip -9n >"$doc/changelog.gz" <<-CHANGELOG
 	sysfsm ($version) unstable; urgency=medium
 

@@ -1,5 +1,5 @@
 //! The command line, the only layer that prints.
-//! Its rooms, lowest first: io, policies, events, review, agent, top, commands, `command_line`.
+//! Its rooms, lowest first: io, man, policies, events, review, agent, top, commands, `command_line`.
 //! It may know every other layer; no other layer may know it.
 
 // This is the layer that prints.
@@ -11,6 +11,7 @@ pub(crate) mod command_line;
 pub(crate) mod commands;
 pub(crate) mod events;
 pub(crate) mod io;
+pub(crate) mod man;
 pub(crate) mod policies;
 pub(crate) mod review;
 #[cfg(feature = "kernel")]

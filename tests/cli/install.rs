@@ -36,6 +36,16 @@ fn files(folder: &Path) -> BTreeSet<PathBuf> {
         .collect()
 }
 
+/// What is installed as documentation, in the repository: the pages and what they link to.
+fn documents() -> BTreeSet<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = files(&root.join("docs"));
+    found.extend(
+        ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"].map(|file| root.join(file)),
+    );
+    found.iter().map(|file| file.strip_prefix(root).unwrap().to_path_buf()).collect()
+}
+
 /// The commands that `--help` lists.
 fn commands() -> Vec<String> {
     let help = run(Command::new(binary()).arg("--help"));
@@ -56,6 +66,7 @@ fn install_puts_everything_under_destdir_and_prefix_and_uninstall_takes_it_away(
         "share/bash-completion/completions/sysfsm",
         "share/fish/vendor_completions.d/sysfsm.fish",
         "share/man/man1/sysfsm.1",
+        "share/man/man5/sysfsm-policy.5",
         "share/zsh/site-functions/_sysfsm",
     ]
     .iter()
@@ -66,6 +77,9 @@ fn install_puts_everything_under_destdir_and_prefix_and_uninstall_takes_it_away(
     want.extend(
         commands.iter().map(|command| prefix.join(format!("share/man/man1/sysfsm-{command}.1"))),
     );
+    let documents = documents();
+    assert!(documents.contains(Path::new("README.md")), "{documents:?}");
+    want.extend(documents.iter().map(|file| prefix.join("share/doc/sysfsm").join(file)));
     assert_eq!(files(dir.path()), want);
     for file in &want {
         let mode = fs::metadata(file).unwrap().permissions().mode() & 0o777;
@@ -96,13 +110,46 @@ fn each_man_page_names_its_command_and_its_options() {
         let first =
             roff.lines().find(|line| !line.starts_with(".ie") && !line.starts_with(".el")).unwrap();
         assert!(first.starts_with(&format!(".TH sysfsm-{command} 1")), "{first}");
-        for section in [".SH NAME", ".SH SYNOPSIS", ".SH OPTIONS"] {
+        for section in
+            [".SH NAME", ".SH SYNOPSIS", ".SH OPTIONS", ".SH EXAMPLES", ".SH \"SEE ALSO\""]
+        {
             assert!(roff.lines().any(|line| line == section), "{section} in {command}");
         }
         assert!(page("sysfsm.1").contains(&format!("sysfsm\\-{command}(1)")), "{command}");
     }
     assert!(page("sysfsm-extract.1").contains("\\-\\-depth"), "{}", page("sysfsm-extract.1"));
     assert!(!page("sysfsm.1").contains("generate"));
+    assert!(page("sysfsm.1").contains("\n.SH FILES\n"));
+}
+
+#[test]
+fn the_pages_refer_to_pages_that_are_installed_or_are_of_others() {
+    let dir = TempDir::new().unwrap();
+    run(Command::new(binary()).args(["generate", "man"]).arg(dir.path()));
+    for file in files(dir.path()) {
+        let roff = fs::read_to_string(&file).unwrap().replace("\\-", "-");
+        let also = roff.split("\n.SH \"SEE ALSO\"\n").nth(1).unwrap();
+        for page in
+            also.lines().next().unwrap().split(", ").filter(|page| page.starts_with("sysfsm"))
+        {
+            let (name, section) = page.strip_suffix(')').unwrap().split_once('(').unwrap();
+            assert!(
+                dir.path().join(format!("{name}.{section}")).exists(),
+                "{page} in {}",
+                file.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn the_page_of_the_policy_format_has_its_keys() {
+    let dir = TempDir::new().unwrap();
+    run(Command::new(binary()).args(["generate", "man"]).arg(dir.path()));
+    let roff = fs::read_to_string(dir.path().join("sysfsm-policy.5")).unwrap();
+    for key in ["binary", "cgroup", "depth", "action", "children", "runs", "transitions"] {
+        assert!(roff.contains(&format!(".TP\n\\fB{key}\\fR\n")), "{key}\n{roff}");
+    }
 }
 
 /// What bash offers for a line whose last word is under the cursor.

@@ -182,7 +182,13 @@ fn the_debian_package_holds_what_it_should_and_is_the_same_each_time() {
         "./usr/lib/systemd/system/sysfsm-record@.service",
         "./usr/lib/systemd/system/sysfsm.service",
         "./usr/share/bash-completion/completions/sysfsm",
+        "./usr/share/doc/sysfsm/CHANGELOG.md",
+        "./usr/share/doc/sysfsm/README.md",
+        "./usr/share/doc/sysfsm/copyright",
+        "./usr/share/doc/sysfsm/docs/policy-format.md",
+        "./usr/share/doc/sysfsm/docs/policy.svg",
         "./usr/share/man/man1/sysfsm-enforce.1.gz",
+        "./usr/share/man/man5/sysfsm-policy.5.gz",
         "./usr/share/zsh/vendor-completions/_sysfsm",
     ] {
         let line = list

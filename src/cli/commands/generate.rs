@@ -1,8 +1,8 @@
-//! `sysfsm generate`: completions and man pages, out of the definitions that also parse the command
-//! line. Hidden: only `make install` asks for it.
+//! `sysfsm generate`: completions and man pages. Hidden: only `make install` asks for it.
 
 use crate::cli::io::failure::Failure;
 use crate::cli::io::output;
+use crate::cli::man;
 use clap::Command;
 use clap_complete::Shell;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Args, whole: &Command) -> Result<ExitCode, Failure> {
             clap_complete::generate(*shell, &mut visible(whole), "sysfsm", &mut script);
             output::write(Path::new("-"), &String::from_utf8_lossy(&script))?;
         }
-        What::Man { directory } => clap_mangen::generate_to(visible(whole), directory)
+        What::Man { directory } => man::write(visible(whole), directory)
             .map_err(|e| Failure::writing(&directory.display().to_string(), &e))?,
     }
     Ok(ExitCode::SUCCESS)
