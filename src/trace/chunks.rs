@@ -2,11 +2,11 @@
 //! while one goes through them in their order.
 
 use crate::trace::syntax::colour;
-use crate::trace::syntax::columns::Recent;
-use crate::trace::syntax::lines::{chomp, keep, RawLine, KEPT};
-use crate::trace::syntax::names::Names;
-use crate::trace::syntax::scan::{each_place, from, until};
-use crate::trace::syntax::simple_line::Ordinary;
+use crate::trace::syntax::columns::RecentColumn;
+use crate::trace::syntax::lines::{append_bounded, chomp, RawLine, MAX_LINE};
+use crate::trace::syntax::names::NameTable;
+use crate::trace::syntax::scan::{find_all, from, until};
+use crate::trace::syntax::simple_line::SimpleLine;
 use memchr::memrchr;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read};
@@ -30,7 +30,7 @@ struct Piece {
     /// Where each line ends.
     ends: Vec<u32>,
     /// What each line says if it is ordinary.
-    said: Vec<Option<Ordinary>>,
+    said: Vec<Option<SimpleLine>>,
 }
 
 impl Piece {
@@ -39,22 +39,22 @@ impl Piece {
     }
 
     /// Tells what the lines say.
-    fn tell(&mut self, names: &Names) {
+    fn tell(&mut self, names: &NameTable) {
         let (mut ends, mut said) = (std::mem::take(&mut self.ends), std::mem::take(&mut self.said));
         let text = self.text();
-        each_place(text, b'\n', &mut ends);
+        find_all(text, b'\n', &mut ends);
         if !text.ends_with(b"\n") {
             ends.push(u32::try_from(text.len()).unwrap_or(u32::MAX));
         }
         let coloured = colour::any(text);
-        let (mut begin, mut recent) = (0, Recent::default());
+        let (mut begin, mut recent) = (0, RecentColumn::default());
         said.clear();
         said.extend(ends.iter().map(|&end| {
             let line = until(from(text, begin), end as usize - begin);
-            let plain = !coloured && line.len() <= KEPT && !(begin == 0 && self.shortened);
+            let plain = !coloured && line.len() <= MAX_LINE && !(begin == 0 && self.shortened);
             begin = end as usize + 1;
             if plain {
-                Ordinary::of(chomp(line), names, &mut recent)
+                SimpleLine::parse(chomp(line), names, &mut recent)
             } else {
                 None
             }
@@ -63,21 +63,21 @@ impl Piece {
     }
 
     /// Goes through the lines, of which `count` came before.
-    fn each(&self, count: &mut u64, mut take: impl FnMut(RawLine<'_>, Option<Ordinary>)) {
+    fn each(&self, count: &mut u64, mut take: impl FnMut(RawLine<'_>, Option<SimpleLine>)) {
         let text = self.text();
         let mut begin = 0;
-        for (&end, &ordinary) in self.ends.iter().zip(&self.said) {
+        for (&end, &simple) in self.ends.iter().zip(&self.said) {
             let end = end as usize;
             *count += 1;
             let line = until(from(text, begin), end - begin);
             let shortened = begin == 0 && self.shortened;
             let raw =
                 RawLine { text: chomp(line), number: *count, shortened, ended: end < text.len() };
-            if line.len() <= KEPT {
-                take(raw, ordinary);
+            if line.len() <= MAX_LINE {
+                take(raw, simple);
             } else {
                 let (mut kept, mut shortened) = (Vec::new(), shortened);
-                keep(&mut kept, &mut shortened, line);
+                append_bounded(&mut kept, &mut shortened, line);
                 take(RawLine { text: chomp(&kept), shortened, ..raw }, None);
             }
             begin = end + 1;
@@ -122,7 +122,11 @@ impl<R: Read> Cutter<R> {
                 return Ok(Some((piece, read == PIECE)));
             }
             // A line that is longer than a piece.
-            keep(&mut begun, &mut piece.shortened, from(until(&piece.room, piece.filled), before));
+            append_bounded(
+                &mut begun,
+                &mut piece.shortened,
+                from(until(&piece.room, piece.filled), before),
+            );
         }
     }
 }
@@ -171,7 +175,7 @@ impl Board {
     }
 
     /// Tells one piece, taken from the board, and puts it back.
-    fn tell(&self, (number, mut piece): (u64, Piece), names: &Names) {
+    fn tell(&self, (number, mut piece): (u64, Piece), names: &NameTable) {
         piece.tell(names);
         let mut stages = self.lock();
         let at = usize::try_from(number - stages.first).unwrap_or(usize::MAX);
@@ -182,7 +186,7 @@ impl Board {
     }
 
     /// Until all is over. Who is helped must not wait for one that panics.
-    fn help(&self, names: &Names) {
+    fn help(&self, names: &NameTable) {
         let _over = Over(self);
         let mut stages = self.lock();
         while !stages.over {
@@ -198,7 +202,7 @@ impl Board {
 
     /// The first piece, told; none if there is none, or never will be. While somebody else is at
     /// it, the caller is at the others.
-    fn first(&self, names: &Names) -> Option<Piece> {
+    fn first(&self, names: &NameTable) -> Option<Piece> {
         let mut stages = self.lock();
         loop {
             match stages.pieces.front()? {
@@ -243,8 +247,8 @@ impl Drop for Over<'_> {
 /// Returns how many there were, also of an input that failed in the end.
 pub(super) fn each(
     input: impl Read,
-    names: &Names,
-    mut take: impl FnMut(RawLine<'_>, Option<Ordinary>),
+    names: &NameTable,
+    mut take: impl FnMut(RawLine<'_>, Option<SimpleLine>),
 ) -> (u64, io::Result<()>) {
     let helpers = std::thread::available_parallelism().map_or(0, |n| n.get() - 1).min(HELPERS);
     // One processor has nothing to gain from being ahead.
@@ -310,12 +314,12 @@ mod tests {
     }
 
     fn in_pieces(input: impl Read) -> Vec<(Vec<u8>, u64, bool, bool)> {
-        let names = Names::new();
+        let names = NameTable::new();
         let mut out = Vec::new();
-        let (count, result) = each(input, &names, |line, ordinary| {
+        let (count, result) = each(input, &names, |line, simple| {
             assert!(
-                ordinary.is_none()
-                    || ordinary == Ordinary::of(line.text, &names, &mut Recent::default())
+                simple.is_none()
+                    || simple == SimpleLine::parse(line.text, &names, &mut RecentColumn::default())
             );
             out.push((line.text.to_vec(), line.number, line.shortened, line.ended));
         });
@@ -344,7 +348,7 @@ mod tests {
                 format!("12  read({i}, \"\", 1) = 0\r\n\n3  what = {i}\n").as_bytes(),
             );
         }
-        for length in [KEPT - 1, KEPT, KEPT + 1, PIECE, 3 * PIECE + 5] {
+        for length in [MAX_LINE - 1, MAX_LINE, MAX_LINE + 1, PIECE, 3 * PIECE + 5] {
             text.extend_from_slice(b"write(1, \"");
             text.resize(text.len() + length, b'x');
             text.extend_from_slice(b"\") = 5\nnext(1) = 0\n");
@@ -372,7 +376,8 @@ mod tests {
             }
         }
         let mut seen = 0;
-        let (count, result) = each(Fails(Trickle(b"a\nb\nc", 2)), &Names::new(), |_, _| seen += 1);
+        let (count, result) =
+            each(Fails(Trickle(b"a\nb\nc", 2)), &NameTable::new(), |_, _| seen += 1);
         assert_eq!((count, seen), (2, 2));
         assert_eq!(result.unwrap_err().to_string(), "gone");
     }

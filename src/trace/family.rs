@@ -1,23 +1,25 @@
-//! The files of one `strace -ff`: a file a thread, all of one pid space.
+//! The files of one `strace -ff`: one file for each thread, all of one pid space.
 //!
-//! The files have no common order, so creators are read before those whom they made. A first pass
-//! finds out who made whom, and what threads that share one table of signal actions do to it.
+//! The files have no common order, so a creator's file is read before its children's files. A first
+//! pass finds out who made whom, and which signal actions are set by threads that share them.
 
 use super::reader::Reader;
 use crate::event::{Event, Place, Sink, Tid};
 use crate::trace::syntax::args;
 use crate::trace::syntax::body::{self, Body};
+use crate::trace::syntax::colour;
 use crate::trace::syntax::columns;
-use crate::trace::syntax::dispositions::{sigaction, Action, Seen};
+use crate::trace::syntax::dispositions::{sigaction, Action, ActionsSeen};
 use crate::trace::syntax::ending::{child, value, Ending};
 use crate::trace::syntax::lines::Lines;
-use crate::trace::threads::state::{ByTid, Kin, Tids};
+use crate::trace::threads::state::{ByTid, FamilyIndex, Tids};
+use crate::trace::threads::thread::Thread;
 use std::io::{self, BufRead};
 
 /// One file of a family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Member {
-    /// The file's index, for places.
+    /// The file's index in [`Place`]s.
     pub file: u32,
     /// The thread, from the file's name.
     pub pid: Tid,
@@ -26,38 +28,38 @@ pub struct Member {
 /// What the first pass finds in a file.
 #[derive(Debug, Default)]
 struct Found {
-    /// Its lines name threads: it is a log of its own.
+    /// The lines name threads: the file is a log of its own.
     log: bool,
-    /// The programs that its thread ran, one after another.
+    /// The programs that the file's thread ran, one after another.
     programs: Vec<Program>,
-    /// The threads whose exec ended its thread.
+    /// The threads whose exec ended the file's thread.
     superseded_by: Vec<Tid>,
 }
 
-/// What a thread does from one exec to the next: each program has a table of signal actions of its
-/// own.
+/// What a thread does from one exec to the next. Each program has signal actions of its own.
 #[derive(Debug, Default)]
 struct Program {
-    /// The children that it made, and whether they share its table.
+    /// The children that the program made, and whether they share its signal actions.
     children: Vec<(Tid, bool)>,
-    /// What it sets signals to.
-    seen: Seen,
+    /// What the program sets signals to.
+    seen: ActionsSeen,
 }
 
-/// A member's file on its way.
+/// A member's file that is being read.
 struct Opened<R> {
     index: usize,
     lines: Lines<R>,
 }
 
 impl Reader {
-    /// Reads the files of one `strace -ff -o FILE`: one pid space. `open` is called with a member's
-    /// index, twice for each. Members whose lines name threads are read as logs of their own.
+    /// Reads the files of one `strace -ff -o FILE`, which have one pid space. `open` is called with
+    /// the index of a member, twice for each member. A member whose lines name threads is read as a
+    /// log of its own.
     ///
     /// # Errors
     ///
-    /// Those of `open` and of the inputs. The events so far have gone out, and the threads are
-    /// ended.
+    /// The errors of `open` and of the inputs. The events before the error are emitted, and the
+    /// threads are ended.
     pub fn read_family<R: BufRead>(
         &mut self,
         members: &[Member],
@@ -70,9 +72,9 @@ impl Reader {
         }
         let family: Vec<usize> =
             found.iter().enumerate().filter(|(_, f)| !f.log).map(|(index, _)| index).collect();
-        let result = self.read_kin(members, &family, &found, open, sink);
+        let result = self.read_members(members, &family, &found, open, sink);
         if !family.is_empty() {
-            let place = self.log.place;
+            let place = self.interpreter.counts.place;
             self.finish(place, sink);
         }
         result?;
@@ -84,8 +86,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Reads the files, creators first.
-    fn read_kin<R: BufRead>(
+    /// Reads the files of the family, creators first.
+    fn read_members<R: BufRead>(
         &mut self,
         members: &[Member],
         family: &[usize],
@@ -95,8 +97,8 @@ impl Reader {
     ) -> io::Result<()> {
         let pids: ByTid<usize> =
             family.iter().filter_map(|&index| Some((members.get(index)?.pid, index))).collect();
-        self.state.kin = Some(kin(members, family, found, &pids));
-        // A thread whose exec supersedes its leader is not over with its file.
+        self.interpreter.state.family = Some(family_index(members, family, found, &pids));
+        // A thread whose exec supersedes its leader goes on after the end of its file.
         let mut goes_on: Tids = Tids::default();
         let mut made: Tids = Tids::default();
         for found in found {
@@ -106,8 +108,8 @@ impl Reader {
         let mut done = vec![false; members.len()];
         let mut waiting: Vec<(Tid, Opened<R>)> = Vec::new();
         let pid = |index: usize| members.get(index).map_or(0, |m| m.pid);
-        // Roots first; what is left after them was made by somebody whose file is not there, or by
-        // each other (ids that came again).
+        // Threads that no member made come first. What is left after them was made by a thread
+        // without a file, or was made by each other, where ids came again.
         let roots = family.iter().copied().filter(|&i| !made.contains(&pid(i)));
         let mut next: Vec<usize> = roots.collect();
         next.reverse();
@@ -144,10 +146,11 @@ impl Reader {
             {
                 waiting.push((by, opened));
             }
-            // Those whom it made, and whose creation has been told.
+            // Next come the children whose creation has been read.
             let children: Vec<Tid> =
                 found.get(index).into_iter().flat_map(Found::children).collect();
-            let ready = children.iter().rev().filter(|&&t| self.state.find(t).is_some());
+            let ready =
+                children.iter().rev().filter(|&&t| self.interpreter.state.find(t).is_some());
             next.extend(
                 ready
                     .filter_map(|t| pids.get(t))
@@ -156,8 +159,8 @@ impl Reader {
         }
     }
 
-    /// Reads one file to its end, or until its thread is superseded by another; then that one's id
-    /// and the rest are returned.
+    /// Reads one file to its end. If another thread supersedes the file's thread, returns that
+    /// thread's id and the rest of the file.
     fn read_member<R: BufRead>(
         &mut self,
         mut opened: Opened<R>,
@@ -166,45 +169,50 @@ impl Reader {
         goes_on: &Tids,
         sink: Sink,
     ) -> io::Result<Option<(Tid, Opened<R>)>> {
-        self.speaker.only = Some(pid);
-        self.superseded_by = None;
+        self.interpreter.speaker.only = Some(pid);
+        self.interpreter.superseded_by = None;
         let ended = opened.lines.each(|raw| {
             self.line(file, raw, sink);
-            self.superseded_by.is_none()
+            self.interpreter.superseded_by.is_none()
         })?;
-        if let Some(by) = self.superseded_by.take().filter(|_| !ended) {
+        if let Some(by) = self.interpreter.superseded_by.take().filter(|_| !ended) {
             return Ok(Some((by, opened)));
         }
-        if let Some(key) = self.state.find(pid) {
+        if let Some(key) = self.interpreter.state.find(pid) {
             let parked = goes_on.contains(&pid)
-                && self.state.life(key).is_some_and(crate::trace::threads::thread::Life::in_exec);
+                && self.interpreter.state.thread(key).is_some_and(Thread::in_exec);
             if !parked {
-                self.give_up_broken();
+                self.interpreter.report_cut_calls();
                 let place = Place { file, line: opened.lines.count() };
-                self.state.end(key, place, sink);
+                self.interpreter.state.end(key, place, sink);
             }
         }
         Ok(None)
     }
 
-    /// The thread `by` goes on as its leader, whose file has the rest.
+    /// The thread `by` goes on under its leader's id, in the rest of the leader's file.
     fn supersede(&mut self, by: Tid, leader: Tid, sink: Sink) {
-        if let Some(key) = self.state.find(by) {
-            let place = self.log.place;
-            self.state.rename(key, leader, place, sink);
+        if let Some(key) = self.interpreter.state.find(by) {
+            let place = self.interpreter.counts.place;
+            self.interpreter.state.rename(key, leader, place, sink);
         }
     }
 }
 
-/// Whether a thread's file has been read, up to the exec that makes it its leader.
+/// Whether a thread's file has been read, up to an exec that makes the thread the leader.
 fn is_read(tid: Tid, pids: &ByTid<usize>, done: &[bool]) -> bool {
     pids.get(&tid).is_some_and(|&index| done.get(index).copied().unwrap_or(true))
 }
 
-/// Who shares a table with whom, and what they do to it.
-fn kin(members: &[Member], family: &[usize], found: &[Found], pids: &ByTid<usize>) -> Kin {
-    // All programs of all files in one row; a child begins in the program of its creator, as its
-    // own first.
+/// Which threads share signal actions, and what they set the actions to.
+fn family_index(
+    members: &[Member],
+    family: &[usize],
+    found: &[Found],
+    pids: &ByTid<usize>,
+) -> FamilyIndex {
+    // The programs of all files have one numbering. `firsts` has the number of each file's first
+    // program.
     let mut firsts = Vec::new();
     let mut seen = Vec::new();
     for file in found {
@@ -212,11 +220,10 @@ fn kin(members: &[Member], family: &[usize], found: &[Found], pids: &ByTid<usize
         seen.extend(file.programs.iter().map(|p| p.seen.clone()));
     }
     let mut set_of: Vec<usize> = (0..seen.len()).collect();
-    let mut kin = Kin { seen, ..Kin::default() };
-    for &index in family {
-        let programs = found.get(index).map(|f| f.programs.as_slice()).unwrap_or_default();
-        for (program, own) in programs.iter().zip(firsts.get(index).copied().unwrap_or_default()..)
-        {
+    let mut index = FamilyIndex { seen, ..FamilyIndex::default() };
+    for &file in family {
+        let programs = found.get(file).map(|f| f.programs.as_slice()).unwrap_or_default();
+        for (program, own) in programs.iter().zip(firsts.get(file).copied().unwrap_or_default()..) {
             for (tid, _) in program.children.iter().filter(|(_, shares)| *shares) {
                 let Some(&child) = pids.get(tid).and_then(|&file| firsts.get(file)) else {
                     continue;
@@ -230,44 +237,47 @@ fn kin(members: &[Member], family: &[usize], found: &[Found], pids: &ByTid<usize
                 for set in set_of.iter_mut().filter(|s| **s == from) {
                     *set = into;
                 }
-                let theirs = kin.seen.get(from).cloned().unwrap_or_default();
-                if let Some(seen) = kin.seen.get_mut(into) {
+                let theirs = index.seen.get(from).cloned().unwrap_or_default();
+                if let Some(seen) = index.seen.get_mut(into) {
                     seen.unite(&theirs);
                 }
             }
         }
     }
-    for &index in family {
-        let set = firsts.get(index).and_then(|&first| set_of.get(first));
-        if let (Some(member), Some(&set)) = (members.get(index), set) {
-            kin.sets.insert(member.pid, set);
-            kin.members.insert(member.pid);
+    for &file in family {
+        let set = firsts.get(file).and_then(|&first| set_of.get(first));
+        if let (Some(member), Some(&set)) = (members.get(file), set) {
+            index.sets.insert(member.pid, set);
+            index.members.insert(member.pid);
         }
     }
-    kin
+    index
 }
 
-/// What a call that is still open would tell.
-enum Telling {
-    Child(Option<args::Sharing>),
-    Sets(Option<(u8, Action)>),
-    NextProgram,
+/// A call of interest to the first pass that has not returned.
+enum OpenCall {
+    /// A clone-like call, and what it shares with the child.
+    Clone(Option<args::Sharing>),
+    /// `rt_sigaction`, and what it sets.
+    Sigaction(Option<(u8, Action)>),
+    Exec,
 }
 
+/// Finds what a file says about its thread's children and programs.
 fn first_pass(input: impl BufRead) -> io::Result<Found> {
     let mut found = Found { programs: vec![Program::default()], ..Found::default() };
-    let mut open: Option<Telling> = None;
+    let mut open: Option<OpenCall> = None;
     Lines::new(input).each(|raw| {
         let mut scratch = Vec::new();
-        let line = crate::trace::syntax::colour::plain(raw.text, &mut scratch);
+        let line = colour::plain(raw.text, &mut scratch);
         let columns = columns::split(line);
         match body::parse(columns.body) {
             Body::Call { name, rest, .. } => {
                 found.log = columns.tid.is_some();
-                open = telling(name, rest);
-                found.tell(&mut open, rest);
+                open = open_call(name, rest);
+                found.call_returns(&mut open, rest);
             }
-            Body::Resumed { rest, .. } => found.tell(&mut open, rest),
+            Body::Resumed { rest, .. } => found.call_returns(&mut open, rest),
             Body::Superseded(by) => {
                 found.superseded_by.push(by);
                 found.programs.push(Program::default());
@@ -279,37 +289,38 @@ fn first_pass(input: impl BufRead) -> io::Result<Found> {
     Ok(found)
 }
 
-fn telling(name: &[u8], rest: &[u8]) -> Option<Telling> {
+fn open_call(name: &[u8], rest: &[u8]) -> Option<OpenCall> {
     match name {
-        b"clone" | b"clone3" => Some(Telling::Child(args::sharing(rest))),
-        b"fork" | b"vfork" => Some(Telling::Child(Some(args::Sharing::default()))),
-        b"rt_sigaction" | b"sigaction" => Some(Telling::Sets(sigaction(rest))),
-        b"execve" | b"execveat" => Some(Telling::NextProgram),
+        b"clone" | b"clone3" => Some(OpenCall::Clone(args::sharing(rest))),
+        b"fork" | b"vfork" => Some(OpenCall::Clone(Some(args::Sharing::default()))),
+        b"rt_sigaction" | b"sigaction" => Some(OpenCall::Sigaction(sigaction(rest))),
+        b"execve" | b"execveat" => Some(OpenCall::Exec),
         _ => None,
     }
 }
 
 impl Found {
-    /// The children that the thread made, in all its programs.
+    /// The children that the thread made in all its programs.
     fn children(&self) -> impl Iterator<Item = Tid> + '_ {
         self.programs.iter().flat_map(|p| &p.children).map(|&(tid, _)| tid)
     }
 
-    fn tell(&mut self, open: &mut Option<Telling>, rest: &[u8]) {
+    /// Takes what the open call did, if this part of its line shows that the call succeeded.
+    fn call_returns(&mut self, open: &mut Option<OpenCall>, rest: &[u8]) {
         if open.is_none() {
             return;
         }
         let Ending::Result { args, result } = Ending::of(rest) else { return };
         let Some(program) = self.programs.last_mut() else { return };
         match open.take() {
-            Some(Telling::Child(sharing)) => {
+            Some(OpenCall::Clone(sharing)) => {
                 let shares = sharing.or_else(|| args::sharing(args)).unwrap_or_default().sighand;
                 program.children.extend(child(result).map(|tid| (tid, shares)));
             }
-            Some(Telling::Sets(Some((signal, action)))) if value(result) == Some(0) => {
+            Some(OpenCall::Sigaction(Some((signal, action)))) if value(result) == Some(0) => {
                 program.seen.add(signal, action);
             }
-            Some(Telling::NextProgram) if value(result) == Some(0) => {
+            Some(OpenCall::Exec) if value(result) == Some(0) => {
                 self.programs.push(Program::default());
             }
             _ => {}

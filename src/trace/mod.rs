@@ -6,10 +6,12 @@
 
 mod chunks;
 mod family;
+mod interpret;
+mod log_counts;
 mod reader;
 mod syntax;
 mod threads;
 
 pub use family::Member;
 pub use reader::Reader;
-pub use threads::report::{Report, SetAside, Tally, Warning};
+pub use threads::report::{Occurrences, Report, SetAside, Warning};

@@ -41,7 +41,7 @@ pub(crate) fn split(line: &[u8]) -> Columns<'_> {
 
 /// The beginning of the line before, by which most lines are known: they are of the same thread.
 #[derive(Debug, Default)]
-pub(crate) struct Recent {
+pub(crate) struct RecentColumn {
     /// Its first eight bytes, as far as they are the thread's column …
     column: u64,
     /// … which is where this has bits.
@@ -53,7 +53,7 @@ pub(crate) struct Recent {
 
 /// The same, quickly for the lines of most logs, which have no column but the thread's.
 #[inline]
-pub(crate) fn of_thread<'a>(line: &'a [u8], recent: &mut Recent) -> (Option<Tid>, &'a [u8]) {
+pub(crate) fn split_fast<'a>(line: &'a [u8], recent: &mut RecentColumn) -> (Option<Tid>, &'a [u8]) {
     if let Some(first) = line.first_chunk() {
         if u64::from_le_bytes(*first) & recent.mask == recent.column && recent.length > 0 {
             let body = from(line, recent.length);
@@ -62,7 +62,7 @@ pub(crate) fn of_thread<'a>(line: &'a [u8], recent: &mut Recent) -> (Option<Tid>
             }
         }
     }
-    of_another(line, recent)
+    split_and_remember(line, recent)
 }
 
 /// Whether what follows a thread's column can be nothing but the body.
@@ -70,7 +70,7 @@ fn begins_body(body: &[u8]) -> bool {
     body.first().is_some_and(|b| b.is_ascii_lowercase() || *b == b'<')
 }
 
-fn of_another<'a>(line: &'a [u8], recent: &mut Recent) -> (Option<Tid>, &'a [u8]) {
+fn split_and_remember<'a>(line: &'a [u8], recent: &mut RecentColumn) -> (Option<Tid>, &'a [u8]) {
     const DIGITS: usize = 7;
     let mut value = 0;
     for (at, &b) in until(line, DIGITS + 1).iter().enumerate() {
@@ -82,7 +82,7 @@ fn of_another<'a>(line: &'a [u8], recent: &mut Recent) -> (Option<Tid>, &'a [u8]
                     let length = line.len() - body.len();
                     if let Some(first) = line.first_chunk().filter(|_| length <= 8) {
                         let mask = u64::MAX >> (64 - 8 * length);
-                        *recent = Recent {
+                        *recent = RecentColumn {
                             column: u64::from_le_bytes(*first) & mask,
                             mask,
                             tid: value,
@@ -190,15 +190,15 @@ mod tests {
     #[track_caller]
     fn is(line: &str, tid: Option<Tid>, body: &str) {
         let found = split(line.as_bytes());
-        let mut recent = Recent::default();
+        let mut recent = RecentColumn::default();
         for _ in 0..2 {
-            assert_eq!(of_thread(line.as_bytes(), &mut recent), (found.tid, found.body), "{line}");
+            assert_eq!(split_fast(line.as_bytes(), &mut recent), (found.tid, found.body), "{line}");
         }
         // Of another thread, whose id begins or ends alike.
         for line in [format!("1{line}"), format!("{line}1 read(0) = 0"), line.replacen('2', "3", 1)]
         {
             let found = split(line.as_bytes());
-            assert_eq!(of_thread(line.as_bytes(), &mut recent), (found.tid, found.body), "{line}");
+            assert_eq!(split_fast(line.as_bytes(), &mut recent), (found.tid, found.body), "{line}");
         }
         assert_eq!(
             (found.tid, String::from_utf8_lossy(found.body).as_ref()),

@@ -126,15 +126,15 @@ fn structure(inner: &[u8]) -> Action {
 
 /// For each signal what a whole file sets it to: bit 0 no handler, bit 1 a handler.
 #[derive(Debug, Clone)]
-pub(crate) struct Seen([u8; SIGNAL_MAX as usize + 1]);
+pub(crate) struct ActionsSeen([u8; SIGNAL_MAX as usize + 1]);
 
-impl Default for Seen {
+impl Default for ActionsSeen {
     fn default() -> Self {
-        Seen([0; SIGNAL_MAX as usize + 1])
+        ActionsSeen([0; SIGNAL_MAX as usize + 1])
     }
 }
 
-impl Seen {
+impl ActionsSeen {
     pub(crate) fn add(&mut self, signal: u8, action: Action) {
         if let Some(slot) = self.0.get_mut(usize::from(signal)) {
             *slot |= match action.runs() {
@@ -145,7 +145,7 @@ impl Seen {
         }
     }
 
-    pub(crate) fn unite(&mut self, other: &Seen) {
+    pub(crate) fn unite(&mut self, other: &ActionsSeen) {
         for (own, theirs) in self.0.iter_mut().zip(other.0) {
             *own |= theirs;
         }
@@ -232,11 +232,11 @@ mod tests {
 
     #[test]
     fn seen_actions_agree_or_not() {
-        let mut seen = Seen::default();
+        let mut seen = ActionsSeen::default();
         assert!(seen.agrees(2, Action::None));
         seen.add(2, Action::Handler);
         assert!(seen.agrees(2, Action::Handler) && !seen.agrees(2, Action::None));
-        let mut other = Seen::default();
+        let mut other = ActionsSeen::default();
         other.add(2, Action::None);
         seen.unite(&other);
         assert!(!seen.agrees(2, Action::Handler));

@@ -1,7 +1,7 @@
 //! How a call's line ends: with a result, with a mark that says that it goes on elsewhere, or not
 //! at all.
 
-use super::scan::{after, decimal, from, late, number, until};
+use super::scan::{after, decimal, find_near_end, from, number, until};
 use crate::event::Tid;
 use memchr::{memmem, memrchr};
 
@@ -60,12 +60,12 @@ fn open(text: &[u8]) -> Option<Ending<'_>> {
 /// The last `) = RET`: what the arguments or a decoded path hold of the kind stands before it.
 /// strace pads with blanks up to the column of -a.
 fn result(text: &[u8]) -> Option<Ending<'_>> {
-    let (bracket, result) = places(text)?;
+    let (bracket, result) = result_position(text)?;
     Some(Ending::Result { args: until(text, bracket), result: from(text, result) })
 }
 
 /// Where the bracket stands, and where the returned value begins.
-fn places(text: &[u8]) -> Option<(usize, usize)> {
+fn result_position(text: &[u8]) -> Option<(usize, usize)> {
     let mut end = text.len();
     loop {
         let at = last_equals(until(text, end))?;
@@ -102,14 +102,14 @@ impl Outcome {
                 _ => None,
             };
         }
-        let (_, result) = places(text)?;
+        let (_, result) = result_position(text)?;
         Some(Outcome::Result { failed: failed(from(text, result)) })
     }
 }
 
 /// The last `=`. Most results are so short that it is near.
 fn last_equals(text: &[u8]) -> Option<usize> {
-    late(text, b'=').or_else(|| memrchr(b'=', text))
+    find_near_end(text, b'=').or_else(|| memrchr(b'=', text))
 }
 
 /// Whether the call failed, or was interrupted to be restarted.

@@ -8,7 +8,7 @@ const HEAD: usize = 64 * 1024;
 /// … and its end (the result).
 const TAIL: usize = 4 * 1024;
 /// Longer lines are shortened to this.
-pub(crate) const KEPT: usize = HEAD + TAIL;
+pub(crate) const MAX_LINE: usize = HEAD + TAIL;
 
 /// A line as it was cut, without its newline.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +70,7 @@ impl<R: BufRead> Lines<R> {
             while go_on {
                 let rest = buffer.get(used..).unwrap_or_default();
                 let Some(end) = memchr(b'\n', rest) else {
-                    keep(&mut self.kept, &mut self.shortened, rest);
+                    append_bounded(&mut self.kept, &mut self.shortened, rest);
                     used = buffer.len();
                     break;
                 };
@@ -78,11 +78,11 @@ impl<R: BufRead> Lines<R> {
                 used += end + 1;
                 self.number += 1;
                 let number = self.number;
-                if self.kept.is_empty() && end <= KEPT {
+                if self.kept.is_empty() && end <= MAX_LINE {
                     go_on =
                         take(RawLine { text: chomp(piece), number, shortened: false, ended: true });
                 } else {
-                    keep(&mut self.kept, &mut self.shortened, piece);
+                    append_bounded(&mut self.kept, &mut self.shortened, piece);
                     let shortened = self.shortened;
                     go_on =
                         take(RawLine { text: chomp(&self.kept), number, shortened, ended: true });
@@ -99,10 +99,10 @@ impl<R: BufRead> Lines<R> {
 }
 
 /// Adds to a line's kept bytes: all of them up to the bound, then the beginning and the end only.
-pub(crate) fn keep(kept: &mut Vec<u8>, shortened: &mut bool, piece: &[u8]) {
+pub(crate) fn append_bounded(kept: &mut Vec<u8>, shortened: &mut bool, piece: &[u8]) {
     for part in piece.chunks(HEAD) {
         kept.extend_from_slice(part);
-        if kept.len() > KEPT {
+        if kept.len() > MAX_LINE {
             *shortened = true;
             kept.drain(HEAD..kept.len() - TAIL);
         }
@@ -152,7 +152,7 @@ mod tests {
         for size in [100, 8192, 10_000_000] {
             let lines = all(BufReader::with_capacity(size, Cursor::new(&text)));
             let (line, _, shortened, _) = lines.first().unwrap();
-            assert!(*shortened && line.len() <= KEPT);
+            assert!(*shortened && line.len() <= MAX_LINE);
             assert!(line.starts_with(b"write(1, ") && line.ends_with(b") = 5000000"));
             assert_eq!(lines.last().unwrap().0, b"next");
         }

@@ -12,5 +12,6 @@ pub(crate) mod ending;
 pub(crate) mod lines;
 pub(crate) mod names;
 pub(crate) mod notes;
+pub(crate) mod output;
 pub(crate) mod scan;
 pub(crate) mod simple_line;

@@ -20,7 +20,7 @@ const HIGHEST: u32 = 1024;
 const SLOTS: usize = 2048;
 
 /// Every name of the table, for a look-up without an allocation and mostly with one comparison.
-pub(crate) struct Names {
+pub(crate) struct NameTable {
     slots: Vec<Option<Entry>>,
 }
 
@@ -56,9 +56,9 @@ impl Ends {
     }
 }
 
-impl Names {
+impl NameTable {
     pub(crate) fn new() -> Self {
-        let mut names = Names { slots: vec![None; SLOTS] };
+        let mut names = NameTable { slots: vec![None; SLOTS] };
         for number in 0..HIGHEST {
             if let Some(name) = syscall::name(number) {
                 names.add(name, number);
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn every_name_of_the_table_is_found() {
-        let names = Names::new();
+        let names = NameTable::new();
         let mut count = 0;
         for number in 0..HIGHEST {
             if let Some(name) = syscall::name(number) {
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn numbers_aliases_and_32_bit_names() {
-        let names = Names::new();
+        let names = NameTable::new();
         let look = |n: &str| names.look_up(n.as_bytes());
         assert_eq!(look("syscall_0x1ce"), Named::Number(462));
         assert_eq!(look("syscall_462"), Named::Number(462));

@@ -51,15 +51,15 @@ pub(crate) fn number(text: &[u8]) -> Option<u64> {
 const WIDE: usize = 16;
 
 /// Which of sixteen bytes are this one: a bit each.
-fn alike(bytes: &[u8; WIDE], byte: u8) -> u32 {
+fn equal_mask(bytes: &[u8; WIDE], byte: u8) -> u32 {
     u8x16::from(*bytes).cmp_eq(u8x16::splat(byte)).move_mask().cast_unsigned()
 }
 
 /// The first place of a byte that is expected very soon: no branch for each byte, of which one
 /// would be guessed wrong.
-pub(crate) fn soon(text: &[u8], byte: u8) -> Option<usize> {
+pub(crate) fn find_near_start(text: &[u8], byte: u8) -> Option<usize> {
     if let Some(first) = text.first_chunk() {
-        let found = alike(first, byte);
+        let found = equal_mask(first, byte);
         if found != 0 {
             return Some(found.trailing_zeros() as usize);
         }
@@ -69,9 +69,9 @@ pub(crate) fn soon(text: &[u8], byte: u8) -> Option<usize> {
 }
 
 /// The last place of a byte, if it is among the last sixteen.
-pub(crate) fn late(text: &[u8], byte: u8) -> Option<usize> {
+pub(crate) fn find_near_end(text: &[u8], byte: u8) -> Option<usize> {
     if let Some(last) = text.last_chunk() {
-        let found = alike(last, byte);
+        let found = equal_mask(last, byte);
         return (found != 0).then(|| text.len() - 1 - (found.leading_zeros() as usize - WIDE));
     }
     text.iter().rposition(|&b| b == byte)
@@ -85,12 +85,12 @@ const BLOCK: usize = 4 * WIDE;
 /// The places of a byte that comes every few dozen bytes, in their order, in less than 4 GiB of
 /// text. Where the next one is cannot be guessed, so that nothing here depends on it: of each
 /// block, so many are written as there may be, and then counted.
-pub(crate) fn each_place(text: &[u8], byte: u8, places: &mut Vec<u32>) {
+pub(crate) fn find_all(text: &[u8], byte: u8, places: &mut Vec<u32>) {
     let mut used = 0;
     let (blocks, rest) = text.as_chunks::<BLOCK>();
     let mut base = 0_u32;
     for block in blocks {
-        let mut found = alike_of_block(block, byte);
+        let mut found = equal_mask_of_block(block, byte);
         let count = found.count_ones() as usize;
         if places.len() < used + BLOCK {
             places.resize(2 * (used + BLOCK), 0);
@@ -114,9 +114,9 @@ pub(crate) fn each_place(text: &[u8], byte: u8, places: &mut Vec<u32>) {
 }
 
 /// Which bytes of a block are this one.
-fn alike_of_block(block: &[u8; BLOCK], byte: u8) -> u64 {
+fn equal_mask_of_block(block: &[u8; BLOCK], byte: u8) -> u64 {
     let (parts, _) = block.as_chunks();
-    parts.iter().rev().fold(0, |found, part| found << WIDE | u64::from(alike(part, byte)))
+    parts.iter().rev().fold(0, |found, part| found << WIDE | u64::from(equal_mask(part, byte)))
 }
 
 /// The bytes after the first occurrence of `needle`.
@@ -145,12 +145,15 @@ mod tests {
                     text[second] = b'=';
                     let near = second + 16 >= length;
                     assert_eq!(
-                        (soon(&text, b'='), late(&text, b'=')),
+                        (find_near_start(&text, b'='), find_near_end(&text, b'=')),
                         (Some(first), near.then_some(second))
                     );
                 }
             }
-            assert_eq!((soon(&vec![0; length], b'='), late(&vec![0; length], b'=')), (None, None));
+            assert_eq!(
+                (find_near_start(&vec![0; length], b'='), find_near_end(&vec![0; length], b'=')),
+                (None, None)
+            );
         }
     }
 
@@ -166,7 +169,7 @@ mod tests {
                 for &at in &want {
                     text[at as usize] = b'\n';
                 }
-                each_place(&text, b'\n', &mut places);
+                find_all(&text, b'\n', &mut places);
                 assert_eq!(places, want, "{length} {step}");
             }
         }

@@ -3,10 +3,10 @@
 //! processor can tell it ([`chunks`](crate::trace::chunks)); what it means, the [`Reader`](crate::trace::Reader)
 //! knows.
 
-use super::columns::{self, Recent};
+use super::columns::{self, RecentColumn};
 use super::ending::Outcome;
-use super::names::Names;
-use super::scan::{from, soon, until};
+use super::names::NameTable;
+use super::scan::{find_near_start, from, until};
 use crate::event::Tid;
 use crate::syscall::nr;
 
@@ -15,7 +15,7 @@ const LONGEST: usize = 40;
 
 /// What an ordinary line says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ordinary {
+pub(crate) struct SimpleLine {
     /// The thread that it names.
     pub tid: Option<Tid>,
     /// The call.
@@ -41,17 +41,17 @@ pub(crate) enum Part {
     },
 }
 
-impl Ordinary {
+impl SimpleLine {
     /// Tells what a line says; `None`: it is not ordinary. The line is whole, and without colours.
     /// `recent` is what lines before have left, of any log.
-    pub(crate) fn of(line: &[u8], names: &Names, recent: &mut Recent) -> Option<Self> {
-        let (tid, body) = columns::of_thread(line, recent);
+    pub(crate) fn parse(line: &[u8], names: &NameTable, recent: &mut RecentColumn) -> Option<Self> {
+        let (tid, body) = columns::split_fast(line, recent);
         // What is no name of the table is not looked up in vain: a marked name of x32 is none.
         let (name, rest, resumed) = if let Some(text) = body.strip_prefix(b"<... ") {
-            let blank = soon(until(text, LONGEST), b' ')?;
+            let blank = find_near_start(until(text, LONGEST), b' ')?;
             (until(text, blank), from(text, blank).strip_prefix(b" resumed>")?, true)
         } else {
-            let bracket = soon(until(body, LONGEST), b'(')?;
+            let bracket = find_near_start(until(body, LONGEST), b'(')?;
             (until(body, bracket), from(body, bracket + 1), false)
         };
         let number = names.find(name).filter(|&n| is_plain(n))?;
@@ -61,7 +61,7 @@ impl Ordinary {
             (Outcome::Open, false) => Part::Beginning,
             (Outcome::Open, true) => return None,
         };
-        Some(Ordinary { tid, number, part })
+        Some(SimpleLine { tid, number, part })
     }
 }
 
@@ -100,9 +100,10 @@ mod tests {
 
     #[test]
     fn only_what_is_nothing_but_a_symbol_is_ordinary() {
-        let names = Names::new();
-        let of = |line: &str| Ordinary::of(line.as_bytes(), &names, &mut Recent::default());
-        let is = |tid, number, part| Some(Ordinary { tid, number, part });
+        let names = NameTable::new();
+        let of =
+            |line: &str| SimpleLine::parse(line.as_bytes(), &names, &mut RecentColumn::default());
+        let is = |tid, number, part| Some(SimpleLine { tid, number, part });
         assert_eq!(of("read(3, \"\", 1) = 0"), is(None, 0, Part::Whole { failed: false }));
         assert_eq!(
             of("12  read(3, 0x1, 1) = -1 EIO (x)"),

@@ -1,9 +1,9 @@
 //! Who made whom. A child may speak before its creator's call has returned.
 
 use super::pool::Key;
-use super::report::Case;
-use super::state::{State, UNBORN};
-use super::thread::{Group, Handler, Kind, Open, Table, Wait};
+use super::report::WarningKind;
+use super::state::{State, UNNAMED};
+use super::thread::{CallKind, Group, Handler, OpenCall, SigHandlers, Wait};
 use crate::event::{EventKind, Place, Sink, Tid};
 use crate::syscall::SIGNAL_MAX;
 use crate::trace::syntax::args::Sharing;
@@ -21,9 +21,9 @@ impl State {
             return self.spawn(parent, tid, place, sink);
         }
         let key = self.attach(tid, place, sink);
-        if let Some(life) = self.life_mut(key) {
-            life.wait = Wait::Creator;
-            life.attached = false;
+        if let Some(thread) = self.thread_mut(key) {
+            thread.wait = Wait::Creator;
+            thread.attached = false;
         }
         self.orphans.push(key);
         key
@@ -31,8 +31,8 @@ impl State {
 
     /// What a thread's open clone-like call shares with the child, if the line says so.
     fn sharing(&self, key: Key) -> Option<Sharing> {
-        match self.life(key)?.open.as_ref()?.kind {
-            Kind::Clone { sharing, .. } => sharing,
+        match self.thread(key)?.open.as_ref()?.kind {
+            CallKind::Clone { sharing, .. } => sharing,
             _ => None,
         }
     }
@@ -40,8 +40,8 @@ impl State {
     /// The parent's open call is resolved: its child is known.
     fn resolve(&mut self, parent: Key, tid: Tid) -> Sharing {
         self.clones.retain(|&k| k != parent);
-        match self.life_mut(parent).and_then(|l| l.open.as_mut()) {
-            Some(Open { kind: Kind::Clone { sharing, child }, .. }) => {
+        match self.thread_mut(parent).and_then(|t| t.open.as_mut()) {
+            Some(OpenCall { kind: CallKind::Clone { sharing, child }, .. }) => {
                 *child = Some(tid);
                 sharing.unwrap_or_default()
             }
@@ -52,38 +52,38 @@ impl State {
     /// A new thread, made by `parent` in its open call.
     fn spawn(&mut self, parent: Key, tid: Tid, place: Place, sink: Sink) -> Key {
         let sharing = self.resolve(parent, tid);
-        let (group, table) = self.inheritance(parent, sharing, tid);
-        let key = self.add(tid, group, table, place, sink);
-        let inherited = self.life(parent).map(|l| (l.abi, l.handlers.clone()));
-        if let (Some(life), Some((abi, handlers))) = (self.life_mut(key), inherited) {
-            life.abi = abi;
-            life.handlers = handlers;
+        let (group, sighand) = self.inheritance(parent, sharing, tid);
+        let key = self.add(tid, group, sighand, place, sink);
+        let inherited = self.thread(parent).map(|t| (t.abi, t.handlers.clone()));
+        if let (Some(thread), Some((abi, handlers))) = (self.thread_mut(key), inherited) {
+            thread.abi = abi;
+            thread.handlers = handlers;
         }
-        self.announce(parent, key, sharing, place, sink);
+        self.emit_spawn(parent, key, sharing, place, sink);
         key
     }
 
     /// The group and the table that a child gets.
     fn inheritance(&mut self, parent: Key, sharing: Sharing, tid: Tid) -> (Key, Key) {
-        let Some((group, table)) = self.life(parent).map(|l| (l.group, l.table)) else {
-            return (self.groups.add(Group::of(tid)), self.fresh_table());
+        let Some((group, sighand)) = self.thread(parent).map(|t| (t.group, t.sighand)) else {
+            return (self.groups.add(Group::of(tid)), self.unknown_sighand());
         };
         let group =
             if sharing.thread { self.groups.share(group) } else { self.groups.add(Group::of(tid)) };
         if sharing.sighand {
-            let set = self.kin.as_ref().and_then(|k| k.sets.get(&tid).copied());
-            if let Some(table) = self.tables.get_mut(table) {
-                table.set = table.set.or(set);
+            let set = self.family.as_ref().and_then(|k| k.sets.get(&tid).copied());
+            if let Some(sighand) = self.sighands.get_mut(sighand) {
+                sighand.set = sighand.set.or(set);
             }
-            return (group, self.tables.share(table));
+            return (group, self.sighands.share(sighand));
         }
-        let Some(mut own) = self.tables.get(table).cloned() else {
-            return (group, self.fresh_table());
+        let Some(mut own) = self.sighands.get(sighand).cloned() else {
+            return (group, self.unknown_sighand());
         };
-        if let (Some(set), Some(kin)) = (own.set.take(), &self.kin) {
+        if let (Some(set), Some(family)) = (own.set.take(), &self.family) {
             for signal in 1..=SIGNAL_MAX {
                 let action = own.actions.get(signal);
-                if kin.seen.get(set).is_some_and(|s| !s.agrees(signal, action)) {
+                if family.seen.get(set).is_some_and(|s| !s.agrees(signal, action)) {
                     own.actions.set(signal, Action::Unknown);
                 }
             }
@@ -91,72 +91,72 @@ impl State {
         if sharing.clear {
             own.actions.clear_handlers();
         }
-        (group, self.tables.add(own))
+        (group, self.sighands.add(own))
     }
 
-    fn fresh_table(&mut self) -> Key {
-        self.tables.add(Table { actions: Dispositions::unknown(), set: None })
+    fn unknown_sighand(&mut self) -> Key {
+        self.sighands.add(SigHandlers { actions: Dispositions::unknown(), set: None })
     }
 
     /// The `Spawn` goes out, or waits with its creator; then the child waits too.
-    fn announce(&mut self, parent: Key, child: Key, sharing: Sharing, place: Place, sink: Sink) {
-        let Some(tid) = self.life(child).map(|l| l.born) else { return };
-        if let Some(life) = self.life_mut(child) {
-            life.wait = Wait::Creation;
-            life.parent = Some(parent);
+    fn emit_spawn(&mut self, parent: Key, child: Key, sharing: Sharing, place: Place, sink: Sink) {
+        let Some(tid) = self.thread(child).map(|t| t.created_as) else { return };
+        if let Some(thread) = self.thread_mut(child) {
+            thread.wait = Wait::Creation;
+            thread.parent = Some(parent);
         }
         let event = EventKind::Spawn { child: tid, same_group: sharing.thread };
         if self.emit_for(parent, event, place, Some(child), sink) {
-            if let Some(life) = self.life_mut(child) {
-                life.wait = Wait::No;
-                life.parent = None;
+            if let Some(thread) = self.thread_mut(child) {
+                thread.wait = Wait::No;
+                thread.parent = None;
             }
-            self.pump(child, sink);
+            self.emit_ready(child, sink);
         }
     }
 
     /// A thread that waited for its creator gets it: what it did meanwhile comes upon what it
     /// inherits.
-    fn adopt(&mut self, parent: Key, orphan: Key, place: Place, sink: Sink) {
+    fn assign_creator(&mut self, parent: Key, orphan: Key, place: Place, sink: Sink) {
         self.orphans.retain(|&k| k != orphan);
-        let Some((tid, old_group, old_table, ended)) =
-            self.life(orphan).map(|l| (l.born, l.group, l.table, l.ended))
+        let Some((tid, old_group, old_sighand, ended)) =
+            self.thread(orphan).map(|t| (t.created_as, t.group, t.sighand, t.ended))
         else {
             return;
         };
         let sharing = self.resolve(parent, tid);
         if !ended {
-            let (group, table) = self.inheritance(parent, sharing, tid);
-            let own = self.tables.get(old_table).map(|t| t.actions.clone());
-            if let (Some(own), Some(table)) = (own, self.tables.get_mut(table)) {
+            let (group, sighand) = self.inheritance(parent, sharing, tid);
+            let own = self.sighands.get(old_sighand).map(|t| t.actions.clone());
+            if let (Some(own), Some(sighand)) = (own, self.sighands.get_mut(sighand)) {
                 let mut merged = own;
-                merged.fill_from(&table.actions);
-                table.actions = merged;
+                merged.fill_from(&sighand.actions);
+                sighand.actions = merged;
             }
             self.groups.release(old_group);
-            self.tables.release(old_table);
-            let inherited = self.life(parent).map(|l| (l.abi, l.handlers.clone()));
-            if let (Some(life), Some((abi, handlers))) = (self.life_mut(orphan), inherited) {
-                life.group = group;
-                life.table = table;
-                life.abi = life.abi.or(abi);
+            self.sighands.release(old_sighand);
+            let inherited = self.thread(parent).map(|t| (t.abi, t.handlers.clone()));
+            if let (Some(thread), Some((abi, handlers))) = (self.thread_mut(orphan), inherited) {
+                thread.group = group;
+                thread.sighand = sighand;
+                thread.abi = thread.abi.or(abi);
                 let mut all = handlers;
-                for _ in 0..life.returns {
+                for _ in 0..thread.returns {
                     all.pop_back();
                 }
-                all.append(&mut life.handlers);
-                life.handlers = all;
+                all.append(&mut thread.handlers);
+                thread.handlers = all;
             }
             self.settle_signals(orphan, sink);
         }
-        self.announce(parent, orphan, sharing, place, sink);
+        self.emit_spawn(parent, orphan, sharing, place, sink);
     }
 
     /// Signals that were undecided only because the creator was not known.
     fn settle_signals(&mut self, key: Key, sink: Sink) {
-        let Some(life) = self.life(key) else { return };
-        let table = life.table;
-        let own: Vec<(u64, u8)> = life
+        let Some(thread) = self.thread(key) else { return };
+        let sighand = thread.sighand;
+        let own: Vec<(u64, u8)> = thread
             .handlers
             .iter()
             .filter_map(|h| match *h {
@@ -165,23 +165,25 @@ impl State {
             })
             .collect();
         for (id, signal) in own {
-            if let Some(runs) = self.tables.get(table).and_then(|t| t.actions.get(signal).runs()) {
+            if let Some(runs) =
+                self.sighands.get(sighand).and_then(|t| t.actions.get(signal).runs())
+            {
                 self.decide(key, id, runs, sink);
             }
         }
     }
 
     /// A thread has entered a clone-like call.
-    pub(crate) fn opens_clone(&mut self, key: Key) {
-        if self.kin.is_none() {
+    pub(crate) fn enters_clone(&mut self, key: Key) {
+        if self.family.is_none() {
             self.clones.push(key);
         }
     }
 
     /// The thread is no longer in the call that it was in, without a result.
-    pub(crate) fn close(&mut self, key: Key, sink: Sink) {
-        let Some(open) = self.life_mut(key).and_then(|l| l.open.take()) else { return };
-        if matches!(open.kind, Kind::Clone { .. }) {
+    pub(crate) fn close_call(&mut self, key: Key, sink: Sink) {
+        let Some(open) = self.thread_mut(key).and_then(|t| t.open.take()) else { return };
+        if matches!(open.kind, CallKind::Clone { .. }) {
             self.clones.retain(|&k| k != key);
             self.settle_orphans(sink);
         }
@@ -189,20 +191,20 @@ impl State {
 
     /// A thread was killed inside a clone-like call (by a sibling's exec or exit, by a signal): the
     /// call may have made a child all the same, which speaks later and which no result names.
-    pub(crate) fn leaves_unborn(&mut self, key: Key, place: Place, sink: Sink) {
-        let made = match self.life(key).and_then(|l| l.open.as_ref()).map(|o| &o.kind) {
+    pub(crate) fn may_leave_child(&mut self, key: Key, place: Place, sink: Sink) {
+        let made = match self.thread(key).and_then(|t| t.open.as_ref()).map(|o| &o.kind) {
             // A thread of the same group is killed with it.
-            Some(Kind::Clone { sharing: Some(sharing), child: None }) => !sharing.thread,
+            Some(CallKind::Clone { sharing: Some(sharing), child: None }) => !sharing.thread,
             _ => false,
         };
-        if made && self.named && self.from_start && self.kin.is_none() {
-            self.unborn = Some(self.spawn(key, UNBORN, place, sink));
+        if made && self.named && self.from_start && self.family.is_none() {
+            self.unnamed_child = Some(self.spawn(key, UNNAMED, place, sink));
         }
     }
 
     /// Takes the child whom only [`State::leaves_unborn`] knows.
-    pub(crate) fn take_unborn(&mut self) -> Option<Key> {
-        self.unborn.take().filter(|&k| self.life(k).is_some_and(|l| !l.ended))
+    pub(crate) fn take_unnamed_child(&mut self) -> Option<Key> {
+        self.unnamed_child.take().filter(|&k| self.thread(k).is_some_and(|t| !t.ended))
     }
 
     /// A clone-like call has returned `tid`. Its `Open` must still be there.
@@ -214,16 +216,16 @@ impl State {
         place: Place,
         sink: Sink,
     ) {
-        let Some(open) = self.life_mut(key).and_then(|l| l.open.as_mut()) else { return };
-        let Kind::Clone { sharing, child } = &mut open.kind else { return };
+        let Some(open) = self.thread_mut(key).and_then(|t| t.open.as_mut()) else { return };
+        let CallKind::Clone { sharing, child } = &mut open.kind else { return };
         *sharing = sharing.or(late);
         let child = *child;
         // No call returns its own thread.
         if self.find(tid) == Some(key) {
-            self.close(key, sink);
+            self.close_call(key, sink);
             return;
         }
-        let before = self.life(key).map_or(0, |l| l.before);
+        let before = self.thread(key).map_or(0, |t| t.before);
         match child {
             Some(known) if known == tid => {}
             Some(_) => {
@@ -231,8 +233,8 @@ impl State {
                 // spoke first: it is known. If the number is that of a thread that waits for its
                 // creator, the child was another's.
                 if let Some(orphan) = self.orphan(tid, key) {
-                    self.report.tally(Case::GuessedParent, place);
-                    self.adopt(key, orphan, place, sink);
+                    self.report.warn(WarningKind::GuessedParent, place);
+                    self.assign_creator(key, orphan, place, sink);
                 }
             }
             None => {
@@ -240,11 +242,11 @@ impl State {
                 // lost.
                 let early = self
                     .find(tid)
-                    .and_then(|k| self.life(k))
-                    .is_some_and(|l| l.attached && l.first.line > before);
+                    .and_then(|k| self.thread(k))
+                    .is_some_and(|t| t.attached && t.first.line > before);
                 if let Some(orphan) = self.orphan(tid, key) {
-                    self.adopt(key, orphan, place, sink);
-                } else if early && self.kin.is_none() {
+                    self.assign_creator(key, orphan, place, sink);
+                } else if early && self.family.is_none() {
                     self.resolve(key, tid);
                 } else {
                     let child = self.spawn(key, tid, place, sink);
@@ -252,7 +254,7 @@ impl State {
                 }
             }
         }
-        self.close(key, sink);
+        self.close_call(key, sink);
         self.settle_orphans(sink);
     }
 
@@ -260,10 +262,10 @@ impl State {
     fn settle_orphans(&mut self, sink: Sink) {
         while let Some(&orphan) = self.orphans.first() {
             match self.candidates(orphan).as_slice() {
-                [] => self.let_go(orphan, sink),
+                [] => self.without_creator(orphan, sink),
                 &[parent] if self.sharing(parent).is_some() => {
-                    let place = self.life(orphan).map(|l| l.first).unwrap_or_default();
-                    self.adopt(parent, orphan, place, sink);
+                    let place = self.thread(orphan).map(|t| t.first).unwrap_or_default();
+                    self.assign_creator(parent, orphan, place, sink);
                 }
                 _ => return,
             }
@@ -277,10 +279,10 @@ impl State {
 
     fn waits_for(&self, key: Key, ancestor: Key) -> bool {
         let mut at = Some(key);
-        for _ in 0..=self.lives.len() {
+        for _ in 0..=self.threads.len() {
             match at {
                 Some(k) if k == ancestor => return true,
-                Some(k) => at = self.life(k).and_then(|l| l.parent),
+                Some(k) => at = self.thread(k).and_then(|t| t.parent),
                 None => return false,
             }
         }
@@ -289,31 +291,30 @@ impl State {
 
     /// The thread of this id that waits for its creator, which `parent` may be; it may have ended.
     fn orphan(&self, tid: Tid, parent: Key) -> Option<Key> {
-        self.orphans
-            .iter()
-            .copied()
-            .find(|&k| self.life(k).is_some_and(|l| l.born == tid) && !self.waits_for(parent, k))
+        self.orphans.iter().copied().find(|&k| {
+            self.thread(k).is_some_and(|t| t.created_as == tid) && !self.waits_for(parent, k)
+        })
     }
 
     /// Nobody can have made it: its past is unknown.
-    fn let_go(&mut self, orphan: Key, sink: Sink) {
+    fn without_creator(&mut self, orphan: Key, sink: Sink) {
         self.orphans.retain(|&k| k != orphan);
-        if let Some(life) = self.life_mut(orphan) {
-            life.wait = Wait::No;
-            life.attached = true;
+        if let Some(thread) = self.thread_mut(orphan) {
+            thread.wait = Wait::No;
+            thread.attached = true;
         }
-        self.pump(orphan, sink);
+        self.emit_ready(orphan, sink);
     }
 
     /// It has waited too long for its creator: the most recent candidate is taken.
-    pub(crate) fn guess(&mut self, orphan: Key, sink: Sink) {
-        let place = self.life(orphan).map(|l| l.first).unwrap_or_default();
+    pub(crate) fn guess_creator(&mut self, orphan: Key, sink: Sink) {
+        let place = self.thread(orphan).map(|t| t.first).unwrap_or_default();
         match self.candidates(orphan).last().copied() {
             Some(parent) => {
-                self.report.tally(Case::GuessedParent, place);
-                self.adopt(parent, orphan, place, sink);
+                self.report.warn(WarningKind::GuessedParent, place);
+                self.assign_creator(parent, orphan, place, sink);
             }
-            None => self.let_go(orphan, sink),
+            None => self.without_creator(orphan, sink),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::pool::Key;
 use super::state::State;
-use super::thread::{Group, Table};
+use super::thread::{Group, SigHandlers};
 use crate::event::{EventKind, Place, Sink};
 use crate::trace::syntax::dispositions::Dispositions;
 
@@ -11,22 +11,23 @@ impl State {
     /// is alone.
     pub(crate) fn exec(&mut self, key: Key, path: &[u8], place: Place, sink: Sink) {
         self.decide_all(key, sink);
-        let Some((tid, group, table)) = self.life(key).map(|l| (l.tid, l.group, l.table)) else {
+        let Some((tid, group, sighand)) = self.thread(key).map(|t| (t.tid, t.group, t.sighand))
+        else {
             return;
         };
-        self.doom(group, key, place, sink);
+        self.end_group(group, key, place, sink);
         self.groups.release(group);
-        self.tables.release(table);
+        self.sighands.release(sighand);
         let group = self.groups.add(Group::of(tid));
-        let table = self.tables.add(Table { actions: Dispositions::exec(), set: None });
-        if let Some(life) = self.life_mut(key) {
-            life.group = group;
-            life.table = table;
-            life.handlers.clear();
-            life.returns = 0;
-            life.last_guess = None;
-            life.becomes = None;
-            life.attached = false;
+        let sighand = self.sighands.add(SigHandlers { actions: Dispositions::exec(), set: None });
+        if let Some(thread) = self.thread_mut(key) {
+            thread.group = group;
+            thread.sighand = sighand;
+            thread.handlers.clear();
+            thread.returns = 0;
+            thread.last_guess = None;
+            thread.becomes = None;
+            thread.attached = false;
         }
         let path = String::from_utf8_lossy(path);
         self.emit(key, EventKind::Exec(path.as_ref().into()), place, sink);

@@ -58,14 +58,14 @@ impl fmt::Display for SetAside {
 
 /// How often something was seen, and where first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Tally {
+pub struct Occurrences {
     /// How often.
     pub count: u64,
     /// The first three places.
     pub first: Vec<Place>,
 }
 
-impl Tally {
+impl Occurrences {
     pub(crate) fn add(&mut self, place: Place) {
         self.count += 1;
         if self.first.len() < 3 {
@@ -95,7 +95,7 @@ pub enum Warning {
     /// Threads exited without the call that ends them.
     Filtered {
         /// The first ones.
-        threads: Tally,
+        threads: Occurrences,
     },
     /// A long log has not one failed call.
     NoFailures {
@@ -114,27 +114,27 @@ pub enum Warning {
     /// Children were made whose calls the log does not have.
     ChildrenUnseen {
         /// The calls that made them.
-        children: Tally,
+        children: Occurrences,
     },
     /// Calls of the 32-bit table.
     ThirtyTwoBit {
         /// The first ones.
-        calls: Tally,
+        calls: Occurrences,
     },
     /// Children whose parent could only be guessed.
     GuessedParents {
         /// The first ones.
-        children: Tally,
+        children: Occurrences,
     },
     /// Resumed calls without their beginning.
     NoBeginning {
         /// The first ones.
-        calls: Tally,
+        calls: Occurrences,
     },
     /// Execs that do not say of what.
     NamelessExecs {
         /// The first ones.
-        execs: Tally,
+        execs: Occurrences,
     },
 }
 
@@ -253,7 +253,7 @@ pub struct Report {
     pub threads: u64,
     /// What fits nothing, by kind, in the order of [`SetAside::ALL`]; kinds that were not seen are
     /// left out.
-    pub set_aside: Vec<(SetAside, Tally)>,
+    pub set_aside: Vec<(SetAside, Occurrences)>,
     /// Warnings, each kind once, those of one file once a file.
     pub warnings: Vec<Warning>,
 }
@@ -262,52 +262,52 @@ impl Report {
     /// How many lines were set aside.
     #[must_use]
     pub fn set_aside_count(&self) -> u64 {
-        self.set_aside.iter().map(|(_, tally)| tally.count).sum()
+        self.set_aside.iter().map(|(_, occurrences)| occurrences.count).sum()
     }
 
     pub(crate) fn set_aside(&mut self, kind: SetAside, place: Place) {
         let at = match self.set_aside.binary_search_by_key(&kind, |&(k, _)| k) {
             Ok(at) => at,
             Err(at) => {
-                self.set_aside.insert(at, (kind, Tally::default()));
+                self.set_aside.insert(at, (kind, Occurrences::default()));
                 at
             }
         };
-        if let Some((_, tally)) = self.set_aside.get_mut(at) {
-            tally.add(place);
+        if let Some((_, occurrences)) = self.set_aside.get_mut(at) {
+            occurrences.add(place);
         }
     }
 
     /// Counts one more case of a warning that is given once for all logs.
-    pub(crate) fn tally(&mut self, case: Case, place: Place) {
+    pub(crate) fn warn(&mut self, case: WarningKind, place: Place) {
         let found = self.warnings.iter_mut().find_map(|w| match (case, w) {
-            (Case::Filtered, Warning::Filtered { threads: t })
-            | (Case::ChildUnseen, Warning::ChildrenUnseen { children: t })
-            | (Case::ThirtyTwoBit, Warning::ThirtyTwoBit { calls: t })
-            | (Case::GuessedParent, Warning::GuessedParents { children: t })
-            | (Case::NoBeginning, Warning::NoBeginning { calls: t })
-            | (Case::NamelessExec, Warning::NamelessExecs { execs: t }) => Some(t),
+            (WarningKind::Filtered, Warning::Filtered { threads: t })
+            | (WarningKind::ChildUnseen, Warning::ChildrenUnseen { children: t })
+            | (WarningKind::ThirtyTwoBit, Warning::ThirtyTwoBit { calls: t })
+            | (WarningKind::GuessedParent, Warning::GuessedParents { children: t })
+            | (WarningKind::NoBeginning, Warning::NoBeginning { calls: t })
+            | (WarningKind::NamelessExec, Warning::NamelessExecs { execs: t }) => Some(t),
             _ => None,
         });
-        if let Some(tally) = found {
-            tally.add(place);
+        if let Some(occurrences) = found {
+            occurrences.add(place);
             return;
         }
-        let tally = Tally { count: 1, first: vec![place] };
+        let occurrences = Occurrences { count: 1, first: vec![place] };
         self.warnings.push(match case {
-            Case::Filtered => Warning::Filtered { threads: tally },
-            Case::ChildUnseen => Warning::ChildrenUnseen { children: tally },
-            Case::ThirtyTwoBit => Warning::ThirtyTwoBit { calls: tally },
-            Case::GuessedParent => Warning::GuessedParents { children: tally },
-            Case::NoBeginning => Warning::NoBeginning { calls: tally },
-            Case::NamelessExec => Warning::NamelessExecs { execs: tally },
+            WarningKind::Filtered => Warning::Filtered { threads: occurrences },
+            WarningKind::ChildUnseen => Warning::ChildrenUnseen { children: occurrences },
+            WarningKind::ThirtyTwoBit => Warning::ThirtyTwoBit { calls: occurrences },
+            WarningKind::GuessedParent => Warning::GuessedParents { children: occurrences },
+            WarningKind::NoBeginning => Warning::NoBeginning { calls: occurrences },
+            WarningKind::NamelessExec => Warning::NamelessExecs { execs: occurrences },
         });
     }
 }
 
 /// The warnings that count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Case {
+pub(crate) enum WarningKind {
     Filtered,
     ChildUnseen,
     ThirtyTwoBit,
@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn messages_keep_the_house_style() {
-        let t = Tally { count: 2, first: vec![] };
+        let t = Occurrences { count: 2, first: vec![] };
         let all = [
             Warning::NoCalls { file: 0 },
             Warning::SummaryOnly { file: 0 },
@@ -348,7 +348,7 @@ mod tests {
         let mut report = Report::default();
         for line in 1..=5 {
             report.set_aside(SetAside::Junk, Place { file: 0, line });
-            report.tally(Case::Filtered, Place { file: 0, line });
+            report.warn(WarningKind::Filtered, Place { file: 0, line });
         }
         report.set_aside(SetAside::Cut, Place::default());
         assert_eq!(report.set_aside_count(), 6);

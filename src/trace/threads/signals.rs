@@ -2,7 +2,7 @@
 
 use super::pool::Key;
 use super::state::State;
-use super::thread::{Handler, Item};
+use super::thread::{Delayed, Handler};
 use crate::event::{Event, EventKind, Place, Sink};
 use crate::trace::syntax::dispositions::Action;
 
@@ -16,8 +16,8 @@ impl State {
         let handler = match action {
             Action::None => return,
             Action::GuessedNone => {
-                if let Some(life) = self.life_mut(key) {
-                    life.last_guess = Some(signal);
+                if let Some(thread) = self.thread_mut(key) {
+                    thread.last_guess = Some(signal);
                 }
                 return;
             }
@@ -34,29 +34,29 @@ impl State {
                 Handler::Undecided { id, signal, origin: key }
             }
         };
-        if let Some(life) = self.life_mut(key) {
-            if life.handlers.len() >= DEEPEST {
-                life.handlers.pop_front();
+        if let Some(thread) = self.thread_mut(key) {
+            if thread.handlers.len() >= DEEPEST {
+                thread.handlers.pop_front();
             }
-            life.handlers.push_back(handler);
+            thread.handlers.push_back(handler);
         }
         if let Handler::Undecided { id, .. } = handler {
-            let tid = self.life(key).map_or(0, |l| l.tid);
+            let tid = self.thread(key).map_or(0, |t| t.tid);
             let event = Event { tid, place, kind: EventKind::Signal(signal) };
-            self.enqueue(key, Item::Undecided(id, signal, event), sink);
+            self.enqueue(key, Delayed::Undecided(id, signal, event), sink);
         }
     }
 
     /// What a signal does to a thread now.
     fn action(&self, key: Key, signal: u8) -> Action {
-        let Some(table) = self.life(key).and_then(|l| self.tables.get(l.table)) else {
+        let Some(sighand) = self.thread(key).and_then(|t| self.sighands.get(t.sighand)) else {
             return Action::None;
         };
-        let action = table.actions.get(signal);
+        let action = sighand.actions.get(signal);
         // Threads of one table in several files: when each of them set what is not known.
-        match (table.set, &self.kin) {
-            (Some(set), Some(kin))
-                if !kin.seen.get(set).is_none_or(|s| s.agrees(signal, action)) =>
+        match (sighand.set, &self.family) {
+            (Some(set), Some(family))
+                if !family.seen.get(set).is_none_or(|s| s.agrees(signal, action)) =>
             {
                 Action::Unknown
             }
@@ -66,30 +66,32 @@ impl State {
 
     /// A successful `rt_sigaction`.
     pub(crate) fn set_action(&mut self, key: Key, signal: u8, action: Action) {
-        let Some(table) = self.life(key).map(|l| l.table) else { return };
+        let Some(sighand) = self.thread(key).map(|t| t.sighand) else { return };
         // SIGKILL and SIGSTOP keep theirs: such a call never succeeds.
-        if let Some(table) = self.tables.get_mut(table).filter(|_| signal != 9 && signal != 19) {
-            table.actions.set(signal, action);
+        if let Some(sighand) =
+            self.sighands.get_mut(sighand).filter(|_| signal != 9 && signal != 19)
+        {
+            sighand.actions.set(signal, action);
         }
     }
 
     /// `rt_sigreturn` ends the innermost handler; if that was only a possible one, it is one now,
     /// and so are the process's other deliveries of the same signal that are still undecided.
     pub(crate) fn return_from_handler(&mut self, key: Key, sink: Sink) {
-        let Some(life) = self.life_mut(key) else { return };
-        match life.handlers.pop_back() {
+        let Some(thread) = self.thread_mut(key) else { return };
+        match thread.handlers.pop_back() {
             Some(Handler::Known) => {}
             Some(Handler::Undecided { id, signal, origin }) => {
                 self.remember_decision(origin, signal, Action::Handler);
                 self.decide(origin, id, true, sink);
-                let table = self.life(origin).map(|l| l.table);
+                let sighand = self.thread(origin).map(|t| t.sighand);
                 let same: Vec<(Key, u64)> = self
-                    .lives
+                    .threads
                     .iter()
-                    .filter(|(_, l)| !l.ended && Some(l.table) == table)
-                    .flat_map(|(k, l)| {
-                        l.queue.iter().filter_map(move |i| match i {
-                            Item::Undecided(id, s, _) if *s == signal => Some((k, *id)),
+                    .filter(|(_, t)| !t.ended && Some(t.sighand) == sighand)
+                    .flat_map(|(k, t)| {
+                        t.queue.iter().filter_map(move |i| match i {
+                            Delayed::Undecided(id, s, _) if *s == signal => Some((k, *id)),
                             _ => None,
                         })
                     })
@@ -99,10 +101,10 @@ impl State {
                 }
             }
             None => {
-                life.returns = life.returns.saturating_add(1);
+                thread.returns = thread.returns.saturating_add(1);
                 // It returns from a handler of which none was known: perhaps from the signal whose
                 // handler was guessed away.
-                if let Some(signal) = life.last_guess.take() {
+                if let Some(signal) = thread.last_guess.take() {
                     self.remember_decision(key, signal, Action::Handler);
                 }
             }

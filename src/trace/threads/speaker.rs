@@ -3,7 +3,6 @@
 use super::pool::Key;
 use super::state::State;
 use crate::event::{Place, Sink, Tid};
-use crate::trace::syntax::ending::Ending;
 use crate::trace::syntax::names::Named;
 
 /// The id of a thread that the log does not name.
@@ -25,7 +24,7 @@ pub(crate) struct Speaker {
 impl Speaker {
     /// The thread whose line this is; it is made if it was never seen. `resumed`: the line resumes
     /// that call.
-    pub(crate) fn who(
+    pub(crate) fn thread_of(
         &mut self,
         state: &mut State,
         tid: Option<Tid>,
@@ -36,8 +35,8 @@ impl Speaker {
         let tid = self.only.or(tid);
         if let (Some(tid), Some((last, key))) = (tid, self.last) {
             // Most lines are of whoever has spoken just before.
-            if let Some(life) = state.lives.get_mut(key).filter(|l| last == tid && l.is(tid)) {
-                life.speaks(place);
+            if let Some(thread) = state.threads.get_mut(key).filter(|t| last == tid && t.is(tid)) {
+                thread.speaks(place);
                 return key;
             }
         }
@@ -45,8 +44,8 @@ impl Speaker {
             Some(tid) => self.named(state, tid, resumed, place, sink),
             None => self.unnamed(state, resumed, place, sink),
         };
-        if let Some(life) = state.life_mut(key) {
-            life.speaks(place);
+        if let Some(thread) = state.thread_mut(key) {
+            thread.speaks(place);
         }
         key
     }
@@ -83,13 +82,13 @@ impl Speaker {
         // child if the line resumes the call that the nameless one is in, or if nobody is making a
         // child.
         let nameless =
-            state.find(NAMELESS).filter(|&k| state.life(k).is_some_and(|l| l.alias.is_none()));
+            state.find(NAMELESS).filter(|&k| state.thread(k).is_some_and(|t| t.alias.is_none()));
         if let Some(key) = nameless {
             let same = resumed.is_some()
-                && state.life(key).and_then(|l| l.open.as_ref()).map(|o| o.named) == resumed;
+                && state.thread(key).and_then(|t| t.open.as_ref()).map(|o| o.named) == resumed;
             if same || state.clones.is_empty() {
-                if let Some(life) = state.life_mut(key) {
-                    life.alias = Some(tid);
+                if let Some(thread) = state.thread_mut(key) {
+                    thread.alias = Some(tid);
                 }
                 state.by_tid.insert(tid, key);
                 return key;
@@ -102,7 +101,7 @@ impl Speaker {
         if state.clones.is_empty() && state.from_start {
             // Within a pid namespace a call returns another number than the log's.
             // Nor does any name the child of a thread that was killed inside the call.
-            if let Some(child) = state.take_unborn().or_else(|| state.only_unspoken()) {
+            if let Some(child) = state.take_unnamed_child().or_else(|| state.only_unspoken()) {
                 state.rename(child, tid, place, sink);
                 return child;
             }
@@ -118,13 +117,13 @@ impl Speaker {
         place: Place,
         sink: Sink,
     ) -> Key {
-        if let Some(key) = self.nameless.filter(|&k| state.life(k).is_some_and(|l| !l.ended)) {
+        if let Some(key) = self.nameless.filter(|&k| state.thread(k).is_some_and(|t| !t.ended)) {
             return key;
         }
         // Nobody is left who has spoken: with -q nothing says of a child that it is traced. Without
         // -f no line has a name, and no child speaks.
         let silent = |state: &mut State| state.named.then(|| state.only_unspoken()).flatten();
-        let key = Self::alone(state, resumed)
+        let key = Self::sole_speaker(state, resumed)
             .or_else(|| silent(state))
             .unwrap_or_else(|| state.attach(NAMELESS, place, sink));
         self.nameless = Some(key);
@@ -134,12 +133,12 @@ impl Speaker {
     /// The thread that must be meant when none is named: the one that lives; if there seem to be
     /// several (some versions do not report every end), the one whose call is resumed, then the one
     /// that spoke last.
-    pub(crate) fn alone(state: &State, resumed: Option<Named>) -> Option<Key> {
-        let alive = || state.lives.iter().filter(|(_, l)| l.spoke && !l.ended);
+    pub(crate) fn sole_speaker(state: &State, resumed: Option<Named>) -> Option<Key> {
+        let alive = || state.threads.iter().filter(|(_, t)| t.spoke && !t.ended);
         let same = alive()
-            .filter(|(_, l)| resumed.is_some() && l.open.as_ref().map(|o| o.named) == resumed);
-        same.max_by_key(|(_, l)| l.line)
-            .or_else(|| alive().max_by_key(|(_, l)| l.line))
+            .filter(|(_, t)| resumed.is_some() && t.open.as_ref().map(|o| o.named) == resumed);
+        same.max_by_key(|(_, t)| t.line)
+            .or_else(|| alive().max_by_key(|(_, t)| t.line))
             .map(|(key, _)| key)
     }
 
@@ -155,27 +154,4 @@ impl Speaker {
     pub(crate) fn reset(&mut self) {
         *self = Speaker::default();
     }
-}
-
-/// Where in a line that fits nothing a line of strace's begins: the program's own output, without a
-/// newline, stands before it. Only what is well-formed to its end counts.
-pub(crate) fn after_output(
-    line: &[u8],
-    names: &crate::trace::syntax::names::Names,
-) -> Option<usize> {
-    for start in [b"[pid ".as_slice(), b"<... ", b"+++ exited with ", b"+++ killed by ", b"--- SIG"]
-    {
-        if let Some(at) = memchr::memmem::find(line, start) {
-            return (at > 0).then_some(at);
-        }
-    }
-    for at in memchr::memchr_iter(b'(', line).take(16) {
-        let word = line.get(..at)?;
-        let well_formed =
-            || !matches!(Ending::of(crate::trace::syntax::scan::from(line, at)), Ending::None);
-        if let Some(start) = names.suffix(word).filter(|&start| start > 0 && well_formed()) {
-            return Some(start);
-        }
-    }
-    None
 }

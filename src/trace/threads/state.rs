@@ -1,21 +1,21 @@
 //! The threads of one log: who lives, who belongs to whom.
 
 use super::pool::{Key, Pool};
-use super::report::{Case, Report};
-use super::thread::{Group, Life, Table, Wait};
+use super::report::{Report, WarningKind};
+use super::thread::{Group, SigHandlers, Thread, Wait};
 use crate::event::{Event, EventKind, Place, Sink, Tid};
-use crate::trace::syntax::dispositions::{Dispositions, Seen};
+use crate::trace::syntax::dispositions::{ActionsSeen, Dispositions};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::VecDeque;
 
 /// Threads that ended in a way that may have no line of its own, and children that never spoke: so
 /// many are remembered.
-const REMEMBERED: usize = 4096;
+const MAX_REMEMBERED: usize = 4096;
 /// The same where lines name their threads (-f): all of these will most probably be heard of.
-const REMEMBERED_BY_NAME: usize = 1 << 16;
+const MAX_REMEMBERED_BY_NAME: usize = 1 << 16;
 
 /// The id of a child that may have been made, while the log has not named it. No thread has it.
-pub(crate) const UNBORN: Tid = Tid::MAX;
+pub(crate) const UNNAMED: Tid = Tid::MAX;
 
 /// A map by thread id.
 pub(crate) type ByTid<T> = FxHashMap<Tid, T>;
@@ -24,11 +24,11 @@ pub(crate) type Tids = FxHashSet<Tid>;
 
 /// What is known of a family of files before they are read for good.
 #[derive(Debug, Default)]
-pub(crate) struct Kin {
+pub(crate) struct FamilyIndex {
     /// The set of threads with one signal table, by thread.
     pub sets: ByTid<usize>,
     /// What each set's members do to the table.
-    pub seen: Vec<Seen>,
+    pub seen: Vec<ActionsSeen>,
     /// Threads that have a file.
     pub members: Tids,
     /// Threads that were running before and have ended. The files come one after another, but the
@@ -40,12 +40,12 @@ pub(crate) struct Kin {
 #[derive(Debug)]
 pub(crate) struct State {
     pub report: Report,
-    pub lives: Pool<Life>,
+    pub threads: Pool<Thread>,
     pub groups: Pool<Group>,
-    pub tables: Pool<Table>,
+    pub sighands: Pool<SigHandlers>,
     pub by_tid: ByTid<Key>,
     /// Threads that no longer have this id, but of which events under it still wait.
-    pub ghosts: ByTid<Key>,
+    pub retired: ByTid<Key>,
     /// Threads in a clone-like call whose child is not known, in the order of their calls.
     pub clones: Vec<Key>,
     /// Threads that wait for their creator.
@@ -53,20 +53,20 @@ pub(crate) struct State {
     /// Number for the next undecided signal.
     pub next_signal: u64,
     /// How many events wait, of all threads.
-    pub held: usize,
+    pub delayed: usize,
     /// Threads whose group is ending.
     dying: VecDeque<Key>,
     /// Children that have not spoken.
     unspoken: VecDeque<Key>,
     /// The child of a thread that was killed inside the call that may have made it, until it
     /// speaks.
-    pub unborn: Option<Key>,
+    pub unnamed_child: Option<Key>,
     /// Threads that made their exit call and have not been reported gone.
     pub exited: VecDeque<Tid>,
     /// Set while a family of files is read.
-    pub kin: Option<Kin>,
+    pub family: Option<FamilyIndex>,
     /// Threads that exited without an exit call, to be judged when the family is read.
-    pub suspects: Vec<(Key, Place)>,
+    pub exits_to_check: Vec<(Key, Place)>,
     /// Some line names its thread.
     pub named: bool,
     /// The log begins with an exec: every thread in it has a creator in it.
@@ -77,32 +77,32 @@ impl State {
     pub(crate) fn new() -> Self {
         State {
             report: Report::default(),
-            lives: Pool::new(),
+            threads: Pool::new(),
             groups: Pool::new(),
-            tables: Pool::new(),
+            sighands: Pool::new(),
             by_tid: ByTid::default(),
-            ghosts: ByTid::default(),
+            retired: ByTid::default(),
             clones: Vec::new(),
             orphans: Vec::new(),
             next_signal: 0,
-            held: 0,
+            delayed: 0,
             dying: VecDeque::new(),
             unspoken: VecDeque::new(),
-            unborn: None,
+            unnamed_child: None,
             exited: VecDeque::new(),
-            kin: None,
-            suspects: Vec::new(),
+            family: None,
+            exits_to_check: Vec::new(),
             named: false,
             from_start: false,
         }
     }
 
-    pub(crate) fn life(&self, key: Key) -> Option<&Life> {
-        self.lives.get(key)
+    pub(crate) fn thread(&self, key: Key) -> Option<&Thread> {
+        self.threads.get(key)
     }
 
-    pub(crate) fn life_mut(&mut self, key: Key) -> Option<&mut Life> {
-        self.lives.get_mut(key)
+    pub(crate) fn thread_mut(&mut self, key: Key) -> Option<&mut Thread> {
+        self.threads.get_mut(key)
     }
 
     /// The living thread of this id.
@@ -113,10 +113,11 @@ impl State {
     /// A thread of an unknown past.
     pub(crate) fn attach(&mut self, tid: Tid, place: Place, sink: Sink) -> Key {
         let group = self.groups.add(Group::of(tid));
-        let table = self.tables.add(Table { actions: Dispositions::unknown(), set: None });
-        let key = self.add(tid, group, table, place, sink);
-        if let Some(life) = self.life_mut(key) {
-            life.attached = true;
+        let sighand =
+            self.sighands.add(SigHandlers { actions: Dispositions::unknown(), set: None });
+        let key = self.add(tid, group, sighand, place, sink);
+        if let Some(thread) = self.thread_mut(key) {
+            thread.attached = true;
         }
         key
     }
@@ -127,21 +128,21 @@ impl State {
         &mut self,
         tid: Tid,
         group: Key,
-        table: Key,
+        sighand: Key,
         place: Place,
         sink: Sink,
     ) -> Key {
         if let Some(old) = self.find(tid) {
             self.end(old, place, sink);
         }
-        self.lay(tid, sink);
+        self.emit_retired(tid, sink);
         self.report.threads += 1;
-        let key = self.lives.add(Life {
+        let key = self.threads.add(Thread {
             tid,
-            born: tid,
+            created_as: tid,
             alias: None,
             group,
-            table,
+            sighand,
             abi: None,
             open: None,
             handlers: VecDeque::new(),
@@ -165,13 +166,13 @@ impl State {
     /// A child that a call has returned may never speak: without -f none does. So that they do not
     /// pile up, the oldest is given up.
     pub(crate) fn remember_unspoken(&mut self, key: Key, sink: Sink) {
-        if self.kin.is_some() {
+        if self.family.is_some() {
             return;
         }
         self.unspoken.push_back(key);
         if self.unspoken.len() > self.remembered() {
             if let Some(old) = self.unspoken.pop_front() {
-                if let Some(place) = self.life(old).filter(|l| !l.spoke).map(|l| l.first) {
+                if let Some(place) = self.thread(old).filter(|t| !t.spoke).map(|t| t.first) {
                     self.end(old, place, sink);
                 }
             }
@@ -183,7 +184,7 @@ impl State {
         // Of the two oldest only: to look through all of them each time would take too long.
         for at in 0..2 {
             while let Some(&key) = self.unspoken.get(at) {
-                if self.life(key).is_some_and(|l| !l.spoke && !l.ended) {
+                if self.thread(key).is_some_and(|t| !t.spoke && !t.ended) {
                     break;
                 }
                 self.unspoken.remove(at);
@@ -194,23 +195,23 @@ impl State {
 
     fn remembered(&self) -> usize {
         if self.named {
-            REMEMBERED_BY_NAME
+            MAX_REMEMBERED_BY_NAME
         } else {
-            REMEMBERED
+            MAX_REMEMBERED
         }
     }
 
     /// The other threads of a group will end without a call of their own. strace up to 4.6 does not
     /// say when, so only so many are waited for.
-    pub(crate) fn doom(&mut self, group: Key, except: Key, place: Place, sink: Sink) {
+    pub(crate) fn end_group(&mut self, group: Key, except: Key, place: Place, sink: Sink) {
         if let Some(g) = self.groups.get_mut(group) {
             g.dying = true;
         }
-        if self.kin.is_some() || self.groups.users(group) < 2 {
+        if self.family.is_some() || self.groups.users(group) < 2 {
             return;
         }
         let others =
-            self.lives.iter().filter(|&(k, l)| k != except && l.group == group && !l.ended);
+            self.threads.iter().filter(|&(k, t)| k != except && t.group == group && !t.ended);
         let others: Vec<Key> = others.map(|(k, _)| k).collect();
         self.dying.extend(others);
         while self.dying.len() > self.remembered() {
@@ -222,13 +223,13 @@ impl State {
 
     /// The thread has ended.
     pub(crate) fn end(&mut self, key: Key, place: Place, sink: Sink) {
-        let Some(life) = self.life(key).filter(|l| !l.ended) else { return };
-        let (tid, alias, group, table) = (life.tid, life.alias, life.group, life.table);
-        let attached = life.attached;
-        self.close(key, sink);
+        let Some(thread) = self.thread(key).filter(|t| !t.ended) else { return };
+        let (tid, alias, group, sighand) = (thread.tid, thread.alias, thread.group, thread.sighand);
+        let attached = thread.attached;
+        self.close_call(key, sink);
         self.decide_all(key, sink);
-        match self.kin.as_mut() {
-            Some(kin) if attached => drop(kin.ended.insert(tid, place)),
+        match self.family.as_mut() {
+            Some(family) if attached => drop(family.ended.insert(tid, place)),
             _ => self.emit(key, EventKind::End, place, sink),
         }
         for id in [Some(tid), alias].into_iter().flatten() {
@@ -237,26 +238,26 @@ impl State {
             }
         }
         self.groups.release(group);
-        self.tables.release(table);
-        if let Some(life) = self.life_mut(key) {
-            life.ended = true;
+        self.sighands.release(sighand);
+        if let Some(thread) = self.thread_mut(key) {
+            thread.ended = true;
         }
         // Nobody ever heard of it: it was not made.
-        self.report.threads -= u64::from(tid == UNBORN);
-        self.pump(key, sink);
-        if self.life(key).is_some() {
-            self.ghosts.insert(tid, key);
+        self.report.threads -= u64::from(tid == UNNAMED);
+        self.emit_ready(key, sink);
+        if self.thread(key).is_some() {
+            self.retired.insert(tid, key);
         }
     }
 
     /// The thread made its exit call. Its `+++ exited` may follow, or not (strace up to 4.6, -qq).
     pub(crate) fn exit(&mut self, key: Key, whole_group: bool, place: Place, sink: Sink) {
-        let Some(life) = self.life(key) else { return };
-        let (tid, group) = (life.alias.unwrap_or(life.tid), life.group);
+        let Some(thread) = self.thread(key) else { return };
+        let (tid, group) = (thread.alias.unwrap_or(thread.tid), thread.group);
         if whole_group {
-            self.doom(group, key, place, sink);
+            self.end_group(group, key, place, sink);
         }
-        if self.exited.len() >= REMEMBERED {
+        if self.exited.len() >= MAX_REMEMBERED {
             self.exited.pop_front();
         }
         self.exited.push_back(tid);
@@ -264,16 +265,16 @@ impl State {
     }
 
     /// `+++ exited with`: without an exit call of its own or of a sibling the log is filtered.
-    pub(crate) fn suspect(&mut self, key: Key, place: Place) {
-        let Some(group) = self.life(key).map(|l| l.group) else { return };
-        if self.kin.is_some() {
-            self.suspects.push((self.groups.share(group), place));
+    pub(crate) fn check_exit(&mut self, key: Key, place: Place) {
+        let Some(group) = self.thread(key).map(|t| t.group) else { return };
+        if self.family.is_some() {
+            self.exits_to_check.push((self.groups.share(group), place));
             return;
         }
         let dying = self.groups.get(group).is_some_and(|g| g.dying)
-            || self.lives.iter().any(|(k, l)| k != key && l.group == group && l.in_exec());
+            || self.threads.iter().any(|(k, t)| k != key && t.group == group && t.in_exec());
         if !dying {
-            self.report.tally(Case::Filtered, place);
+            self.report.warn(WarningKind::Filtered, place);
         }
     }
 
@@ -282,17 +283,17 @@ impl State {
         if let Some(leader) = self.find(tid).filter(|&k| k != key) {
             self.end(leader, place, sink);
         }
-        self.lay(tid, sink);
+        self.emit_retired(tid, sink);
         self.emit(key, EventKind::Renamed(tid), place, sink);
-        let Some(life) = self.life_mut(key) else { return };
-        let old = life.tid;
-        life.tid = tid;
-        let waits = !life.queue.is_empty();
+        let Some(thread) = self.thread_mut(key) else { return };
+        let old = thread.tid;
+        thread.tid = tid;
+        let waits = !thread.queue.is_empty();
         if self.by_tid.get(&old) == Some(&key) {
             self.by_tid.remove(&old);
         }
         if waits {
-            self.ghosts.insert(old, key);
+            self.retired.insert(old, key);
         }
         self.by_tid.insert(tid, key);
     }
@@ -300,30 +301,30 @@ impl State {
     /// The log is over: so are its threads.
     pub(crate) fn finish(&mut self, place: Place, sink: Sink) {
         while let Some(&orphan) = self.orphans.first() {
-            self.guess(orphan, sink);
+            self.guess_creator(orphan, sink);
         }
-        for (group, place) in std::mem::take(&mut self.suspects) {
+        for (group, place) in std::mem::take(&mut self.exits_to_check) {
             if !self.groups.get(group).is_some_and(|g| g.dying) {
-                self.report.tally(Case::Filtered, place);
+                self.report.warn(WarningKind::Filtered, place);
             }
             self.groups.release(group);
         }
-        for key in self.lives.keys() {
-            let Some(life) = self.life(key).filter(|l| !l.ended) else { continue };
-            let unseen = match &self.kin {
-                Some(kin) => !kin.members.contains(&life.tid),
+        for key in self.threads.keys() {
+            let Some(thread) = self.thread(key).filter(|t| !t.ended) else { continue };
+            let unseen = match &self.family {
+                Some(family) => !family.members.contains(&thread.tid),
                 None => !self.named,
             };
-            if !life.spoke && !life.attached && unseen {
-                let first = life.first;
-                self.report.tally(Case::ChildUnseen, first);
+            if !thread.spoke && !thread.attached && unseen {
+                let first = thread.first;
+                self.report.warn(WarningKind::ChildUnseen, first);
             }
             self.end(key, place, sink);
         }
-        for key in self.lives.keys() {
-            self.flush(key, sink);
+        for key in self.threads.keys() {
+            self.emit_all(key, sink);
         }
-        let ended = self.kin.take().map(|k| k.ended).unwrap_or_default();
+        let ended = self.family.take().map(|k| k.ended).unwrap_or_default();
         let mut ended: Vec<(Place, Tid)> =
             ended.into_iter().map(|(tid, place)| (place, tid)).collect();
         ended.sort_unstable();

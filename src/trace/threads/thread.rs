@@ -10,21 +10,21 @@ use std::collections::VecDeque;
 
 /// What is known of one thread.
 #[derive(Debug)]
-pub(crate) struct Life {
+pub(crate) struct Thread {
     /// The id under which its events go out.
     pub tid: Tid,
     /// The id that its creation gave it.
-    pub born: Tid,
+    pub created_as: Tid,
     /// The number that the log gave later to a thread that it had shown without one.
     pub alias: Option<Tid>,
     /// Its thread group.
     pub group: Key,
     /// Its signal actions.
-    pub table: Key,
+    pub sighand: Key,
     /// The foreign ABI in which its calls are made, by strace's notes.
     pub abi: Option<Abi>,
     /// The call that it is in.
-    pub open: Option<Open>,
+    pub open: Option<OpenCall>,
     /// The handlers that it is in, as far as seen.
     pub handlers: VecDeque<Handler>,
     /// Returns from handlers that it was in before anything of it was seen.
@@ -32,7 +32,7 @@ pub(crate) struct Life {
     /// The last signal of which it was guessed that no handler runs.
     pub last_guess: Option<u8>,
     /// Events that wait.
-    pub queue: VecDeque<Item>,
+    pub queue: VecDeque<Delayed>,
     /// Why they wait, besides an undecided signal at the queue's front.
     pub wait: Wait,
     /// Its creator, while it waits for it.
@@ -67,7 +67,7 @@ pub(crate) enum Wait {
 
 /// Something that waits.
 #[derive(Debug)]
-pub(crate) enum Item {
+pub(crate) enum Delayed {
     /// An event; of a `Spawn`, the child that it lets go.
     Event(Event, Option<Key>),
     /// A signal, by its number in the log, of which it is not known yet whether a handler runs: the
@@ -93,11 +93,11 @@ pub(crate) enum Handler {
 
 /// A call that was entered and has not returned.
 #[derive(Debug)]
-pub(crate) struct Open {
+pub(crate) struct OpenCall {
     /// Which one.
     pub named: Named,
     /// What its return will do.
-    pub kind: Kind,
+    pub kind: CallKind,
     /// Where it was entered.
     pub place: Place,
     /// The line has no end: no `<unfinished ...>` came, and no result.
@@ -106,7 +106,7 @@ pub(crate) struct Open {
 
 /// The calls whose return matters.
 #[derive(Debug)]
-pub(crate) enum Kind {
+pub(crate) enum CallKind {
     /// None of the others.
     Plain,
     /// `execve`, `execveat`.
@@ -134,7 +134,7 @@ pub(crate) struct Group {
 
 /// A process's signal actions.
 #[derive(Debug, Clone)]
-pub(crate) struct Table {
+pub(crate) struct SigHandlers {
     /// Them.
     pub actions: Dispositions,
     /// In a family of files: the set of threads that share it, whose order among files is not
@@ -149,9 +149,9 @@ impl Group {
     }
 }
 
-impl Life {
+impl Thread {
     /// Its events go out as they come.
-    pub(crate) fn flows(&self) -> bool {
+    pub(crate) fn emits_at_once(&self) -> bool {
         self.wait == Wait::No && self.queue.is_empty()
     }
 
@@ -171,6 +171,6 @@ impl Life {
 
     /// It is in an exec.
     pub(crate) fn in_exec(&self) -> bool {
-        matches!(self.open, Some(Open { kind: Kind::Exec(_), .. }))
+        matches!(self.open, Some(OpenCall { kind: CallKind::Exec(_), .. }))
     }
 }
