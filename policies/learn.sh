@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Learns policies from the workloads, as root: traces one again and again until QUIET rounds in a row (8 if it is
-# not set) have shown no new transition. Every second round is disturbed: strace makes each thread wait after every
-# so many of its calls, so that threads, children and timers overtake each other.
-# strace is slow, though, and speed changes the order of calls; so the kernel then watches a copy at full speed
-# (enforce --log-only), and what it reports is learned too, until it is silent for so many rounds of five: five
-# at once, which crowd each other out, then five one after another.
+# Learns policies from the workloads, as root. A workload is traced again and again, until QUIET
+# rounds in a row (8 if it is not set) have shown no new transition. Every second round is
+# disturbed: strace makes each thread wait after some of its calls, so that threads, children and
+# timers overtake each other. strace is slow, and speed changes the order of calls. So the kernel
+# then watches a copy at full speed (enforce --log-only), and what it reports is learned too, until
+# QUIET rounds of five in a row are silent: five at once, which crowd each other out, then five one
+# after another.
 #
-# usage: learn.sh                        every policy of this directory anew, from this machine's programs
+# usage: learn.sh                        every policy of this directory anew, from this machine's
+#                                        programs
 #        learn.sh NAME PROGRAM POLICY    one, of a program that may be a copy
 #
 # SYSFSM is the path of sysfsm; ROUNDS the most rounds (40 if it is not set).
@@ -31,7 +33,8 @@ work() {
 	rm -rf "$dir"
 }
 
-# watch NAME POLICY PROGRAM CROWD: adds what the kernel sees and the policy has not; says how much that is
+# watch NAME POLICY PROGRAM CROWD: adds what the kernel sees and the policy has not, and prints how
+# many transitions that was
 watch() {
 	local bound=$scratch/bound.json events=$scratch/events watcher works=()
 	"$python" - "$2" "$3" "$bound" <<-'PYTHON'
@@ -59,7 +62,8 @@ watch() {
 	for work in "${works[@]}"; do wait "$work"; done
 	kill "$watcher"
 	wait "$watcher"
-	# At depth 2 a violation's context and symbol are the transition. After one the context may be unknown.
+	# At depth 2 a violation's context and symbol are the transition. After one the context may
+	# be unknown.
 	"$python" - "$2" "$events" <<-'PYTHON'
 		import json, sys
 		policy, new = json.load(open(sys.argv[1])), set()
@@ -79,7 +83,8 @@ watch() {
 
 # learn NAME POLICY PROGRAM...: PROGRAMs are the same program, the first gives the policy its binary
 learn() {
-	local name=$1 policy=$2 quiet=0 before=0 round now program current silent=0 seen added=0 crowd=crowd
+	local name=$1 policy=$2 quiet=0 before=0 round now program current
+	local silent=0 seen added=0 crowd=crowd
 	shift 2
 	local logs=$scratch/$name.logs
 	mkdir "$logs"
@@ -125,7 +130,7 @@ if [ $# = 3 ]; then
 	exit
 fi
 [ $# = 0 ] || {
-	sed -n '2,13s/^# \{0,1\}//p' "$0" >&2
+	sed -n '2,/^set /s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 }
 for binary in /usr/bin/{cat,ls,tar,gzip,sqlite3,python3.11,redis-server} /usr/sbin/nginx; do

@@ -14,7 +14,8 @@ my $hits = 0;
 local $SIG{USR1} = sub { $hits++ };
 kill USR1 => $$; kill USR1 => $$;
 local $SIG{ALRM} = sub { $hits++ };
-# Long before its end, and long after its begin, also where every call is traced: it always interrupts the wait.
+# Long before its end, and long after its begin, also where every call is traced: it always
+# interrupts the wait.
 Time::HiRes::ualarm(50_000);
 select(undef, undef, undef, 10);
 pipe(my $reader, my $writer);
@@ -30,7 +31,8 @@ run work.pl
 run -e 'print "hello\n"' >/dev/null
 enough
 run -ne 'print if /1000/' text >/dev/null
-# Its temporary name is mkstemp's, which asks for other random bits one time in 22 (glibc, __gen_tempname).
+# Its temporary name is mkstemp's, which asks for other random bits one time in 22 (glibc,
+# __gen_tempname).
 for _ in $(seq 25); do run -i.bak -pe 's/line/row/' text; done
 echo 'print 1' | run >/dev/null
 run -MList::Util=sum -e 'print sum(1..10)' >/dev/null

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 . "${0%/*}/common.sh" || exit
 
-# Threads and processes of its own are another workload; this one is the interpreter and its library.
+# Threads and processes of its own are another workload; this one is the interpreter and its
+# library.
 cat >work.py <<'PYTHON'
 import collections, csv, hashlib, io, json, os, re, sys, tempfile, time
 

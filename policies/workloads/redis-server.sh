@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 . "${0%/*}/common.sh" || exit
 
-# Else memory goes back to the kernel when its time has come (jemalloc(3): decay), in the middle of whatever the
-# server does, and more is asked for in the middle of something else.
+# Else memory goes back to the kernel when its time has come (jemalloc(3): decay), in the middle of
+# whatever the server does, and more is asked for in the middle of something else.
 export MALLOC_CONF=dirty_decay_ms:-1,muzzy_decay_ms:-1,lg_extent_max_active_fit:40
 
 cli() { timeout 30 redis-cli -h "$ADDRESS" -p "$PORT" "$@" 2>/dev/null; }
 pongs() { [ "$(cli ping)" = PONG ]; }
 load() { timeout 60 redis-benchmark -h "$ADDRESS" -p "$PORT" -q "$@" >/dev/null; }
 saved() { cli info persistence | grep -q 'rdb_bgsave_in_progress:0'; }
-# A thread of its own would give memory back. What takes long goes into the slow log with the client's address, and
-# how long anything takes is chance. A command's first call makes room to track its latency.
+# A thread of its own would give memory back. What takes long goes into the slow log with the
+# client's address, and how long anything takes is chance. A command's first call makes room to
+# track its latency.
 # serve THING...
 serve() {
 	run --port "$PORT" --bind "$ADDRESS" --dir "$PWD" --logfile "$PWD/log" --pidfile "$PWD/pid" \
@@ -35,9 +36,9 @@ SLOW="eval \"local function now() local t = redis.call('time') return t[1] * 100
 local late = now() + 120000 while now() < late do end\" 0"
 SLOW=${SLOW//$'\n'/ }
 
-# together THING...: what the server finds at once: commands of clients, some that come, one that goes. Its timer is
-# due after the last of them. (Answers stay short: the longer a client has been there, the sooner does a long one
-# take another call. So there is no INFO of everything.)
+# together THING...: what the server finds at once: commands of clients, some that come, one that
+# goes. Its timer is due after the last of them. (Answers stay short: the longer a client has been
+# there, the sooner does a long one take another call. So there is no INFO of everything.)
 together() {
 	local thing fd leaving clients=() all
 	exec {leaving}<>"/dev/tcp/$ADDRESS/$PORT"
@@ -74,7 +75,8 @@ full together comes "get key" "info cpu" goes "get key"
 full together "get key" comes "get key" "info cpu"
 full together "info cpu" comes
 full together goes comes "get key"
-# Keys that take their time: while it saves, the server serves, and looks after the child, once a second more closely.
+# Keys that take their time: while it saves, the server serves, and looks after the child, once a
+# second more closely.
 full cli config set rdb-key-save-delay 350000 >/dev/null
 cli bgsave >/dev/null
 full sleep 0.25

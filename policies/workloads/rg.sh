@@ -2,7 +2,8 @@
 # Written in Rust; its threads search files, and take work from one another.
 . "${0%/*}/common.sh" || exit
 
-# What one thread has allocated another one frees: without a lock, if there is always room to keep it.
+# What one thread has allocated another one frees: without a lock, if there is always room to keep
+# it.
 [ "${HEAP:-}" = natural ] || GLIBC_TUNABLES+=:glibc.malloc.tcache_count=65535
 mkdir tree
 for file in tree/{1..6}{0..9}; do numbers 300 >"$file"; done
@@ -10,7 +11,8 @@ echo '*.log' >tree/.ignore
 echo line >tree/ignored.log
 printf 'a\0line of binary\n' >binary
 numbers 3000 >text
-# Which thread waits for which is chance, and which comes too late to get a file; the more threads, the oftener.
+# Which thread waits for which is chance, and which comes too late to get a file; the more threads,
+# the oftener.
 for turn in $(seq "$OFTEN"); do
 	same "the count" 18000 "$(run -j2 -I 'line \d+ of' tree/?? | wc -l)"
 	run -j2 -c well tree/10 tree/11 >/dev/null

@@ -13,7 +13,8 @@ run <few >/dev/null
 # Threads: it takes a second one from 131,072 lines on.
 run --parallel=2 -S 100M many >/dev/null
 run --parallel=2 -n -r -S 100M many >/dev/null
-# Temporary files, whose names' random bits are sometimes asked for anew (glibc, __gen_tempname), one time in 22.
+# Temporary files, whose names' random bits are sometimes asked for anew (glibc, __gen_tempname),
+# one time in 22.
 for _ in 1 2 3 4 5 6; do run --parallel=1 -S 1M -T . many -o many.sorted; done
 run -m sorted sorted >/dev/null
 fails 1 -c -n many.sorted
