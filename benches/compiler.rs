@@ -28,7 +28,7 @@ fn compiler(c: &mut Criterion) {
         let transitions: usize = machines.iter().map(Machine::transitions).sum();
         group.throughput(Throughput::Elements(transitions as u64));
         group.bench_function(name, |b| {
-            b.iter(|| Table::default().lay(&machines.iter().collect::<Vec<_>>()));
+            b.iter(|| Table::default().insert(&machines.iter().collect::<Vec<_>>()));
         });
     }
     group.finish();

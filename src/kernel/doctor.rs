@@ -4,7 +4,7 @@ use crate::kernel::bpf::log;
 use crate::kernel::error::KernelError;
 use crate::kernel::identity::inode::Inodes;
 use crate::kernel::level::Level;
-use crate::kernel::support::deny_mechanisms::Ways;
+use crate::kernel::support::deny_mechanisms::DenyMechanisms;
 use crate::kernel::support::foreign_abi as abi;
 use crate::kernel::support::preemption::tracepoints_are_preemptible;
 use crate::kernel::support::privileges::{require_btf, require_privilege};
@@ -77,9 +77,9 @@ pub fn probe() -> Report {
         };
         report.add_text("tracefs", found, detail.into());
     }
-    let ways = works.then(ways).transpose();
-    match ways {
-        Ok(Some(ways)) => report.add_ways(&ways),
+    let mechanisms = works.then(mechanisms).transpose();
+    match mechanisms {
+        Ok(Some(mechanisms)) => report.add_mechanisms(&mechanisms),
         Ok(None) => report.next = Some("sysfsm needs Linux 5.15 or newer".into()),
         Err(e) => {
             report.add("programs", true, Err(e), "");
@@ -116,29 +116,29 @@ impl Report {
         self.findings.push(Finding { name, found, needed: false, detail });
     }
 
-    fn add_ways(&mut self, ways: &Ways) {
+    fn add_mechanisms(&mut self, mechanisms: &DenyMechanisms) {
         for (name, outcome, good) in [
-            ("lsm_programs", &ways.lsm, "LSM programs run, and refuse"),
+            ("lsm_programs", &mechanisms.lsm, "LSM programs run, and refuse"),
             (
                 "fmod_ret",
-                &ways.function,
+                &mechanisms.function,
                 "programs on the functions that ask the LSMs run, and refuse",
             ),
             (
                 "fmod_ret_syscalls",
-                &ways.call,
+                &mechanisms.call,
                 "programs on the functions of system calls run, and refuse",
             ),
         ] {
             let detail = outcome.as_ref().err().map_or_else(|| good.to_string(), Clone::clone);
             self.add_text(name, outcome.is_ok(), detail);
         }
-        self.level = Some(ways.level());
-        self.next = match ways.level() {
+        self.level = Some(mechanisms.level());
+        self.next = match mechanisms.level() {
             Level::Prevent => None,
             Level::Contain => Some(format!(
                 "for `prevent`: Linux 7.1 or newer{}",
-                if ways.lsm.is_ok() {
+                if mechanisms.lsm.is_ok() {
                     String::new()
                 } else {
                     format!("; to have LSM programs run, boot with lsm={},bpf", lsm_list())
@@ -153,10 +153,10 @@ impl Report {
     }
 }
 
-fn ways() -> Result<Ways, KernelError> {
+fn mechanisms() -> Result<DenyMechanisms, KernelError> {
     let mut finder = MaybeUninit::uninit();
     let inodes = Inodes::load(&mut finder)?;
-    Ways::find(&inodes)
+    DenyMechanisms::find(&inodes)
 }
 
 /// Whether locked memory bounds maps: before 5.11 they counted as such, since then as the cgroup's.

@@ -4,7 +4,7 @@
 use crate::kernel::bpf::bpffs::PinDirectory;
 use crate::kernel::bpf::log;
 use crate::kernel::error::KernelError;
-use crate::kernel::support::preemption::Turns;
+use crate::kernel::support::preemption::AttachMode;
 use libbpf_rs::{Link, ProgramMut};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -47,12 +47,12 @@ pub(crate) use tracepoints;
 /// Chooses those of them that are of use, in a skeleton that is not loaded yet: each costs a part
 /// of the start.
 macro_rules! choose {
-    ($open:expr, $turns:expr) => {{
-        use $crate::kernel::support::preemption::Turns;
-        let (programs, turns): (_, Turns) = (&mut $open.progs, $turns);
-        programs.sure_sys_enter.set_autoload(turns == Turns::Sure);
-        programs.handle_sys_enter.set_autoload(turns == Turns::Twice);
-        programs.classic_sys_enter.set_autoload(turns == Turns::Classic);
+    ($open:expr, $mode:expr) => {{
+        use $crate::kernel::support::preemption::AttachMode;
+        let (programs, mode): (_, AttachMode) = (&mut $open.progs, $mode);
+        programs.sure_sys_enter.set_autoload(mode == AttachMode::NonPreemptible);
+        programs.handle_sys_enter.set_autoload(mode == AttachMode::Dual);
+        programs.classic_sys_enter.set_autoload(mode == AttachMode::ClassicFirst);
         for again in [
             &mut programs.again_sys_enter,
             &mut programs.again_newtask,
@@ -60,7 +60,7 @@ macro_rules! choose {
             &mut programs.again_signal,
             &mut programs.again_exec,
         ] {
-            again.set_autoload(turns.preemptible());
+            again.set_autoload(mode.preemptible());
         }
     }};
 }
@@ -76,16 +76,16 @@ impl Hooks {
     /// Attaches the programs in this order. Also what tells how often the kernel leaves them out.
     pub(crate) fn attach(
         hooks: &[Hook<'_>],
-        turns: Turns,
+        mode: AttachMode,
     ) -> Result<(Self, Attached), KernelError> {
         let (mut all, mut attached) = (Hooks::default(), Attached::default());
         for hook in hooks {
-            let programs = match (turns, hook.classic) {
-                (Turns::Sure, _) => vec![hook.sure],
+            let programs = match (mode, hook.classic) {
+                (AttachMode::NonPreemptible, _) => vec![hook.sure],
                 // The kernel runs them in the order in which they came (func_add,
                 // kernel/tracepoint.c).
-                (Turns::Classic, Some(classic)) => vec![classic, hook.again],
-                (Turns::Classic | Turns::Twice, _) => vec![hook.first, hook.again],
+                (AttachMode::ClassicFirst, Some(classic)) => vec![classic, hook.again],
+                (AttachMode::ClassicFirst | AttachMode::Dual, _) => vec![hook.first, hook.again],
             };
             for program in programs {
                 let failed =

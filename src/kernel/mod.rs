@@ -18,7 +18,7 @@ pub(crate) mod policies;
 pub(crate) mod record;
 pub(crate) mod support;
 
-pub use enforce::agent::{Live, Origin};
+pub use enforce::agent::{Agent, Origin};
 pub use enforce::enforcer::Enforcer;
 pub use error::KernelError;
 pub use events::counts::{ByReason, Repeated};
@@ -29,13 +29,13 @@ pub use level::Level;
 pub use options::Options;
 pub use pinned::contexts::Contexts;
 pub use pinned::manifest::{Manifest, Watched};
-pub use pinned::pins::{Agency, Pins};
+pub use pinned::pins::{AgentLock, Pins};
 pub use pinned::set::Pinned;
 pub use pinned::usage::Usage;
 pub use policies::fill;
 pub use record::learned;
 pub use record::recorder::{RecordOptions, RecordTotals, Recorder, Target};
-pub use support::deny_mechanisms::Ways;
+pub use support::deny_mechanisms::DenyMechanisms;
 
 /// The wire types, made from `bpf/sysfsm.h` by the skeleton.
 pub use bpf::skeleton::types;

@@ -95,14 +95,14 @@ impl Comb {
     }
 
     /// These places are no row's any more.
-    pub(crate) fn vacate(&mut self, places: &[State]) {
+    pub(crate) fn free(&mut self, places: &[State]) {
         for &place in places {
             self.states.clear(place as usize);
         }
     }
 
     /// These places are not to be a row's.
-    pub(crate) fn keep(&mut self, places: &[State]) {
+    pub(crate) fn reserve(&mut self, places: &[State]) {
         for &place in places {
             self.states.set(place as usize);
         }
@@ -209,7 +209,7 @@ mod tests {
         // What goes leaves room.
         for (row, &state) in rows.iter().zip(&states).take(250) {
             comb.clear(row.iter().map(|column| state + column));
-            comb.vacate(&[state]);
+            comb.free(&[state]);
         }
         let again: Vec<State> = rows.iter().take(250).map(|row| comb.place(row)).collect();
         assert!(again.iter().all(|place| !states[250..].contains(place)));

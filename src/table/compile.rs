@@ -50,7 +50,7 @@ pub struct Row {
 
 /// A machine in the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Laid {
+pub struct CompiledMachine {
     /// What it is besides its cells.
     pub entry: Entry,
     /// Every state that stands for a context.
@@ -59,7 +59,7 @@ pub struct Laid {
     pub cells: Vec<(u32, Cell)>,
     /// Its cells of calls without a column.
     pub far: Vec<FarCell>,
-    /// All its places, in the order in which [`Table::lay_again`] takes them.
+    /// All its places, in the order in which [`Table::insert_at`] takes them.
     pub places: Vec<State>,
 }
 
@@ -84,17 +84,17 @@ impl Table {
 
     /// Lays machines into the gaps between those that are there.
     #[must_use]
-    pub fn lay(&mut self, machines: &[&Machine]) -> Vec<Laid> {
+    pub fn insert(&mut self, machines: &[&Machine]) -> Vec<CompiledMachine> {
         // What is a machine's own is found out on all processors; where its rows go depends on
         // those before it.
         let wanted: Vec<Wanted> = machines.par_iter().map(|machine| Wanted::of(machine)).collect();
-        wanted.iter().map(|wanted| self.lay_one(wanted)).collect()
+        wanted.iter().map(|wanted| self.insert_one(wanted)).collect()
     }
 
-    /// Lays machines where they were before, each at its [`Laid::places`]; none if one of them
-    /// cannot have been there.
+    /// Lays machines where they were before, each at its [`CompiledMachine::places`]; none if one
+    /// of them cannot have been there.
     #[must_use]
-    pub fn lay_again(&mut self, machines: &[(&Machine, &[State])]) -> Option<Vec<Laid>> {
+    pub fn insert_at(&mut self, machines: &[(&Machine, &[State])]) -> Option<Vec<CompiledMachine>> {
         let wanted: Vec<Wanted> =
             machines.par_iter().map(|(machine, _)| Wanted::of(machine)).collect();
         wanted
@@ -105,21 +105,21 @@ impl Table {
     }
 
     /// Takes a machine's cells away. Its places stay taken: threads may still be in its states.
-    pub fn lift(&mut self, laid: &Laid) {
-        self.comb.clear(laid.cells.iter().map(|cell| cell.0));
+    pub fn clear_rows(&mut self, compiled: &CompiledMachine) {
+        self.comb.clear(compiled.cells.iter().map(|cell| cell.0));
     }
 
     /// Frees the places of a machine that has no cells any more.
-    pub fn vacate(&mut self, places: &[State]) {
-        self.comb.vacate(places);
+    pub fn free(&mut self, places: &[State]) {
+        self.comb.free(places);
     }
 
     /// Keeps the places of a machine that has no cells any more.
-    pub fn keep(&mut self, places: &[State]) {
-        self.comb.keep(places);
+    pub fn reserve(&mut self, places: &[State]) {
+        self.comb.reserve(places);
     }
 
-    fn lay_one(&mut self, wanted: &Wanted) -> Laid {
+    fn insert_one(&mut self, wanted: &Wanted) -> CompiledMachine {
         let mut places = vec![0; wanted.rows.len()];
         for &at in &wanted.order {
             if let (Some(row), Some(place)) = (wanted.rows.get(at), places.get_mut(at)) {
@@ -129,15 +129,15 @@ impl Table {
         for columns in wanted.further() {
             places.push(self.comb.place(&columns));
         }
-        wanted.laid(places)
+        wanted.compiled(places)
     }
 
-    fn take_places(&mut self, wanted: &Wanted, places: &[State]) -> Option<Laid> {
+    fn take_places(&mut self, wanted: &Wanted, places: &[State]) -> Option<CompiledMachine> {
         let rows = wanted.rows.iter().map(|row| row.columns.clone()).chain(wanted.further());
         let rows: Vec<Vec<u32>> = rows.collect();
         let fits = rows.len() == places.len()
             && rows.iter().zip(places).all(|(row, &at)| self.comb.take(at, row));
-        fits.then(|| wanted.laid(places.to_vec()))
+        fits.then(|| wanted.compiled(places.to_vec()))
     }
 }
 
@@ -153,7 +153,11 @@ pub struct Arrival {
 /// Of every state that a machine's threads can be in where they go on ([`Judge::migrated`]); its
 /// lost ones excepted.
 #[must_use]
-pub fn arrivals(from: &Laid, to: &Laid, machine: &Machine) -> Vec<(State, Arrival)> {
+pub fn arrivals(
+    from: &CompiledMachine,
+    to: &CompiledMachine,
+    machine: &Machine,
+) -> Vec<(State, Arrival)> {
     let judge = Judge::new(machine);
     let states: FxHashMap<Context, State> =
         to.rows.iter().map(|row| (row.context, row.state)).collect();
@@ -280,7 +284,7 @@ impl Wanted {
     }
 
     /// With its rows, and then the further ones, at these places.
-    fn laid(&self, places: Vec<State>) -> Laid {
+    fn compiled(&self, places: Vec<State>) -> CompiledMachine {
         let state = |at: usize| places.get(at).copied().unwrap_or(0);
         let mut cells = Cells::default();
         let mut rows: Vec<Row> = Vec::with_capacity(self.rows.len() + 1);
@@ -306,7 +310,7 @@ impl Wanted {
                 cells.put(entry.singles, call, state(target));
             }
         }
-        Laid { entry, rows, cells: cells.near, far: cells.far, places }
+        CompiledMachine { entry, rows, cells: cells.near, far: cells.far, places }
     }
 }
 
@@ -360,17 +364,18 @@ mod tests {
 
     /// Every cell is an edge of its machine, and every edge that needs a cell has one; no cell is
     /// two machines'.
-    fn same(machines: &[Machine], laid: &[Laid]) {
+    fn same(machines: &[Machine], compiled: &[CompiledMachine]) {
         let mut cells = BTreeMap::new();
-        for (index, cell) in laid.iter().flat_map(|l| &l.cells) {
+        for (index, cell) in compiled.iter().flat_map(|l| &l.cells) {
             assert!(cells.insert(*index, *cell).is_none(), "{index} is taken twice");
         }
-        let far: Vec<FarCell> = laid.iter().flat_map(|l| l.far.clone()).collect();
-        let unique: BTreeSet<State> = laid.iter().flat_map(|l| l.places.clone()).collect();
-        assert_eq!(unique.len(), laid.iter().map(|l| l.places.len()).sum::<usize>());
-        for (machine, laid) in machines.iter().zip(laid) {
-            let context = |state| laid.rows.iter().find(|row| row.state == state).unwrap().context;
-            for row in &laid.rows {
+        let far: Vec<FarCell> = compiled.iter().flat_map(|l| l.far.clone()).collect();
+        let unique: BTreeSet<State> = compiled.iter().flat_map(|l| l.places.clone()).collect();
+        assert_eq!(unique.len(), compiled.iter().map(|l| l.places.len()).sum::<usize>());
+        for (machine, compiled) in machines.iter().zip(compiled) {
+            let context =
+                |state| compiled.rows.iter().find(|row| row.state == state).unwrap().context;
+            for row in &compiled.rows {
                 for call in (0..CALLS).chain([5000, u32::MAX]) {
                     let symbol = Symbol::Call(call);
                     let want = has_cell(symbol)
@@ -382,16 +387,16 @@ mod tests {
                 }
             }
             let exec = Context::start(Symbol::Call(nr::EXECVE), machine.depth());
-            assert_eq!(context(laid.entry.exec), exec);
+            assert_eq!(context(compiled.entry.exec), exec);
             for signal in 1..=64 {
                 let start = Context::start(Symbol::Signal(signal), machine.depth());
-                assert_eq!(context(laid.entry.signals[usize::from(signal)]), start);
+                assert_eq!(context(compiled.entry.signals[usize::from(signal)]), start);
             }
         }
     }
 
-    fn lay(table: &mut Table, machines: &[Machine]) -> Vec<Laid> {
-        table.lay(&machines.iter().collect::<Vec<_>>())
+    fn insert(table: &mut Table, machines: &[Machine]) -> Vec<CompiledMachine> {
+        table.insert(&machines.iter().collect::<Vec<_>>())
     }
 
     fn some() -> Vec<Machine> {
@@ -422,41 +427,44 @@ mod tests {
     #[test]
     fn cells_are_the_machines_edges_and_no_others() {
         let machines = some();
-        same(&machines, &lay(&mut Table::default(), &machines));
+        same(&machines, &insert(&mut Table::default(), &machines));
     }
 
     #[test]
     fn states_of_different_machines_never_meet() {
         let machines: Vec<Machine> =
             (0..50).map(|_| machine(2, &[("execve", "brk"), ("brk", "mmap read")])).collect();
-        same(&machines, &lay(&mut Table::default(), &machines));
+        same(&machines, &insert(&mut Table::default(), &machines));
     }
 
     #[test]
     fn machines_come_and_go_and_those_that_stay_do_not_move() {
         let mut table = Table::default();
         let machines: Vec<Machine> = (0..10).flat_map(|_| some()).collect();
-        let mut laid = lay(&mut table, &machines);
+        let mut compiled = insert(&mut table, &machines);
         let length = table.cells();
-        let again: Vec<(&Machine, &[State])> =
-            machines.iter().zip(&laid).map(|(machine, laid)| (machine, &*laid.places)).collect();
+        let again: Vec<(&Machine, &[State])> = machines
+            .iter()
+            .zip(&compiled)
+            .map(|(machine, compiled)| (machine, &*compiled.places))
+            .collect();
         let mut other = Table::default();
-        assert_eq!(other.lay_again(&again).unwrap(), laid);
-        assert!(other.lay_again(&again[..1]).is_none(), "the places are taken");
+        assert_eq!(other.insert_at(&again).unwrap(), compiled);
+        assert!(other.insert_at(&again[..1]).is_none(), "the places are taken");
         for turn in 0..100 {
             let at = turn * 7 % machines.len();
             for table in [&mut table, &mut other] {
-                table.lift(&laid[at]);
+                table.clear_rows(&compiled[at]);
             }
-            let before = laid[at].places.clone();
-            let new = table.lay(&[&machines[at]]).pop().unwrap();
+            let before = compiled[at].places.clone();
+            let new = table.insert(&[&machines[at]]).pop().unwrap();
             // Threads may still be in the old states.
             assert!(new.places.iter().all(|place| !before.contains(place)));
-            assert_eq!(other.lay(&[&machines[at]]), std::slice::from_ref(&new));
-            laid[at] = new;
-            same(&machines, &laid);
+            assert_eq!(other.insert(&[&machines[at]]), std::slice::from_ref(&new));
+            compiled[at] = new;
+            same(&machines, &compiled);
             for table in [&mut table, &mut other] {
-                table.vacate(&before);
+                table.free(&before);
             }
         }
         assert!(table.cells() < length + 2000, "{} cells, {length} at first", table.cells());
@@ -473,25 +481,25 @@ mod tests {
             machine(3, &[("execve", "brk"), ("execve brk", "mmap")]),
             machine(1, &[("", "brk")]),
         ];
-        let laid = lay(&mut Table::default(), &machines);
+        let compiled = insert(&mut Table::default(), &machines);
         let state = |at: usize, context: &str| {
             let context: Context = context.parse().unwrap();
-            laid[at].rows.iter().find(|row| row.context == context).unwrap().state
+            compiled[at].rows.iter().find(|row| row.context == context).unwrap().state
         };
         let goes = |from: usize, context: &str, to: usize| {
-            let all = arrivals(&laid[from], &laid[to], &machines[to]);
+            let all = arrivals(&compiled[from], &compiled[to], &machines[to]);
             let (_, arrival) = all.iter().find(|(at, _)| *at == state(from, context)).unwrap();
             (arrival.state, arrival.seen.to_string())
         };
         assert_eq!(goes(0, "brk", 1), (state(1, "brk"), String::new()));
         // Nothing may follow it there.
-        assert_eq!(goes(0, "read", 1), (laid[1].entry.lost, "read".into()));
+        assert_eq!(goes(0, "read", 1), (compiled[1].entry.lost, "read".into()));
         // It may be in the middle of a frame.
-        assert_eq!(goes(0, "brk", 2), (laid[2].entry.lost, "brk".into()));
+        assert_eq!(goes(0, "brk", 2), (compiled[2].entry.lost, "brk".into()));
         assert_eq!(goes(0, "@SIGHUP", 2), (state(2, "@SIGHUP"), String::new()));
         assert_eq!(goes(2, "execve brk", 0), (state(0, "brk"), String::new()));
-        assert_eq!(goes(2, "execve brk", 3), (laid[3].entry.lost, String::new()));
-        assert_eq!(arrivals(&laid[3], &laid[0], &machines[0]), []);
+        assert_eq!(goes(2, "execve brk", 3), (compiled[3].entry.lost, String::new()));
+        assert_eq!(arrivals(&compiled[3], &compiled[0], &machines[0]), []);
     }
 
     #[test]
@@ -509,7 +517,7 @@ mod tests {
         }
         let transitions = large.transitions();
         let mut table = Table::default();
-        let _ = table.lay(&[&large]);
+        let _ = table.insert(&[&large]);
         assert!(transitions > 80_000, "{transitions}");
         assert!(
             table.cells() < 2 * transitions + 2000,

@@ -9,13 +9,13 @@
 use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
 use libbpf_rs::{MapCore as _, MapFlags, MapHandle, ProgramInput};
 use std::mem::MaybeUninit;
-use sysfsm::kernel::fill::{self, Placed, Sizes, StepMaps, Tables, Terms};
+use sysfsm::kernel::fill::{self, EffectivePolicy, LoadedPolicy, Sizes, StepMaps, Tables};
 use sysfsm::machine::{
     Context, Count, Depth, Frames, Judge, Machine, Reaction, Reason, State, Verdict,
 };
 use sysfsm::policy::{Action, Children};
 use sysfsm::syscall::{nr, Symbol};
-use sysfsm::table::{arrivals, Laid, Table};
+use sysfsm::table::{arrivals, CompiledMachine, Table};
 use sysfsm_testing::bpf::step_test;
 use sysfsm_testing::random::Random;
 
@@ -162,9 +162,9 @@ fn apply(world: &World, threads: &mut [Thread], at: u32, event: Event) -> Option
     None
 }
 
-fn terms(reaction: Reaction) -> Terms {
+fn effective(reaction: Reaction) -> EffectivePolicy {
     let action = if reaction == Reaction::Stay { Action::Kill } else { Action::Log };
-    Terms { action, children: Children::Release, learn: reaction == Reaction::Complain }
+    EffectivePolicy { action, children: Children::Release, learn: reaction == Reaction::Complain }
 }
 
 /// As `struct sysfsm_test_event` has it.
@@ -191,7 +191,7 @@ struct World {
     machines: Vec<Machine>,
     reactions: Vec<Reaction>,
     judges: Vec<Judge>,
-    laid: Vec<Laid>,
+    compiled: Vec<CompiledMachine>,
     table: Table,
     /// Those that are not replaced.
     current: Vec<usize>,
@@ -204,27 +204,27 @@ impl World {
         let reactions: Vec<Reaction> =
             (0..MACHINES).map(|_| random.pick(&[&kinds[..], &kinds[1..]].concat())).collect();
         let mut table = Table::default();
-        let laid = table.lay(&machines.iter().collect::<Vec<_>>());
+        let compiled = table.insert(&machines.iter().collect::<Vec<_>>());
         World {
             judges: machines.iter().map(Judge::new).collect(),
             machines,
             reactions,
-            laid,
+            compiled,
             table,
             current: (0..MACHINES).collect(),
         }
     }
 
-    fn placed(&self, machine: usize) -> Placed<'_> {
-        Placed {
+    fn loaded(&self, machine: usize) -> LoadedPolicy<'_> {
+        LoadedPolicy {
             number: u32::try_from(machine + 1).unwrap(),
-            laid: &self.laid[machine],
-            terms: terms(self.reactions[machine]),
+            compiled: &self.compiled[machine],
+            effective: effective(self.reactions[machine]),
         }
     }
 
     fn context(&self, state: u32) -> Context {
-        let mut rows = self.laid.iter().rev().flat_map(|laid| &laid.rows);
+        let mut rows = self.compiled.iter().rev().flat_map(|compiled| &compiled.rows);
         rows.find(|row| row.state == state).unwrap().context
     }
 
@@ -254,14 +254,14 @@ impl World {
             }
         }
         let mut table = self.table.clone();
-        self.laid.push(table.lay(&[&machine]).pop().unwrap());
+        self.compiled.push(table.insert(&[&machine]).pop().unwrap());
         self.reactions.push(random.pick(&[Reaction::Stay, Reaction::Follow]));
         self.judges.push(Judge::new(&machine));
         self.machines.push(machine);
-        let there = self.current.iter().copied().chain([new]).map(|machine| self.placed(machine));
+        let there = self.current.iter().copied().chain([new]).map(|machine| self.loaded(machine));
         if !Sizes::of(table.cells(), there).fits(room) {
             // As a reload does: it would load all anew.
-            self.laid.pop();
+            self.compiled.pop();
             self.reactions.pop();
             self.judges.pop();
             self.machines.pop();
@@ -269,15 +269,15 @@ impl World {
         }
         self.table = table;
         self.current[place] = new;
-        let (from, to) = (self.placed(old).number, self.placed(new).number);
-        fill::add(maps, tables, &[self.placed(new)]).unwrap();
-        let arrivals = arrivals(&self.laid[old], &self.laid[new], &self.machines[new]);
+        let (from, to) = (self.loaded(old).number, self.loaded(new).number);
+        fill::add(maps, tables, &[self.loaded(new)]).unwrap();
+        let arrivals = arrivals(&self.compiled[old], &self.compiled[new], &self.machines[new]);
         fill::add_arrivals(maps, to, &arrivals).unwrap();
         tables.hold(to);
         tables.succeed(from, Some(to));
-        tables.lift(&self.laid[old]);
-        fill::forget(maps, &self.placed(old)).unwrap();
-        self.table.lift(&self.laid[old]);
+        tables.clear_rows(&self.compiled[old]);
+        fill::forget(maps, &self.loaded(old)).unwrap();
+        self.table.clear_rows(&self.compiled[old]);
         for (machine, frames) in threads.iter_mut().flatten().filter(|(machine, _)| *machine == old)
         {
             self.judges[new].migrate(frames, self.machines[old].depth());
@@ -293,7 +293,7 @@ fn round(seed: u64) -> usize {
     let mut object = MaybeUninit::uninit();
     let mut open = step_test::StepTestSkelBuilder::default().open(&mut object).unwrap();
     let maps = &mut open.maps;
-    let room = Sizes::of(world.table.cells(), (0..MACHINES).map(|machine| world.placed(machine)))
+    let room = Sizes::of(world.table.cells(), (0..MACHINES).map(|machine| world.loaded(machine)))
         .with_room();
     fill::resize(
         &mut StepMaps {
@@ -318,9 +318,9 @@ fn round(seed: u64) -> usize {
         arrivals: handle(&skel.maps.arrivals),
     };
     let tables = Tables::of(&maps).unwrap();
-    let placed: Vec<_> = (0..MACHINES).map(|machine| world.placed(machine)).collect();
-    fill::add(&maps, &tables, &placed).unwrap();
-    for one in &placed {
+    let loaded: Vec<_> = (0..MACHINES).map(|machine| world.loaded(machine)).collect();
+    fill::add(&maps, &tables, &loaded).unwrap();
+    for one in &loaded {
         tables.hold(one.number);
     }
 

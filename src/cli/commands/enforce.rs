@@ -11,7 +11,7 @@ use crate::cli::events::sink::Sink;
 use crate::cli::io::failure::Failure;
 use crate::cli::io::failure::{ALL_THE_SAME, AS_BEFORE};
 use crate::cli::review::collector::Collector;
-use crate::kernel::{self, Enforcer, Level, Live, Options, Origin, Pinned, Pins};
+use crate::kernel::{self, Agent, Enforcer, Level, Options, Origin, Pinned, Pins};
 use crate::policy::{self, Policy};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -95,7 +95,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     if args.pin || args.detach {
         let pins = Pins::at(&args.pins);
         return attend(args, &pins, options).map_err(|failure| {
-            failure.leaving(if pins.hold() { AS_BEFORE } else { "nothing is enforced" })
+            failure.leaving(if pins.is_enforcing() { AS_BEFORE } else { "nothing is enforced" })
         });
     }
     hold(args, options)
@@ -118,12 +118,12 @@ fn hold(args: &Args, options: Options) -> Result<ExitCode, Failure> {
     let mut collector =
         args.learn_to.as_ref().map(|f| Collector::start(f.clone(), &policies)).transpose()?;
     let mut enforcer = Enforcer::start(&policies, options)?;
-    let (hooks, functions) = enforcer.chokes();
+    let (hooks, functions) = enforcer.enforcement_points();
     let start = Start {
         level: enforcer.level(),
         hooks,
         functions,
-        left_out: enforcer.left_out().to_vec(),
+        left_out: enforcer.unsupported().to_vec(),
         log_only: args.log_only,
         adopted: enforcer.totals()?.adopted,
         pinned: None,
@@ -174,7 +174,7 @@ fn attend(args: &Args, pins: &Pins, options: Options) -> Result<ExitCode, Failur
     let agency = pins.acquire()?;
     let mut directories = Directories::watch(&args.policies)?;
     let place = args.metrics.as_ref().map(Place::take).transpose()?;
-    let (mut live, origin) = Live::establish(pins, &agency, &policies, options)?;
+    let (mut live, origin) = Agent::attach_or_load(pins, &agency, &policies, options)?;
     printer.start(&policies, &start_of(live.pinned(), origin)?);
     if args.detach {
         printer.leave();
@@ -228,7 +228,7 @@ fn start_of(pinned: &Pinned, origin: Origin) -> Result<Start, Failure> {
         level: manifest.level(),
         hooks: manifest.hooks,
         functions: manifest.functions,
-        left_out: manifest.left_out.clone(),
+        left_out: manifest.unsupported.clone(),
         log_only: manifest.log_only,
         adopted: pinned
             .totals()

@@ -17,7 +17,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     if Pinned::find(&pins)?.is_none() {
         return Err(none("nothing is enforced that could be reloaded"));
     }
-    if !pins.attended() {
+    if !pins.has_agent() {
         return Err(none("nobody attends to what is enforced, so nobody can reload it"));
     }
     let Some(refused) = Pinned::ask(&pins, PATIENCE)? else {

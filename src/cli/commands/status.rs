@@ -21,7 +21,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         nothing(args, "status")?;
         return Ok(ExitCode::from(1));
     };
-    let attended = pins.attended();
+    let attended = pins.has_agent();
     let (manifest, totals, watched) = (pinned.manifest(), pinned.totals()?, pinned.watched()?);
     let under = by_policy(watched.as_deref().unwrap_or_default(), manifest);
     if args.json {
@@ -80,10 +80,10 @@ fn status_json(
         "level": manifest.level().as_str(),
         "hooks": manifest.hooks,
         "functions": manifest.functions,
-        "left_out": manifest.left_out,
+        "left_out": manifest.unsupported,
         "log_only": manifest.log_only,
         "policies": policies,
-        "former_policies": manifest.former(),
+        "former_policies": manifest.draining(),
         "in_spares": pinned.in_spares(),
         "reloads": reloads,
         "totals": totals.map(totals_json),

@@ -167,7 +167,7 @@ impl Watcher {
             log_only: manifest.log_only,
             version: manifest.version.clone(),
             since: manifest.since(),
-            attended: self.pins.attended(),
+            attended: self.pins.has_agent(),
             totals,
             rates,
             policies,

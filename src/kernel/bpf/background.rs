@@ -51,6 +51,6 @@ pub(crate) fn drop_in(descriptors: Vec<OwnedFd>) {
             // SAFETY: what the parent has left to do at its exit is not to be done twice.
             unsafe { _exit(0) }
         }
-        Err(e) => tracing::debug!("cannot make a process that frees the choke points: {e}"),
+        Err(e) => tracing::debug!("cannot make a process that frees the enforcement points: {e}"),
     }
 }

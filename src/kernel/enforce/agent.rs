@@ -9,8 +9,8 @@ use crate::kernel::enforce::enforcer::Enforcer;
 use crate::kernel::error::KernelError;
 use crate::kernel::events::counts::ByReason;
 use crate::kernel::events::counts::{Repeated, Tallies};
-use crate::kernel::events::stream::Outlet;
-use crate::kernel::events::violation::Reader;
+use crate::kernel::events::stream::EventStream;
+use crate::kernel::events::violation::EventReader;
 use crate::kernel::events::violation::Violation;
 use crate::kernel::identity::binaries::{identify, Identities};
 use crate::kernel::identity::inode::Inodes;
@@ -18,12 +18,12 @@ use crate::kernel::identity::maps::Bound;
 use crate::kernel::identity::processes::{self, candidates};
 use crate::kernel::options::Options;
 use crate::kernel::pinned::manifest::{Manifest, Watched};
-use crate::kernel::pinned::pins::{Agency, Pins, MANIFEST};
+use crate::kernel::pinned::pins::{AgentLock, Pins, MANIFEST};
 use crate::kernel::pinned::set::Pinned;
-use crate::kernel::policies::effective_policy::terms;
+use crate::kernel::policies::effective_policy::effective_policies;
 use crate::kernel::policies::fill;
 use crate::kernel::policies::maps::Maps;
-use crate::kernel::policies::policy_set::{Change, Gone, Lineup};
+use crate::kernel::policies::policy_set::{Change, PolicySet, Retired};
 use crate::policy::{Policy, Subject};
 use libbpf_rs::MapHandle;
 use std::collections::BTreeSet;
@@ -33,11 +33,11 @@ use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 /// Pinned enforcement, and the one who attends to it.
-pub struct Live {
+pub struct Agent {
     pinned: Pinned,
     maps: Maps,
-    outlet: Outlet,
-    lineup: Lineup,
+    stream: EventStream,
+    policy_set: PolicySet,
     options: Options,
     /// The last request for a reload that was answered.
     answered: u64,
@@ -75,7 +75,7 @@ impl From<KernelError> for Refusal {
     }
 }
 
-impl Live {
+impl Agent {
     /// Has the kernel enforce these policies beyond the end of this process. What is pinned already
     /// is taken over and changed, if it is of this version and has these options; if not, it goes
     /// on until the new set is enforced as well.
@@ -83,56 +83,56 @@ impl Live {
     /// # Errors
     /// What is missing; then what was enforced before still is, and nothing else, but for
     /// [`KernelError::Late`] and [`KernelError::Between`].
-    pub fn establish(
+    pub fn attach_or_load(
         pins: &Pins,
-        agency: &Agency,
+        lock: &AgentLock,
         policies: &[Policy],
         options: Options,
     ) -> Result<(Self, Origin), KernelError> {
         let options = Options { pinned: true, ..options };
         let Some(set) = pins.current()? else {
-            let live = Live::load(pins, agency, policies, options, None)?;
-            return Ok((live, Origin::Loaded));
+            let agent = Agent::load(pins, lock, policies, options, None)?;
+            return Ok((agent, Origin::Loaded));
         };
-        let (live, origin) = match Pinned::open(set) {
+        let (agent, origin) = match Pinned::open(set) {
             Ok(found) if found.manifest.is_of(&options) && !found.changing() => {
-                let mut live = Live::open(found, options)?;
+                let mut agent = Agent::open(found, options)?;
                 let own = own_process()?;
-                match live.change(policies) {
+                match agent.change(policies) {
                     Ok(changed) => {
                         // From now on this process is the one that watched threads are kept from.
-                        live.maps.data.store(offset_of!(types::bss, enforcer), own);
-                        (live, if changed { Origin::Changed } else { Origin::TakenOver })
+                        agent.maps.data.store(offset_of!(types::bss, enforcer), own);
+                        (agent, if changed { Origin::Changed } else { Origin::TakenOver })
                     }
-                    Err(refusal) => live.instead(pins, agency, policies, refusal)?,
+                    Err(refusal) => agent.replace(pins, lock, policies, refusal)?,
                 }
             }
             // One that is not understood is another version's.
             found => {
-                let live = Live::load(pins, agency, policies, options, found.ok().as_ref())?;
-                (live, Origin::Replaced)
+                let agent = Agent::load(pins, lock, policies, options, found.ok().as_ref())?;
+                (agent, Origin::Replaced)
             }
         };
-        live.clear_up(pins).map_err(|error| KernelError::Late(error.into()))?;
-        Ok((live, origin))
+        agent.clear_up(pins).map_err(|error| KernelError::Late(error.into()))?;
+        Ok((agent, origin))
     }
 
     /// Has other policies enforced, with the options that it was established with.
     ///
     /// # Errors
-    /// As [`Live::establish`].
+    /// As [`Agent::attach_or_load`].
     pub fn reload(
         &mut self,
         pins: &Pins,
-        agency: &Agency,
+        lock: &AgentLock,
         policies: &[Policy],
     ) -> Result<Origin, KernelError> {
         let origin = match self.change(policies) {
             Ok(true) => Origin::Changed,
             Ok(false) => Origin::TakenOver,
             Err(refusal) => {
-                let (live, origin) = self.instead(pins, agency, policies, refusal)?;
-                *self = live;
+                let (agent, origin) = self.replace(pins, lock, policies, refusal)?;
+                *self = agent;
                 self.clear_up(pins).map_err(|error| KernelError::Late(error.into()))?;
                 origin
             }
@@ -141,10 +141,10 @@ impl Live {
     }
 
     /// Where policies cannot be changed in place a set of their own takes it.
-    fn instead(
+    fn replace(
         &self,
         pins: &Pins,
-        agency: &Agency,
+        lock: &AgentLock,
         policies: &[Policy],
         refusal: Refusal,
     ) -> Result<(Self, Origin), KernelError> {
@@ -155,26 +155,28 @@ impl Live {
             Refusal::Enacted(why) => (why, |error| KernelError::Late(error.into())),
         };
         tracing::warn!("what is enforced is loaded anew: {why}");
-        let live = Live::load(pins, agency, policies, self.options, Some(&self.pinned))
+        let agent = Agent::load(pins, lock, policies, self.options, Some(&self.pinned))
             .map_err(as_it_is)?;
-        Ok((live, Origin::Replaced))
+        Ok((agent, Origin::Replaced))
     }
 
     /// Loads a set, which watches what the one before does.
     fn load(
         pins: &Pins,
-        agency: &Agency,
+        lock: &AgentLock,
         policies: &[Policy],
         options: Options,
         before: Option<&Pinned>,
     ) -> Result<Self, KernelError> {
         let load = || -> Result<Self, KernelError> {
-            let watched = |lineup: &Lineup| {
-                before.map_or(Ok(processes::Watched::new()), |before| before.watched_under(lineup))
+            let watched = |policy_set: &PolicySet| {
+                before.map_or(Ok(processes::Watched::new()), |before| {
+                    before.watched_under(policy_set)
+                })
             };
             let enforcer = Enforcer::start_after(policies, options, &watched)?;
-            let set = pins.add(agency)?;
-            let opened = || Live::open(Pinned::open(set.clone())?, options);
+            let set = pins.add(lock)?;
+            let opened = || Agent::open(Pinned::open(set.clone())?, options);
             enforcer.pin(&set, &options).and_then(|()| opened()).inspect_err(|_| {
                 // What is left of it in the directory is not complete, and goes with the next set.
                 let _ = set.remove();
@@ -187,14 +189,15 @@ impl Live {
     }
 
     fn open(pinned: Pinned, options: Options) -> Result<Self, KernelError> {
-        let (lineup, maps) = (pinned.manifest.lineup()?, Maps::pinned(&pinned.set.directory)?);
-        let outlet = Outlet {
+        let (policy_set, maps) =
+            (pinned.manifest.policy_set()?, Maps::pinned(&pinned.set.directory)?);
+        let stream = EventStream {
             events: pinned.set.directory.map("events")?,
             tallies: Tallies::pinned(&pinned.set.directory)?,
-            reader: Reader::of(&lineup),
+            reader: EventReader::of(&policy_set),
         };
         let answered = maps.data.load(offset_of!(types::bss, reloads_answered));
-        Ok(Live { pinned, maps, outlet, lineup, options, answered })
+        Ok(Agent { pinned, maps, stream, policy_set, options, answered })
     }
 
     /// Removes the sets that are not enforced any more.
@@ -207,10 +210,10 @@ impl Live {
         if self.pinned.changing() {
             return Err(Refusal::Anew("the last change was not carried out".into()));
         }
-        let terms = terms(policies, self.options, self.pinned.manifest.level())?;
-        let mut before = self.lineup.clone();
+        let effective = effective_policies(policies, self.options, self.pinned.manifest.level())?;
+        let mut before = self.policy_set.clone();
         let forgotten = before.forget(&self.held()?);
-        let (mut next, change) = before.next(policies, &terms);
+        let (mut next, change) = before.next(policies, &effective);
         let mut finder = MaybeUninit::uninit();
         let mut inodes = Inodes::load(&mut finder)?;
         let identities = identify(&next.wanted(self.options.allow_absent), &mut inodes)?;
@@ -228,35 +231,35 @@ impl Live {
         let ready = self
             .prepare(&mut next, &change, &bound, &forgotten)
             .map_err(|error| Refusal::Anew(error.to_string()))?;
-        self.maps.enact(&next, &change);
-        self.lineup = next;
+        self.maps.commit(&next, &change);
+        self.policy_set = next;
         let begun = |error: KernelError| Refusal::Begun(error.to_string());
         self.pinned.set.directory.replace(MANIFEST).map_err(begun)?;
         self.pinned.manifest = ready.manifest;
         self.adopt(&identities, &mut inodes).map_err(begun)?;
         self.maps
-            .clear(&self.lineup, &change, &bound)
+            .clear(&self.policy_set, &change, &bound)
             .and_then(|()| forget(&ready.objects, "objects", &ready.before))
             .map_err(|error| Refusal::Enacted(error.to_string()))?;
         self.maps.data.store(offset_of!(types::bss, changing), 0_u32);
         Ok(true)
     }
 
-    /// Does everything that may fail before the next lineup holds.
+    /// Does everything that may fail before the next set of policies holds.
     fn prepare(
         &mut self,
-        next: &mut Lineup,
+        next: &mut PolicySet,
         change: &Change,
         bound: &Bound,
-        forgotten: &[Gone],
+        forgotten: &[Retired],
     ) -> Result<Ready, KernelError> {
         // Events of the new policies may come before this is done, those of the old ones until it
         // is.
-        self.outlet.reader.learn(next);
+        self.stream.reader.update(next);
         let past = self.forget(forgotten)?;
         self.maps.prepare(next, change, bound)?;
         // From then on its table is without the rows of those that have gone.
-        next.lift(change);
+        next.clear_rows(change);
         let manifest = self.pinned.manifest.with(next, past);
         let map = manifest.store()?;
         let unknown = |cause: io::Error| KernelError::Read { map: "manifest", cause: cause.into() };
@@ -276,30 +279,30 @@ impl Live {
             adoptees: &self.maps.adoptees,
             counters: &self.maps.counters,
         };
-        let (none, all) = (processes::Watched::new(), self.lineup.binds_any());
+        let (none, all) = (processes::Watched::new(), self.policy_set.binds_any());
         adoption
-            .repeat(|| candidates(identities, inodes, &none, all, self.lineup.numbers()))
+            .repeat(|| candidates(identities, inodes, &none, all, self.policy_set.numbers()))
             .map(drop)
     }
 
-    /// The policies that threads are in, if there are former ones.
+    /// The policies that threads are in, if there are draining ones.
     fn held(&self) -> Result<BTreeSet<u32>, KernelError> {
-        if self.lineup.former() == 0 {
+        if self.policy_set.draining() == 0 {
             return Ok(BTreeSet::new());
         }
         Ok(self.pinned.watched()?.unwrap_or_default().iter().map(|thread| thread.policy).collect())
     }
 
-    /// Forgets former policies that no thread is in any more. How many violations there were of
+    /// Forgets draining policies that no thread is in any more. How many violations there were of
     /// them.
-    fn forget(&self, forgotten: &[Gone]) -> Result<Vec<(Subject, ByReason)>, KernelError> {
+    fn forget(&self, forgotten: &[Retired]) -> Result<Vec<(Subject, ByReason)>, KernelError> {
         let mut past = Vec::new();
         for gone in forgotten {
             if let Some(successor) = gone.successor {
-                fill::forget_arrivals(&self.maps.step, &gone.seat.laid, successor)?;
+                fill::forget_arrivals(&self.maps.step, &gone.slot.compiled, successor)?;
             }
-            let policy = &gone.seat.policy;
-            let counted = self.outlet.tallies.forget(gone.number)?;
+            let policy = &gone.slot.policy;
+            let counted = self.stream.tallies.forget(gone.number)?;
             if !counted.is_empty() {
                 past.push((policy.subject(), counted));
             }
@@ -322,7 +325,7 @@ impl Live {
         timeout: Duration,
         each: impl FnMut(Violation),
     ) -> Result<usize, KernelError> {
-        self.outlet.poll(timeout, each)
+        self.stream.poll(timeout, each)
     }
 
     /// As [`Enforcer::repeated`].
@@ -330,7 +333,7 @@ impl Live {
     /// # Errors
     /// The maps cannot be read.
     pub fn repeated(&self) -> Result<Vec<Repeated>, KernelError> {
-        self.outlet.repeated()
+        self.stream.repeated()
     }
 
     /// Whether somebody asks for a reload, and was not answered.
@@ -384,10 +387,10 @@ impl Pinned {
 
     /// The processes that it watches under policies of binaries that the next ones name as well:
     /// they stay watched, even if they run another file by now, or one that is gone.
-    fn watched_under(&self, lineup: &Lineup) -> Result<processes::Watched, KernelError> {
+    fn watched_under(&self, policy_set: &PolicySet) -> Result<processes::Watched, KernelError> {
         let subjects = self.manifest.subjects();
         let binary = |thread: &Watched| {
-            Some((thread.pid, lineup.place(&subjects.get(&thread.policy)?.binary)?))
+            Some((thread.pid, policy_set.place(&subjects.get(&thread.policy)?.binary)?))
         };
         Ok(self.watched()?.unwrap_or_default().iter().filter_map(binary).collect())
     }

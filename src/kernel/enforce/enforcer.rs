@@ -7,8 +7,8 @@ use crate::kernel::bpf::objects;
 use crate::kernel::bpf::skeleton::{types, EnforceSkel, EnforceSkelBuilder, OpenEnforceSkel};
 use crate::kernel::error::KernelError;
 use crate::kernel::events::counts::{Repeated, Tallies};
-use crate::kernel::events::stream::{Meter, Outlet};
-use crate::kernel::events::violation::Reader;
+use crate::kernel::events::stream::{CounterReader, EventStream};
+use crate::kernel::events::violation::EventReader;
 use crate::kernel::events::violation::{Totals, Violation};
 use crate::kernel::hooks::{choose, tracepoints, Hooks};
 use crate::kernel::identity::binaries::{identify, Identities};
@@ -20,12 +20,12 @@ use crate::kernel::lsm::attach::Vetoes;
 use crate::kernel::options::Options;
 use crate::kernel::pinned::manifest::{Manifest, Reached};
 use crate::kernel::pinned::pins::{Set, MANIFEST};
-use crate::kernel::policies::effective_policy::{require, terms};
+use crate::kernel::policies::effective_policy::{effective_policies, require};
 use crate::kernel::policies::fill::{self, Sizes, StepMaps};
 use crate::kernel::policies::maps::Maps;
-use crate::kernel::policies::policy_set::Lineup;
-use crate::kernel::support::deny_mechanisms::Ways;
-use crate::kernel::support::preemption::Turns;
+use crate::kernel::policies::policy_set::PolicySet;
+use crate::kernel::support::deny_mechanisms::DenyMechanisms;
+use crate::kernel::support::preemption::AttachMode;
 use crate::kernel::support::privileges::{require_btf, require_privilege};
 use crate::policy::Policy;
 use libbpf_rs::skel::{OpenSkel as _, Skel as _, SkelBuilder as _};
@@ -41,9 +41,9 @@ pub struct Enforcer {
     hooks: Hooks,
     vetoes: Vetoes,
     maps: Maps,
-    outlet: Outlet,
-    meter: Meter,
-    lineup: Lineup,
+    stream: EventStream,
+    counter_reader: CounterReader,
+    policy_set: PolicySet,
 }
 
 impl Enforcer {
@@ -60,41 +60,41 @@ impl Enforcer {
     pub(crate) fn start_after(
         policies: &[Policy],
         options: Options,
-        watched: &dyn Fn(&Lineup) -> Result<Watched, KernelError>,
+        watched: &dyn Fn(&PolicySet) -> Result<Watched, KernelError>,
     ) -> Result<Self, KernelError> {
         require_privilege()?;
         require_btf()?;
         log::capture();
         let mut finder = MaybeUninit::uninit();
         let mut inodes = Inodes::load(&mut finder)?;
-        let ways = match options.at_most {
-            Level::Kill => Ways::untried(),
-            _ => Ways::find(&inodes)?,
+        let mechanisms = match options.at_most {
+            Level::Kill => DenyMechanisms::untried(),
+            _ => DenyMechanisms::find(&inodes)?,
         };
-        let hoped = ways.level().min(options.at_most);
+        let hoped = mechanisms.level().min(options.at_most);
         require(hoped, options.require)?;
-        let terms = terms(policies, options, hoped)?;
-        let (lineup, change) = Lineup::default().next(policies, &terms);
-        let identities = identify(&lineup.wanted(options.allow_absent), &mut inodes)?;
-        let bound = Bound::of(&identities, lineup.numbers());
+        let effective = effective_policies(policies, options, hoped)?;
+        let (policy_set, change) = PolicySet::default().next(policies, &effective);
+        let identities = identify(&policy_set.wanted(options.allow_absent), &mut inodes)?;
+        let bound = Bound::of(&identities, policy_set.numbers());
 
-        let mut skel = load(options, hoped, lineup.sizes(&change), &bound)?;
+        let mut skel = load(options, hoped, policy_set.sizes(&change), &bound)?;
         let maps = Maps::of(&skel)?;
-        maps.fill(&lineup, &bound)?;
-        let of_ways = ways.map;
-        let turns = turns(options);
+        maps.fill(&policy_set, &bound)?;
+        let probe_map = mechanisms.map;
+        let mode = attach_mode(options);
         let vetoes = Vetoes::attach(
             &skel,
-            ways,
+            mechanisms,
             hoped,
-            is_late(options, turns),
+            is_late(options, mode),
             options.self_protect,
             options.pinned,
         )?;
         // What could be tried on one hook may be missing on others.
         if vetoes.level < hoped {
             require(vetoes.level, options.require)?;
-            self::terms(policies, options, vetoes.level)?;
+            effective_policies(policies, options, vetoes.level)?;
         }
         if let Some(data) = skel.maps.bss_data.as_mut() {
             data.enforcer = inodes.process()?;
@@ -109,15 +109,15 @@ impl Enforcer {
         };
         let (events, counters) =
             (handle("events", &skel.maps.events)?, handle("counters", &skel.maps.counters)?);
-        let (hooks, attached) = Hooks::attach(&tracepoints!(skel), turns)?;
+        let (hooks, attached) = Hooks::attach(&tracepoints!(skel), mode)?;
         let tallies = Tallies {
             counted: handle("tallies", &skel.maps.tallies)?,
             said: handle("said", &skel.maps.said)?,
         };
-        let outlet = Outlet { events, tallies, reader: Reader::of(&lineup) };
-        let meter = Meter { counters, attached };
-        let enforcer = Enforcer { skel, hooks, vetoes, maps, outlet, meter, lineup };
-        enforcer.claim(of_ways)?;
+        let stream = EventStream { events, tallies, reader: EventReader::of(&policy_set) };
+        let counter_reader = CounterReader { counters, attached };
+        let enforcer = Enforcer { skel, hooks, vetoes, maps, stream, counter_reader, policy_set };
+        enforcer.claim(probe_map)?;
         enforcer.adopt(&identities, &mut inodes, watched)?;
         Ok(enforcer)
     }
@@ -125,7 +125,7 @@ impl Enforcer {
     /// How many states the kernel's tables hold.
     #[must_use]
     pub fn states(&self) -> usize {
-        self.lineup.states()
+        self.policy_set.states()
     }
 
     /// What it promises.
@@ -136,14 +136,14 @@ impl Enforcer {
 
     /// How many LSM hooks, and how many functions of system calls, refuse what is under a sentence.
     #[must_use]
-    pub fn chokes(&self) -> (usize, usize) {
+    pub fn enforcement_points(&self) -> (usize, usize) {
         (self.vetoes.hooks, self.vetoes.functions)
     }
 
-    /// The choke points that this kernel lacks, or does not let be guarded.
+    /// The enforcement points that this kernel lacks, or does not let be guarded.
     #[must_use]
-    pub fn left_out(&self) -> &[String] {
-        &self.vetoes.left_out
+    pub fn unsupported(&self) -> &[String] {
+        &self.vetoes.unsupported
     }
 
     /// Waits for violations, `timeout` at the most, and hands over those that there are: at most a
@@ -157,7 +157,7 @@ impl Enforcer {
         timeout: Duration,
         each: impl FnMut(Violation),
     ) -> Result<usize, KernelError> {
-        self.outlet.poll(timeout, each)
+        self.stream.poll(timeout, each)
     }
 
     /// The violations that were not told one by one, by their kinds: those past so many of a kind a
@@ -167,7 +167,7 @@ impl Enforcer {
     /// # Errors
     /// The maps cannot be read.
     pub fn repeated(&self) -> Result<Vec<Repeated>, KernelError> {
-        self.outlet.repeated()
+        self.stream.repeated()
     }
 
     /// The totals so far.
@@ -175,14 +175,17 @@ impl Enforcer {
     /// # Errors
     /// The counters cannot be read.
     pub fn totals(&self) -> Result<Totals, KernelError> {
-        self.meter.totals()
+        self.counter_reader.totals()
     }
 
     /// Pins everything that enforces, and what tells of it.
     pub(crate) fn pin(&self, set: &Set, options: &Options) -> Result<(), KernelError> {
-        let reached =
-            Reached { level: self.level(), chokes: self.chokes(), left_out: self.left_out() };
-        let manifest = Manifest::new(&self.lineup, options, &reached).store()?;
+        let reached = Reached {
+            level: self.level(),
+            enforcement_points: self.enforcement_points(),
+            unsupported: self.unsupported(),
+        };
+        let manifest = Manifest::new(&self.policy_set, options, &reached).store()?;
         let iterators = [
             ("watched", &self.skel.progs.handle_watched),
             ("adopt", &self.skel.progs.handle_adopt),
@@ -205,7 +208,7 @@ impl Enforcer {
         for (number, (hook, link)) in self.hooks.links().enumerate() {
             set.directory.pin(&format!("{}{hook}_{number}", Set::HOOK), link.as_fd())?;
         }
-        self.meter.attached.pin(&set.directory)?;
+        self.counter_reader.attached.pin(&set.directory)?;
         set.directory.pin(MANIFEST, manifest.as_fd())
     }
 
@@ -220,9 +223,9 @@ impl Enforcer {
     }
 
     /// Tells the kernel's side which BPF objects are ours.
-    fn claim(&self, of_ways: Option<types::sysfsm_object>) -> Result<(), KernelError> {
+    fn claim(&self, probe_map: Option<types::sysfsm_object>) -> Result<(), KernelError> {
         let object = self.skel.object();
-        let mut ours: Vec<_> = of_ways.into_iter().collect();
+        let mut ours: Vec<_> = probe_map.into_iter().collect();
         for map in object.maps() {
             ours.push(objects::map(map.as_fd()).map_err(unknown)?);
         }
@@ -245,7 +248,7 @@ impl Enforcer {
         &self,
         identities: &Identities,
         inodes: &mut Inodes<'_>,
-        watched: &dyn Fn(&Lineup) -> Result<Watched, KernelError>,
+        watched: &dyn Fn(&PolicySet) -> Result<Watched, KernelError>,
     ) -> Result<(), KernelError> {
         let program = "handle_adopt";
         let failed = |cause| KernelError::Attach { program, cause, log: log::take() };
@@ -255,10 +258,10 @@ impl Enforcer {
             adoptees: &self.maps.adoptees,
             counters: &self.maps.counters,
         };
-        let lineup = &self.lineup;
+        let policy_set = &self.policy_set;
         adoption.repeat(|| {
-            let watched = watched(lineup)?;
-            candidates(identities, inodes, &watched, lineup.binds_any(), lineup.numbers())
+            let watched = watched(policy_set)?;
+            candidates(identities, inodes, &watched, policy_set.binds_any(), policy_set.numbers())
         })?;
         Ok(())
     }
@@ -272,18 +275,18 @@ fn load(
     bound: &Bound,
 ) -> Result<EnforceSkel<'static>, KernelError> {
     let refused = |cause| KernelError::Load { cause, log: log::take() };
-    let turns = turns(options);
+    let mode = attach_mode(options);
     // The skeleton borrows its object; there is one a process, so that leaking it costs nothing.
     let object = Box::leak(Box::new(MaybeUninit::uninit()));
     let mut open = EnforceSkelBuilder::default().open(object).map_err(refused)?;
     if let Some(rodata) = open.maps.rodata_data.as_mut() {
         rodata.spares_only = options.spares_only;
-        rodata.preemptible = turns.preemptible();
+        rodata.preemptible = mode.preemptible();
         rodata.learning = options.learn;
         rodata.full_events = options.full_events;
         rodata.unseen = options.unseen.unwrap_or(u32::MAX);
     }
-    choose_programs(&mut open, turns, level, is_late(options, turns), options.pinned);
+    choose_programs(&mut open, mode, level, is_late(options, mode), options.pinned);
     let maps = &mut open.maps;
     fill::resize(
         &mut StepMaps {
@@ -315,13 +318,13 @@ fn load(
     open.load().map_err(refused)
 }
 
-fn turns(options: Options) -> Turns {
-    Turns::find(options.unseen.is_some())
+fn attach_mode(options: Options) -> AttachMode {
+    AttachMode::find(options.unseen.is_some())
 }
 
-/// Whether calls may have to be judged at the choke points.
-fn is_late(options: Options, turns: Turns) -> bool {
-    turns == Turns::Twice || options.unseen.is_some()
+/// Whether calls may have to be judged at the enforcement points.
+fn is_late(options: Options, mode: AttachMode) -> bool {
+    mode == AttachMode::Dual || options.unseen.is_some()
 }
 
 /// The id of an object cannot be had.
@@ -333,12 +336,12 @@ fn unknown(cause: io::Error) -> KernelError {
 /// start.
 fn choose_programs(
     open: &mut OpenEnforceSkel<'_>,
-    turns: Turns,
+    mode: AttachMode,
     level: Level,
     late: bool,
     pinned: bool,
 ) {
-    choose!(open, turns);
+    choose!(open, mode);
     open.progs.handle_watched.set_autoload(pinned);
     let programs = &mut open.progs;
     programs.veto.set_autoload(level > Level::Kill && !late);

@@ -4,7 +4,7 @@ use crate::kernel::bpf::bpffs::PinDirectory;
 use crate::kernel::bpf::skeleton::types;
 use crate::kernel::bpf::wire;
 use crate::kernel::error::KernelError;
-use crate::kernel::events::violation::{reason, Kind, Reader};
+use crate::kernel::events::violation::{reason, EventReader, Kind};
 use crate::machine::Reason;
 use libbpf_rs::{MapCore as _, MapFlags, MapHandle};
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ impl Tallies {
     }
 
     /// What is to be told by its number. From now on it is told.
-    pub(crate) fn news(&self, reader: &Reader) -> Result<Vec<Repeated>, KernelError> {
+    pub(crate) fn news(&self, reader: &EventReader) -> Result<Vec<Repeated>, KernelError> {
         let failed = |cause| KernelError::Read { map: "said", cause };
         let mut news = Vec::new();
         for (key, tally) in self.read()? {

@@ -40,7 +40,7 @@ pub struct Snapshot {
 /// Mappings that were read of late. A process that has ended by now may have been seen before, and
 /// its fork has the mappings of its creator.
 #[derive(Default)]
-pub(crate) struct Seen(RefCell<VecDeque<Process>>);
+pub(crate) struct RecentMappings(RefCell<VecDeque<Process>>);
 
 struct Process {
     pid: u32,
@@ -48,7 +48,7 @@ struct Process {
     mappings: Arc<Vec<Mapping>>,
 }
 
-impl Seen {
+impl RecentMappings {
     /// What is mapped in the process of an event.
     fn mappings(&self, event: &types::sysfsm_event) -> Arc<Vec<Mapping>> {
         const KEPT: usize = 32;
@@ -81,7 +81,11 @@ impl Seen {
 
 impl Snapshot {
     /// The snapshot that comes with an event, if one does. Reads the process's mappings at once.
-    pub(crate) fn read(seen: &Seen, event: &types::sysfsm_event, bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn read(
+        seen: &RecentMappings,
+        event: &types::sysfsm_event,
+        bytes: &[u8],
+    ) -> Option<Self> {
         let size = mem::size_of::<types::sysfsm_sample>();
         if bytes.len() < size {
             return None;

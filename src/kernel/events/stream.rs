@@ -3,20 +3,20 @@
 use crate::kernel::bpf::ring;
 use crate::kernel::error::KernelError;
 use crate::kernel::events::counts::{Repeated, Tallies};
-use crate::kernel::events::violation::{epoch, Reader};
+use crate::kernel::events::violation::{epoch, EventReader};
 use crate::kernel::events::violation::{Totals, Violation};
 use crate::kernel::hooks::Attached;
 use libbpf_rs::MapHandle;
 use std::time::Duration;
 
 /// Where violations come out.
-pub(crate) struct Outlet {
+pub(crate) struct EventStream {
     pub events: MapHandle,
     pub tallies: Tallies,
-    pub reader: Reader,
+    pub reader: EventReader,
 }
 
-impl Outlet {
+impl EventStream {
     /// As [`Enforcer::poll`](crate::kernel::Enforcer::poll).
     pub(crate) fn poll(
         &self,
@@ -37,13 +37,13 @@ impl Outlet {
 }
 
 /// What is counted.
-pub(crate) struct Meter {
+pub(crate) struct CounterReader {
     pub counters: MapHandle,
     /// The programs at the hooks, which the kernel counts for.
     pub attached: Attached,
 }
 
-impl Meter {
+impl CounterReader {
     pub(crate) fn totals(&self) -> Result<Totals, KernelError> {
         let mut totals = Totals::read(&self.counters)?;
         totals.missed = self.attached.missed()?;

@@ -3,9 +3,9 @@
 use crate::kernel::bpf::skeleton::types;
 use crate::kernel::bpf::wire;
 use crate::kernel::error::KernelError;
-use crate::kernel::events::stack::Seen;
+use crate::kernel::events::stack::RecentMappings;
 use crate::kernel::events::stack::Snapshot;
-use crate::kernel::policies::policy_set::Lineup;
+use crate::kernel::policies::policy_set::PolicySet;
 use crate::machine::{Context, Depth, Reason};
 use crate::policy::{Action, Policy};
 use crate::syscall::{Abi, CallName, Symbol};
@@ -69,10 +69,10 @@ pub struct Totals {
     pub kills_failed: u64,
     /// Violations that were answered with a refusal of the call only.
     pub denials: u64,
-    /// Calls that were judged at a choke point, both programs at `sys_enter` having been left out
-    /// (see `missed`).
+    /// Calls that were judged at an enforcement point, both programs at `sys_enter` having been
+    /// left out (see `missed`).
     pub caught_up: u64,
-    /// Refusals at choke points. A call may meet several, or none that asks.
+    /// Refusals at enforcement points. A call may meet several, or none that asks.
     pub vetoes: u64,
     /// What watched threads tried on the enforcer or its BPF objects, and were refused.
     pub protections: u64,
@@ -133,11 +133,11 @@ impl Totals {
 
 /// Turns wire events into violations.
 #[derive(Default)]
-pub(crate) struct Reader {
+pub(crate) struct EventReader {
     policies: HashMap<u32, Arc<Policy>>,
     /// What the states stand for.
     contexts: HashMap<State, Context>,
-    seen: Seen,
+    seen: RecentMappings,
 }
 
 /// Wall clock time when the kernel's monotonic clock, which events have, was 0. It moves: the wall
@@ -147,19 +147,19 @@ pub(crate) fn epoch() -> SystemTime {
     SystemTime::now() - up.unwrap_or_default()
 }
 
-impl Reader {
+impl EventReader {
     /// A reader of events about these policies.
-    pub(crate) fn of(lineup: &Lineup) -> Self {
-        let mut reader = Reader::default();
-        reader.learn(lineup);
+    pub(crate) fn of(policy_set: &PolicySet) -> Self {
+        let mut reader = EventReader::default();
+        reader.update(policy_set);
         reader
     }
 
     /// From now on there are these policies, and those that they know of from before.
-    pub(crate) fn learn(&mut self, lineup: &Lineup) {
+    pub(crate) fn update(&mut self, policy_set: &PolicySet) {
         self.policies =
-            lineup.known().map(|(number, seat)| (number, seat.policy.clone())).collect();
-        let rows = lineup.known().flat_map(|(_, seat)| &seat.laid.rows);
+            policy_set.known().map(|(number, slot)| (number, slot.policy.clone())).collect();
+        let rows = policy_set.known().flat_map(|(_, slot)| &slot.compiled.rows);
         self.contexts = rows.map(|row| (row.state, row.context)).collect();
     }
 

@@ -7,9 +7,9 @@ use crate::kernel::bpf::template::{Place, Template};
 use crate::kernel::error::KernelError;
 use crate::kernel::level::Level;
 use crate::kernel::lsm::enforcement_points::{
-    call_function, Choke, Guard, CHOKES, PARTLY, PROTECTIONS,
+    call_function, EnforcementPoint, Guard, ENFORCEMENT_POINTS, PARTLY, PROTECTIONS,
 };
-use crate::kernel::support::deny_mechanisms::Ways;
+use crate::kernel::support::deny_mechanisms::DenyMechanisms;
 use crate::syscall;
 use crate::table::CALLS;
 use libbpf_rs::skel::Skel as _;
@@ -26,14 +26,14 @@ pub(crate) enum Refusable {
     Surely = 2,
 }
 
-/// What guards the choke points of this kernel. Dropping it frees them.
+/// What guards the enforcement points of this kernel. Dropping it frees them.
 pub(crate) struct Vetoes {
     links: Vec<OwnedFd>,
     /// How many LSM hooks, and how many calls' functions, refuse.
     pub hooks: usize,
     pub functions: usize,
-    /// What this kernel has no such choke point for, or does not let be guarded.
-    pub left_out: Vec<String>,
+    /// What this kernel has no such enforcement point for, or does not let be guarded.
+    pub unsupported: Vec<String>,
     /// What they reach.
     pub level: Level,
     /// The calls that are refused whenever they could have an effect, and those that are refused in
@@ -44,21 +44,21 @@ pub(crate) struct Vetoes {
 
 impl Vetoes {
     /// Guards whatever this kernel lets be guarded; `late`: calls may have to be judged at the
-    /// choke points.
+    /// enforcement points.
     pub(crate) fn attach(
         skel: &EnforceSkel<'_>,
-        mut ways: Ways,
+        mut mechanisms: DenyMechanisms,
         at_most: Level,
         late: bool,
         self_protect: bool,
         pinned: bool,
     ) -> Result<Self, KernelError> {
         let mut vetoes = Vetoes {
-            links: mem::take(&mut ways.links),
+            links: mem::take(&mut mechanisms.links),
             hooks: 0,
             functions: 0,
-            left_out: Vec::new(),
-            level: ways.level().min(at_most),
+            unsupported: Vec::new(),
+            level: mechanisms.level().min(at_most),
             surely: Vec::new(),
             partly: Vec::new(),
         };
@@ -67,25 +67,25 @@ impl Vetoes {
         }
         let functions = Functions::read(&["bpf_lsm_", "security_", "__x64_sys_"])?;
         let templates = Templates::of(skel, late);
-        for choke in CHOKES {
-            if vetoes.guard(choke, &templates, &ways, &functions) {
+        for point in ENFORCEMENT_POINTS {
+            if vetoes.guard(point, &templates, &mechanisms, &functions) {
                 vetoes.hooks += 1;
                 let (partly, surely) =
-                    choke.calls.split_whitespace().partition(|c| PARTLY.contains(c));
+                    point.calls.split_whitespace().partition(|c| PARTLY.contains(c));
                 vetoes.surely.extend::<Vec<_>>(surely);
                 vetoes.partly.extend::<Vec<_>>(partly);
             } else {
-                vetoes.left_out.push(choke.hook.into());
-                if choke.core {
+                vetoes.unsupported.push(point.hook.into());
+                if point.core {
                     vetoes.level = Level::Kill;
                 }
             }
         }
-        for choke in
-            PROTECTIONS.iter().filter(|choke| self_protect && (pinned || !choke.guard.is_of_pins()))
+        for point in
+            PROTECTIONS.iter().filter(|point| self_protect && (pinned || !point.guard.is_of_pins()))
         {
-            if !vetoes.guard(choke, &templates, &ways, &functions) {
-                vetoes.left_out.push(format!("{} (self-protection)", choke.hook));
+            if !vetoes.guard(point, &templates, &mechanisms, &functions) {
+                vetoes.unsupported.push(format!("{} (self-protection)", point.hook));
             }
         }
         if vetoes.level == Level::Prevent {
@@ -94,24 +94,25 @@ impl Vetoes {
         Ok(vetoes)
     }
 
-    /// One choke point, by the LSM hook where that is honoured, else by the function that asks it.
+    /// One enforcement point, by the LSM hook where that is honoured, else by the function that
+    /// asks it.
     fn guard(
         &mut self,
-        choke: &Choke,
+        point: &EnforcementPoint,
         templates: &Templates<'_>,
-        ways: &Ways,
+        mechanisms: &DenyMechanisms,
         functions: &Functions,
     ) -> bool {
-        let template = templates.of_guard(choke.guard);
-        let hook = || functions.id(&format!("bpf_lsm_{}", choke.hook)).map(Place::Lsm);
-        let function = || functions.id(&choke.function()).map(Place::Function);
+        let template = templates.of_guard(point.guard);
+        let hook = || functions.id(&format!("bpf_lsm_{}", point.hook)).map(Place::Lsm);
+        let function = || functions.id(&point.function()).map(Place::Function);
         let places = [
-            ways.lsm.is_ok().then(hook).flatten(),
+            mechanisms.lsm.is_ok().then(hook).flatten(),
             // A hook that BPF may not have may still be asked by a function that it may.
-            ways.function.is_ok().then(function).flatten(),
+            mechanisms.function.is_ok().then(function).flatten(),
         ];
         let link =
-            places.into_iter().flatten().find_map(|place| template.put(choke.hook, place).ok());
+            places.into_iter().flatten().find_map(|place| template.put(point.hook, place).ok());
         link.map(|link| self.links.push(link)).is_some()
     }
 
@@ -125,14 +126,14 @@ impl Vetoes {
         let calls = (0..CALLS).filter_map(syscall::name);
         for call in calls.filter(|c| !hooked.contains(c) && !never.contains(c)) {
             let Some(id) = functions.id(&call_function(call)) else {
-                self.left_out.push(call.into());
+                self.unsupported.push(call.into());
                 continue;
             };
             if veto.put(call, Place::Function(id)).map(|link| self.links.push(link)).is_ok() {
                 self.functions += 1;
                 self.surely.push(call);
             } else {
-                self.left_out.push(call.into());
+                self.unsupported.push(call.into());
                 self.level = self.level.min(Level::Contain);
             }
         }
@@ -150,8 +151,8 @@ impl Vetoes {
         }
     }
 
-    /// Frees the choke points. To free one takes the kernel a tenth of a second and more, so that a
-    /// process of its own does it; the vetoes must refuse nobody any more.
+    /// Frees the enforcement points. To free one takes the kernel a tenth of a second and more, so
+    /// that a process of its own does it; the vetoes must refuse nobody any more.
     pub(crate) fn release(&mut self) {
         background::drop_in(mem::take(&mut self.links));
     }

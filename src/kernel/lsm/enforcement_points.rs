@@ -1,11 +1,11 @@
-//! The choke points: where a refused call is refused. One table, from which every veto comes.
+//! The enforcement points: where a refused call is refused. One table, from which every veto comes.
 //!
 //! An entry is an LSM hook (`include/linux/lsm_hook_defs.h`) through which the kernel asks whether
 //! an effect may happen. Where BPF is among the active LSMs the veto is an LSM program on
 //! `bpf_lsm_HOOK`; elsewhere it is a `fmod_ret` program on the kernel's own function that asks,
 //! `security_FUNCTION`. A kernel lacks some of them: these are left out, counted and listed.
 
-/// Which of the programs of `bpf/veto.h` runs at a choke point.
+/// Which of the programs of `bpf/veto.h` runs at an enforcement point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Guard {
     /// Refuses what is under a sentence.
@@ -33,9 +33,9 @@ impl Guard {
     }
 }
 
-/// One choke point.
+/// One enforcement point.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Choke {
+pub(crate) struct EnforcementPoint {
     /// The LSM hook.
     pub hook: &'static str,
     /// What the kernel calls to ask it, where that is not `security_` and the hook.
@@ -48,34 +48,34 @@ pub(crate) struct Choke {
     pub calls: &'static str,
 }
 
-impl Choke {
+impl EnforcementPoint {
     /// The kernel's function that asks the hook.
     pub(crate) fn function(&self) -> String {
         format!("security_{}", if self.function.is_empty() { self.hook } else { self.function })
     }
 
-    const fn by(self, function: &'static str) -> Choke {
-        Choke { function, ..self }
+    const fn by(self, function: &'static str) -> EnforcementPoint {
+        EnforcementPoint { function, ..self }
     }
 
-    const fn with(self, guard: Guard) -> Choke {
-        Choke { guard, ..self }
+    const fn with(self, guard: Guard) -> EnforcementPoint {
+        EnforcementPoint { guard, ..self }
     }
 
-    const fn core(self) -> Choke {
-        Choke { core: true, ..self }
+    const fn core(self) -> EnforcementPoint {
+        EnforcementPoint { core: true, ..self }
     }
 }
 
-const fn hook(hook: &'static str, calls: &'static str) -> Choke {
-    Choke { hook, function: "", core: false, guard: Guard::Veto, calls }
+const fn hook(hook: &'static str, calls: &'static str) -> EnforcementPoint {
+    EnforcementPoint { hook, function: "", core: false, guard: Guard::Veto, calls }
 }
 
 /// Where a sentence is carried out. Each place costs its part of a start and, above all, of an end:
 /// the kernel waits about a tenth of a second for every one that is freed
 /// (`unregister_ftrace_direct`, `kernel/trace/ftrace.c`). So none is here whose effects another one
 /// refuses already: `path_*` beside `inode_*`, say.
-pub(crate) const CHOKES: &[Choke] = &[
+pub(crate) const ENFORCEMENT_POINTS: &[EnforcementPoint] = &[
     // Whatever follows a path asks for the right to search its directories first.
     hook(
         "inode_permission",
@@ -220,7 +220,7 @@ pub(crate) const PARTLY: &[&str] = &[
 ];
 
 /// Where the enforcer is protected.
-pub(crate) const PROTECTIONS: &[Choke] = &[
+pub(crate) const PROTECTIONS: &[EnforcementPoint] = &[
     hook("task_kill", "").with(Guard::ProtectTask),
     hook("ptrace_access_check", "").with(Guard::ProtectTask),
     hook("task_setrlimit", "").with(Guard::ProtectTask),
@@ -256,9 +256,10 @@ mod tests {
 
     #[test]
     fn hooks_are_named_once_and_calls_by_their_names() {
-        let hooks: BTreeSet<_> = CHOKES.iter().map(|c| c.hook).collect();
-        assert_eq!(hooks.len(), CHOKES.len());
-        let calls: Vec<_> = CHOKES.iter().flat_map(|c| c.calls.split_whitespace()).collect();
+        let hooks: BTreeSet<_> = ENFORCEMENT_POINTS.iter().map(|c| c.hook).collect();
+        assert_eq!(hooks.len(), ENFORCEMENT_POINTS.len());
+        let calls: Vec<_> =
+            ENFORCEMENT_POINTS.iter().flat_map(|c| c.calls.split_whitespace()).collect();
         let once: BTreeSet<_> = calls.iter().collect();
         assert_eq!(once.len(), calls.len(), "a call that two entries claim");
         assert!(PARTLY.iter().all(|c| once.contains(c)), "a call that no entry claims");

@@ -30,8 +30,8 @@ impl Pinned {
         if !self.manifest.is_ours() {
             return Ok(Contexts::default());
         }
-        let lineup = self.manifest.lineup()?;
-        let rows = lineup.known().flat_map(|(_, seat)| &seat.laid.rows);
+        let policy_set = self.manifest.policy_set()?;
+        let rows = policy_set.known().flat_map(|(_, slot)| &slot.compiled.rows);
         Ok(Contexts(rows.map(|row| (row.state, row.context)).collect()))
     }
 }

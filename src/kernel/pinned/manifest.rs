@@ -7,8 +7,8 @@ use crate::kernel::error::KernelError;
 use crate::kernel::events::counts::ByReason;
 use crate::kernel::level::Level;
 use crate::kernel::options::Options;
-use crate::kernel::policies::effective_policy::terms_of;
-use crate::kernel::policies::policy_set::{Lineup, Saved};
+use crate::kernel::policies::effective_policy::effective_policy;
+use crate::kernel::policies::policy_set::{PolicySet, SavedPolicySet};
 use crate::machine::Reason;
 use crate::policy::{Policy, Subject};
 use libbpf_rs::libbpf_sys::{bpf_map_create_opts, BPF_F_MMAPABLE};
@@ -36,15 +36,15 @@ pub struct Manifest {
     pub hooks: usize,
     /// How many functions of system calls do.
     pub functions: usize,
-    /// The choke points that the kernel lacks, or does not let be guarded.
-    pub left_out: Vec<String>,
+    /// The enforcement points that the kernel lacks, or does not let be guarded.
+    pub unsupported: Vec<String>,
     /// Violations are only reported.
     pub log_only: bool,
     at_most: String,
     require: Option<String>,
     self_protect: bool,
     full_events: u32,
-    lineup: Saved,
+    policy_set: SavedPolicySet,
     /// Violations of policies that are forgotten.
     past: Vec<Past>,
 }
@@ -78,14 +78,14 @@ unsafe impl Plain for Page {}
 /// What is found out while a set is loaded.
 pub(crate) struct Reached<'a> {
     pub level: Level,
-    pub chokes: (usize, usize),
-    pub left_out: &'a [String],
+    pub enforcement_points: (usize, usize),
+    pub unsupported: &'a [String],
 }
 
 impl Manifest {
-    pub(crate) fn new(lineup: &Lineup, options: &Options, reached: &Reached<'_>) -> Self {
+    pub(crate) fn new(policy_set: &PolicySet, options: &Options, reached: &Reached<'_>) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (hooks, functions) = reached.chokes;
+        let (hooks, functions) = reached.enforcement_points;
         Manifest {
             version: env!("CARGO_PKG_VERSION").into(),
             stamp: STAMP.into(),
@@ -93,13 +93,13 @@ impl Manifest {
             level: reached.level.as_str().into(),
             hooks,
             functions,
-            left_out: reached.left_out.to_vec(),
+            unsupported: reached.unsupported.to_vec(),
             log_only: options.log_only,
             at_most: options.at_most.as_str().into(),
             require: options.require.map(|l| l.as_str().into()),
             self_protect: options.self_protect,
             full_events: options.full_events,
-            lineup: lineup.save(),
+            policy_set: policy_set.save(),
             past: Vec::new(),
         }
     }
@@ -123,8 +123,8 @@ impl Manifest {
     }
 
     /// The same with other policies, and with violations of some that are forgotten.
-    pub(crate) fn with(&self, lineup: &Lineup, past: Vec<(Subject, ByReason)>) -> Self {
-        let mut next = Manifest { lineup: lineup.save(), ..self.clone() };
+    pub(crate) fn with(&self, policy_set: &PolicySet, past: Vec<(Subject, ByReason)>) -> Self {
+        let mut next = Manifest { policy_set: policy_set.save(), ..self.clone() };
         for (Subject { binary, cgroup }, reasons) in past {
             for (reason, count) in reasons {
                 let reason = reason.as_str();
@@ -167,28 +167,28 @@ impl Manifest {
     }
 
     /// The policies, and where they are in the kernel.
-    pub(crate) fn lineup(&self) -> Result<Lineup, KernelError> {
-        let terms = |policy: &Policy| terms_of(policy, self.log_only, false);
-        Lineup::restore(&self.lineup, terms).map_err(KernelError::Manifest)
+    pub(crate) fn policy_set(&self) -> Result<PolicySet, KernelError> {
+        let effective = |policy: &Policy| effective_policy(policy, self.log_only, false);
+        PolicySet::restore(&self.policy_set, effective).map_err(KernelError::Manifest)
     }
 
     /// The numbers of the policies that are enforced.
     pub fn policies(&self) -> impl Iterator<Item = u32> + '_ {
-        self.lineup.numbers()
+        self.policy_set.numbers()
     }
 
     /// How many policies were replaced, or have gone, and may still have threads that made no call
     /// since.
     #[must_use]
-    pub fn former(&self) -> usize {
-        self.lineup.former()
+    pub fn draining(&self) -> usize {
+        self.policy_set.draining()
     }
 
     /// What each policy is for, by its number. Also of those that have been replaced, and still
     /// have threads.
     #[must_use]
     pub fn subjects(&self) -> BTreeMap<u32, Subject> {
-        self.lineup.subjects()
+        self.policy_set.subjects()
     }
 
     /// Puts it into a map of its own.

@@ -25,7 +25,7 @@ pub struct Pins {
 
 /// The right to change what is pinned: of one process at a time, until it is dropped.
 #[derive(Debug)]
-pub struct Agency {
+pub struct AgentLock {
     _lock: Flock<File>,
 }
 
@@ -76,7 +76,7 @@ impl Pins {
     ///
     /// # Errors
     /// The directory cannot be made, is in no bpf file system, or another agent is at work.
-    pub fn acquire(&self) -> Result<Agency, KernelError> {
+    pub fn acquire(&self) -> Result<AgentLock, KernelError> {
         require_privilege()?;
         match fs::create_dir(&self.root) {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
@@ -88,7 +88,7 @@ impl Pins {
         let mut directory = File::open(&self.root).map_err(|e| failed("open", &self.root, e))?;
         for _ in 0..LOOKS {
             directory = match Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
-                Ok(lock) => return Ok(Agency { _lock: lock }),
+                Ok(lock) => return Ok(AgentLock { _lock: lock }),
                 Err((directory, Errno::EWOULDBLOCK)) => directory,
                 Err((_, e)) => return Err(failed("lock", &self.root, e.into())),
             };
@@ -99,7 +99,7 @@ impl Pins {
 
     /// Whether an agent is at work.
     #[must_use]
-    pub fn attended(&self) -> bool {
+    pub fn has_agent(&self) -> bool {
         File::open(&self.root).is_ok_and(|directory| {
             matches!(
                 Flock::lock(directory, FlockArg::LockSharedNonblock),
@@ -110,7 +110,7 @@ impl Pins {
 
     /// Whether anything is enforced.
     #[must_use]
-    pub fn hold(&self) -> bool {
+    pub fn is_enforcing(&self) -> bool {
         self.current().is_ok_and(|set| set.is_some())
     }
 
@@ -137,7 +137,7 @@ impl Pins {
     }
 
     /// A new set, empty, that is to follow all others.
-    pub(crate) fn add(&self, _: &Agency) -> Result<Set, KernelError> {
+    pub(crate) fn add(&self, _: &AgentLock) -> Result<Set, KernelError> {
         let number = self.sets()?.last().map_or(1, |s| s.number + 1);
         let directory = PinDirectory::create(self.root.join(number.to_string()))?;
         Ok(Set { number, directory })

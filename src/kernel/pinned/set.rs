@@ -6,7 +6,7 @@ use crate::kernel::bpf::objects;
 use crate::kernel::bpf::skeleton::types;
 use crate::kernel::error::KernelError;
 use crate::kernel::events::counts::{ByReason, Tallies};
-use crate::kernel::events::stream::Meter;
+use crate::kernel::events::stream::CounterReader;
 use crate::kernel::events::violation::Totals;
 use crate::kernel::hooks::Attached;
 use crate::kernel::pinned::manifest::{Manifest, Watched};
@@ -28,7 +28,7 @@ pub struct Pinned {
 }
 
 pub(crate) struct Inside {
-    meter: Meter,
+    counter_reader: CounterReader,
     pub(crate) data: Mapped<types::bss>,
 }
 
@@ -65,7 +65,7 @@ impl Pinned {
     /// # Errors
     /// The counters cannot be read.
     pub fn totals(&self) -> Result<Option<Totals>, KernelError> {
-        self.inside.as_ref().map(|inside| inside.meter.totals()).transpose()
+        self.inside.as_ref().map(|inside| inside.counter_reader.totals()).transpose()
     }
 
     /// The threads that are watched; none of another version's set.
@@ -136,7 +136,7 @@ impl Pinned {
         data.store(asked, request);
         let deadline = Instant::now() + patience;
         while data.load::<u64>(offset_of!(types::bss, reloads_answered)) < request {
-            if Instant::now() > deadline || !pins.attended() {
+            if Instant::now() > deadline || !pins.has_agent() {
                 return Ok(None);
             }
             sleep(LOOK);
@@ -179,7 +179,7 @@ impl Pinned {
                 }
             }
         }
-        // To free the choke points takes long: they are kept until somebody else can do it.
+        // To free the enforcement points takes long: they are kept until somebody else can do it.
         let vetoes = set.directory.all(Set::VETO).unwrap_or_default();
         let vetoes: Vec<OwnedFd> = vetoes.into_iter().map(|(_, link)| link).collect();
         set.remove()?;
@@ -191,7 +191,7 @@ impl Pinned {
 impl Inside {
     fn open(set: &Set) -> Result<Self, KernelError> {
         Ok(Inside {
-            meter: Meter {
+            counter_reader: CounterReader {
                 counters: set.directory.map("counters")?,
                 attached: Attached::pinned(&set.directory)?,
             },

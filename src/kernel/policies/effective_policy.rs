@@ -2,9 +2,9 @@
 
 use crate::kernel::error::KernelError;
 use crate::kernel::level::Level;
-use crate::kernel::lsm::enforcement_points::CHOKES;
+use crate::kernel::lsm::enforcement_points::ENFORCEMENT_POINTS;
 use crate::kernel::options::Options;
-use crate::kernel::policies::fill::Terms;
+use crate::kernel::policies::fill::EffectivePolicy;
 use crate::policy::{Action, Policy};
 use crate::syscall;
 use crate::table::CALLS;
@@ -18,30 +18,30 @@ pub(crate) fn require(reached: Level, required: Option<Level>) -> Result<(), Ker
 }
 
 /// A policy's terms.
-pub(crate) fn terms_of(policy: &Policy, log_only: bool, learn: bool) -> Terms {
+pub(crate) fn effective_policy(policy: &Policy, log_only: bool, learn: bool) -> EffectivePolicy {
     let action = if log_only { Action::Log } else { policy.action };
-    Terms { action, children: policy.children, learn: learn && action == Action::Log }
+    EffectivePolicy { action, children: policy.children, learn: learn && action == Action::Log }
 }
 
 /// The policies' terms, if this level can keep them: all that it cannot, in one go.
-pub(crate) fn terms(
+pub(crate) fn effective_policies(
     policies: &[Policy],
     options: Options,
     reached: Level,
-) -> Result<Vec<Terms>, KernelError> {
+) -> Result<Vec<EffectivePolicy>, KernelError> {
     let mut problems = Vec::new();
-    let terms = policies
+    let effective = policies
         .iter()
         .map(|policy| {
-            let terms = terms_of(policy, options.log_only, options.learn);
-            if terms.action == Action::Deny {
+            let effective = effective_policy(policy, options.log_only, options.learn);
+            if effective.action == Action::Deny {
                 problems.extend(denial_problem(&policy.binary, reached, options.require));
             }
-            terms
+            effective
         })
         .collect();
     if problems.is_empty() {
-        Ok(terms)
+        Ok(effective)
     } else {
         Err(KernelError::Bind(problems))
     }
@@ -77,8 +77,9 @@ fn denial_problem(
 
 /// Of the calls in the table how many no hook refuses, and the first few.
 fn unguarded() -> (usize, String) {
-    let guarded =
-        |name: &&str| CHOKES.iter().any(|c| c.calls.split_whitespace().any(|call| call == *name));
+    let guarded = |name: &&str| {
+        ENFORCEMENT_POINTS.iter().any(|c| c.calls.split_whitespace().any(|call| call == *name))
+    };
     let calls: Vec<&str> =
         (0..CALLS).filter_map(syscall::name).filter(|name| !guarded(name)).collect();
     (calls.len(), calls.get(..4).unwrap_or(&calls).join(", "))

@@ -7,7 +7,7 @@ use crate::kernel::bpf::wire;
 use crate::kernel::error::KernelError;
 use crate::machine::Context;
 use crate::policy::{Action, Children};
-use crate::table::{Arrival, Entry, Laid, Row, State, CALLS, SIGNALS};
+use crate::table::{Arrival, CompiledMachine, Entry, Row, State, CALLS, SIGNALS};
 use libbpf_rs::{MapCore, MapFlags, OpenMapMut};
 use plain::Plain;
 use std::mem::{offset_of, size_of};
@@ -17,7 +17,7 @@ const _: () = assert!(SIGNALS == 65 && CALLS == 1024 && crate::machine::MAX_FRAM
 
 /// What a policy adds to its machine, as the kernel keeps it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Terms {
+pub struct EffectivePolicy {
     /// What to do on a violation.
     pub action: Action,
     /// What becomes of the policy over an exec.
@@ -45,13 +45,13 @@ pub struct StepMaps<M> {
 
 /// A policy, as the kernel is to have it.
 #[derive(Debug, Clone, Copy)]
-pub struct Placed<'a> {
+pub struct LoadedPolicy<'a> {
     /// Its number, from 1.
     pub number: u32,
     /// Its machine, laid.
-    pub laid: &'a Laid,
+    pub compiled: &'a CompiledMachine,
     /// What it adds to that.
-    pub terms: Terms,
+    pub effective: EffectivePolicy,
 }
 
 /// How many entries the maps hold, or have room for.
@@ -74,11 +74,11 @@ pub struct Sizes {
 impl Sizes {
     /// What these policies need, where the table has so many cells.
     #[must_use]
-    pub fn of<'a>(cells: usize, placed: impl IntoIterator<Item = Placed<'a>>) -> Self {
+    pub fn of<'a>(cells: usize, loaded: impl IntoIterator<Item = LoadedPolicy<'a>>) -> Self {
         let mut sizes = Sizes { cells, ..Sizes::default() };
-        for one in placed {
+        for one in loaded {
             sizes.policies = sizes.policies.max(one.number as usize + 1);
-            sizes.far_cells += one.laid.far.len();
+            sizes.far_cells += one.compiled.far.len();
             sizes.contexts += one.found_again().count();
             sizes.histories += one.followed().count();
         }
@@ -153,12 +153,12 @@ impl Entries {
     }
 }
 
-impl Placed<'_> {
+impl LoadedPolicy<'_> {
     /// The states to which a lost thread can come back by more than its last symbol, which only
     /// depths from 3 on have.
     fn found_again(&self) -> impl Iterator<Item = &Row> {
-        let deep = self.laid.entry.depth.get() > 2;
-        self.laid
+        let deep = self.compiled.entry.depth.get() > 2;
+        self.compiled
             .rows
             .iter()
             .filter(move |row| deep && row.known && row.context.symbols().len() > 1)
@@ -167,13 +167,13 @@ impl Placed<'_> {
     /// The states whose context the kernel asks for: where a thread goes on after a violation,
     /// which killed or denied ones do not.
     fn followed(&self) -> impl Iterator<Item = &Row> {
-        let logs = self.laid.entry.depth.get() > 2 && self.terms.action == Action::Log;
-        self.laid.rows.iter().filter(move |row| logs && !row.context.symbols().is_empty())
+        let logs = self.compiled.entry.depth.get() > 2 && self.effective.action == Action::Log;
+        self.compiled.rows.iter().filter(move |row| logs && !row.context.symbols().is_empty())
     }
 
     fn far(&self) -> Entries {
         let mut far = Entries::new("far_cells");
-        for cell in &self.laid.far {
+        for cell in &self.compiled.far {
             far.push(&types::sysfsm_far { state: cell.state, nr: cell.call }, &cell.next);
         }
         far
@@ -259,12 +259,12 @@ impl Tables {
 
     /// Writes a policy, which does not hold yet. No thread is in its states before one is bound to
     /// it.
-    fn place(&self, one: &Placed<'_>) {
-        for (index, cell) in &one.laid.cells {
+    fn place(&self, one: &LoadedPolicy<'_>) {
+        for (index, cell) in &one.compiled.cells {
             self.cells
                 .put(*index as usize, types::sysfsm_cell { owner: cell.owner, next: cell.next });
         }
-        self.policies.put(one.number as usize, policy(&one.laid.entry, one.terms));
+        self.policies.put(one.number as usize, policy(&one.compiled.entry, one.effective));
     }
 
     /// From now on a policy holds, for whoever execs its binary.
@@ -279,8 +279,8 @@ impl Tables {
     }
 
     /// Takes a policy's rows away: its threads have a successor.
-    pub fn lift(&self, laid: &Laid) {
-        for (index, _) in &laid.cells {
+    pub fn clear_rows(&self, compiled: &CompiledMachine) {
+        for (index, _) in &compiled.cells {
             let owner = *index as usize * size_of::<types::sysfsm_cell>();
             self.cells.store(owner + offset_of!(types::sysfsm_cell, owner), 0_u32);
         }
@@ -299,10 +299,10 @@ impl Tables {
 pub fn add<M: MapCore>(
     maps: &StepMaps<M>,
     tables: &Tables,
-    placed: &[Placed<'_>],
+    loaded: &[LoadedPolicy<'_>],
 ) -> Result<(), KernelError> {
     let mut all = [Entries::new("far_cells"), Entries::new("contexts"), Entries::new("histories")];
-    for one in placed {
+    for one in loaded {
         tables.place(one);
         for (all, more) in all.iter_mut().zip([one.far(), one.contexts(), one.histories()]) {
             all.keys.extend(more.keys);
@@ -343,7 +343,7 @@ const NOBODY: u32 = u32::MAX;
 ///
 /// # Errors
 /// A map cannot be changed.
-pub fn forget<M: MapCore>(maps: &StepMaps<M>, gone: &Placed<'_>) -> Result<(), KernelError> {
+pub fn forget<M: MapCore>(maps: &StepMaps<M>, gone: &LoadedPolicy<'_>) -> Result<(), KernelError> {
     gone.far().delete(&maps.far_cells)?;
     gone.contexts().delete(&maps.contexts)?;
     gone.histories().delete(&maps.histories)
@@ -355,7 +355,7 @@ pub fn forget<M: MapCore>(maps: &StepMaps<M>, gone: &Placed<'_>) -> Result<(), K
 /// The map cannot be changed.
 pub fn forget_arrivals<M: MapCore>(
     maps: &StepMaps<M>,
-    from: &Laid,
+    from: &CompiledMachine,
     successor: u32,
 ) -> Result<(), KernelError> {
     let mut entries = Entries::new("arrivals");
@@ -365,20 +365,20 @@ pub fn forget_arrivals<M: MapCore>(
     entries.delete(&maps.arrivals)
 }
 
-fn policy(entry: &Entry, terms: Terms) -> types::sysfsm_policy {
+fn policy(entry: &Entry, effective: EffectivePolicy) -> types::sysfsm_policy {
     types::sysfsm_policy {
         exec: entry.exec,
         lost: entry.lost,
         members: entry.members,
         singles: entry.singles,
         depth: u32::from(entry.depth.get()),
-        action: match terms.action {
+        action: match effective.action {
             Action::Kill => 0,
-            Action::Log if terms.learn => 3,
+            Action::Log if effective.learn => 3,
             Action::Log => 1,
             Action::Deny => 2,
         },
-        inherit: u32::from(terms.children == Children::Inherit),
+        inherit: u32::from(effective.children == Children::Inherit),
         successor: NOBODY,
         signals: entry.signals,
         padding: 0,

@@ -6,8 +6,8 @@ use crate::kernel::bpf::entries;
 use crate::kernel::bpf::skeleton::{types, EnforceSkel};
 use crate::kernel::error::KernelError;
 use crate::kernel::identity::maps::{self as bind, Bound, IdentityMaps};
-use crate::kernel::policies::fill::{self, Placed, StepMaps, Tables};
-use crate::kernel::policies::policy_set::{Change, Lineup};
+use crate::kernel::policies::fill::{self, LoadedPolicy, StepMaps, Tables};
+use crate::kernel::policies::policy_set::{Change, PolicySet};
 use crate::kernel::policies::selection::SelectMaps;
 use libbpf_rs::MapHandle;
 use std::mem::offset_of;
@@ -109,16 +109,16 @@ impl Maps {
     }
 
     /// Fills what is empty.
-    pub(crate) fn fill(&self, lineup: &Lineup, bound: &Bound) -> Result<(), KernelError> {
-        let placed: Vec<_> = lineup.all().collect();
-        fill::add(&self.step, &self.tables, &placed)?;
-        for one in &placed {
+    pub(crate) fn fill(&self, policy_set: &PolicySet, bound: &Bound) -> Result<(), KernelError> {
+        let loaded: Vec<_> = policy_set.all().collect();
+        fill::add(&self.step, &self.tables, &loaded)?;
+        for one in &loaded {
             self.tables.hold(one.number);
         }
-        let (cgroups, selected) = lineup.selection();
+        let (cgroups, selected) = policy_set.selection();
         entries::fill(&self.select.selected, "selected", &selected)?;
         entries::fill(&self.select.cgroups, "cgroups", &cgroups)?;
-        self.say_what_is_used(lineup, bound);
+        self.say_what_is_used(policy_set, bound);
         bind::fill_all(&self.identity, bound)
     }
 
@@ -127,20 +127,20 @@ impl Maps {
         Ok(Bound::read(&self.identity)? == *bound)
     }
 
-    /// Adds what the next lineup needs besides. Nobody is judged by it yet, and nothing is taken
-    /// away.
+    /// Adds what the next set of policies needs besides. Nobody is judged by it yet, and nothing is
+    /// taken away.
     pub(crate) fn prepare(
         &self,
-        next: &Lineup,
+        next: &PolicySet,
         change: &Change,
         bound: &Bound,
     ) -> Result<(), KernelError> {
-        let placed: Vec<_> =
-            change.added.iter().filter_map(|number| next.placed(*number)).collect();
-        fill::add(&self.step, &self.tables, &placed)?;
-        for (former, successor) in next.successions(change) {
+        let loaded: Vec<_> =
+            change.added.iter().filter_map(|number| next.loaded(*number)).collect();
+        fill::add(&self.step, &self.tables, &loaded)?;
+        for (draining, successor) in next.successions(change) {
             if let Some(successor) = successor {
-                fill::add_arrivals(&self.step, successor, &next.arrivals(former, successor))?;
+                fill::add_arrivals(&self.step, successor, &next.arrivals(draining, successor))?;
             }
         }
         self.say_what_is_used(next, bound);
@@ -150,23 +150,23 @@ impl Maps {
         bind::add_all(&self.identity, bound)
     }
 
-    /// Has the next lineup take the place of the one before, which cannot fail. Threads are judged
-    /// by the one or by the other at any moment: an exec by what holds then; a thread by its
-    /// policy's rows for as long as they are there, and when it misses one it moves.
-    pub(crate) fn enact(&self, next: &Lineup, change: &Change) {
+    /// Has the next set of policies take the place of the one before, which cannot fail. Threads
+    /// are judged by the one or by the other at any moment: an exec by what holds then; a thread by
+    /// its policy's rows for as long as they are there, and when it misses one it moves.
+    pub(crate) fn commit(&self, next: &PolicySet, change: &Change) {
         change.added.iter().for_each(|number| self.tables.hold(*number));
-        for (former, successor) in next.successions(change) {
-            self.tables.succeed(former, successor);
+        for (draining, successor) in next.successions(change) {
+            self.tables.succeed(draining, successor);
         }
-        for one in gone(next, change) {
-            self.tables.lift(one.laid);
+        for one in removed(next, change) {
+            self.tables.clear_rows(one.compiled);
         }
     }
 
-    /// Takes away what the lineup before had besides.
+    /// Takes away what the set of policies before had besides.
     pub(crate) fn clear(
         &self,
-        next: &Lineup,
+        next: &PolicySet,
         change: &Change,
         bound: &Bound,
     ) -> Result<(), KernelError> {
@@ -176,28 +176,29 @@ impl Maps {
         bind::update(&self.identity, bound)?;
         grace();
         // Whoever was inside of a program has left it: nobody reads these any more.
-        for one in gone(next, change) {
+        for one in removed(next, change) {
             fill::forget(&self.step, &one)?;
         }
-        next.stale(change)
-            .try_for_each(|(laid, successor)| fill::forget_arrivals(&self.step, laid, successor))
+        next.stale(change).try_for_each(|(compiled, successor)| {
+            fill::forget_arrivals(&self.step, compiled, successor)
+        })
     }
 
     /// Before the entries that are meant are there.
-    fn say_what_is_used(&self, lineup: &Lineup, bound: &Bound) {
+    fn say_what_is_used(&self, policy_set: &PolicySet, bound: &Bound) {
         // Once set it stays: another exec may be looking just now.
         if !bound.names.is_empty() {
             self.data.store(offset_of!(types::bss, names_used), 1_u8);
         }
-        if lineup.uses_cgroups() {
+        if policy_set.uses_cgroups() {
             self.data.store(offset_of!(types::bss, cgroups_used), 1_u8);
         }
     }
 }
 
 /// The policies that have gone.
-fn gone<'a>(next: &'a Lineup, change: &'a Change) -> impl Iterator<Item = Placed<'a>> {
-    change.gone.iter().filter_map(|number| next.placed(*number))
+fn removed<'a>(next: &'a PolicySet, change: &'a Change) -> impl Iterator<Item = LoadedPolicy<'a>> {
+    change.removed.iter().filter_map(|number| next.loaded(*number))
 }
 
 /// Waits until every program that runs now has ended: tracepoints' programs are read-side critical

@@ -3,10 +3,10 @@
 
 use crate::kernel::bpf::entries::Entries;
 use crate::kernel::identity::binaries::Wanted;
-use crate::kernel::policies::fill::{Placed, Sizes, Terms};
+use crate::kernel::policies::fill::{EffectivePolicy, LoadedPolicy, Sizes};
 use crate::kernel::policies::selection::cgroup_key;
 use crate::policy::{Policy, Subject, ANY_BINARY};
-use crate::table::{arrivals, Arrival, Laid, State, Table};
+use crate::table::{arrivals, Arrival, CompiledMachine, State, Table};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::slice;
@@ -14,99 +14,107 @@ use std::sync::Arc;
 
 /// A policy in its place.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub(crate) struct Slot {
     pub policy: Arc<Policy>,
-    pub terms: Terms,
-    pub laid: Laid,
+    pub effective: EffectivePolicy,
+    pub compiled: CompiledMachine,
 }
 
 /// One that has gone, while threads may still be in its states: they go on under the successor when
 /// they make a call.
 #[derive(Debug, Clone)]
-struct Former {
-    seat: Arc<Seat>,
+struct Draining {
+    slot: Arc<Slot>,
     /// None: its threads are not watched any more.
     successor: Option<u32>,
     /// How often no thread was seen in it, one look after another.
     missed: u8,
 }
 
-/// A former policy that no thread is in any more. The kernel still knows where its threads went on.
+/// A draining policy that no thread is in any more. The kernel still knows where its threads went
+/// on.
 #[derive(Debug)]
-pub(crate) struct Gone {
+pub(crate) struct Retired {
     pub number: u32,
-    pub seat: Arc<Seat>,
+    pub slot: Arc<Slot>,
     pub successor: Option<u32>,
 }
 
 /// The policies, by their numbers.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Lineup {
+pub(crate) struct PolicySet {
     table: Table,
-    seats: BTreeMap<u32, Arc<Seat>>,
-    former: BTreeMap<u32, Former>,
+    slots: BTreeMap<u32, Arc<Slot>>,
+    draining: BTreeMap<u32, Draining>,
     /// The numbers of the binaries that policies name, and of their cgroups.
     binaries: BTreeMap<String, u32>,
     cgroups: BTreeMap<String, u32>,
 }
 
-/// What a next lineup has that the one before has not.
+/// What a next set of policies has that the one before has not.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Change {
     /// The numbers of new policies.
     pub added: Vec<u32>,
     /// The numbers of those that have gone.
-    pub gone: Vec<u32>,
-    /// Where the threads of former ones went on before, if that is another policy by now.
+    pub removed: Vec<u32>,
+    /// Where the threads of draining ones went on before, if that is another policy by now.
     stale: Vec<(u32, Option<u32>)>,
 }
 
-/// A lineup, as it is kept.
+/// A set of policies, as it is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Saved {
-    seats: Vec<SavedSeat>,
-    former: Vec<SavedSeat>,
+pub(crate) struct SavedPolicySet {
+    slots: Vec<SavedSlot>,
+    draining: Vec<SavedSlot>,
     binaries: BTreeMap<String, u32>,
     cgroups: BTreeMap<String, u32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct SavedSeat {
+struct SavedSlot {
     number: u32,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     successor: Option<u32>,
-    /// Of a former one: how many looks have found no thread in it.
+    /// Of a draining one: how many looks have found no thread in it.
     #[serde(default)]
     missed: u8,
     policy: serde_json::Value,
     places: Vec<State>,
 }
 
-/// After so many looks that find no thread in it a former policy is forgotten. One could miss a
+/// After so many looks that find no thread in it a draining policy is forgotten. One could miss a
 /// thread: born of another one behind the look, which moves before the look comes to it.
 const LOOKS: u8 = 2;
 
-impl Lineup {
-    /// The lineup of these policies after this one: what stays the same keeps its number and its
-    /// place.
-    pub(crate) fn next(&self, policies: &[Policy], terms: &[Terms]) -> (Lineup, Change) {
+impl PolicySet {
+    /// The set of policies of these policies after this one: what stays the same keeps its number
+    /// and its place.
+    pub(crate) fn next(
+        &self,
+        policies: &[Policy],
+        effective: &[EffectivePolicy],
+    ) -> (PolicySet, Change) {
         let mut next = self.clone();
         let mut change = Change::default();
         let mut before: BTreeMap<Subject, u32> =
-            self.seats.iter().map(|(&number, seat)| (seat.policy.subject(), number)).collect();
+            self.slots.iter().map(|(&number, slot)| (slot.policy.subject(), number)).collect();
         let mut coming = Vec::new();
-        for (policy, &terms) in policies.iter().zip(terms) {
+        for (policy, &effective) in policies.iter().zip(effective) {
             let number = before.remove(&policy.subject());
-            let seat = number.and_then(|number| self.seats.get(&number));
-            if seat.is_none_or(|seat| *seat.policy != *policy || seat.terms != terms) {
-                coming.push((policy, terms, number));
+            let slot = number.and_then(|number| self.slots.get(&number));
+            if slot.is_none_or(|slot| *slot.policy != *policy || slot.effective != effective) {
+                coming.push((policy, effective, number));
             }
         }
         let machines: Vec<_> = coming.iter().map(|(policy, ..)| &policy.machine).collect();
-        for ((policy, terms, replaced), laid) in coming.iter().zip(next.table.lay(&machines)) {
+        for ((policy, effective, replaced), compiled) in
+            coming.iter().zip(next.table.insert(&machines))
+        {
             let number = next.free_number();
-            let seat = Seat { policy: Arc::new((*policy).clone()), terms: *terms, laid };
-            next.seats.insert(number, Arc::new(seat));
+            let slot =
+                Slot { policy: Arc::new((*policy).clone()), effective: *effective, compiled };
+            next.slots.insert(number, Arc::new(slot));
             change.added.push(number);
             if let Some(replaced) = *replaced {
                 next.go(replaced, Some(number), &mut change);
@@ -122,26 +130,26 @@ impl Lineup {
     /// A policy goes, and perhaps another one comes in its place; those whose threads would have
     /// gone on there as well.
     fn go(&mut self, number: u32, successor: Option<u32>, change: &mut Change) {
-        let Some(seat) = self.seats.remove(&number) else { return };
-        for (&other, former) in &mut self.former {
-            if former.successor == Some(number) {
-                change.stale.push((other, former.successor));
-                former.successor = successor;
+        let Some(slot) = self.slots.remove(&number) else { return };
+        for (&other, draining) in &mut self.draining {
+            if draining.successor == Some(number) {
+                change.stale.push((other, draining.successor));
+                draining.successor = successor;
             }
         }
-        self.former.insert(number, Former { seat, successor, missed: 0 });
-        change.gone.push(number);
+        self.draining.insert(number, Draining { slot, successor, missed: 0 });
+        change.removed.push(number);
     }
 
     fn free_number(&self) -> u32 {
         let taken =
-            |number: &u32| self.seats.contains_key(number) || self.former.contains_key(number);
+            |number: &u32| self.slots.contains_key(number) || self.draining.contains_key(number);
         (1..u32::MAX).find(|number| !taken(number)).unwrap_or(u32::MAX)
     }
 
     /// Numbers binaries and cgroups: those that have a number keep it.
     fn number_names(&mut self) {
-        let policies = || self.seats.values().map(|seat| &seat.policy);
+        let policies = || self.slots.values().map(|slot| &slot.policy);
         let binaries =
             policies().map(|p| p.binary.as_str()).filter(|binary| *binary != ANY_BINARY).collect();
         let binaries = numbered(&self.binaries, binaries);
@@ -152,74 +160,76 @@ impl Lineup {
 
     /// Takes the rows of the policies that have gone out of the table, as the kernel's is without
     /// them.
-    pub(crate) fn lift(&mut self, change: &Change) {
-        for number in &change.gone {
-            if let Some(former) = self.former.get(number) {
-                self.table.lift(&former.seat.laid);
+    pub(crate) fn clear_rows(&mut self, change: &Change) {
+        for number in &change.removed {
+            if let Some(draining) = self.draining.get(number) {
+                self.table.clear_rows(&draining.slot.compiled);
             }
         }
     }
 
     /// What the kernel's maps have to hold while threads move.
     pub(crate) fn sizes(&self, change: &Change) -> Sizes {
-        let gone = change.gone.iter().filter_map(|number| self.placed(*number));
+        let gone = change.removed.iter().filter_map(|number| self.loaded(*number));
         let mut sizes = Sizes::of(self.table.cells(), self.all().chain(gone));
-        let former = self.former.values().map(|former| former.seat.laid.rows.len());
+        let draining = self.draining.values().map(|draining| draining.slot.compiled.rows.len());
         // Those of the successor before are there for a moment longer.
-        sizes.arrivals = 2 * former.sum::<usize>();
+        sizes.arrivals = 2 * draining.sum::<usize>();
         sizes
     }
 
     /// The policies, ready for the maps.
-    pub(crate) fn all(&self) -> impl Iterator<Item = Placed<'_>> {
-        self.seats.iter().map(|(&number, seat)| seat.placed(number))
+    pub(crate) fn all(&self) -> impl Iterator<Item = LoadedPolicy<'_>> {
+        self.slots.iter().map(|(&number, slot)| slot.loaded(number))
     }
 
-    /// One of them, or a former one.
-    pub(crate) fn placed(&self, number: u32) -> Option<Placed<'_>> {
-        let former = || self.former.get(&number).map(|former| &former.seat);
-        self.seats.get(&number).or_else(former).map(|seat| seat.placed(number))
+    /// One of them, or a draining one.
+    pub(crate) fn loaded(&self, number: u32) -> Option<LoadedPolicy<'_>> {
+        let draining = || self.draining.get(&number).map(|draining| &draining.slot);
+        self.slots.get(&number).or_else(draining).map(|slot| slot.loaded(number))
     }
 
-    /// The policies that have gone, and former ones that have another successor now, each with who
-    /// it is.
+    /// The policies that have gone, and draining ones that have another successor now, each with
+    /// who it is.
     pub(crate) fn successions<'a>(
         &'a self,
         change: &'a Change,
     ) -> impl Iterator<Item = (u32, Option<u32>)> + 'a {
         let moved = change.stale.iter().map(|stale| stale.0);
-        let all = change.gone.iter().copied().chain(moved);
-        all.filter_map(|number| Some((number, self.former.get(&number)?.successor)))
+        let all = change.removed.iter().copied().chain(moved);
+        all.filter_map(|number| Some((number, self.draining.get(&number)?.successor)))
     }
 
-    /// Where the threads of a former policy's states go on in its successor.
-    pub(crate) fn arrivals(&self, former: u32, successor: u32) -> Vec<(State, Arrival)> {
-        let (from, to) = (self.former.get(&former), self.seats.get(&successor));
+    /// Where the threads of a draining policy's states go on in its successor.
+    pub(crate) fn arrivals(&self, draining: u32, successor: u32) -> Vec<(State, Arrival)> {
+        let (from, to) = (self.draining.get(&draining), self.slots.get(&successor));
         from.zip(to)
-            .map(|(from, to)| arrivals(&from.seat.laid, &to.laid, &to.policy.machine))
+            .map(|(from, to)| arrivals(&from.slot.compiled, &to.compiled, &to.policy.machine))
             .unwrap_or_default()
     }
 
-    /// Where the threads of former policies do not go on any more.
-    pub(crate) fn stale<'a>(&'a self, change: &'a Change) -> impl Iterator<Item = (&'a Laid, u32)> {
-        change
-            .stale
-            .iter()
-            .filter_map(|(number, before)| Some((&self.former.get(number)?.seat.laid, (*before)?)))
+    /// Where the threads of draining policies do not go on any more.
+    pub(crate) fn stale<'a>(
+        &'a self,
+        change: &'a Change,
+    ) -> impl Iterator<Item = (&'a CompiledMachine, u32)> {
+        change.stale.iter().filter_map(|(number, before)| {
+            Some((&self.draining.get(number)?.slot.compiled, (*before)?))
+        })
     }
 
-    /// Forgets former policies in which no thread is any more, `held` being those in which there is
-    /// one now.
-    pub(crate) fn forget(&mut self, held: &BTreeSet<u32>) -> Vec<Gone> {
+    /// Forgets draining policies in which no thread is any more, `held` being those in which there
+    /// is one now.
+    pub(crate) fn forget(&mut self, held: &BTreeSet<u32>) -> Vec<Retired> {
         let mut gone = Vec::new();
         let table = &mut self.table;
-        self.former.retain(|number, former| {
-            former.missed = if held.contains(number) { 0 } else { former.missed + 1 };
-            let stays = former.missed < LOOKS;
+        self.draining.retain(|number, draining| {
+            draining.missed = if held.contains(number) { 0 } else { draining.missed + 1 };
+            let stays = draining.missed < LOOKS;
             if !stays {
-                table.vacate(&former.seat.laid.places);
-                let Former { seat, successor, .. } = former.clone();
-                gone.push(Gone { number: *number, seat, successor });
+                table.free(&draining.slot.compiled.places);
+                let Draining { slot, successor, .. } = draining.clone();
+                gone.push(Retired { number: *number, slot, successor });
             }
             stays
         });
@@ -227,29 +237,29 @@ impl Lineup {
     }
 
     /// Every policy that an event may be about.
-    pub(crate) fn known(&self) -> impl Iterator<Item = (u32, &Arc<Seat>)> {
-        let former = self.former.iter().map(|(&number, former)| (number, &former.seat));
-        self.seats.iter().map(|(&number, seat)| (number, seat)).chain(former)
+    pub(crate) fn known(&self) -> impl Iterator<Item = (u32, &Arc<Slot>)> {
+        let draining = self.draining.iter().map(|(&number, draining)| (number, &draining.slot));
+        self.slots.iter().map(|(&number, slot)| (number, slot)).chain(draining)
     }
 
-    /// How many threads' former policies there are.
-    pub(crate) fn former(&self) -> usize {
-        self.former.len()
+    /// How many threads' draining policies there are.
+    pub(crate) fn draining(&self) -> usize {
+        self.draining.len()
     }
 
     /// How many states the policies have.
     pub(crate) fn states(&self) -> usize {
-        self.seats.values().map(|seat| seat.laid.rows.len()).sum()
+        self.slots.values().map(|slot| slot.compiled.rows.len()).sum()
     }
 
-    /// The binaries that are to be found, in the order of [`Lineup::numbers`]; `may_be_absent`: any
-    /// of them.
+    /// The binaries that are to be found, in the order of [`PolicySet::numbers`]; `may_be_absent`:
+    /// any of them.
     pub(crate) fn wanted(&self, may_be_absent: bool) -> Vec<Wanted<'_>> {
         let everywhere: BTreeSet<&str> = self
-            .seats
+            .slots
             .values()
-            .filter(|seat| seat.policy.cgroup.is_none())
-            .map(|seat| seat.policy.binary.as_str())
+            .filter(|slot| slot.policy.cgroup.is_none())
+            .map(|slot| slot.policy.binary.as_str())
             .collect();
         let wanted = |binary: &'_ String| {
             // What is in a cgroup only may be in a container only.
@@ -279,7 +289,7 @@ impl Lineup {
 
     /// Whether a policy is for whatever runs in a cgroup.
     pub(crate) fn binds_any(&self) -> bool {
-        self.seats.values().any(|seat| seat.policy.binary == ANY_BINARY)
+        self.slots.values().any(|slot| slot.policy.binary == ANY_BINARY)
     }
 
     /// The entries of `cgroups` and `selected` (`bpf/select.h`).
@@ -288,11 +298,11 @@ impl Lineup {
         let number = |of: &BTreeMap<String, u32>, name: &str| of.get(name).copied().unwrap_or(0);
         let cgroups =
             self.cgroups.iter().map(|(path, n)| (cgroup_key(path), n.to_ne_bytes().to_vec()));
-        let selected = self.seats.iter().map(|(policy, seat)| {
+        let selected = self.slots.iter().map(|(policy, slot)| {
             let cgroup =
-                seat.policy.cgroup.as_deref().map_or(0, |path| number(&self.cgroups, path));
+                slot.policy.cgroup.as_deref().map_or(0, |path| number(&self.cgroups, path));
             (
-                words([number(&self.binaries, &seat.policy.binary), cgroup]),
+                words([number(&self.binaries, &slot.policy.binary), cgroup]),
                 policy.to_ne_bytes().to_vec(),
             )
         });
@@ -300,21 +310,21 @@ impl Lineup {
     }
 
     /// What is to be kept of it.
-    pub(crate) fn save(&self) -> Saved {
-        let saved = |number: u32, seat: &Seat, successor, missed| SavedSeat {
+    pub(crate) fn save(&self) -> SavedPolicySet {
+        let saved = |number: u32, slot: &Slot, successor, missed| SavedSlot {
             number,
             successor,
             missed,
-            policy: seat.policy.to_value(),
-            places: seat.laid.places.clone(),
+            policy: slot.policy.to_value(),
+            places: slot.compiled.places.clone(),
         };
-        Saved {
-            seats: self.seats.iter().map(|(number, seat)| saved(*number, seat, None, 0)).collect(),
-            former: self
-                .former
+        SavedPolicySet {
+            slots: self.slots.iter().map(|(number, slot)| saved(*number, slot, None, 0)).collect(),
+            draining: self
+                .draining
                 .iter()
-                .map(|(number, former)| {
-                    saved(*number, &former.seat, former.successor, former.missed)
+                .map(|(number, draining)| {
+                    saved(*number, &draining.slot, draining.successor, draining.missed)
                 })
                 .collect(),
             binaries: self.binaries.clone(),
@@ -322,74 +332,80 @@ impl Lineup {
         }
     }
 
-    /// A lineup that was kept; `terms` of a policy.
-    pub(crate) fn restore(saved: &Saved, terms: impl Fn(&Policy) -> Terms) -> Result<Self, String> {
-        let mut lineup = Lineup {
+    /// A set of policies that was kept; `effective` of a policy.
+    pub(crate) fn restore(
+        saved: &SavedPolicySet,
+        effective: impl Fn(&Policy) -> EffectivePolicy,
+    ) -> Result<Self, String> {
+        let mut policy_set = PolicySet {
             binaries: saved.binaries.clone(),
             cgroups: saved.cgroups.clone(),
-            ..Lineup::default()
+            ..PolicySet::default()
         };
-        let seats = seats_of(&saved.seats, &mut lineup.table, &terms)?;
-        for former in &saved.former {
+        let slots = slots_of(&saved.slots, &mut policy_set.table, &effective)?;
+        for draining in &saved.draining {
             // Those have places, and no cells: what they had others may have had after them, and
             // may have now.
-            let seat = seats_of(slice::from_ref(former), &mut Table::default(), &terms)?.pop();
-            lineup.table.keep(&former.places);
-            if let Some(seat) = seat {
-                let known = Former { seat, successor: former.successor, missed: former.missed };
-                lineup.former.insert(former.number, known);
+            let slot =
+                slots_of(slice::from_ref(draining), &mut Table::default(), &effective)?.pop();
+            policy_set.table.reserve(&draining.places);
+            if let Some(slot) = slot {
+                let known =
+                    Draining { slot, successor: draining.successor, missed: draining.missed };
+                policy_set.draining.insert(draining.number, known);
             }
         }
-        lineup.seats = saved.seats.iter().map(|seat| seat.number).zip(seats).collect();
-        Ok(lineup)
+        policy_set.slots = saved.slots.iter().map(|slot| slot.number).zip(slots).collect();
+        Ok(policy_set)
     }
 }
 
-impl Seat {
-    fn placed(&self, number: u32) -> Placed<'_> {
-        Placed { number, laid: &self.laid, terms: self.terms }
+impl Slot {
+    fn loaded(&self, number: u32) -> LoadedPolicy<'_> {
+        LoadedPolicy { number, compiled: &self.compiled, effective: self.effective }
     }
 }
 
-impl Saved {
-    /// Numbers and policies' binaries and cgroups, former ones included, without reading the
+impl SavedPolicySet {
+    /// Numbers and policies' binaries and cgroups, draining ones included, without reading the
     /// policies.
     pub(crate) fn subjects(&self) -> BTreeMap<u32, Subject> {
-        let text = |seat: &SavedSeat, key| Some(seat.policy.get(key)?.as_str()?.to_string());
-        let all = self.seats.iter().chain(&self.former);
-        all.filter_map(|seat| {
-            let subject = Subject { binary: text(seat, "binary")?, cgroup: text(seat, "cgroup") };
-            Some((seat.number, subject))
+        let text = |slot: &SavedSlot, key| Some(slot.policy.get(key)?.as_str()?.to_string());
+        let all = self.slots.iter().chain(&self.draining);
+        all.filter_map(|slot| {
+            let subject = Subject { binary: text(slot, "binary")?, cgroup: text(slot, "cgroup") };
+            Some((slot.number, subject))
         })
         .collect()
     }
 
-    /// How many former policies there are.
-    pub(crate) fn former(&self) -> usize {
-        self.former.len()
+    /// How many draining policies there are.
+    pub(crate) fn draining(&self) -> usize {
+        self.draining.len()
     }
 
     /// The numbers of the policies that are enforced.
     pub(crate) fn numbers(&self) -> impl Iterator<Item = u32> + '_ {
-        self.seats.iter().map(|seat| seat.number)
+        self.slots.iter().map(|slot| slot.number)
     }
 }
 
 /// Seats, each where it was in the table.
-fn seats_of(
-    seats: &[SavedSeat],
+fn slots_of(
+    slots: &[SavedSlot],
     table: &mut Table,
-    terms: &impl Fn(&Policy) -> Terms,
-) -> Result<Vec<Arc<Seat>>, String> {
+    effective: &impl Fn(&Policy) -> EffectivePolicy,
+) -> Result<Vec<Arc<Slot>>, String> {
     let policies: Vec<Policy> =
-        seats.iter().map(|seat| parse(&seat.policy)).collect::<Result<_, String>>()?;
+        slots.iter().map(|slot| parse(&slot.policy)).collect::<Result<_, String>>()?;
     let where_they_were: Vec<_> =
-        policies.iter().zip(seats).map(|(policy, seat)| (&policy.machine, &*seat.places)).collect();
-    let laid = table.lay_again(&where_they_were).ok_or("its policies do not fit their places")?;
-    let seat = |(policy, laid): (Policy, Laid)| {
-        Arc::new(Seat { terms: terms(&policy), policy: Arc::new(policy), laid })
+        policies.iter().zip(slots).map(|(policy, slot)| (&policy.machine, &*slot.places)).collect();
+    let compiled =
+        table.insert_at(&where_they_were).ok_or("its policies do not fit their places")?;
+    let slot = |(policy, compiled): (Policy, CompiledMachine)| {
+        Arc::new(Slot { effective: effective(&policy), policy: Arc::new(policy), compiled })
     };
-    Ok(policies.into_iter().zip(laid).map(seat).collect())
+    Ok(policies.into_iter().zip(compiled).map(slot).collect())
 }
 
 fn parse(value: &serde_json::Value) -> Result<Policy, String> {
@@ -430,8 +446,8 @@ mod tests {
         .unwrap()
     }
 
-    fn after(lineup: &Lineup, policies: &[Policy]) -> (Lineup, Change) {
-        lineup.next(policies, &vec![Terms::default(); policies.len()])
+    fn after(policy_set: &PolicySet, policies: &[Policy]) -> (PolicySet, Change) {
+        policy_set.next(policies, &vec![EffectivePolicy::default(); policies.len()])
     }
 
     #[test]
@@ -441,21 +457,21 @@ mod tests {
             policy("/b", None, r#""execve": ["brk"]"#),
         );
         let changed = policy("/a", None, r#""execve": ["mmap"]"#);
-        let (first, change) = after(&Lineup::default(), &[a.clone(), b.clone()]);
-        assert_eq!((&*change.added, &*change.gone), (&[1, 2][..], &[][..]));
+        let (first, change) = after(&PolicySet::default(), &[a.clone(), b.clone()]);
+        assert_eq!((&*change.added, &*change.removed), (&[1, 2][..], &[][..]));
         let (mut second, change) = after(&first, &[b.clone(), changed.clone()]);
-        assert_eq!((&*change.added, &*change.gone), (&[3][..], &[1][..]));
-        second.lift(&change);
-        assert_eq!(second.placed(2).unwrap().laid, first.placed(2).unwrap().laid);
-        let successors = |lineup: &Lineup, change: &Change| -> Vec<(u32, Option<u32>)> {
-            lineup.successions(change).collect()
+        assert_eq!((&*change.added, &*change.removed), (&[3][..], &[1][..]));
+        second.clear_rows(&change);
+        assert_eq!(second.loaded(2).unwrap().compiled, first.loaded(2).unwrap().compiled);
+        let successors = |policy_set: &PolicySet, change: &Change| -> Vec<(u32, Option<u32>)> {
+            policy_set.successions(change).collect()
         };
         assert_eq!(successors(&second, &change), [(1, Some(3))]);
         assert_eq!(after(&second, &[changed.clone(), b.clone()]).1, Change::default());
         // Threads may still be in the first one: it has the newest for its successor, and its
         // number is nobody else's.
         let (third, change) = after(&second, &[a.clone(), b.clone()]);
-        assert_eq!((&*change.added, &*change.gone), (&[4][..], &[3][..]));
+        assert_eq!((&*change.added, &*change.removed), (&[4][..], &[3][..]));
         assert_eq!(successors(&third, &change), [(3, Some(4)), (1, Some(4))]);
         assert_eq!(third.stale(&change).map(|stale| stale.1).collect::<Vec<_>>(), [3]);
         let (fourth, change) = after(&third, &[b]);
@@ -465,14 +481,14 @@ mod tests {
     #[test]
     fn a_former_policy_is_forgotten_when_no_thread_is_in_it() {
         let a = policy("/a", None, r#""execve": ["brk"]"#);
-        let (first, _) = after(&Lineup::default(), &[a]);
+        let (first, _) = after(&PolicySet::default(), &[a]);
         let (mut second, change) = after(&first, &[policy("/a", None, r#""execve": ["mmap"]"#)]);
-        second.lift(&change);
+        second.clear_rows(&change);
         let (held, free) = (BTreeSet::from([1]), BTreeSet::new());
         assert!(second.forget(&free).is_empty() && second.forget(&held).is_empty());
         assert!(second.forget(&free).is_empty());
         assert_eq!(second.forget(&free).len(), 1);
-        assert_eq!(second.former(), 0);
+        assert_eq!(second.draining(), 0);
     }
 
     #[test]
@@ -485,14 +501,15 @@ mod tests {
             format!(r#""syscall_{}": [{}]"#, 100 + context, calls.join(", "))
         };
         let rows = (0..30).map(row).collect::<Vec<_>>().join(", ");
-        let mut lineup = Lineup::default();
+        let mut policy_set = PolicySet::default();
         for binary in ["/a", "/b", "/a", "/b", "/a"] {
-            let (next, change) = after(&lineup, &[policy(binary, None, &rows)]);
-            lineup = next;
-            lineup.lift(&change);
+            let (next, change) = after(&policy_set, &[policy(binary, None, &rows)]);
+            policy_set = next;
+            policy_set.clear_rows(&change);
         }
-        let restored = Lineup::restore(&lineup.save(), |_| Terms::default()).unwrap();
-        assert_eq!(restored.save(), lineup.save());
+        let restored =
+            PolicySet::restore(&policy_set.save(), |_| EffectivePolicy::default()).unwrap();
+        assert_eq!(restored.save(), policy_set.save());
     }
 
     #[test]
@@ -502,20 +519,24 @@ mod tests {
             policy("/a", Some("/x.slice"), r#""execve": ["brk", "mmap"]"#),
             policy("*", Some("/y.slice/z"), r#""execve": ["brk"]"#),
         ];
-        let (first, _) = after(&Lineup::default(), &policies);
-        let (mut lineup, change) = after(&first, &policies[1..]);
-        lineup.lift(&change);
+        let (first, _) = after(&PolicySet::default(), &policies);
+        let (mut policy_set, change) = after(&first, &policies[1..]);
+        policy_set.clear_rows(&change);
         // Who comes next goes on counting looks.
-        lineup.forget(&BTreeSet::new());
-        let restored = Lineup::restore(&lineup.save(), |_| Terms::default()).unwrap();
-        assert_eq!(restored.save(), lineup.save());
-        assert_eq!(restored.selection(), lineup.selection());
+        policy_set.forget(&BTreeSet::new());
+        let restored =
+            PolicySet::restore(&policy_set.save(), |_| EffectivePolicy::default()).unwrap();
+        assert_eq!(restored.save(), policy_set.save());
+        assert_eq!(restored.selection(), policy_set.selection());
         assert_eq!(restored.selection().0.len(), 2);
-        assert_eq!((lineup.former(), restored.clone().forget(&BTreeSet::new()).len()), (1, 1));
+        assert_eq!(
+            (policy_set.draining(), restored.clone().forget(&BTreeSet::new()).len()),
+            (1, 1)
+        );
         let next = [policy("/b", None, r#""execve": ["openat"]"#)];
-        assert_eq!(after(&restored, &next).0.save(), after(&lineup, &next).0.save());
-        let mut broken = lineup.save();
-        broken.seats[1].places = broken.seats[0].places.clone();
-        assert!(Lineup::restore(&broken, |_| Terms::default()).is_err());
+        assert_eq!(after(&restored, &next).0.save(), after(&policy_set, &next).0.save());
+        let mut broken = policy_set.save();
+        broken.slots[1].places = broken.slots[0].places.clone();
+        assert!(PolicySet::restore(&broken, |_| EffectivePolicy::default()).is_err());
     }
 }

@@ -14,7 +14,7 @@ use crate::kernel::identity::maps::{self as bind, Bound, IdentityMaps};
 use crate::kernel::identity::processes::{candidates, Candidate, Watched};
 use crate::kernel::record::learned::{self, LearnMaps, Room};
 use crate::kernel::record::names::{running, Names, Running};
-use crate::kernel::support::preemption::Turns;
+use crate::kernel::support::preemption::AttachMode;
 use crate::kernel::support::privileges::{require_btf, require_privilege};
 use crate::machine::{Depth, Learned};
 use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
@@ -130,8 +130,8 @@ impl Recorder {
             }
         };
 
-        let turns = Turns::find(false);
-        let mut skel = load(target, options, &identities, turns)?;
+        let mode = AttachMode::find(false);
+        let mut skel = load(target, options, &identities, mode)?;
         let bound = Bound::in_order(&identities);
         entries::fill(&skel.maps.binaries, "binaries", &bound.binaries)?;
         entries::fill(&skel.maps.paths, "paths", &bound.paths)?;
@@ -151,7 +151,7 @@ impl Recorder {
                 data.parent_of_root = inodes.process()?;
             }
         }
-        let (hooks, attached) = Hooks::attach(&tracepoints!(skel), turns)?;
+        let (hooks, attached) = Hooks::attach(&tracepoints!(skel), mode)?;
         let recorder = Recorder { skel, hooks, attached, names, depth: options.depth };
         recorder.adopt(target, &identities, &processes, &mut inodes)?;
         Ok(recorder)
@@ -338,7 +338,7 @@ fn load(
     target: &Target,
     options: RecordOptions,
     identities: &Identities,
-    turns: Turns,
+    mode: AttachMode,
 ) -> Result<RecordSkel<'static>, KernelError> {
     /// A meeting has more than 8 KiB: about 480 may wait to be read.
     const RING_BYTES: u32 = 4 << 20;
@@ -348,12 +348,12 @@ fn load(
     let mut open = RecordSkelBuilder::default().open(object).map_err(refused)?;
     let room = Room { transitions: options.room, programs: (options.room / 16).max(4096) };
     if let Some(rodata) = open.maps.rodata_data.as_mut() {
-        rodata.preemptible = turns.preemptible();
+        rodata.preemptible = mode.preemptible();
         rodata.tree = !matches!(target, Target::Binaries(_));
         rodata.depth = options.depth.get().into();
         rodata.edge_bits = room.edge_bits();
     }
-    choose!(open, turns);
+    choose!(open, mode);
     let maps = &mut open.maps;
     bind::resize(
         &mut IdentityMaps {

@@ -18,7 +18,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 /// The ways, each with what is in its way.
 #[derive(Debug)]
-pub struct Ways {
+pub struct DenyMechanisms {
     /// LSM programs run. Where `bpf` is missing from the list of LSMs they load, attach, and never
     /// do.
     pub lsm: Result<(), String>,
@@ -32,11 +32,17 @@ pub struct Ways {
     pub(crate) map: Option<types::sysfsm_object>,
 }
 
-impl Ways {
+impl DenyMechanisms {
     /// None: what is tried costs a start, and above all an end, some tenths of a second.
     pub(crate) fn untried() -> Self {
         let untried = || Err("not tried".to_string());
-        Ways { lsm: untried(), function: untried(), call: untried(), links: Vec::new(), map: None }
+        DenyMechanisms {
+            lsm: untried(),
+            function: untried(),
+            call: untried(),
+            links: Vec::new(),
+            map: None,
+        }
     }
 
     /// Tries each on a call of this process that changes nothing.
@@ -74,7 +80,7 @@ impl Ways {
         let map = objects::map(skel.maps.bss.as_fd())
             .map_err(|cause| KernelError::Read { map: "probe.bss", cause: cause.into() })?;
         // Each on a call of its own: none may take another's refusal for its own.
-        let ways = Ways {
+        let mechanisms = DenyMechanisms {
             lsm: attempt("bpf_lsm_task_getsid", Place::Lsm, || getsid(Some(getpid())).map(drop)),
             function: attempt("security_task_getscheduler", Place::Function, || {
                 sched_getaffinity(getpid()).map(drop)
@@ -88,7 +94,7 @@ impl Ways {
         if let Some(data) = skel.maps.bss_data.as_mut() {
             data.prober = 0;
         }
-        Ok(ways)
+        Ok(mechanisms)
     }
 
     /// The level that they make possible.

@@ -5,31 +5,31 @@ use nix::sys::utsname::uname;
 
 /// How the programs of tracepoints get their turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Turns {
+pub(crate) enum AttachMode {
     /// Nothing preempts them, so that none is ever left out.
-    Sure,
+    NonPreemptible,
     /// They can be preempted. Each has a second program, for what the first was not shown; the
     /// first one for calls is on the classic tracepoint, whose programs cannot be preempted.
-    Classic,
+    ClassicFirst,
     /// The same without the classic tracepoint: there is no tracefs.
-    Twice,
+    Dual,
 }
 
-impl Turns {
+impl AttachMode {
     /// Finds out what this kernel needs and has. `preemptible` says that programs are to be taken
     /// for preemptible even where they are not.
     pub(crate) fn find(preemptible: bool) -> Self {
         if !preemptible && !tracepoints_are_preemptible() {
-            Turns::Sure
+            AttachMode::NonPreemptible
         } else if trials::classic().is_ok() {
-            Turns::Classic
+            AttachMode::ClassicFirst
         } else {
-            Turns::Twice
+            AttachMode::Dual
         }
     }
 
     pub(crate) fn preemptible(self) -> bool {
-        self != Turns::Sure
+        self != AttachMode::NonPreemptible
     }
 }
 
