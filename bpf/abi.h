@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
-/* By which ABI a call comes: a number means something in the table of its own ABI only. */
+/* The ABI of a call: a number has a meaning only in the table of its ABI. */
 #ifndef SYSFSM_ABI_H
 #define SYSFSM_ABI_H
 
@@ -11,7 +11,7 @@
 
 #define SYSFSM_TS_COMPAT 0x0002 /* arch/x86/include/asm/thread_info.h */
 #define SYSFSM_X32_BIT 0x40000000u /* __X32_SYSCALL_BIT */
-#define SYSFSM_SIGN_BIT 0x80000000u /* a number below zero is of no ABI, just unknown */
+#define SYSFSM_SIGN_BIT 0x80000000u /* a negative number has no ABI: the call is unknown */
 
 static __always_inline __u8 sysfsm_abi(struct task_struct *task, __u32 nr)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
-/* Adoption: the program that goes over the running tasks. */
+/* Adoption: the iterator that takes running tasks under their policies. */
 #ifndef SYSFSM_ADOPT_H
 #define SYSFSM_ADOPT_H
 
@@ -21,7 +21,7 @@ static __always_inline __u32 sysfsm_taken_for(struct task_struct *task,
 static __always_inline bool sysfsm_on_adopt(struct task_struct *task, struct sysfsm_thread *thread,
 					    struct sysfsm_adoptee *adoptee, __u32 taken_for);
 
-/* Process id → what it is taken for, while running processes are adopted. */
+/* Process id → what the process is taken for, while running processes are adopted. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 32768);
@@ -29,7 +29,7 @@ struct {
 	__type(value, struct sysfsm_adoptee);
 } adoptees SEC(".maps");
 
-/* The id of a task's process in the namespace of the process that reads, 0 if it has none there. */
+/* The id of a task's process in the namespace of the process that reads; 0: it has none there. */
 static __always_inline __u32 sysfsm_pid_here(struct task_struct *task)
 {
 	struct pid *reader = bpf_get_current_task_btf()->thread_pid;
@@ -86,7 +86,8 @@ int handle_adopt(struct bpf_iter__task *ctx)
 		return 0;
 	counts = sysfsm_counters();
 	thread = sysfsm_begin(task);
-	/* User space takes a refusal for an error: nobody is killed before enforcement began. */
+	/* User space takes a refusal for an error: no process is killed before enforcement begins.
+	 */
 	if (!thread && counts)
 		counts->threads_refused++;
 	else if (thread && sysfsm_on_adopt(task, thread, adoptee, taken_for) && counts)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
-/* What is counted, apart for each CPU. */
+/* The totals, counted by each CPU for itself. */
 #ifndef SYSFSM_COUNTERS_H
 #define SYSFSM_COUNTERS_H
 
@@ -8,7 +8,7 @@
 
 #include "sysfsm.h"
 
-/* Atomic: a veto can be preempted, so that even a counter of this CPU has two writers. */
+/* Atomic: a veto can be preempted, so that a counter of one CPU can have two writers. */
 #define SYSFSM_COUNT(counter) __sync_fetch_and_add(&(counter), 1)
 
 struct {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * Enforcement: what happens to a thread (exec, birth, signal, system call) becomes a step, and a
- * violation becomes an event, and a sentence: SIGKILL, or the refusal of this call.
+ * Enforcement: what happens to a thread (exec, birth, signal, system call) becomes a step. A
+ * violation becomes an event, and an enforcement state: SIGKILL, or the refusal of the call.
  */
 #include <stdbool.h>
 #include <linux/bpf.h>
@@ -9,7 +9,7 @@
 
 #include "adopt.h"
 #include "frames.h"
-#include "hold.h"
+#include "preempt.h"
 #include "hooks.h"
 #include "identity.h"
 #include "judge.h"
@@ -24,33 +24,42 @@
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
-/* Not read here. Set while policies are changed: who finds that somebody has begun, and did not
- * end, replaces all of it. */
+SYSFSM_EXPORT(enum, sysfsm_limit);
+SYSFSM_EXPORT(enum, sysfsm_symbol);
+SYSFSM_EXPORT(enum, sysfsm_marker);
+SYSFSM_EXPORT(enum, sysfsm_verdict);
+SYSFSM_EXPORT(enum, sysfsm_action);
+SYSFSM_EXPORT(enum, sysfsm_abi);
+SYSFSM_EXPORT(enum, sysfsm_deny_coverage);
+SYSFSM_EXPORT(enum, sysfsm_object_kind);
+
+/* Not read here. Set while an agent changes the policies: an agent that finds a change which was
+ * begun and not ended loads everything anew. */
 __u32 changing = 0;
-/* How often who attends was asked to read the policies again, and up to which time the answer is
- * given; how often they were read again, for whatever reason, and how often they were refused. */
+/* Not read here. How often the agent was asked to read the policies again; the last of these
+ * requests that is answered; how often the policies were read again, for whatever reason; how often
+ * what was read was refused. */
 __u64 reloads_asked = 0;
 __u64 reloads_answered = 0;
 __u64 reloads_done = 0;
 __u64 reloads_refused = 0;
 
 static __always_inline int sysfsm_on_call(struct task_struct *task, struct sysfsm_thread *thread,
-					  struct pt_regs *regs, __u32 nr, bool sure)
+					  struct pt_regs *regs, __u32 nr, bool non_preemptible)
 {
-	return sysfsm_judge(task, thread, regs, nr, sure);
+	return sysfsm_judge(task, thread, regs, nr, non_preemptible);
 }
 
-/* Binding twice is binding once: it is its thread's state after the exec, and before its first
- * call. */
+/* Binding a thread twice does no harm: both programs run after the exec, before the first call. */
 static __always_inline int sysfsm_on_exec(struct task_struct *task, struct linux_binprm *bprm,
-					  bool again)
+					  bool fallback)
 {
 	struct sysfsm_thread *thread = sysfsm_thread(task);
 	const struct sysfsm_policy *policy;
-	__u32 index = sysfsm_select(task, sysfsm_find(task, bprm), SYSFSM_EXEC_PAPER);
+	__u32 index = sysfsm_select(task, sysfsm_find(task, bprm), SYSFSM_SCRATCH_EXEC);
 
-	/* It is dead already; no other binary saves it. */
-	if (thread && thread->sentence == SYSFSM_CONDEMNED)
+	/* A killed thread stays so, whatever it runs. */
+	if (thread && thread->enforcement == SYSFSM_ENFORCE_KILL)
 		return 0;
 	if (!index && thread) {
 		index = thread->policy;
@@ -72,7 +81,7 @@ static __always_inline int sysfsm_on_exec(struct task_struct *task, struct linux
 		return 0;
 	}
 	sysfsm_bind(thread, index, policy, false);
-	/* It is still in the call that exec'd it. */
+	/* The thread is still in the call that exec'd. */
 	if (preemptible)
 		thread->entered = sysfsm_entered_now(task);
 	return 0;
@@ -80,14 +89,16 @@ static __always_inline int sysfsm_on_exec(struct task_struct *task, struct linux
 
 static __always_inline void sysfsm_on_birth(struct sysfsm_thread *thread)
 {
-	/* A denial is its creator's. A worker of io_uring's makes no call that would end it. */
-	if (thread->sentence != SYSFSM_CONDEMNED)
-		thread->sentence = SYSFSM_FREE;
+	/* A denial is of the creator's call. A worker of io_uring's makes no call that would end
+	 * it. */
+	if (thread->enforcement != SYSFSM_ENFORCE_KILL)
+		thread->enforcement = SYSFSM_ENFORCE_NONE;
 }
 
 static __always_inline void sysfsm_on_exit(struct task_struct *task)
 {
-	/* Its links are freed one after another, and slowly: from now on they refuse nobody. */
+	/* The enforcer's links are freed one after another, slowly: from now on they refuse
+	 * nothing. */
 	if (!enforcer || (__u32)task->pid != enforcer)
 		return;
 	enforcer = 0;
@@ -103,7 +114,7 @@ static __always_inline void sysfsm_on_signal(struct sysfsm_thread *thread, __u32
 static __always_inline __u32 sysfsm_taken_for(struct task_struct *task,
 					      struct sysfsm_adoptee *adoptee)
 {
-	return sysfsm_select(task, adoptee->binary, SYSFSM_ADOPTION_PAPER);
+	return sysfsm_select(task, adoptee->binary, SYSFSM_SCRATCH_ADOPTION);
 }
 
 static __always_inline bool sysfsm_on_adopt(struct task_struct *task, struct sysfsm_thread *thread,

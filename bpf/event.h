@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
-/* A violation as user space is told of it. */
+/* A violation, as it is reported to user space. */
 #ifndef SYSFSM_EVENT_H
 #define SYSFSM_EVENT_H
 
@@ -14,22 +14,11 @@ struct {
 	__uint(max_entries, 4096);
 } events SEC(".maps");
 
-/* Puts the event's type into the BTF, from which the skeleton makes the Rust type. */
-const struct sysfsm_event *event_type = NULL;
+SYSFSM_EXPORT(struct, sysfsm_event);
 
-/* A call that was judged to be a violation. */
-struct sysfsm_violation {
-	__u32 nr;
-	__u32 state; /* of the thread, before the call */
-	__u8 verdict;
-	__u8 abi;
-};
-
-/* All of the event but what was done about it. */
-static __always_inline void sysfsm_describe(struct sysfsm_event *event,
-					    const struct sysfsm_thread *thread,
-					    struct pt_regs *regs,
-					    const struct sysfsm_violation *violation)
+/* Fills in the whole event but kill_failed. */
+static __always_inline void sysfsm_describe(struct sysfsm_event *event, struct pt_regs *regs,
+					    const struct sysfsm_violation_kind *kind)
 {
 	__u64 id = bpf_get_current_pid_tgid();
 
@@ -41,13 +30,10 @@ static __always_inline void sysfsm_describe(struct sysfsm_event *event,
 	event->args[4] = regs->r8;
 	event->args[5] = regs->r9;
 	event->ip = regs->ip;
-	event->policy = thread->policy;
-	event->state = violation->state;
+	event->kind = *kind;
 	event->pid = id >> 32;
 	event->tid = (__u32)id;
-	event->nr = violation->nr;
-	event->verdict = violation->verdict;
-	event->abi = violation->abi;
+	event->pad = 0;
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
- * A thread's frames: one of its own, and one for each handler over it. What a frame's state means
- * is known to who judges (step.h) and to who learns (learn.h). src/machine/frames.rs is the
- * specification.
+ * The frames of a thread: the program's own, and one for each signal handler over it (semantics,
+ * rule 3). step.h and record_step.h give the states of frames their meaning. src/machine/frames.rs
+ * does the same in Rust.
  */
 #ifndef SYSFSM_FRAMES_H
 #define SYSFSM_FRAMES_H
@@ -26,8 +26,8 @@ static __always_inline void sysfsm_frame_init(struct sysfsm_frame *frame, __u32 
 {
 	frame->state = state;
 	frame->last = last;
-	frame->outside = 0;
-	__builtin_memset(&frame->seen, 0, sizeof(frame->seen));
+	frame->unmodelled = 0;
+	__builtin_memset(&frame->history, 0, sizeof(frame->history));
 }
 
 /* One frame, right after an exec. */
@@ -39,16 +39,17 @@ static __always_inline void sysfsm_frames_exec(struct sysfsm_thread *thread, __u
 	sysfsm_frame_init(&thread->top, state, SYSFSM_NR_EXECVE);
 }
 
-/* Those of a thread whose past is not known: it may be inside handlers, as deep as frames go. */
+/* The frames of a thread whose past is not known: it may be inside handlers, as deep as frames
+ * go. */
 static __always_inline void sysfsm_frames_unknown(struct sysfsm_thread *thread, __u32 state)
 {
 	thread->head = 0;
 	thread->below = 0;
 	thread->unknown_returns = SYSFSM_FRAMES - 1;
-	sysfsm_frame_init(&thread->top, state, SYSFSM_NONE);
+	sysfsm_frame_init(&thread->top, state, SYSFSM_NO_SYMBOL);
 }
 
-/* A handler begins, in a frame of its own. Past the limit the ring overwrites the oldest one. */
+/* A handler begins, in a frame of its own. Past the limit the ring overwrites the oldest frame. */
 static __always_inline void sysfsm_push(struct sysfsm_thread *thread, __u32 state)
 {
 	struct sysfsm_counters *counts;
@@ -63,12 +64,12 @@ static __always_inline void sysfsm_push(struct sysfsm_thread *thread, __u32 stat
 		if (counts)
 			SYSFSM_COUNT(counts->frames_dropped);
 	}
-	sysfsm_frame_init(&thread->top, state, SYSFSM_NONE);
+	sysfsm_frame_init(&thread->top, state, SYSFSM_NO_SYMBOL);
 }
 
 /*
- * A handler ends: the interrupted frame goes on, in the state `unknown` where it is not known.
- * False if no handler is active.
+ * A handler ends: the interrupted frame goes on. If that frame is not known, its state is
+ * `unknown`. False: no handler is active.
  */
 static __always_inline bool sysfsm_pop(struct sysfsm_thread *thread, __u32 unknown)
 {
@@ -80,7 +81,7 @@ static __always_inline bool sysfsm_pop(struct sysfsm_thread *thread, __u32 unkno
 	}
 	if (thread->unknown_returns) {
 		thread->unknown_returns--;
-		sysfsm_frame_init(&thread->top, unknown, SYSFSM_NONE);
+		sysfsm_frame_init(&thread->top, unknown, SYSFSM_NO_SYMBOL);
 		return true;
 	}
 	return false;
@@ -89,7 +90,7 @@ static __always_inline bool sysfsm_pop(struct sysfsm_thread *thread, __u32 unkno
 /* Whether a violation is only reported. */
 static __always_inline bool sysfsm_only_logs(__u32 action)
 {
-	return action == SYSFSM_LOG || action == SYSFSM_LEARN;
+	return action == SYSFSM_LOG || action == SYSFSM_COMPLAIN;
 }
 
 #endif /* SYSFSM_FRAMES_H */

@@ -9,21 +9,22 @@
 #include "sysfsm.h"
 
 /* Drops the oldest symbol. */
-static __always_inline void sysfsm_shift(struct sysfsm_history *seen)
+static __always_inline void sysfsm_history_shift(struct sysfsm_history *history)
 {
 	for (int i = 0; i < SYSFSM_HISTORY - 1; i++)
-		seen->symbols[i] = seen->symbols[i + 1];
-	seen->symbols[SYSFSM_HISTORY - 1] = 0;
-	seen->len--;
+		history->symbols[i] = history->symbols[i + 1];
+	history->symbols[SYSFSM_HISTORY - 1] = 0;
+	history->len--;
 }
 
-/* One more symbol, of which so many are kept: at least one. */
-static __always_inline void sysfsm_then(struct sysfsm_history *seen, __u32 symbol, __u32 keep)
+/* Appends a symbol, and keeps the last `keep` symbols: at least one. */
+static __always_inline void sysfsm_history_push(struct sysfsm_history *history, __u32 symbol,
+						__u32 keep)
 {
-	if (seen->len >= keep)
-		sysfsm_shift(seen);
-	seen->symbols[seen->len & (SYSFSM_HISTORY - 1)] = symbol;
-	seen->len++;
+	if (history->len >= keep)
+		sysfsm_history_shift(history);
+	history->symbols[history->len & (SYSFSM_HISTORY - 1)] = symbol;
+	history->len++;
 }
 
 #endif /* SYSFSM_HISTORY_H */

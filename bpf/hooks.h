@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
- * The programs at the hooks. Each finds the thread that something happens to, and sees to it that
- * the thread's event is handled once (hold.h). What the event means is for the object to say.
+ * The programs at the hooks. A program finds the thread that something happens to, and sees to it
+ * that the thread's event is handled once (preempt.h). The object defines what follows.
  *
- * They are BTF tracepoints: tracefs and perf events are often locked down.
+ * The hooks are BTF tracepoints: tracefs and perf events are often locked down.
  */
 #ifndef SYSFSM_HOOKS_H
 #define SYSFSM_HOOKS_H
@@ -14,7 +14,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "frames.h"
-#include "hold.h"
+#include "preempt.h"
 #include "kernel.h"
 #include "sysfsm.h"
 #include "threads.h"
@@ -22,16 +22,16 @@
 #define SYSFSM_HANDLER_MIN 2 /* 0 is SIG_DFL, 1 is SIG_IGN */
 
 /* For the tests: a call that the programs at sys_enter are never shown. */
-const volatile __u32 unseen = SYSFSM_NO_CALL;
+const volatile __u32 simulate_missed_nr = SYSFSM_NO_CALL;
 
 /* The object that includes this header defines these five functions. */
 
-/* The thread makes a call. `sure`: nothing preempts the program, so that every call is seen. */
+/* The thread makes a call. `non_preemptible`: no call is missed. */
 static __always_inline int sysfsm_on_call(struct task_struct *task, struct sysfsm_thread *thread,
-					  struct pt_regs *regs, __u32 nr, bool sure);
-/* A task has exec'd, watched or not. `again`: the second program of the hook runs. */
+					  struct pt_regs *regs, __u32 nr, bool non_preemptible);
+/* A task has exec'd, watched or not. `fallback`: in the fallback program of the hook. */
 static __always_inline int sysfsm_on_exec(struct task_struct *task, struct linux_binprm *bprm,
-					  bool again);
+					  bool fallback);
 /* The thread begins, its state a copy of its creator's. */
 static __always_inline void sysfsm_on_birth(struct sysfsm_thread *thread);
 /* A task ends, watched or not. */
@@ -44,67 +44,67 @@ static __always_inline void sysfsm_on_signal(struct sysfsm_thread *thread, __u32
 	SEC("tp_btf/" tracepoint)                                                                  \
 	int BPF_PROG(name, __VA_ARGS__)                                                            \
 	{                                                                                          \
-		sysfsm_hold();                                                                     \
+		sysfsm_preempt_off();                                                              \
 		body;                                                                              \
-		sysfsm_let_go();                                                                   \
+		sysfsm_preempt_on();                                                               \
 		return 0;                                                                          \
 	}
 
-/* The two programs of a hook (hold.h). `body` is a function that takes the arguments `passed`, and
- * whether it runs in the second program. */
+/* The two programs of a hook (preempt.h). `body` is a function that takes the arguments `passed`,
+ * and whether the fallback program calls it. */
 #define SYSFSM_PROGRAMS(tracepoint, name, body, passed, ...)                                       \
-	SYSFSM_PROGRAM(tracepoint, handle_##name, body(SYSFSM_ALL passed, false), __VA_ARGS__)     \
-	SYSFSM_PROGRAM(tracepoint, again_##name, body(SYSFSM_ALL passed, true), __VA_ARGS__)
+	SYSFSM_PROGRAM(tracepoint, name##_primary, body(SYSFSM_ALL passed, false), __VA_ARGS__)    \
+	SYSFSM_PROGRAM(tracepoint, name##_fallback, body(SYSFSM_ALL passed, true), __VA_ARGS__)
 #define SYSFSM_ALL(...) __VA_ARGS__
 
 /*
- * `sure`: nothing preempts the program. A constant of each of the programs, as calls are what
- * costs: the verifier takes out the branches of `preemptible`, and not the loads.
+ * `non_preemptible` is a constant of each program, because the cost of a call is what counts: of
+ * `if (preemptible)` the verifier removes the branch, but not the load.
  */
-static __always_inline int sysfsm_enter(struct pt_regs *regs, __u32 nr, bool sure)
+static __always_inline int sysfsm_enter(struct pt_regs *regs, __u32 nr, bool non_preemptible)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct sysfsm_thread *thread = sysfsm_stored(task);
+	struct sysfsm_thread *thread = sysfsm_storage_of(task);
 
-	if (!thread && spares_used)
-		thread = sysfsm_settle(task);
-	if (!thread || !thread->policy || (!sure && nr == unseen))
+	if (!thread && fallbacks_used)
+		thread = sysfsm_move_to_storage(task);
+	if (!thread || !thread->policy || (!non_preemptible && nr == simulate_missed_nr))
 		return 0;
-	if (!sure)
-		thread->seen = 1;
-	return sysfsm_on_call(task, thread, regs, nr, sure);
+	if (!non_preemptible)
+		thread->handled = 1;
+	return sysfsm_on_call(task, thread, regs, nr, non_preemptible);
 }
 
 SEC("tp_btf/sys_enter")
-int BPF_PROG(sure_sys_enter, struct pt_regs *regs, long id)
+int BPF_PROG(sys_enter, struct pt_regs *regs, long id)
 {
 	return sysfsm_enter(regs, id, true);
 }
 
-static __always_inline int sysfsm_enter_again(struct pt_regs *regs, __u32 nr)
+static __always_inline int sysfsm_enter_fallback(struct pt_regs *regs, __u32 nr)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct sysfsm_thread *thread = sysfsm_thread(task);
 
-	if (!thread || nr == unseen)
+	if (!thread || nr == simulate_missed_nr)
 		return 0;
-	if (thread->seen) {
-		thread->seen = 0;
+	if (thread->handled) {
+		thread->handled = 0;
 		return 0;
 	}
 	return sysfsm_on_call(task, thread, regs, nr, false);
 }
 
-static __always_inline int sysfsm_enter_twice(struct pt_regs *regs, __u32 nr, bool again)
+static __always_inline int sysfsm_enter_preemptible(struct pt_regs *regs, __u32 nr, bool fallback)
 {
-	return again ? sysfsm_enter_again(regs, nr) : sysfsm_enter(regs, nr, false);
+	return fallback ? sysfsm_enter_fallback(regs, nr) : sysfsm_enter(regs, nr, false);
 }
 
-SYSFSM_PROGRAMS("sys_enter", sys_enter, sysfsm_enter_twice, (regs, id), struct pt_regs *regs,
+SYSFSM_PROGRAMS("sys_enter", sys_enter, sysfsm_enter_preemptible, (regs, id), struct pt_regs *regs,
 		long id)
 
 SEC("tracepoint/raw_syscalls/sys_enter")
-int classic_sys_enter(void *ctx)
+int sys_enter_classic(void *ctx)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 
@@ -114,7 +114,7 @@ int classic_sys_enter(void *ctx)
 SYSFSM_PROGRAMS("sched_process_exec", exec, sysfsm_on_exec, (task, bprm), struct task_struct *task,
 		int old_pid, struct linux_binprm *bprm)
 
-static __always_inline int sysfsm_newtask(struct task_struct *task, bool again)
+static __always_inline int sysfsm_newtask(struct task_struct *task, bool fallback)
 {
 	struct sysfsm_thread *parent = sysfsm_thread(bpf_get_current_task_btf());
 	struct sysfsm_thread *thread;
@@ -133,19 +133,19 @@ static __always_inline int sysfsm_newtask(struct task_struct *task, bool again)
 SYSFSM_PROGRAMS("task_newtask", newtask, sysfsm_newtask, (task), struct task_struct *task,
 		unsigned long clone_flags)
 
-static __always_inline int sysfsm_exit(struct task_struct *task, bool again)
+static __always_inline int sysfsm_exit(struct task_struct *task, bool fallback)
 {
 	sysfsm_on_exit(task);
-	/* Nothing is left in the spares of one that ends before its first call. */
-	if (spares_used)
-		sysfsm_spare_delete(task);
+	/* A thread that ends before its first call may still be in the fallback map. */
+	if (fallbacks_used)
+		sysfsm_fallback_delete(task);
 	return 0;
 }
 
 SYSFSM_PROGRAMS("sched_process_exit", exit, sysfsm_exit, (task), struct task_struct *task)
 
 /* A signal is delivered, to a handler or not. */
-static __always_inline int sysfsm_deliver(struct k_sigaction *action, __u32 signal, bool again)
+static __always_inline int sysfsm_deliver(struct k_sigaction *action, __u32 signal, bool fallback)
 {
 	struct sysfsm_thread *thread;
 
@@ -154,10 +154,10 @@ static __always_inline int sysfsm_deliver(struct k_sigaction *action, __u32 sign
 	thread = sysfsm_thread(bpf_get_current_task_btf());
 	if (!thread)
 		return 0;
-	if (!again || !thread->seen)
+	if (!fallback || !thread->handled)
 		sysfsm_on_signal(thread, signal);
-	if (again || preemptible)
-		thread->seen = !again;
+	if (fallback || preemptible)
+		thread->handled = !fallback;
 	return 0;
 }
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * Which file is behind a descriptor of the process that reads, in the kernel's own numbers: stat(2)
- * shows other device numbers (overlayfs, btrfs), and what happens to a thread is compared in the
- * kernel.
+ * The files behind the descriptors of the process that reads, in the kernel's own numbers. The
+ * kernel's side compares those; stat(2) shows other device numbers (overlayfs, btrfs).
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -12,8 +11,7 @@
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
-/* Puts the record's type into the BTF, from which the skeleton makes the Rust type. */
-const struct sysfsm_open_file *record_type = NULL;
+SYSFSM_EXPORT(struct, sysfsm_open_file);
 
 SEC("iter/task_file")
 int handle_open_file(struct bpf_iter__task_file *ctx)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
- * Which binary was exec'd: by its file, by its path, by its file's name. Decided here, at the exec:
- * when user space has seen that another file is in a binary's place, that may have run for long.
+ * Which binary was exec'd: by its file, by its path, by its file's name. This is decided at the
+ * exec: before user space has seen that a path leads to another file, that file may have run for
+ * long.
  */
 #ifndef SYSFSM_IDENTITY_H
 #define SYSFSM_IDENTITY_H
@@ -14,7 +15,7 @@
 #include "paths.h"
 #include "sysfsm.h"
 
-/* Whether names without a path are bound, so that an exec does not look for one in vain. */
+/* Whether policies name binaries without a path: if none does, an exec does not look for one. */
 bool names_used = false;
 
 /* A binary's number: by its file, wherever that is linked or mounted; by its path, whichever file
@@ -40,10 +41,10 @@ struct {
 	__type(value, __u32);
 } names SEC(".maps");
 
-/* Where paths are written: too large for the stack. An exec may preempt an adoption. */
-enum sysfsm_paper {
-	SYSFSM_EXEC_PAPER = 0,
-	SYSFSM_ADOPTION_PAPER = 1,
+/* Where paths are written: they are too large for the stack. An exec may preempt an adoption. */
+enum sysfsm_path_scratch_slot {
+	SYSFSM_SCRATCH_EXEC = 0,
+	SYSFSM_SCRATCH_ADOPTION = 1,
 };
 
 struct {
@@ -51,68 +52,70 @@ struct {
 	__uint(max_entries, 2);
 	__type(key, __u32);
 	__type(value, struct sysfsm_names);
-} papers SEC(".maps");
+} path_scratch SEC(".maps");
 
-/* An empty paper. */
-static __always_inline struct sysfsm_names *sysfsm_paper(__u32 whose)
+/* The scratch buffer of a slot, emptied. */
+static __always_inline struct sysfsm_names *sysfsm_path_scratch(__u32 slot)
 {
-	struct sysfsm_names *paper;
+	struct sysfsm_names *scratch;
 
-	paper = bpf_map_lookup_elem(&papers, &whose);
-	if (!paper)
+	scratch = bpf_map_lookup_elem(&path_scratch, &slot);
+	if (!scratch)
 		return NULL;
-	paper->length = 0;
-	paper->room = SYSFSM_PATH;
+	scratch->length = 0;
+	scratch->room = SYSFSM_PATH;
 	/* The last name may begin at the end of a key, and what is longer than one is no key. */
-	__builtin_memset(paper->text, 0, SYSFSM_PATH + SYSFSM_NAME);
-	return paper;
+	__builtin_memset(scratch->text, 0, SYSFSM_PATH + SYSFSM_NAME);
+	return scratch;
 }
 
-static __always_inline __u32 sysfsm_by_path(const struct sysfsm_names *paper)
+static __always_inline __u32 sysfsm_by_path(const struct sysfsm_names *scratch)
 {
 	const __u32 *binary;
 
-	if (paper->length > SYSFSM_PATH)
+	if (scratch->length > SYSFSM_PATH)
 		return 0;
-	binary = bpf_map_lookup_elem(&paths, paper->text);
+	binary = bpf_map_lookup_elem(&paths, scratch->text);
 	return binary ? *binary : 0;
 }
 
-/* By where the file is. */
+/* The number of a binary by the path that its file has. */
 static __noinline __u32 sysfsm_find_place(struct task_struct *task, struct file *file)
 {
-	struct sysfsm_names *paper = sysfsm_paper(SYSFSM_EXEC_PAPER);
+	struct sysfsm_names *scratch = sysfsm_path_scratch(SYSFSM_SCRATCH_EXEC);
 
-	return paper && sysfsm_climb(paper, task, &file->f_path) ? sysfsm_by_path(paper) : 0;
+	return scratch && sysfsm_walk_to_root(scratch, task, &file->f_path)
+		       ? sysfsm_by_path(scratch)
+		       : 0;
 }
 
 /*
- * By the path that was given, which counts from the root or from the working directory. Of a script
- * nothing else is left here, its file being closed (fs/exec.c, exec_binprm). And it leads to a
- * binary whose path has become a link to somewhere else.
+ * The number of a binary by the path that the exec gave, which counts from the root or from the
+ * working directory. Of a script there is nothing else here: its file is closed by now (fs/exec.c,
+ * exec_binprm). And this finds a binary whose path has become a link to somewhere else.
  */
 static __noinline __u32 sysfsm_find_given(struct task_struct *task, struct linux_binprm *bprm)
 {
-	struct sysfsm_names *paper = sysfsm_paper(SYSFSM_EXEC_PAPER);
+	struct sysfsm_names *scratch = sysfsm_path_scratch(SYSFSM_SCRATCH_EXEC);
 	const char *path;
 	bool absolute;
 
-	/* From a descriptor: what it leads to is a file that has a place. */
-	if (!paper || bprm->fdpath)
+	/* From a descriptor: the file behind it has a path of its own. */
+	if (!scratch || bprm->fdpath)
 		return 0;
-	path = sysfsm_given(bprm, &absolute);
+	path = sysfsm_given_path(bprm, &absolute);
 	if (!path)
 		return 0;
-	if (sysfsm_write_name(paper, path) <= 0)
+	if (sysfsm_write_name(scratch, path) <= 0)
 		return 0;
-	if (!absolute && !sysfsm_climb(paper, task, &task->fs->pwd))
+	if (!absolute && !sysfsm_walk_to_root(scratch, task, &task->fs->pwd))
 		return 0;
-	return sysfsm_by_path(paper);
+	return sysfsm_by_path(scratch);
 }
 
 /*
- * The bytes of a path up to the end of its last slash. Without a branch: the verifier would follow
- * 2^256 ways; and a global function, so that it looks at it once.
+ * The bytes of a path up to the end of its last slash. Without a branch, because the verifier would
+ * follow 2^256 paths; and a global function, because the verifier looks at it only once.
  */
 __noinline int sysfsm_directory(const struct sysfsm_name *path)
 {
@@ -152,8 +155,8 @@ static __noinline __u32 sysfsm_find_name(struct linux_binprm *bprm)
 	return binary ? *binary : 0;
 }
 
-/* The number of the binary that was just exec'd, or 0. A script is one, its interpreter then is
- * not. */
+/* The number of the binary that was exec'd, or 0. A script is a binary; its interpreter then is
+ * none. */
 static __always_inline __u32 sysfsm_find(struct task_struct *task, struct linux_binprm *bprm)
 {
 	struct sysfsm_file key;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
-/* A call is judged: a violation becomes an event, and a sentence. */
+/* A call is judged: a violation becomes an event, and an enforcement state of its thread. */
 #ifndef SYSFSM_JUDGE_H
 #define SYSFSM_JUDGE_H
 
@@ -9,56 +9,55 @@
 #include <bpf/bpf_tracing.h>
 
 #include "abi.h"
+#include "complain.h"
 #include "counters.h"
 #include "event.h"
 #include "frames.h"
 #include "kernel.h"
-#include "sight.h"
 #include "step.h"
 #include "sysfsm.h"
-#include "tally.h"
 #include "threads.h"
+#include "violation_counts.h"
 
-/* How surely the choke points in place refuse a call, by number. Read where one is denied. */
-__u8 refusable[SYSFSM_CALLS] = {}; /* enum sysfsm_refusable */
+/* By a call's number, what the enforcement points in place cover. Read when the call is denied. */
+__u8 deny_coverage[SYSFSM_CALLS] = {}; /* enum sysfsm_deny_coverage */
 
-/* How surely a call is refused. Of foreign calls nothing tells which choke points they come to. */
-static __always_inline __u8 sysfsm_refusable(const struct sysfsm_violation *violation)
+static __always_inline __u8 sysfsm_deny_coverage(const struct sysfsm_violation_kind *kind)
 {
-	if (violation->abi != SYSFSM_X86_64)
-		return SYSFSM_PARTLY;
-	/* The kernel has no such call, and says so. */
-	if (violation->nr >= SYSFSM_CALLS)
-		return SYSFSM_SURELY;
-	return refusable[violation->nr];
+	/* Which enforcement points a foreign call comes to is not known. */
+	if (kind->abi != SYSFSM_X86_64)
+		return SYSFSM_DENY_COVERAGE_PARTIAL;
+	/* The kernel has no such call, and refuses it. */
+	if (kind->nr >= SYSFSM_CALLS)
+		return SYSFSM_DENY_COVERAGE_FULL;
+	return deny_coverage[kind->nr];
 }
 
-/* The sentence for a violation. A call that nothing refuses is not denied: its process is killed.
- */
-static __always_inline __u8 sysfsm_sentence(const struct sysfsm_thread *thread,
-					    const struct sysfsm_violation *violation)
+/* What a violation brings its thread. A call that nothing refuses is no denial: it kills. */
+static __always_inline __u8 sysfsm_enforcement_for(const struct sysfsm_thread *thread,
+						   const struct sysfsm_violation_kind *kind)
 {
 	if (sysfsm_only_logs(thread->action))
-		return SYSFSM_FREE;
+		return SYSFSM_ENFORCE_NONE;
 	if (thread->action == SYSFSM_KILL)
-		return SYSFSM_CONDEMNED;
-	switch (sysfsm_refusable(violation)) {
-	case SYSFSM_SURELY:
-		return SYSFSM_DENIED;
-	case SYSFSM_PARTLY:
-		return SYSFSM_UNMET;
+		return SYSFSM_ENFORCE_KILL;
+	switch (sysfsm_deny_coverage(kind)) {
+	case SYSFSM_DENY_COVERAGE_FULL:
+		return SYSFSM_ENFORCE_DENY;
+	case SYSFSM_DENY_COVERAGE_PARTIAL:
+		return SYSFSM_ENFORCE_DENY_PENDING;
 	default:
-		return SYSFSM_CONDEMNED;
+		return SYSFSM_ENFORCE_KILL;
 	}
 }
 
-/* What an event says of a sentence. */
-static __always_inline __u8 sysfsm_action(__u8 sentence)
+/* The action that an event reports for an enforcement state. */
+static __always_inline __u8 sysfsm_action_of(__u8 enforcement)
 {
-	switch (sentence) {
-	case SYSFSM_FREE:
+	switch (enforcement) {
+	case SYSFSM_ENFORCE_NONE:
 		return SYSFSM_LOG;
-	case SYSFSM_CONDEMNED:
+	case SYSFSM_ENFORCE_KILL:
 		return SYSFSM_KILL;
 	default:
 		return SYSFSM_DENY;
@@ -66,103 +65,97 @@ static __always_inline __u8 sysfsm_action(__u8 sentence)
 }
 
 /*
- * A process is condemned as a whole: its first thread's state says so for io_uring's workers, which
- * do what was asked for in a call that may be over.
+ * Kills the process. The state of its first thread says so too: io_uring's workers look there, as
+ * they do what was asked for in a call that may be over.
  */
-static __always_inline int sysfsm_condemn(struct sysfsm_thread *thread)
+static __always_inline int sysfsm_kill_process(struct sysfsm_thread *thread)
 {
 	struct task_struct *leader = bpf_get_current_task_btf()->group_leader;
 	struct sysfsm_thread *first = NULL;
 
-	thread->sentence = SYSFSM_CONDEMNED;
+	thread->enforcement = SYSFSM_ENFORCE_KILL;
 	if (leader)
 		first = sysfsm_thread(leader);
 	if (first)
-		first->sentence = SYSFSM_CONDEMNED;
+		first->enforcement = SYSFSM_ENFORCE_KILL;
 	/* Fails for the machine's first process, and in an exiting one. */
 	return bpf_send_signal(SYSFSM_SIGKILL);
 }
 
+/* Enforces what follows from a violation, counts the violation and reports it. */
 static __noinline int sysfsm_report(struct sysfsm_thread *thread, struct pt_regs *regs,
-				    const struct sysfsm_violation *violation)
+				    struct sysfsm_violation_kind *kind)
 {
-	struct sysfsm_kind_of_violation kind = {
-		.policy = thread->policy,
-		.state = violation->state,
-		.nr = violation->nr,
-		.verdict = violation->verdict,
-		.abi = violation->abi,
-	};
 	struct sysfsm_counters *counts = sysfsm_counters();
-	__u8 sentence = sysfsm_sentence(thread, violation);
-	__u8 action = sysfsm_action(sentence);
-	struct sysfsm_tally *tally;
+	__u8 enforcement = sysfsm_enforcement_for(thread, kind);
+	struct sysfsm_violation_count *count;
 	struct sysfsm_event *event;
 	__u8 kill_failed = 0;
 
+	kind->policy = thread->policy;
+	kind->action = sysfsm_action_of(enforcement);
+	kind->pad = 0;
 	/* First of all: nothing that follows may fail before it. */
-	thread->sentence = sentence;
-	if (sentence == SYSFSM_CONDEMNED)
-		kill_failed = sysfsm_condemn(thread) != 0;
+	thread->enforcement = enforcement;
+	if (enforcement == SYSFSM_ENFORCE_KILL)
+		kill_failed = sysfsm_kill_process(thread) != 0;
 	if (!counts)
 		return 0;
 	SYSFSM_COUNT(counts->violations);
-	if (action == SYSFSM_DENY)
+	if (kind->action == SYSFSM_DENY)
 		SYSFSM_COUNT(counts->denials);
-	else if (action == SYSFSM_KILL && kill_failed)
+	else if (kind->action == SYSFSM_KILL && kill_failed)
 		SYSFSM_COUNT(counts->kills_failed);
-	else if (action == SYSFSM_KILL)
+	else if (kind->action == SYSFSM_KILL)
 		SYSFSM_COUNT(counts->kills);
-	if (learning && thread->action == SYSFSM_LEARN) {
-		if (sysfsm_sight(thread, regs, violation))
+	if (complain && thread->action == SYSFSM_COMPLAIN) {
+		if (sysfsm_complain(regs, kind))
 			SYSFSM_COUNT(counts->events_lost);
 		return 0;
 	}
-	kind.action = action;
-	tally = sysfsm_tally(&kind);
-	if (!tally)
-		SYSFSM_COUNT(counts->untallied);
-	else if (!sysfsm_in_full(tally))
+	count = sysfsm_count_of(kind);
+	if (!count)
+		SYSFSM_COUNT(counts->unclassified);
+	else if (!sysfsm_wants_event(count))
 		return 0;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
 		SYSFSM_COUNT(counts->events_lost);
 		return 0;
 	}
-	sysfsm_describe(event, thread, regs, violation);
-	event->action = action;
+	sysfsm_describe(event, regs, kind);
 	event->kill_failed = kill_failed;
 	bpf_ringbuf_submit(event, 0);
-	if (tally)
-		SYSFSM_COUNT(tally->told);
+	if (count)
+		SYSFSM_COUNT(count->events);
 	return 0;
 }
 
 /*
- * A thread begins a call under a sentence: a denial is over, one that no choke point has carried
- * out is a kill, and the child of a condemned thread dies.
+ * A thread begins a call in an enforcement state of an earlier call. A denial is over; a denial
+ * that no enforcement point has carried out is a kill; the child of a killed thread dies.
  */
-static __noinline int sysfsm_serve(struct sysfsm_thread *thread)
+static __noinline int sysfsm_settle_pending(struct sysfsm_thread *thread)
 {
 	struct sysfsm_counters *counts;
 
-	if (thread->sentence == SYSFSM_DENIED) {
-		thread->sentence = SYSFSM_FREE;
+	if (thread->enforcement == SYSFSM_ENFORCE_DENY) {
+		thread->enforcement = SYSFSM_ENFORCE_NONE;
 		return 0;
 	}
 	counts = sysfsm_counters();
-	if (thread->sentence == SYSFSM_UNMET && counts)
+	if (thread->enforcement == SYSFSM_ENFORCE_DENY_PENDING && counts)
 		SYSFSM_COUNT(counts->kills);
-	return sysfsm_condemn(thread);
+	return sysfsm_kill_process(thread);
 }
 
-/* A call as `entered` keeps it: with its ABI. */
+/* A call with its ABI, as the field `entered` of a thread keeps it. */
 static __always_inline __u32 sysfsm_entered(struct task_struct *task, __u32 nr)
 {
 	return task->thread_info.status & SYSFSM_TS_COMPAT ? nr | SYSFSM_SIGN_BIT : nr;
 }
 
-/* The same of the call that a thread is in. */
+/* The call that a thread is in, as the field `entered` keeps it. */
 static __always_inline __u32 sysfsm_entered_now(struct task_struct *task)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
@@ -170,42 +163,48 @@ static __always_inline __u32 sysfsm_entered_now(struct task_struct *task)
 	return sysfsm_entered(task, regs->orig_ax);
 }
 
-/* What a call is but for the two things that most of them are (sysfsm_judge). */
+/* Judges a call that is neither of the two things that sysfsm_judge() looks for. */
 static __noinline int sysfsm_judge_slow(struct task_struct *task, struct sysfsm_thread *thread,
 					struct pt_regs *regs, __u32 nr)
 {
-	struct sysfsm_violation violation = { .nr = nr, .abi = sysfsm_abi(task, nr) };
+	/* The policy and the action are filled in once there is a violation: sysfsm_report(). */
+	struct sysfsm_violation_kind kind;
+	__u8 verdict;
 
-	if (thread->sentence)
-		sysfsm_serve(thread);
-	if (learning)
-		sysfsm_remember(thread);
-	if (violation.abi == SYSFSM_X86_64)
-		violation.verdict = sysfsm_call(thread, nr, &violation.state);
+	kind.nr = nr;
+	kind.abi = sysfsm_abi(task, nr);
+	if (thread->enforcement)
+		sysfsm_settle_pending(thread);
+	if (complain)
+		sysfsm_keep_unmodelled(thread);
+	if (kind.abi == SYSFSM_X86_64)
+		verdict = sysfsm_call(thread, nr, &kind.state);
 	else
-		violation.verdict = sysfsm_foreign(thread, &violation.state);
-	if (violation.verdict != SYSFSM_ALLOWED)
-		sysfsm_report(thread, regs, &violation);
+		verdict = sysfsm_foreign(thread, &kind.state);
+	if (verdict == SYSFSM_ALLOWED)
+		return 0;
+	kind.verdict = verdict;
+	sysfsm_report(thread, regs, &kind);
 	return 0;
 }
 
 /*
- * A thread makes a call. Nearly all calls repeat the last one, or go along a transition of the
- * state's: they need no more than what sysfsm_quick() reads. Where it is not sure that every call
- * is seen, the thread keeps which one was.
+ * A thread makes a call. Nearly all calls repeat the last symbol, or follow a transition of the
+ * thread's state: they need no more than what sysfsm_call_fast() reads. Where calls can be missed
+ * the thread keeps which call was judged.
  */
 static __always_inline int sysfsm_judge(struct task_struct *task, struct sysfsm_thread *thread,
-					struct pt_regs *regs, __u32 nr, bool sure)
+					struct pt_regs *regs, __u32 nr, bool non_preemptible)
 {
 	struct sysfsm_counters *counts = sysfsm_counters();
 
-	if (!sure)
+	if (!non_preemptible)
 		thread->entered = sysfsm_entered(task, nr);
-	/* Whoever comes here keeps the CPU. */
+	/* Not atomic: the programs that come here keep the CPU. */
 	if (counts)
 		counts->judged++;
-	if (!thread->sentence && !(task->thread_info.status & SYSFSM_TS_COMPAT) &&
-	    sysfsm_quick(thread, nr))
+	if (!thread->enforcement && !(task->thread_info.status & SYSFSM_TS_COMPAT) &&
+	    sysfsm_call_fast(thread, nr))
 		return 0;
 	return sysfsm_judge_slow(task, thread, regs, nr);
 }

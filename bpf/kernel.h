@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
- * The few kernel types that are read, with the few fields; CO-RE finds their places in the running
- * kernel's BTF.
+ * The kernel types that the programs read, with the fields that they read. CO-RE finds the offsets
+ * of the fields in the BTF of the running kernel.
  */
 #ifndef SYSFSM_KERNEL_H
 #define SYSFSM_KERNEL_H
@@ -74,13 +74,13 @@ struct upid {
 	struct pid_namespace *ns;
 };
 
-/* Its ids in all of them, the outermost first. */
+/* The ids of a process in all its namespaces, the outermost first. */
 struct pid {
 	unsigned int level;
 	struct upid numbers[1];
 };
 
-/* Linux 6.15 has renamed the way up. */
+/* Linux 6.15 has renamed the field `parent`. */
 struct kernfs_node {
 	struct kernfs_node *parent;
 	const char *name;
@@ -170,8 +170,8 @@ struct bpf_iter__task_file {
 #pragma clang attribute pop
 
 /*
- * A file, by the inode that the kernel compares. File systems use the number of a file that is gone
- * again; its generation, where they have one (ext4, xfs, btrfs, tmpfs), they do not.
+ * The key of a file. File systems reuse the number of a file that is gone. They do not reuse its
+ * generation, where they have one (ext4, xfs, btrfs, tmpfs).
  */
 static __always_inline void sysfsm_file(struct sysfsm_file *key, struct inode *inode)
 {

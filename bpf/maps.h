@@ -8,7 +8,7 @@
 
 #include "sysfsm.h"
 
-/* The table. User space writes it in place. */
+/* The table. User space writes its cells in place. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -25,7 +25,7 @@ struct {
 	__type(value, __u32);
 } far_cells SEC(".maps");
 
-/* Policies, from 1; 0 is none. User space says in place which ones hold. */
+/* Policies, numbered from 1; 0 is none. User space says in place which ones are enforced. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -34,7 +34,7 @@ struct {
 	__type(value, struct sysfsm_policy);
 } policies SEC(".maps");
 
-/* Context of two symbols or more → state. Only read where a thread has left the machine. */
+/* Context of two symbols or more → state. Only read when a thread has left the machine. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
@@ -42,7 +42,8 @@ struct {
 	__type(value, __u32);
 } contexts SEC(".maps");
 
-/* State → its context, for the same: of policies under which threads go on after violations. */
+/* State → its context, of policies under which threads go on after violations. Only read when a
+ * thread has left the machine. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
@@ -54,8 +55,8 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
-	__type(key, struct sysfsm_departure);
-	__type(value, struct sysfsm_arrival);
-} arrivals SEC(".maps");
+	__type(key, struct sysfsm_migration_key);
+	__type(value, struct sysfsm_migration_target);
+} migrations SEC(".maps");
 
 #endif /* SYSFSM_MAPS_H */

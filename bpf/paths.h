@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
- * Where a file is. Asked in the kernel, at the exec: a program may have ended, or its process may
- * have gone elsewhere, before user space could ask.
+ * The path of a file. It is found in the kernel, at the exec: before user space could ask, the
+ * program may have ended, or its process may have changed its root or directory.
  */
 #ifndef SYSFSM_PATHS_H
 #define SYSFSM_PATHS_H
@@ -14,22 +14,18 @@
 #include "kernel.h"
 #include "sysfsm.h"
 
-/* So many names and mounts may lie between a file and the root. A path has at most SYSFSM_PATH / 2
- * names; who has made that many has made them for us. */
-#define SYSFSM_CLIMB 80
-
-/* On its way up to the root of a task. */
-struct sysfsm_climber {
+/* A walk from a file up to the root of a task. */
+struct sysfsm_walk {
 	struct dentry *dentry;
 	struct vfsmount *mnt;
 	struct dentry *top;
 	struct vfsmount *top_mnt;
 };
 
-enum sysfsm_climbed {
-	SYSFSM_ON = 0,
-	SYSFSM_THERE = 1,
-	SYSFSM_STUCK = 2,
+enum sysfsm_walk_state {
+	SYSFSM_WALK_ON = 0,
+	SYSFSM_WALK_DONE = 1,
+	SYSFSM_WALK_FAILED = 2,
 };
 
 /* Adds a name; its length with the zero, or an error. */
@@ -46,67 +42,66 @@ static __always_inline long sysfsm_write_name(struct sysfsm_names *names, const 
 	return written;
 }
 
-/* One step: writes a name, or leaves a mount. */
-static __always_inline int sysfsm_climb_on(struct sysfsm_climber *climber,
-					   struct sysfsm_names *names)
+/* One step of a walk: writes a name, or leaves a mount. */
+static __always_inline int sysfsm_walk_step(struct sysfsm_walk *walk, struct sysfsm_names *names)
 {
 	unsigned long inside = bpf_core_field_offset(struct mount, mnt);
-	struct dentry *dentry = climber->dentry;
-	struct vfsmount *mnt = climber->mnt;
+	struct dentry *dentry = walk->dentry;
+	struct vfsmount *mnt = walk->mnt;
 	struct mount *mount, *parent;
 
-	if (dentry == climber->top && mnt == climber->top_mnt)
-		return SYSFSM_THERE;
+	if (dentry == walk->top && mnt == walk->top_mnt)
+		return SYSFSM_WALK_DONE;
 	if (dentry == BPF_CORE_READ(mnt, mnt_root)) {
 		mount = (void *)mnt - inside;
 		parent = BPF_CORE_READ(mount, mnt_parent);
-		/* A mount that is nowhere, as a memfd's, is its own parent. */
+		/* A mount that is mounted nowhere, such as a memfd's, is its own parent. */
 		if (parent == mount)
-			return SYSFSM_THERE;
-		climber->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-		climber->mnt = (void *)parent + inside;
-		return SYSFSM_ON;
+			return SYSFSM_WALK_DONE;
+		walk->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+		walk->mnt = (void *)parent + inside;
+		return SYSFSM_WALK_ON;
 	}
 	if (sysfsm_write_name(names, (const char *)BPF_CORE_READ(dentry, d_name.name)) <= 0)
-		return SYSFSM_STUCK;
-	climber->dentry = BPF_CORE_READ(dentry, d_parent);
-	return SYSFSM_ON;
+		return SYSFSM_WALK_FAILED;
+	walk->dentry = BPF_CORE_READ(dentry, d_parent);
+	return SYSFSM_WALK_ON;
 }
 
 /*
- * Adds the names from where one is up to the top; whether one got there. A global function: the
- * verifier looks at it once, and not at every way by which it can be reached.
+ * Adds the names from where the walk is up to the top; false: the walk did not get there. A global
+ * function: the verifier looks at it only once.
  */
-__noinline int sysfsm_climb_up(struct sysfsm_climber *climber, struct sysfsm_names *names)
+__noinline int sysfsm_walk_up(struct sysfsm_walk *walk, struct sysfsm_names *names)
 {
-	int climbed = SYSFSM_ON;
+	int state = SYSFSM_WALK_ON;
 
-	if (!climber || !names)
+	if (!walk || !names)
 		return false;
-	for (int i = 0; i < SYSFSM_CLIMB && climbed == SYSFSM_ON; i++)
-		climbed = sysfsm_climb_on(climber, names);
-	return climbed == SYSFSM_THERE;
+	for (int i = 0; i < SYSFSM_WALK_STEPS && state == SYSFSM_WALK_ON; i++)
+		state = sysfsm_walk_step(walk, names);
+	return state == SYSFSM_WALK_DONE;
 }
 
-/* The same from a file up to the root of the task. */
-static __always_inline bool sysfsm_climb(struct sysfsm_names *names, struct task_struct *task,
-					 const struct path *from)
+/* Adds the names from a file up to the root of the task; false: the walk did not get there. */
+static __always_inline bool sysfsm_walk_to_root(struct sysfsm_names *names,
+						struct task_struct *task, const struct path *from)
 {
-	struct sysfsm_climber climber = {
+	struct sysfsm_walk walk = {
 		.dentry = BPF_CORE_READ(from, dentry),
 		.mnt = BPF_CORE_READ(from, mnt),
 		.top = BPF_CORE_READ(task, fs, root.dentry),
 		.top_mnt = BPF_CORE_READ(task, fs, root.mnt),
 	};
 
-	return sysfsm_climb_up(&climber, names);
+	return sysfsm_walk_up(&walk, names);
 }
 
 /*
- * The path of an exec as it was given, without the slashes and the `./` that it begins with, NULL
- * if it cannot be read. It counts from the root if it is absolute, else from the working directory.
+ * The path that an exec gave, without the slashes and the `./` at its beginning; NULL: the path
+ * cannot be read. The path counts from the root if it is absolute, else from the working directory.
  */
-static __always_inline const char *sysfsm_given(struct linux_binprm *bprm, bool *absolute)
+static __always_inline const char *sysfsm_given_path(struct linux_binprm *bprm, bool *absolute)
 {
 	const char *path = bprm->filename;
 	char head[2] = {};

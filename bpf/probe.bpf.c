@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * What is tried on a kernel before it is relied on: one program for each thing, loaded by itself,
- * so that one which the kernel lacks does not hide another.
+ * What is tried on a kernel before enforcement relies on it. Each feature has a program of its own,
+ * loaded by itself, so that a feature that the kernel lacks does not hide another.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -63,7 +63,7 @@ int try_kill(void *ctx)
 	return 0;
 }
 
-/* Where no program can be preempted (hold.h). */
+/* Where no program can be preempted (preempt.h). */
 SEC("tracepoint/raw_syscalls/sys_enter")
 int try_classic(void *ctx)
 {

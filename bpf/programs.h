@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
-/* The programs of a tree of processes: each is given a number when it is first exec'd. */
+/* The programs of a tree of processes: a program gets a number when it is first exec'd. */
 #ifndef SYSFSM_PROGRAMS_H
 #define SYSFSM_PROGRAMS_H
 
@@ -12,19 +12,19 @@
 #include "paths.h"
 #include "sysfsm.h"
 
-/* Instead of a number: the program is not known, but its children's may be. */
+/* No number: the program is not known, but those of its children may be. */
 #define SYSFSM_NAMELESS 0xffffffffu
 
-/* Whether a tree is recorded, and not certain binaries. */
+/* Whether a tree of processes is recorded, rather than certain binaries. */
 const volatile bool tree = false;
 
 /* The thread group whose child is the tree's root; 0 if the tree is not to have another root. */
 __u32 parent_of_root = 0;
 __u32 programs_used = 0;
-/* Execs whose program found no room. */
+/* Execs whose program found no room in the maps. */
 __u64 programs_lost = 0;
 
-/* A program, by its file, or, of a script, its path → its number, from 1. */
+/* A program (its file; of a script its path) → its number, from 1. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
@@ -32,14 +32,14 @@ struct {
 	__type(value, __u32);
 } programs SEC(".maps");
 
-/* Tells user space of new programs. */
+/* The new programs, for user space. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);
-} meetings SEC(".maps");
+} new_programs SEC(".maps");
 
-/* Puts the record's type into the BTF, from which the skeleton makes the Rust type. */
-const struct sysfsm_meeting *meeting_type = NULL;
+SYSFSM_EXPORT(struct, sysfsm_new_program_event);
+SYSFSM_EXPORT(enum, sysfsm_path_origin);
 
 static __always_inline bool sysfsm_is_root(struct task_struct *task)
 {
@@ -47,9 +47,9 @@ static __always_inline bool sysfsm_is_root(struct task_struct *task)
 }
 
 /*
- * A script, by the path of the exec: the interpreter's file is all that the kernel still has of it
- * here (fs/exec.c, exec_binprm). The path counts from the root or the working directory. The key
- * is zeroed. Its path's length with the zero, or an error.
+ * Fills in the key of a script, which is zeroed: by the path that the exec gave, as the kernel has
+ * no file of the script here, only the interpreter's (fs/exec.c, exec_binprm). The path counts from
+ * the root or the working directory. Returns the length of the path with its zero, or an error.
  */
 static __always_inline long sysfsm_script_key(struct sysfsm_script *key, struct linux_binprm *bprm)
 {
@@ -57,7 +57,7 @@ static __always_inline long sysfsm_script_key(struct sysfsm_script *key, struct 
 	const char *path;
 	bool absolute;
 
-	path = sysfsm_given(bprm, &absolute);
+	path = sysfsm_given_path(bprm, &absolute);
 	if (!path)
 		return -1;
 	sysfsm_file(&key->from,
@@ -65,49 +65,51 @@ static __always_inline long sysfsm_script_key(struct sysfsm_script *key, struct 
 	return bpf_probe_read_kernel_str(key->path, sizeof(key->path), path);
 }
 
-/* Writes down by what path a program was exec'd. */
-static __always_inline void sysfsm_whence(struct sysfsm_meeting *meeting, struct task_struct *task,
-					  struct linux_binprm *bprm)
+/* Writes down the path of a program, and where the path comes from. */
+static __always_inline void sysfsm_write_path_origin(struct sysfsm_new_program_event *event,
+						     struct task_struct *task,
+						     struct linux_binprm *bprm)
 {
 	bool script = bprm->interp != bprm->filename;
 
-	meeting->names.length = 0;
-	meeting->names.room = SYSFSM_LONG_PATH;
-	if (bpf_probe_read_kernel_str(meeting->path, sizeof(meeting->path), bprm->filename) < 0)
-		meeting->path[0] = 0;
-	if (meeting->path[0] == '/' && !bprm->fdpath)
-		meeting->whence = SYSFSM_GIVEN;
-	else if (!sysfsm_climb(&meeting->names, task,
-			       script ? &task->fs->pwd : &bprm->file->f_path))
-		meeting->whence = SYSFSM_NOWHERE;
+	event->names.length = 0;
+	event->names.room = SYSFSM_LONG_PATH;
+	if (bpf_probe_read_kernel_str(event->path, sizeof(event->path), bprm->filename) < 0)
+		event->path[0] = 0;
+	if (event->path[0] == '/' && !bprm->fdpath)
+		event->path_origin = SYSFSM_PATH_GIVEN;
+	else if (!sysfsm_walk_to_root(&event->names, task,
+				      script ? &task->fs->pwd : &bprm->file->f_path))
+		event->path_origin = SYSFSM_PATH_TOO_LONG;
 	else
-		meeting->whence = script ? SYSFSM_BELOW : SYSFSM_FOUND;
+		event->path_origin = script ? SYSFSM_PATH_BELOW : SYSFSM_PATH_FOUND;
 }
 
-/* A program that has no number yet. Without the news of its name a number would be useless. */
-static __noinline __u32 sysfsm_meet(struct task_struct *task, struct linux_binprm *bprm,
-				    const struct sysfsm_script *key)
+/* Gives a program a number. A number whose event was lost would be useless. */
+static __noinline __u32 sysfsm_new_program(struct task_struct *task, struct linux_binprm *bprm,
+					   const struct sysfsm_script *key)
 {
-	struct sysfsm_meeting *meeting = bpf_ringbuf_reserve(&meetings, sizeof(*meeting), 0);
+	struct sysfsm_new_program_event *event =
+		bpf_ringbuf_reserve(&new_programs, sizeof(*event), 0);
 	const __u32 *found;
 	__u32 program;
 
-	if (!meeting)
+	if (!event)
 		return SYSFSM_NAMELESS;
 	program = __sync_fetch_and_add(&programs_used, 1) + 1;
-	meeting->program = program;
-	sysfsm_whence(meeting, task, bprm);
+	event->program = program;
+	sysfsm_write_path_origin(event, task, bprm);
 	if (!bpf_map_update_elem(&programs, key, &program, BPF_NOEXIST)) {
-		bpf_ringbuf_submit(meeting, 0);
+		bpf_ringbuf_submit(event, 0);
 		return program;
 	}
-	bpf_ringbuf_discard(meeting, 0);
-	/* Another CPU was faster, or there is no room. */
+	bpf_ringbuf_discard(event, 0);
+	/* Another CPU has added the program meanwhile, or there is no room. */
 	found = bpf_map_lookup_elem(&programs, key);
 	return found ? *found : SYSFSM_NAMELESS;
 }
 
-/* The number of the program that was just exec'd. */
+/* The number of the program that was exec'd. */
 static __noinline __u32 sysfsm_program(struct task_struct *task, struct linux_binprm *bprm)
 {
 	struct sysfsm_script key = {};
@@ -119,7 +121,7 @@ static __noinline __u32 sysfsm_program(struct task_struct *task, struct linux_bi
 		sysfsm_file(&key.from, bprm->file->f_inode);
 	} else {
 		length = sysfsm_script_key(&key, bprm);
-		/* Cut off, it may be another script's too. */
+		/* A path that was cut off may be another script's too. */
 		if (length < 0 || length >= SYSFSM_PATH) {
 			SYSFSM_COUNT(programs_lost);
 			return SYSFSM_NAMELESS;
@@ -128,7 +130,7 @@ static __noinline __u32 sysfsm_program(struct task_struct *task, struct linux_bi
 	found = bpf_map_lookup_elem(&programs, &key);
 	if (found)
 		return *found;
-	program = sysfsm_meet(task, bprm, &key);
+	program = sysfsm_new_program(task, bprm, &key);
 	if (program == SYSFSM_NAMELESS)
 		SYSFSM_COUNT(programs_lost);
 	return program;

@@ -11,11 +11,11 @@
 #include "adopt.h"
 #include "counters.h"
 #include "frames.h"
-#include "hold.h"
+#include "preempt.h"
 #include "hooks.h"
 #include "identity.h"
 #include "kernel.h"
-#include "learn.h"
+#include "record_step.h"
 #include "programs.h"
 #include "runs.h"
 #include "sysfsm.h"
@@ -26,31 +26,31 @@
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 static __always_inline int sysfsm_on_call(struct task_struct *task, struct sysfsm_thread *thread,
-					  struct pt_regs *regs, __u32 nr, bool sure)
+					  struct pt_regs *regs, __u32 nr, bool non_preemptible)
 {
 	struct sysfsm_counters *counts = sysfsm_counters();
 
 	if (thread->policy == SYSFSM_NAMELESS)
 		return 0;
-	/* Whoever comes here keeps the CPU. */
+	/* Not atomic: the programs that come here keep the CPU. */
 	if (counts)
 		counts->judged++;
 	if (sysfsm_abi(task, nr) == SYSFSM_X86_64)
-		sysfsm_learn_call(thread, nr);
+		sysfsm_record_call(thread, nr);
 	else
-		sysfsm_learn_foreign(thread);
+		sysfsm_record_foreign(thread);
 	return 0;
 }
 
 static __always_inline int sysfsm_on_exec(struct task_struct *task, struct linux_binprm *bprm,
-					  bool again)
+					  bool fallback)
 {
 	struct sysfsm_thread *thread = sysfsm_thread(task);
 	__u32 program;
 
 	/* One exec is one run. */
-	if (again && thread && thread->seen) {
-		thread->seen = 0;
+	if (fallback && thread && thread->handled) {
+		thread->handled = 0;
 		return 0;
 	}
 	if (tree && !thread && !sysfsm_is_root(task))
@@ -70,9 +70,9 @@ static __always_inline int sysfsm_on_exec(struct task_struct *task, struct linux
 		return 0;
 	}
 	thread->action = SYSFSM_LOG;
-	sysfsm_learn_exec(thread, program);
-	if (preemptible && !again)
-		thread->seen = 1;
+	sysfsm_record_exec(thread, program);
+	if (preemptible && !fallback)
+		thread->handled = 1;
 	return 0;
 }
 
@@ -94,7 +94,7 @@ static __always_inline void sysfsm_on_exit(struct task_struct *task)
 static __always_inline void sysfsm_on_signal(struct sysfsm_thread *thread, __u32 signal)
 {
 	if (thread->policy != SYSFSM_NAMELESS)
-		sysfsm_learn_signal(thread, signal);
+		sysfsm_record_signal(thread, signal);
 }
 
 static __always_inline __u32 sysfsm_taken_for(struct task_struct *task,
@@ -103,13 +103,13 @@ static __always_inline __u32 sysfsm_taken_for(struct task_struct *task,
 	return adoptee->binary;
 }
 
-/* The threads of one process are one run: this look at the tasks may not be the first one. */
+/* The threads of one process are one run: an earlier iteration may have begun that run. */
 static __always_inline bool sysfsm_on_adopt(struct task_struct *task, struct sysfsm_thread *thread,
 					    struct sysfsm_adoptee *adoptee, __u32 program)
 {
 	struct sysfsm_thread *leader = NULL;
 
-	/* Its end may have been seen already. */
+	/* The end of the task may have been handled already. */
 	if (task->flags & SYSFSM_PF_EXITING)
 		return false;
 	if (!adoptee->run && task->group_leader)
@@ -123,7 +123,7 @@ static __always_inline bool sysfsm_on_adopt(struct task_struct *task, struct sys
 	thread->action = SYSFSM_LOG;
 	thread->run = adoptee->run;
 	sysfsm_frames_unknown(thread, 0);
-	/* From here on it is watched, and it may be in a call just now. */
+	/* From here on the thread is watched: it may be in a call at this moment. */
 	barrier();
 	thread->policy = program;
 	return true;

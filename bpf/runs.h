@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
- * Runs: one is an exec of a program until the last of its threads ends. In how many runs a
- * transition was taken is counted exactly, also when runs of one program interleave.
+ * Runs: a run begins with the exec of a program and ends with the last of its threads. The number
+ * of runs that took a transition is exact, also when runs of one program interleave.
  */
 #ifndef SYSFSM_RUNS_H
 #define SYSFSM_RUNS_H
@@ -24,8 +24,8 @@ struct {
 	__type(value, struct sysfsm_run);
 } live_runs SEC(".maps");
 
-/* Which live run has taken which edge, where the edge's cell does not say so. User space drops
- * those of runs that have ended. */
+/* Which live run has taken which edge, if the edge's cell does not say so. User space deletes the
+ * entries of runs that have ended. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
@@ -42,7 +42,7 @@ struct {
 } run_counts SEC(".maps");
 
 __u32 last_run = 0;
-/* How often no room was left to remember a run, so that a transition's runs may be too few. */
+/* How often there was no room to note a run, so that the runs of a transition may be too few. */
 __u64 runs_uncertain = 0;
 
 /* A run with one thread begins. */
@@ -59,7 +59,7 @@ static __noinline __u32 sysfsm_run_begin(__u32 program, bool adopted)
 	return run;
 }
 
-/* One more thread, made or found by one that is alive. */
+/* One more thread of a run, begun or found by a live thread of it. */
 static __noinline int sysfsm_run_join(__u32 run)
 {
 	struct sysfsm_run *live = bpf_map_lookup_elem(&live_runs, &run);
@@ -83,8 +83,7 @@ static __always_inline bool sysfsm_run_lives(__u32 run)
 	return bpf_map_lookup_elem(&live_runs, &run);
 }
 
-/* Whether the current thread is all that there is of its run, and will be until it makes another.
- */
+/* Whether the current thread is the only one of its run, and stays so until it creates another. */
 static __always_inline bool sysfsm_run_alone(__u32 run)
 {
 	const struct sysfsm_run *live = bpf_map_lookup_elem(&live_runs, &run);
@@ -93,12 +92,13 @@ static __always_inline bool sysfsm_run_alone(__u32 run)
 }
 
 /*
- * A run takes an edge that another has taken last, or none: it is counted if it is its first time.
+ * A run takes an edge that another run, or none, has taken last. If the run takes the edge for the
+ * first time, it is counted.
  *
- * What holds at any moment: a live run has been counted for an edge if the edge's cell has it, or
- * `taken` has the two. So whoever takes a live run out of a cell puts it into `taken` before. A run
- * of one thread asks `taken` first, which nobody else changes for it while it is in no cell. Of a
- * run of several threads two may come here at once: the one that gets it into `taken` counts it.
+ * Invariant: a live run was counted for an edge if the edge's cell names the run, or `taken` has
+ * the pair. So a run that removes a live run from a cell puts that one into `taken` before. A run
+ * of one thread asks `taken` first: nothing else changes the entry while the run is in no cell. Two
+ * threads of a run may come here at once: the one that adds the entry to `taken` counts the run.
  */
 static __noinline int sysfsm_run_takes(struct sysfsm_edge *edge, __u32 at, __u32 run)
 {
@@ -114,8 +114,7 @@ static __noinline int sysfsm_run_takes(struct sysfsm_edge *edge, __u32 at, __u32
 		if (other.run == run)
 			return 0;
 		if (other.run && sysfsm_run_lives(other.run)) {
-			/* Let it keep the cell, or the two would take it from each other for ever.
-			 */
+			/* The other run keeps the cell, or the two would swap it for ever. */
 			if (counted)
 				return 0;
 			if (bpf_map_update_elem(&taken, &other, &one, BPF_ANY))
@@ -137,7 +136,7 @@ static __noinline int sysfsm_run_takes(struct sysfsm_edge *edge, __u32 at, __u32
 		if (counted)
 			return 0;
 	}
-	/* Not counted: rather too few runs than one twice. Its next call tries again. */
+	/* Not counted: rather too few runs than one twice. The next call tries again. */
 	SYSFSM_COUNT(runs_uncertain);
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
-/* Which policy holds for a binary: there may be one in a cgroup, and one anywhere else. */
+/* The policy of a binary: there may be one for a cgroup, and one for everywhere else. */
 #ifndef SYSFSM_SELECT_H
 #define SYSFSM_SELECT_H
 
@@ -15,11 +15,11 @@
 #include "step.h"
 #include "sysfsm.h"
 
-/* Before Linux 6.1 a task's cgroup may be so much deeper. In one below that no policies for cgroups
- * hold. */
-#define SYSFSM_LEVELS_CLIMBED 256
+/* Before Linux 6.1 a task's cgroup may be this many levels below SYSFSM_LEVELS. In a cgroup below
+ * that no policies for cgroups are enforced. */
+#define SYSFSM_LEVELS_WALKED 256
 
-/* What is behind the last name. */
+/* The zeros behind the last name. */
 const char nothing[SYSFSM_PATH] = {};
 
 /* Whether there are policies for cgroups. */
@@ -42,21 +42,21 @@ struct {
 } selected SEC(".maps");
 
 /*
- * The policy that holds in this one's place; 0 if none does. A global function, so that the
- * verifier looks at it once.
+ * The policy itself, or the last of its replacements; 0: there is none. A global function, so that
+ * the verifier looks at it once.
  */
-__noinline int sysfsm_holding(__u32 index)
+__noinline int sysfsm_current_policy(__u32 index)
 {
 	const struct sysfsm_policy *policy;
 
-	for (int i = 0; i <= SYSFSM_MOVES; i++) {
+	for (int i = 0; i <= SYSFSM_MAX_MIGRATIONS; i++) {
 		policy = bpf_map_lookup_elem(&policies, &index);
-		/* Also SYSFSM_NOBODY. */
+		/* Also SYSFSM_NO_REPLACEMENT. */
 		if (!policy)
 			return 0;
-		if (!policy->successor)
+		if (!policy->replacement)
 			return index;
-		index = policy->successor;
+		index = policy->replacement;
 	}
 	return 0;
 }
@@ -66,10 +66,10 @@ static __always_inline __u32 sysfsm_selected(__u32 binary, __u32 cgroup)
 	struct sysfsm_selection key = { .binary = binary, .cgroup = cgroup };
 	const __u32 *policy = bpf_map_lookup_elem(&selected, &key);
 
-	return policy ? sysfsm_holding(*policy) : 0;
+	return policy ? sysfsm_current_policy(*policy) : 0;
 }
 
-static __always_inline struct kernfs_node *sysfsm_above(struct kernfs_node *node)
+static __always_inline struct kernfs_node *sysfsm_cgroup_parent(struct kernfs_node *node)
 {
 	struct kernfs_node___renamed *renamed = (void *)node;
 
@@ -78,7 +78,7 @@ static __always_inline struct kernfs_node *sysfsm_above(struct kernfs_node *node
 	return BPF_CORE_READ(node, parent);
 }
 
-/* The cgroup itself, or the one above it that is as deep as a policy's can be. */
+/* The cgroup itself, or its ancestor at the deepest level that a policy's cgroup can have. */
 static __always_inline struct kernfs_node *sysfsm_nearest(struct cgroup *cgroup)
 {
 	struct kernfs_node *node = BPF_CORE_READ(cgroup, kn);
@@ -95,37 +95,37 @@ static __always_inline struct kernfs_node *sysfsm_nearest(struct cgroup *cgroup)
 			return NULL;
 		return BPF_CORE_READ(ancestor, kn);
 	}
-	for (int i = 0; i < SYSFSM_LEVELS_CLIMBED && level > SYSFSM_LEVELS; i++, level--)
-		node = sysfsm_above(node);
+	for (int i = 0; i < SYSFSM_LEVELS_WALKED && level > SYSFSM_LEVELS; i++, level--)
+		node = sysfsm_cgroup_parent(node);
 	return level > SYSFSM_LEVELS ? NULL : node;
 }
 
 /*
- * Writes the names of a cgroup and of those above it, but the highest one's, which has none, and a
- * key's length of zeros; whether it got there. There is room for all of them.
+ * Writes the names of a cgroup and of its ancestors, except the highest one, which has no name,
+ * then as many zeros as a key has bytes. False: a name cannot be read. There is room for all names.
  */
-static __always_inline bool sysfsm_write_cgroup(struct sysfsm_names *paper,
+static __always_inline bool sysfsm_write_cgroup(struct sysfsm_names *scratch,
 						struct kernfs_node *node)
 {
 	struct kernfs_node *above;
 	__u32 end;
 
 	_Static_assert(SYSFSM_LEVELS * SYSFSM_NAME < SYSFSM_LONG_PATH, "room for all names");
-	paper->room = SYSFSM_LONG_PATH;
+	scratch->room = SYSFSM_LONG_PATH;
 	for (int i = 0; i <= SYSFSM_LEVELS && node; i++) {
-		above = sysfsm_above(node);
+		above = sysfsm_cgroup_parent(node);
 		if (!above) {
-			end = paper->length & (SYSFSM_LONG_PATH - 1);
-			return !bpf_probe_read_kernel(&paper->text[end], SYSFSM_PATH, nothing);
+			end = scratch->length & (SYSFSM_LONG_PATH - 1);
+			return !bpf_probe_read_kernel(&scratch->text[end], SYSFSM_PATH, nothing);
 		}
-		if (sysfsm_write_name(paper, BPF_CORE_READ(node, name)) <= 0)
+		if (sysfsm_write_name(scratch, BPF_CORE_READ(node, name)) <= 0)
 			return false;
 		node = above;
 	}
 	return false;
 }
 
-/* The bytes of the first name with its zero. */
+/* The length of the first name of a text, with its zero. */
 static __always_inline __u32 sysfsm_name_length(const char *text)
 {
 	char name[SYSFSM_NAME];
@@ -135,39 +135,40 @@ static __always_inline __u32 sysfsm_name_length(const char *text)
 }
 
 /*
- * The policy for a binary in the cgroup that is written on the paper: of the binary in the nearest
- * cgroup that has one; of the binary anywhere; of anything in the nearest cgroup that has one. A
- * global function, so that the verifier looks at it once.
+ * The policy of a binary in the cgroup that is written in the scratch buffer. In this order: the
+ * policy of the binary in the nearest cgroup that has one; the policy of the binary everywhere; the
+ * policy of any binary in the nearest cgroup that has one. A global function, so that the verifier
+ * looks at it once.
  */
-__noinline int sysfsm_select_written(__u32 binary, __u32 whose)
+__noinline int sysfsm_select_written(__u32 binary, __u32 slot)
 {
-	struct sysfsm_names *paper;
+	struct sysfsm_names *scratch;
 	const __u32 *cgroup;
 	__u32 of_cgroup = 0;
 	__u32 policy = 0;
 	__u32 at = 0;
 
-	paper = bpf_map_lookup_elem(&papers, &whose);
-	if (!paper)
+	scratch = bpf_map_lookup_elem(&path_scratch, &slot);
+	if (!scratch)
 		return 0;
-	/* The rest of the names is the next cgroup's path. */
+	/* Without the first name the text is the parent's path. */
 	for (int i = 0; i <= SYSFSM_LEVELS; i++) {
-		/* It is: what the compiler knows the verifier does not. */
+		/* No change: the compiler knows the bound, the verifier does not. */
 		barrier_var(at);
 		at &= SYSFSM_LONG_PATH - 1;
 		cgroup = NULL;
-		/* What is longer is no policy's. */
-		if (paper->length - at <= SYSFSM_PATH)
-			cgroup = bpf_map_lookup_elem(&cgroups, &paper->text[at]);
+		/* A policy's path is not longer. */
+		if (scratch->length - at <= SYSFSM_PATH)
+			cgroup = bpf_map_lookup_elem(&cgroups, &scratch->text[at]);
 		if (cgroup && binary)
 			policy = sysfsm_selected(binary, *cgroup);
 		if (policy)
 			return policy;
 		if (cgroup && !of_cgroup)
 			of_cgroup = sysfsm_selected(0, *cgroup);
-		if (at >= paper->length)
+		if (at >= scratch->length)
 			break;
-		at += sysfsm_name_length(&paper->text[at]);
+		at += sysfsm_name_length(&scratch->text[at]);
 		if (at > SYSFSM_LONG_PATH - 1)
 			break;
 	}
@@ -176,22 +177,22 @@ __noinline int sysfsm_select_written(__u32 binary, __u32 whose)
 	return policy ? policy : of_cgroup;
 }
 
-static __noinline __u32 sysfsm_select_in(struct task_struct *task, __u32 binary, __u32 whose)
+static __noinline __u32 sysfsm_select_in(struct task_struct *task, __u32 binary, __u32 slot)
 {
-	struct sysfsm_names *paper = sysfsm_paper(whose);
+	struct sysfsm_names *scratch = sysfsm_path_scratch(slot);
 
-	if (paper &&
-	    sysfsm_write_cgroup(paper, sysfsm_nearest(BPF_CORE_READ(task, cgroups, dfl_cgrp))))
-		return sysfsm_select_written(binary, whose);
+	if (scratch &&
+	    sysfsm_write_cgroup(scratch, sysfsm_nearest(BPF_CORE_READ(task, cgroups, dfl_cgrp))))
+		return sysfsm_select_written(binary, slot);
 	return binary ? sysfsm_selected(binary, 0) : 0;
 }
 
-/* The policy for a binary, which is 0 if it has no number; 0 if there is none. `whose` paper is
- * written on. */
-static __always_inline __u32 sysfsm_select(struct task_struct *task, __u32 binary, __u32 whose)
+/* The policy of a binary; 0: there is none. A binary without a number is 0. The walk uses the
+ * scratch buffer of `slot`. */
+static __always_inline __u32 sysfsm_select(struct task_struct *task, __u32 binary, __u32 slot)
 {
 	if (cgroups_used)
-		return sysfsm_select_in(task, binary, whose);
+		return sysfsm_select_in(task, binary, slot);
 	return binary ? sysfsm_selected(binary, 0) : 0;
 }
 

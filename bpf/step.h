@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
- * The step. src/machine/judge.rs is its specification; tests/equality/judging.rs drives both with the same
- * events.
+ * The step (docs/semantics.md). src/machine/judge.rs does the same in Rust; tests/equality drives
+ * both with the same events.
  */
 #ifndef SYSFSM_STEP_H
 #define SYSFSM_STEP_H
@@ -16,11 +16,11 @@
 #include "sysfsm.h"
 
 /* The verdict on a call that has to be judged again. */
-#define SYSFSM_MOVED (-1)
-/* So often may a policy be replaced during one call of a thread. */
-#define SYSFSM_MOVES 4
+#define SYSFSM_JUDGE_AGAIN (-1)
+/* How often a policy may be replaced during one call of a thread. */
+#define SYSFSM_MAX_MIGRATIONS 4
 
-/* A thread after a successful exec, or, adopted, one whose past is unknown. */
+/* Binds a thread to a policy: after an exec (rule 1), or adopted, its past unknown (rule 8). */
 static __always_inline void sysfsm_bind(struct sysfsm_thread *thread, __u32 index,
 					const struct sysfsm_policy *policy, bool adopted)
 {
@@ -29,12 +29,12 @@ static __always_inline void sysfsm_bind(struct sysfsm_thread *thread, __u32 inde
 		sysfsm_frames_unknown(thread, policy->lost);
 	else
 		sysfsm_frames_exec(thread, policy->exec);
-	/* From here on it is watched, and an adopted one may be in a call just now. */
+	/* From here on the thread is watched: an adopted one may be in a call at this moment. */
 	barrier();
 	thread->policy = index;
 }
 
-/* The next state by the row of state, 0 if the row has no such call. */
+/* The next state by the row of a state; 0: the row has no such call. */
 static __always_inline __u32 sysfsm_edge(__u32 state, __u32 nr)
 {
 	struct sysfsm_far far = { .state = state, .nr = nr };
@@ -52,34 +52,35 @@ static __always_inline __u32 sysfsm_edge(__u32 state, __u32 nr)
 }
 
 /*
- * Puts the thread where (what it was seen to call · nr) leads: the longest suffix that is a context
- * of the machine, or lost. If `whole` is set, that is the whole context of a thread whose machine
- * is to learn: then no suffix will do, it is outside.
+ * Resync (semantics, rule 8): the thread's state becomes that of the longest suffix of
+ * (history · nr) that is a context of the machine; if there is none, the thread is lost. `whole`:
+ * this is the whole context of a thread under SYSFSM_COMPLAIN, so that no suffix will do, and the
+ * context is unmodelled.
  */
 __noinline int sysfsm_resync(struct sysfsm_thread *thread, const struct sysfsm_policy *policy,
-			     const struct sysfsm_history *seen, __u32 nr, bool whole)
+			     const struct sysfsm_history *history, __u32 nr, bool whole)
 {
 	struct sysfsm_context key = {};
 	const __u32 *state;
 	__u32 single;
 
-	if (!thread || !policy || !seen)
+	if (!thread || !policy || !history)
 		return 0;
 	key.policy = thread->policy;
 	thread->top.last = nr;
-	thread->top.outside = 0;
+	thread->top.unmodelled = 0;
 	if (policy->depth <= 1) {
 		thread->top.state = policy->lost;
 		return 0;
 	}
 	if (policy->depth > 2)
-		key.history = *seen;
-	sysfsm_then(&key.history, nr, policy->depth - 1);
-	thread->top.seen = key.history;
+		key.history = *history;
+	sysfsm_history_push(&key.history, nr, policy->depth - 1);
+	thread->top.history = key.history;
 	thread->top.state = policy->lost;
 	/* What fills the window is the whole context, whatever came before. No machine can have an
-	 * rt_sigreturn that returns from nothing. */
-	if (thread->action == SYSFSM_LEARN && nr != SYSFSM_NR_RT_SIGRETURN &&
+	 * rt_sigreturn outside of a handler. */
+	if (thread->action == SYSFSM_COMPLAIN && nr != SYSFSM_NR_RT_SIGRETURN &&
 	    key.history.len == policy->depth - 1)
 		whole = true;
 	for (int i = 0; i < SYSFSM_HISTORY - 2; i++) {
@@ -92,78 +93,78 @@ __noinline int sysfsm_resync(struct sysfsm_thread *thread, const struct sysfsm_p
 		}
 		if (whole)
 			break;
-		sysfsm_shift(&key.history);
+		sysfsm_history_shift(&key.history);
 	}
 	single = key.history.len > 1 ? 0 : sysfsm_edge(policy->singles, nr);
 	if (single)
 		thread->top.state = single;
 	else
-		thread->top.outside = whole;
+		thread->top.unmodelled = whole;
 	return 0;
 }
 
-/* A frame of a policy that has a successor goes on in a state of that one. */
-__noinline int sysfsm_move_frame(struct sysfsm_frame *frame, const struct sysfsm_policy *to,
-				 __u32 successor, __u32 lost)
+/* A frame of a replaced policy goes on in a state of the replacement. */
+__noinline int sysfsm_migrate_frame(struct sysfsm_frame *frame, const struct sysfsm_policy *to,
+				    __u32 replacement, __u32 lost)
 {
-	struct sysfsm_departure key = { .policy = successor };
-	const struct sysfsm_arrival *arrival;
+	struct sysfsm_migration_key key = { .policy = replacement };
+	const struct sysfsm_migration_target *target;
 
 	if (!frame || !to)
 		return 0;
 	key.state = frame->state;
-	arrival = frame->state == lost ? NULL : bpf_map_lookup_elem(&arrivals, &key);
-	if (arrival) {
-		frame->state = arrival->state;
-		frame->seen = arrival->seen;
+	target = frame->state == lost ? NULL : bpf_map_lookup_elem(&migrations, &key);
+	if (target) {
+		frame->state = target->state;
+		frame->history = target->history;
 		return 0;
 	}
 	frame->state = to->lost;
 	if (key.state != lost || to->depth <= 1)
-		__builtin_memset(&frame->seen, 0, sizeof(frame->seen));
-	for (int i = 0; i < SYSFSM_HISTORY && frame->seen.len >= to->depth; i++)
-		sysfsm_shift(&frame->seen);
+		__builtin_memset(&frame->history, 0, sizeof(frame->history));
+	for (int i = 0; i < SYSFSM_HISTORY && frame->history.len >= to->depth; i++)
+		sysfsm_history_shift(&frame->history);
 	return 0;
 }
 
 /*
- * The thread goes on under the policy that has taken the place of its own. Only the thread itself
- * does this, in a call of its own, so that nobody else changes its state meanwhile.
+ * The thread migrates to the replacement of its policy. Only the thread itself does this, in a call
+ * of its own: nothing else changes its state meanwhile.
  */
-static __noinline int sysfsm_move(struct sysfsm_thread *thread, const struct sysfsm_policy *from,
-				  __u32 successor)
+static __noinline int sysfsm_migrate(struct sysfsm_thread *thread, const struct sysfsm_policy *from,
+				     __u32 replacement)
 {
-	const struct sysfsm_policy *to = bpf_map_lookup_elem(&policies, &successor);
+	const struct sysfsm_policy *to = bpf_map_lookup_elem(&policies, &replacement);
 	__u32 lost = from->lost;
 	__u32 slot = thread->head;
 
-	/* Also SYSFSM_NOBODY. */
+	/* Also SYSFSM_NO_REPLACEMENT. */
 	if (!to) {
 		thread->policy = 0;
 		return 0;
 	}
-	sysfsm_move_frame(&thread->top, to, successor, lost);
+	sysfsm_migrate_frame(&thread->top, to, replacement, lost);
 	for (__u32 i = 0; i < SYSFSM_FRAMES && i < thread->below; i++) {
 		slot--;
-		sysfsm_move_frame(&thread->saved[slot & SYSFSM_RING], to, successor, lost);
+		sysfsm_migrate_frame(&thread->saved[slot & SYSFSM_RING], to, replacement, lost);
 	}
 	thread->action = to->action;
-	thread->policy = successor;
+	thread->policy = replacement;
 	return 0;
 }
 
-/* The policy that a thread is under by now, NULL if it is not watched any more. */
+/* The policy of a thread, after it has migrated; NULL: the thread is not watched any more. */
 static __always_inline const struct sysfsm_policy *sysfsm_policy_now(struct sysfsm_thread *thread)
 {
 	const struct sysfsm_policy *policy = NULL;
 	__u32 index;
 
-	for (int i = 0; i < SYSFSM_MOVES; i++) {
+	for (int i = 0; i < SYSFSM_MAX_MIGRATIONS; i++) {
 		index = thread->policy;
 		policy = bpf_map_lookup_elem(&policies, &index);
-		if (!policy || !policy->successor)
+		if (!policy || !policy->replacement)
 			break;
-		sysfsm_move(thread, policy, policy->successor);
+		sysfsm_migrate(thread, policy, policy->replacement);
 	}
 	return thread->policy ? policy : NULL;
 }
@@ -173,21 +174,20 @@ static __always_inline void sysfsm_signal(struct sysfsm_thread *thread, __u32 si
 {
 	const struct sysfsm_policy *policy = sysfsm_policy_now(thread);
 
-	/* In one register from here on: Linux 6.1 does not know the bound of a copy on the stack.
-	 */
+	/* One register from here on: Linux 6.1 does not know the bound of a copy on the stack. */
 	barrier_var(signal);
 	if (policy && signal < SYSFSM_SIGNALS)
 		sysfsm_push(thread, policy->signals[signal]);
 }
 
 /*
- * What the state's own row does not answer; SYSFSM_MOVED: ask again, the thread is under another
- * policy now. Not static, as sysfsm_resync is not: the verifier takes
- * a global function by itself, once a program, and not again on each way to it.
+ * Judges a call that the state's own row does not answer. SYSFSM_JUDGE_AGAIN: the thread has
+ * migrated to another policy. Not static, as sysfsm_resync is not: the verifier looks at a global
+ * function once a program, and not again on each way to it.
  */
 __noinline int sysfsm_call_slow(struct sysfsm_thread *thread, __u32 nr)
 {
-	const struct sysfsm_history *seen;
+	const struct sysfsm_history *history;
 	struct sysfsm_history none = {};
 	const struct sysfsm_policy *policy;
 	int verdict = SYSFSM_TRANSITION;
@@ -196,7 +196,7 @@ __noinline int sysfsm_call_slow(struct sysfsm_thread *thread, __u32 nr)
 	bool whole;
 	__u32 next;
 
-	/* Never: but it cannot know who calls. */
+	/* Never so, but the verifier does not know the callers of a global function. */
 	if (!thread)
 		return SYSFSM_TRANSITION;
 	state = thread->top.state;
@@ -206,16 +206,16 @@ __noinline int sysfsm_call_slow(struct sysfsm_thread *thread, __u32 nr)
 	policy = bpf_map_lookup_elem(&policies, &index);
 	if (!policy)
 		return SYSFSM_TRANSITION;
-	if (policy->successor) {
-		sysfsm_move(thread, policy, policy->successor);
-		return SYSFSM_MOVED;
+	if (policy->replacement) {
+		sysfsm_migrate(thread, policy, policy->replacement);
+		return SYSFSM_JUDGE_AGAIN;
 	}
 	if (nr == SYSFSM_NR_RT_SIGRETURN) {
 		if (sysfsm_pop(thread, policy->lost))
 			return SYSFSM_ALLOWED;
 		verdict = SYSFSM_SIGRETURN;
 	} else if (state == policy->lost && policy->depth > 1) {
-		if (!thread->top.outside && sysfsm_edge(policy->members, nr))
+		if (!thread->top.unmodelled && sysfsm_edge(policy->members, nr))
 			verdict = SYSFSM_ALLOWED;
 	} else if (nr >= SYSFSM_CALLS) {
 		next = sysfsm_edge(state, nr);
@@ -225,33 +225,33 @@ __noinline int sysfsm_call_slow(struct sysfsm_thread *thread, __u32 nr)
 			return SYSFSM_ALLOWED;
 		}
 	}
-	/* Rows are taken away when the successor is known: perhaps since this looked for one. */
+	/* The rows of a policy go once its replacement is set: perhaps since the lookup above. */
 	barrier();
-	if (verdict != SYSFSM_ALLOWED && policy->successor) {
-		sysfsm_move(thread, policy, policy->successor);
-		return SYSFSM_MOVED;
+	if (verdict != SYSFSM_ALLOWED && policy->replacement) {
+		sysfsm_migrate(thread, policy, policy->replacement);
+		return SYSFSM_JUDGE_AGAIN;
 	}
 	if (verdict != SYSFSM_ALLOWED && !sysfsm_only_logs(thread->action))
 		return verdict;
-	/* The machine is to learn: a state's context is whole, and so is one that is outside. */
-	whole = thread->action == SYSFSM_LEARN && verdict != SYSFSM_SIGRETURN &&
-		(state != policy->lost || thread->top.outside);
+	/* Under SYSFSM_COMPLAIN: a state's context is whole, and so is an unmodelled one. */
+	whole = thread->action == SYSFSM_COMPLAIN && verdict != SYSFSM_SIGRETURN &&
+		(state != policy->lost || thread->top.unmodelled);
 	if (state == policy->lost)
-		seen = &thread->top.seen;
+		history = &thread->top.history;
 	else
-		seen = bpf_map_lookup_elem(&histories, &state);
-	sysfsm_resync(thread, policy, seen ? seen : &none, nr, whole);
-	/* A stray rt_sigreturn is one each time. */
+		history = bpf_map_lookup_elem(&histories, &state);
+	sysfsm_resync(thread, policy, history ? history : &none, nr, whole);
+	/* A stray rt_sigreturn is a violation each time. */
 	if (verdict == SYSFSM_SIGRETURN)
-		thread->top.last = SYSFSM_NONE;
+		thread->top.last = SYSFSM_NO_SYMBOL;
 	return verdict;
 }
 
 /*
- * Judges a call of the 64-bit ABI that the state's own row allows, which takes one cell, or that
- * repeats the last symbol, which is no step; false of all others, which it leaves as they are.
+ * Judges a call of the 64-bit ABI if that takes one cell: the state's own row allows the call, or
+ * the call repeats the last symbol, which is no step (semantics, rule 4). False: nothing was done.
  */
-static __always_inline bool sysfsm_quick(struct sysfsm_thread *thread, __u32 nr)
+static __always_inline bool sysfsm_call_fast(struct sysfsm_thread *thread, __u32 nr)
 {
 	__u32 state = thread->top.state;
 	const struct sysfsm_cell *cell;
@@ -270,24 +270,24 @@ static __always_inline bool sysfsm_quick(struct sysfsm_thread *thread, __u32 nr)
 }
 
 /*
- * One call of the 64-bit ABI. rt_sigreturn, the exits and restart_syscall have no cells. Also
- * tells the state in which it is judged.
+ * Judges a call of the 64-bit ABI. `state` becomes the state in which it is judged. rt_sigreturn,
+ * the exits and restart_syscall have no cells.
  */
 static __always_inline int sysfsm_call(struct sysfsm_thread *thread, __u32 nr, __u32 *state)
 {
-	int verdict = SYSFSM_MOVED;
+	int verdict = SYSFSM_JUDGE_AGAIN;
 
-	for (int i = 0; i < SYSFSM_MOVES && verdict == SYSFSM_MOVED; i++) {
+	for (int i = 0; i < SYSFSM_MAX_MIGRATIONS && verdict == SYSFSM_JUDGE_AGAIN; i++) {
 		*state = thread->top.state;
-		/* It may have moved out of all policies. */
-		if (!thread->policy || sysfsm_quick(thread, nr))
+		/* The thread may have migrated out of all policies. */
+		if (!thread->policy || sysfsm_call_fast(thread, nr))
 			return SYSFSM_ALLOWED;
 		verdict = sysfsm_call_slow(thread, nr);
 	}
-	return verdict == SYSFSM_MOVED ? SYSFSM_TRANSITION : verdict;
+	return verdict == SYSFSM_JUDGE_AGAIN ? SYSFSM_TRANSITION : verdict;
 }
 
-/* One call through a foreign ABI: always a violation, and no context can hold it. */
+/* Judges a call through a foreign ABI: always a violation, and no symbol (semantics, rule 6). */
 static __always_inline int sysfsm_foreign(struct sysfsm_thread *thread, __u32 *state)
 {
 	const struct sysfsm_policy *policy = sysfsm_policy_now(thread);
@@ -296,7 +296,7 @@ static __always_inline int sysfsm_foreign(struct sysfsm_thread *thread, __u32 *s
 	if (!thread->policy)
 		return SYSFSM_ALLOWED;
 	if (policy && sysfsm_only_logs(thread->action))
-		sysfsm_frame_init(&thread->top, policy->lost, SYSFSM_NONE);
+		sysfsm_frame_init(&thread->top, policy->lost, SYSFSM_NO_SYMBOL);
 	return SYSFSM_ABI;
 }
 

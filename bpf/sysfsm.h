@@ -1,33 +1,61 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
- * What crosses between user space and the kernel. This header is the source of these layouts;
- * src/kernel uses the types that the skeleton derives from it.
+ * What crosses between user space and the kernel: this header is the source of these layouts and
+ * constants. The Rust types and constants are made of them by the skeletons, out of the BTF of the
+ * objects; src/kernel compares them with those of the layers that know nothing of BPF.
  */
 #ifndef SYSFSM_H
 #define SYSFSM_H
 
 #include <linux/types.h>
 
-/* Frames of a thread, the program's own among them (MAX_FRAMES in src/machine/frames.rs). */
-#define SYSFSM_FRAMES 16
-/* Symbols of a context at the largest depth, rounded up so that an index can be masked. */
-#define SYSFSM_HISTORY 8
-/* Calls below this number have a column in the table; others are in the map far_cells. */
-#define SYSFSM_CALLS 1024
-/* In a history a signal is this plus its number: no 64-bit call has a number with bit 30 set. */
-#define SYSFSM_SIGNAL_BASE 0x40000000u
-#define SYSFSM_SIGNALS 65
-/* "No last symbol": restart_syscall is no symbol and its repetition changes nothing anyway. */
-#define SYSFSM_NONE 219
-/* "No call was judged yet" of a thread. */
-#define SYSFSM_NO_CALL 0xffffffffu
-/* Bytes of a file name with its zero (NAME_MAX is 255), and of a script's path. */
-#define SYSFSM_NAME 256
-#define SYSFSM_PATH 256
-#define SYSFSM_COMM 16
-/* How much of a user stack is copied, and how much at once. */
-#define SYSFSM_STACK 8192
-#define SYSFSM_STACK_PIECE 512
+/* Puts a type into the BTF of the object, so that the skeleton makes a Rust type of it. */
+#define SYSFSM_EXPORT(kind, name) const kind name *const export_##name = 0
+
+/* Sizes and bounds that both sides rely on. */
+enum sysfsm_limit {
+	/* Frames of a thread, the program's own among them (semantics, rule 3). */
+	SYSFSM_FRAMES = 16,
+	/* Symbols of a context at the largest depth, rounded up so that an index can be masked. */
+	SYSFSM_HISTORY = 8,
+	/* Calls below this number have a column in the table; others are in the map far_cells. */
+	SYSFSM_CALLS = 1024,
+	/* Signal numbers, 0 among them. */
+	SYSFSM_SIGNALS = 65,
+	/* Bytes of a file name with its zero (NAME_MAX is 255), and of a path that is compared. */
+	SYSFSM_NAME = 256,
+	SYSFSM_PATH = 256,
+	/* Bytes of a path that is written down (PATH_MAX). */
+	SYSFSM_LONG_PATH = 4096,
+	/* Names of a path that a policy may have, the root directory counted as one. */
+	SYSFSM_PATH_NAMES = 64,
+	/* Names and mounts that may lie between a file and the root of its task. */
+	SYSFSM_WALK_STEPS = 80,
+	/* A policy's cgroup is at most this many levels below the highest one. */
+	SYSFSM_LEVELS = 15,
+	/* Bytes of a thread's name with its zero (TASK_COMM_LEN). */
+	SYSFSM_COMM = 16,
+	/* Bytes of a user stack that are copied, in all and at once. */
+	SYSFSM_STACK = 8192,
+	SYSFSM_STACK_PIECE = 512,
+};
+
+/* Codes of symbols (struct sysfsm_history): a call is its number. */
+enum sysfsm_symbol {
+	/* No symbol: restart_syscall is none, and its repetition changes nothing. */
+	SYSFSM_NO_SYMBOL = 219,
+	/* A signal is this plus its number: no 64-bit call has a number with bit 30 set. */
+	SYSFSM_SIGNAL_BASE = 0x40000000,
+};
+
+/* What is no number of a call, of a policy or of a program. */
+enum sysfsm_marker {
+	/* The thread was not judged yet. */
+	SYSFSM_NO_CALL = 0xffffffff,
+	/* The policy is replaced by none, so that its threads are not watched any more, or not yet.
+	 */
+	SYSFSM_NO_REPLACEMENT = 0xffffffff,
+};
 
 enum sysfsm_verdict {
 	SYSFSM_ALLOWED = 0,
@@ -40,22 +68,28 @@ enum sysfsm_action {
 	SYSFSM_KILL = 0,
 	SYSFSM_LOG = 1,
 	SYSFSM_DENY = 2,
-	SYSFSM_LEARN = 3, /* as log; the state moves as in a machine that has the transition */
+	/* As SYSFSM_LOG, but the state moves as in a machine that has the transition. */
+	SYSFSM_COMPLAIN = 3,
 };
 
-/* Whether a thread is refused wherever a veto looks. */
-enum sysfsm_sentence {
-	SYSFSM_FREE = 0,
-	SYSFSM_DENIED = 1, /* for the call that it is in */
-	SYSFSM_UNMET = 2, /* the same, but no veto has refused it yet: if none does, it is killed */
-	SYSFSM_CONDEMNED = 3, /* until it is dead */
+/* What is enforced on a thread at every enforcement point that it comes to. */
+enum sysfsm_enforcement_state {
+	SYSFSM_ENFORCE_NONE = 0,
+	/* The call that the thread is in is denied, and was refused at least once. */
+	SYSFSM_ENFORCE_DENY = 1,
+	/* The call is denied, and was not refused yet: if nothing refuses it, the thread is killed.
+	 */
+	SYSFSM_ENFORCE_DENY_PENDING = 2,
+	/* Everything is refused until the thread is dead. */
+	SYSFSM_ENFORCE_KILL = 3,
 };
 
-/* How surely a call is refused to a thread under a sentence. */
-enum sysfsm_refusable {
-	SYSFSM_NEVER = 0,
-	SYSFSM_PARTLY = 1, /* as far as it reaches outside of the process, say */
-	SYSFSM_SURELY = 2,
+/* How much of a call the enforcement points in place refuse. */
+enum sysfsm_deny_coverage {
+	SYSFSM_DENY_COVERAGE_NONE = 0,
+	/* Some of its effects: those outside of the process, say. */
+	SYSFSM_DENY_COVERAGE_PARTIAL = 1,
+	SYSFSM_DENY_COVERAGE_FULL = 2,
 };
 
 enum sysfsm_abi {
@@ -65,7 +99,7 @@ enum sysfsm_abi {
 };
 
 /*
- * One cell of the table. All rows of all policies lie displaced over each other in one array: the
+ * One cell of the table. The rows of all policies lie displaced over each other in one array: the
  * cell of (state, call) is at index state + call, and belongs to the state only if it says so.
  */
 struct sysfsm_cell {
@@ -81,17 +115,13 @@ struct sysfsm_policy {
 	__u32 members; /* a row that owns the cells of the alphabet */
 	__u32 singles; /* a row that leads to the contexts of one symbol */
 	__u32 depth;
-	__u32 action;
+	__u32 action; /* enum sysfsm_action */
 	__u32 inherit; /* stays over the exec of a binary without a policy */
-	__u32 successor; /* the policy that has taken its place, if it is not 0 */
+	__u32 replacement; /* the policy that has replaced this one; 0: the policy is enforced */
 	__u32 signals[SYSFSM_SIGNALS]; /* the state in which a handler begins, by signal */
 	__u32 padding; /* entries that user space maps have multiples of eight bytes */
 };
 _Static_assert(sizeof(struct sysfsm_policy) == 36 + 4 * SYSFSM_SIGNALS, "wire layout");
-
-/* The successor of a policy that does not hold any more, so that its threads are not watched, or
- * not yet. */
-#define SYSFSM_NOBODY 0xffffffffu
 
 /* Symbols, oldest first; zero past len. */
 struct sysfsm_history {
@@ -107,19 +137,19 @@ struct sysfsm_context {
 };
 _Static_assert(sizeof(struct sysfsm_context) == 40, "wire layout");
 
-/* A state of a policy that another one has replaced: the key that finds where its threads go on. */
-struct sysfsm_departure {
-	__u32 policy; /* the successor */
+/* A state of a policy that was replaced: the key that finds where its threads go on. */
+struct sysfsm_migration_key {
+	__u32 policy; /* the replacement */
 	__u32 state;
 };
-_Static_assert(sizeof(struct sysfsm_departure) == 8, "wire layout");
+_Static_assert(sizeof(struct sysfsm_migration_key) == 8, "wire layout");
 
-/* Where they go on. */
-struct sysfsm_arrival {
+/* Where the threads of a replaced policy's state go on. */
+struct sysfsm_migration_target {
 	__u32 state;
-	struct sysfsm_history seen; /* their context, if the successor has no state for it */
+	struct sysfsm_history history; /* their context, if the replacement has no state for it */
 };
-_Static_assert(sizeof(struct sysfsm_arrival) == 40, "wire layout");
+_Static_assert(sizeof(struct sysfsm_migration_target) == 40, "wire layout");
 
 /* A cell for a call that has no column. */
 struct sysfsm_far {
@@ -130,9 +160,9 @@ _Static_assert(sizeof(struct sysfsm_far) == 8, "wire layout");
 
 struct sysfsm_frame {
 	__u32 state;
-	__u32 last; /* the frame's last symbol, or SYSFSM_NONE */
-	struct sysfsm_history seen; /* symbols seen while the state is lost */
-	__u32 outside; /* `seen` is the whole context, which is none of the machine's */
+	__u32 last; /* the frame's last symbol, or SYSFSM_NO_SYMBOL */
+	struct sysfsm_history history; /* the symbols since the state is lost */
+	__u32 unmodelled; /* `history` is the whole context, and no context of the machine */
 };
 _Static_assert(sizeof(struct sysfsm_frame) == 48, "wire layout");
 
@@ -140,15 +170,15 @@ _Static_assert(sizeof(struct sysfsm_frame) == 48, "wire layout");
 struct sysfsm_thread {
 	__u32 policy; /* 0: not watched. Of a recording: its program */
 	__u8 action; /* enum sysfsm_action */
-	__u8 sentence; /* enum sysfsm_sentence */
-	__u8 seen; /* what the thread meets was seen by the first of two programs */
+	__u8 enforcement; /* enum sysfsm_enforcement_state */
+	__u8 handled; /* the primary program of a hook has handled what the fallback is shown */
 	__u8 pad;
 	struct sysfsm_frame top;
 	__u32 entered; /* the last call that was judged, where programs can be preempted */
 	__u32 head; /* the ring's next free slot */
 	__u32 below; /* frames in the ring */
 	__u32 unknown_returns; /* returns to frames that are not known */
-	__u32 run; /* of a recording: the run that it belongs to */
+	__u32 run; /* of a recording: the run that the thread belongs to */
 	__u32 pad_run;
 	struct sysfsm_frame saved[SYSFSM_FRAMES];
 };
@@ -184,16 +214,12 @@ struct sysfsm_name {
 };
 
 /*
- * Where a file or a cgroup is, as one comes there from below: a path without its first slash, up to
- * some directory, then the names of that directory and of those above it, each with a zero. Zero
- * padded.
+ * Where a file or a cgroup is, walking up from below: a path without its first slash, up to some
+ * directory, then the names of that directory and of those above it, each with a zero. Zero padded.
  */
 struct sysfsm_path {
 	char text[SYSFSM_PATH];
 };
-
-/* So many levels below the highest one may a policy's cgroup be. */
-#define SYSFSM_LEVELS 15
 
 /* Which binary, in which cgroup; 0: any. */
 struct sysfsm_selection {
@@ -213,12 +239,12 @@ _Static_assert(sizeof(struct sysfsm_script) == 16 + SYSFSM_PATH, "wire layout");
 struct sysfsm_adoptee {
 	struct sysfsm_file exe;
 	__u32 binary; /* 0: any. Of a recording: its program */
-	__u32 run; /* of a recording: the run that its threads belong to, once one of them has begun
-		      it */
+	/* Of a recording: the run of the process, once one of its threads has begun the run. */
+	__u32 run;
 };
 _Static_assert(sizeof(struct sysfsm_adoptee) == 24, "wire layout");
 
-/* A watched thread, for who asks. */
+/* A watched thread, as the iterator `watched` reports it. */
 struct sysfsm_watched {
 	__u32 pid;
 	__u32 tid;
@@ -235,96 +261,92 @@ enum sysfsm_object_kind {
 };
 
 struct sysfsm_object {
-	__u32 kind;
+	__u32 kind; /* enum sysfsm_object_kind */
 	__u32 id;
 };
 _Static_assert(sizeof(struct sysfsm_object) == 8, "wire layout");
 
-/* A violation. */
+/* A violation: what makes two of them alike. */
+struct sysfsm_violation_kind {
+	__u32 policy;
+	__u32 state; /* of the thread, before the call */
+	__u32 nr;
+	__u8 verdict; /* enum sysfsm_verdict */
+	__u8 abi; /* enum sysfsm_abi */
+	__u8 action; /* enum sysfsm_action: what was done */
+	__u8 pad;
+};
+_Static_assert(sizeof(struct sysfsm_violation_kind) == 16, "wire layout");
+
+/* One violation, by itself. */
 struct sysfsm_event {
 	__u64 time; /* CLOCK_MONOTONIC, ns */
 	__u64 args[6];
 	__u64 ip;
-	__u32 policy;
-	__u32 state; /* before the call */
+	struct sysfsm_violation_kind kind;
 	__u32 pid;
 	__u32 tid;
-	__u32 nr;
-	__u8 verdict;
-	__u8 abi;
-	__u8 action;
-	__u8 kill_failed;
+	__u32 kill_failed;
+	__u32 pad;
 	char comm[SYSFSM_COMM];
 };
-_Static_assert(sizeof(struct sysfsm_event) == 104, "wire layout");
+_Static_assert(sizeof(struct sysfsm_event) == 112, "wire layout");
 
-/* What makes two violations of one kind. */
-struct sysfsm_kind_of_violation {
-	__u32 policy;
-	__u32 state;
-	__u32 nr;
-	__u8 verdict;
-	__u8 abi;
-	__u8 action;
-	__u8 pad;
-};
-_Static_assert(sizeof(struct sysfsm_kind_of_violation) == 16, "wire layout");
-
-/* How many there were of a kind. */
-struct sysfsm_tally {
+/* The violations of one kind. */
+struct sysfsm_violation_count {
 	__u64 count;
-	__u64 told; /* of them: in full */
+	__u64 events; /* of them: have an event of their own */
 	__u64 second; /* the one that in_second is about */
 	__u32 in_second;
 	__u32 pad;
 };
-_Static_assert(sizeof(struct sysfsm_tally) == 32, "wire layout");
+_Static_assert(sizeof(struct sysfsm_violation_count) == 32, "wire layout");
 
-/* The same of a thread whose machine is to learn: with the context, where it is not the state's. */
-struct sysfsm_sighting {
+/* A violation of a thread under SYSFSM_COMPLAIN. */
+struct sysfsm_complain_event {
 	struct sysfsm_event event;
-	struct sysfsm_history outside; /* empty: the context is the state's */
+	struct sysfsm_history unmodelled; /* the context; empty: it is the state's */
 	__u32 pad;
 };
-_Static_assert(sizeof(struct sysfsm_sighting) == 144, "wire layout");
+_Static_assert(sizeof(struct sysfsm_complain_event) == 152, "wire layout");
 
-/* The first sighting of its kind: with the top of the user stack. */
-struct sysfsm_sample {
-	struct sysfsm_sighting sighting;
+/* What makes two violations under SYSFSM_COMPLAIN alike. */
+struct sysfsm_complain_kind {
+	struct sysfsm_violation_kind kind;
+	struct sysfsm_history unmodelled;
+};
+_Static_assert(sizeof(struct sysfsm_complain_kind) == 52, "wire layout");
+
+/* The first one of its kind, with the top of the user stack. */
+struct sysfsm_complain_sample {
+	struct sysfsm_complain_event event;
 	__u64 sp;
 	__u64 bp;
 	__u32 size; /* bytes of the stack that could be read */
 	__u32 pad;
 	__u8 stack[SYSFSM_STACK];
 };
-_Static_assert(sizeof(struct sysfsm_sample) == 168 + SYSFSM_STACK, "wire layout");
+_Static_assert(sizeof(struct sysfsm_complain_sample) == 176 + SYSFSM_STACK, "wire layout");
 
-/* What makes two sightings the same. */
-struct sysfsm_kind {
-	struct sysfsm_history outside;
-	__u32 policy;
-	__u32 state;
-	__u32 nr;
-	__u32 verdict;
-};
-_Static_assert(sizeof(struct sysfsm_kind) == 52, "wire layout");
-
-/* Totals of one CPU. */
+/*
+ * Totals of one CPU. The Rust list of the counters (`Totals`) names each field, or does not
+ * compile.
+ */
 struct sysfsm_counters {
 	__u64 judged;
 	__u64 violations;
 	__u64 kills;
 	__u64 kills_failed;
 	__u64 denials;
-	__u64 caught_up; /* calls that were judged at a choke point, sys_enter having missed them */
-	__u64 vetoes; /* refusals at choke points: a call may meet several */
+	__u64 judged_at_hook; /* calls that no program at sys_enter was shown */
+	__u64 vetoes; /* refusals at enforcement points: a call may meet several */
 	__u64 protections; /* what watched threads tried on the enforcer or its BPF objects */
 	__u64 events_lost;
 	__u64 frames_dropped;
-	__u64 spares; /* threads whose state is, or was, in the map `spares` */
+	__u64 fallback_threads; /* threads whose state is, or was, in the map `fallbacks` */
 	__u64 threads_refused; /* no room for a thread's state: its process was killed */
 	__u64 adopted;
-	__u64 untallied; /* violations of a kind that found no room to be counted apart */
+	__u64 unclassified; /* violations whose kind found no room to be counted */
 };
 _Static_assert(sizeof(struct sysfsm_counters) == 112, "wire layout");
 
@@ -353,32 +375,33 @@ struct sysfsm_run {
 };
 _Static_assert(sizeof(struct sysfsm_run) == 8, "wire layout");
 
-#define SYSFSM_LONG_PATH 4096 /* PATH_MAX */
-
 /* Names on the way up from a file or a cgroup, each with a zero. */
 struct sysfsm_names {
 	__u32 length;
-	__u32 room; /* no name begins after so many bytes */
+	__u32 room; /* no name begins after this many bytes */
 	char text[SYSFSM_LONG_PATH + SYSFSM_NAME];
 };
 
-/* By what path a recording has met a program. */
-enum sysfsm_whence {
-	SYSFSM_GIVEN = 0, /* by the one that the exec gave: it is absolute */
-	SYSFSM_FOUND = 1, /* it is the file that the names lead to */
-	SYSFSM_BELOW =
-		2, /* by the one that the exec gave, from the directory that the names lead to */
-	SYSFSM_NOWHERE = 3, /* the names are too many */
+/* Where the path of a new program comes from. */
+enum sysfsm_path_origin {
+	/* The exec gave it: it is absolute. */
+	SYSFSM_PATH_GIVEN = 0,
+	/* The names lead to the program's file. */
+	SYSFSM_PATH_FOUND = 1,
+	/* The exec gave a path from the directory that the names lead to. */
+	SYSFSM_PATH_BELOW = 2,
+	/* There is none: the names are too many. */
+	SYSFSM_PATH_TOO_LONG = 3,
 };
 
-/* A recording meets a program for the first time. */
-struct sysfsm_meeting {
+/* A recording sees a program for the first time. */
+struct sysfsm_new_program_event {
 	__u32 program;
-	__u32 whence; /* enum sysfsm_whence */
+	__u32 path_origin; /* enum sysfsm_path_origin */
 	char path[SYSFSM_LONG_PATH]; /* as the exec gave it */
 	struct sysfsm_names names; /* from a file up to the root */
 };
-_Static_assert(sizeof(struct sysfsm_meeting) == 16 + 2 * SYSFSM_LONG_PATH + SYSFSM_NAME,
+_Static_assert(sizeof(struct sysfsm_new_program_event) == 16 + 2 * SYSFSM_LONG_PATH + SYSFSM_NAME,
 	       "wire layout");
 
 #endif /* SYSFSM_H */

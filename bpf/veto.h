@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
- * Vetoes: what runs at the choke points. They decide nothing, they ask for the thread's sentence.
+ * Vetoes: the programs at the enforcement points. They carry out the enforcement state of the
+ * current thread.
  *
- * Each program here is a template: it is loaded for a tracepoint whose arguments have the types
- * that it reads, is never attached there, and its instructions are loaded once more for every choke
- * point (src/kernel/lsm/enforcement_points.rs) as an LSM program or as a fmod_ret program.
+ * Each program here is a template. It is loaded for a tracepoint whose arguments have the types
+ * that the program reads, and is never attached there: its instructions are loaded again for every
+ * enforcement point (src/kernel/lsm/enforcement_points.rs), as an LSM or a fmod_ret program.
  *
- * A veto returns 64 bits: a system call's function returns a long, and an int of -1 would reach
- * user space as 4294967295.
+ * A veto returns 64 bits: the function of a system call returns a long, and an int of -1 would
+ * reach user space as 4294967295.
  */
 #ifndef SYSFSM_VETO_H
 #define SYSFSM_VETO_H
@@ -20,7 +21,7 @@
 
 #include "abi.h"
 #include "counters.h"
-#include "hold.h"
+#include "preempt.h"
 #include "judge.h"
 #include "kernel.h"
 #include "sysfsm.h"
@@ -33,14 +34,14 @@
 #define SYSFSM_PF_NO_CALL (0x4 | SYSFSM_PF_IO_WORKER | 0x200 | 0x4000 | 0x200000)
 #define SYSFSM_PF_IO_WORKER 0x10
 
-/* The thread group of the enforcer, or of who attends to what is pinned; 0: nobody does. */
+/* The thread group of the enforcer, or of the agent of what is pinned; 0: there is none. */
 __u32 enforcer = 0;
-/* Not when enforcement has ended, and what is left of the vetoes is being freed. */
+/* False once enforcement has ended, while the vetoes that are left are being freed. */
 bool enforcing = false;
-/* Enforcement goes on when the enforcer has ended. */
+/* Enforcement goes on after the enforcer has ended. */
 bool pinned = false;
 
-/* The enforcer's maps, programs and links. */
+/* The maps, programs and links of the enforcer, that self-protection covers. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
@@ -48,19 +49,20 @@ struct {
 	__type(value, __u32);
 } objects SEC(".maps");
 
-static __noinline long sysfsm_refusal(struct sysfsm_thread *thread)
+static __noinline long sysfsm_deny(struct sysfsm_thread *thread)
 {
 	struct sysfsm_counters *counts = sysfsm_counters();
 
 	if (counts)
 		SYSFSM_COUNT(counts->vetoes);
-	if (thread->sentence == SYSFSM_UNMET)
-		thread->sentence = SYSFSM_DENIED;
+	if (thread->enforcement == SYSFSM_ENFORCE_DENY_PENDING)
+		thread->enforcement = SYSFSM_ENFORCE_DENY;
 	return -SYSFSM_EPERM;
 }
 
-/* io_uring's workers do what their process has asked for: if it is condemned, nothing any more. */
-static __always_inline void sysfsm_join(struct task_struct *task, struct sysfsm_thread *thread)
+/* io_uring's workers do what their process has asked for: nothing any more, if it is killed. */
+static __always_inline void sysfsm_inherit_kill(struct task_struct *task,
+						struct sysfsm_thread *thread)
 {
 	struct task_struct *leader = task->group_leader;
 	struct sysfsm_thread *first = NULL;
@@ -68,11 +70,11 @@ static __always_inline void sysfsm_join(struct task_struct *task, struct sysfsm_
 	if (!(task->flags & SYSFSM_PF_IO_WORKER) || !leader)
 		return;
 	first = bpf_task_storage_get(&threads, leader, 0, 0);
-	if (first && first->sentence == SYSFSM_CONDEMNED)
-		thread->sentence = SYSFSM_CONDEMNED;
+	if (first && first->enforcement == SYSFSM_ENFORCE_KILL)
+		thread->enforcement = SYSFSM_ENFORCE_KILL;
 }
 
-/* Whether the task is in perf_event_open: 298, of the 32-bit table 336. */
+/* Whether the task is in perf_event_open: 298, in the 32-bit table 336. */
 static __always_inline bool sysfsm_opens_perf(struct task_struct *task)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
@@ -81,95 +83,95 @@ static __always_inline bool sysfsm_opens_perf(struct task_struct *task)
 }
 
 /*
- * The right to do something. The kernel asks for it outside of system calls as well: when a page is
- * written to a file system that is nearly full, say. perf_event_open, which has a hook of its own,
- * would make EACCES of a refusal here.
+ * The enforcement point of capabilities. The kernel asks for them outside of system calls as well:
+ * when a page is written to a file system that is nearly full, for example. perf_event_open has a
+ * hook of its own, and would return EACCES after a refusal here.
  */
 SEC("tp_btf/sys_enter")
 long veto_capability(void *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct sysfsm_thread *thread;
-	long answer = 0;
+	long denial = 0;
 
-	sysfsm_hold();
+	sysfsm_preempt_off();
 	thread = sysfsm_thread(task);
-	if (thread && thread->sentence && enforcing && !sysfsm_opens_perf(task))
-		answer = sysfsm_refusal(thread);
-	sysfsm_let_go();
-	return answer;
+	if (thread && thread->enforcement && enforcing && !sysfsm_opens_perf(task))
+		denial = sysfsm_deny(thread);
+	sysfsm_preempt_on();
+	return denial;
 }
 
 /*
- * Judges the call that a thread is in, if no program at sys_enter was shown it:
- * then it is another than the last one judged, or its repetition, which is allowed. LSM programs
- * are never left out (bpf_prog_check_recur, include/linux/bpf_verifier.h).
+ * Judges the call that a thread is in, if no program at sys_enter was shown the call. Then the call
+ * is not the last one that was judged, or repeats that one, which is allowed. The kernel never
+ * skips LSM programs (bpf_prog_check_recur, include/linux/bpf_verifier.h).
  */
-static __noinline int sysfsm_catch_up(struct task_struct *task, struct sysfsm_thread *thread)
+static __noinline int sysfsm_judge_at_hook(struct task_struct *task, struct sysfsm_thread *thread)
 {
 	struct sysfsm_counters *counts = sysfsm_counters();
 	struct pt_regs *regs;
 	int nr;
 
-	/* A worker of io_uring's is in no call, nor is who ends or dumps core. */
+	/* A worker of io_uring's is in no call, nor is a task that ends or dumps core. */
 	if (thread->entered == SYSFSM_NO_CALL || (task->flags & SYSFSM_PF_NO_CALL))
 		return 0;
 	regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	nr = regs->orig_ax;
-	/* What interrupted the thread has a negative number here. */
+	/* Interrupts and exceptions have a negative number here. */
 	if (nr < 0 || sysfsm_entered(task, nr) == thread->entered)
 		return 0;
 	if (counts)
-		SYSFSM_COUNT(counts->caught_up);
+		SYSFSM_COUNT(counts->judged_at_hook);
 	return sysfsm_judge(task, thread, regs, nr, false);
 }
 
-static __always_inline long sysfsm_answer(bool late)
+static __always_inline long sysfsm_judge_and_deny(bool judge)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct sysfsm_thread *thread = sysfsm_thread(task);
 
 	if (!thread || !enforcing)
 		return 0;
-	/* A denial may be that of the call before the one that was missed. */
-	if (late && preemptible && thread->sentence != SYSFSM_CONDEMNED)
-		sysfsm_catch_up(task, thread);
-	sysfsm_join(task, thread);
-	return thread->sentence ? sysfsm_refusal(thread) : 0;
+	/* A denial may belong to the call before the one that was missed. */
+	if (judge && preemptible && thread->enforcement != SYSFSM_ENFORCE_KILL)
+		sysfsm_judge_at_hook(task, thread);
+	sysfsm_inherit_kill(task, thread);
+	return thread->enforcement ? sysfsm_deny(thread) : 0;
 }
 
-/* Whether the current thread is refused what it asks for in its call; `late`: which may have to be
- * judged first. */
-static __always_inline long sysfsm_veto(bool late)
+/* Refuses what the current thread asks for in its call, if that is its enforcement state. `judge`:
+ * the call may have to be judged first. */
+static __always_inline long sysfsm_veto(bool judge)
 {
-	long answer;
+	long denial;
 
-	/* Programs on functions are left out as those of tracepoints are, programs on hooks never.
-	 */
-	sysfsm_hold();
-	answer = sysfsm_answer(late);
-	sysfsm_let_go();
-	return answer;
+	/* The kernel skips programs on functions as those of tracepoints; those on hooks never. */
+	sysfsm_preempt_off();
+	denial = sysfsm_judge_and_deny(judge);
+	sysfsm_preempt_on();
+	return denial;
 }
 
-/* A choke point as most are. */
+/* Most enforcement points. */
 SEC("tp_btf/sys_enter")
 long veto(void *ctx)
 {
 	return sysfsm_veto(false);
 }
 
-/* The same where programs at sys_enter can be left out. It has the whole step in it: hundreds of
- * these take several times as long to load. */
+/* Most enforcement points, where the kernel can skip the programs at sys_enter. This program
+ * contains the whole step: hundreds of copies take several times as long to load as those of
+ * `veto`. */
 SEC("tp_btf/sys_enter")
-long veto_late(void *ctx)
+long veto_judging(void *ctx)
 {
 	return sysfsm_veto(true);
 }
 
 /*
- * security_key_permission(key_ref_t, const struct cred *, enum key_need_perm). A search is no use
- * of a key, and one that is refused finds nothing: the call would say so, and not EPERM
+ * security_key_permission(key_ref_t, const struct cred *, enum key_need_perm). A search does not
+ * use a key. A search that is refused finds nothing: the call would report that rather than EPERM
  * (keyring_search_rcu, security/keys/keyring.c).
  */
 SEC("tp_btf/mm_page_alloc")
@@ -187,7 +189,7 @@ static __noinline long sysfsm_protection(void)
 	return -SYSFSM_EPERM;
 }
 
-/* Refuses a watched thread what it tries on the enforcer. */
+/* Refuses to a watched thread what it tries on the enforcer. */
 static __always_inline long sysfsm_protect(void)
 {
 	if (!enforcing || !sysfsm_thread(bpf_get_current_task_btf()))
@@ -195,7 +197,7 @@ static __always_inline long sysfsm_protect(void)
 	return sysfsm_protection();
 }
 
-/* A choke point whose first argument is the task that something is done to. */
+/* Enforcement points whose first argument is the task that something is done to. */
 SEC("tp_btf/sched_process_exec")
 long protect_task(__u64 *ctx)
 {
@@ -205,8 +207,8 @@ long protect_task(__u64 *ctx)
 }
 
 /*
- * The same where whoever has asked for it is not the current task: a descriptor's signals of input
- * (F_SETOWN, F_SETSIG) come when it is ready. The enforcer asks for none.
+ * The enforcement point of signals that a descriptor sends when it is ready (F_SETOWN, F_SETSIG):
+ * the current task is not the one that has asked for them. The enforcer asks for none.
  */
 SEC("tp_btf/sched_process_exec")
 long protect_owner(__u64 *ctx)
@@ -216,8 +218,8 @@ long protect_owner(__u64 *ctx)
 	return enforcer && (__u32)task->tgid == enforcer ? sysfsm_protection() : 0;
 }
 
-/* A choke point whose first argument is the directory that something goes from: of a bpf file
- * system, where what is pinned may be ours. */
+/* Enforcement points whose first argument is the directory that something is removed from: what is
+ * pinned in a bpf file system may be the enforcer's. */
 SEC("tp_btf/sched_process_exec")
 long protect_pins(__u64 *ctx)
 {
@@ -228,7 +230,7 @@ long protect_pins(__u64 *ctx)
 	return sysfsm_protect();
 }
 
-/* The same where it is a mount, that is to go itself. */
+/* Enforcement points whose first argument is a mount that is to be removed. */
 SEC("tp_btf/sched_process_exec")
 long protect_mount(__u64 *ctx)
 {
@@ -239,7 +241,8 @@ long protect_mount(__u64 *ctx)
 	return sysfsm_protect();
 }
 
-/* Programs that read any memory of the kernel, our maps too, or run where ours do. */
+/* Types of programs that can read any memory of the kernel, the enforcer's maps too, or that run
+ * where its programs do. */
 static __always_inline bool sysfsm_sees_all(__u32 type)
 {
 	switch (type) {
@@ -266,7 +269,7 @@ long protect_bpf(__u64 *ctx)
 	struct sysfsm_object object = {};
 	__u32 first;
 
-	/* An object's id and a program's type are the first word of their commands. */
+	/* The first word of bpf_attr is the object's id, or the program's type. */
 	if (bpf_probe_read_kernel(&first, sizeof(first), (void *)ctx[1]))
 		return 0;
 	switch ((__u32)ctx[0]) {
@@ -280,7 +283,7 @@ long protect_bpf(__u64 *ctx)
 		object.kind = SYSFSM_LINK;
 		break;
 	case BPF_OBJ_GET:
-		/* Of what path, is user memory that may change: nothing that is pinned. */
+		/* The path is in user memory, which may change: so nothing that is pinned. */
 		return pinned ? sysfsm_protect() : 0;
 	case BPF_PROG_LOAD:
 		return sysfsm_sees_all(first) ? sysfsm_protect() : 0;

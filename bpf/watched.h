@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
-/* The program that tells which threads are watched. */
+/* The iterator that lists the watched threads. */
 #ifndef SYSFSM_WATCHED_H
 #define SYSFSM_WATCHED_H
 
@@ -10,8 +10,7 @@
 #include "sysfsm.h"
 #include "threads.h"
 
-/* Puts the record's type into the BTF, from which the skeleton makes the Rust type. */
-const struct sysfsm_watched *watched_type = NULL;
+SYSFSM_EXPORT(struct, sysfsm_watched);
 
 SEC("iter/task")
 int handle_watched(struct bpf_iter__task *ctx)
@@ -29,7 +28,7 @@ int handle_watched(struct bpf_iter__task *ctx)
 	watched.tid = task->pid;
 	watched.policy = thread->policy;
 	watched.state = thread->top.state;
-	/* Where there is no room, the kernel gives more, and comes again. */
+	/* If there is no room, the kernel makes room and runs the program again. */
 	bpf_seq_write(ctx->meta->seq, &watched, sizeof(watched));
 	return 0;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * Counts the calls of all processes that run a file, for the test that each of them is judged: it
- * shares nothing with what judges. Nothing of it is part of what `enforce` loads.
+ * Counts the calls of all processes that run a file, for the test that each call is judged. It
+ * shares nothing with the programs that judge.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * Drives the step with events from user space, for the test that it equals the Rust step. Nothing
- * of it is part of what `enforce` loads.
+ * Drives the step of `enforce` with events from user space, for the test that compares it with the
+ * Rust step.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -31,7 +31,7 @@ struct sysfsm_test_event {
 	__u32 verdict; /* out */
 	__u32 state; /* out: of the thread, before a call */
 	__u32 pad;
-	struct sysfsm_history outside; /* out: the context, where it is not the state's */
+	struct sysfsm_history unmodelled; /* out: the context, where it is not the state's */
 };
 
 struct {
@@ -69,8 +69,8 @@ __noinline int sysfsm_take(__u32 index)
 	if (!thread)
 		return -1;
 	event->state = thread->top.state;
-	if (thread->top.outside)
-		event->outside = thread->top.seen;
+	if (thread->top.unmodelled)
+		event->unmodelled = thread->top.history;
 	switch (event->kind) {
 	case SYSFSM_TEST_EXEC:
 	case SYSFSM_TEST_ADOPT:

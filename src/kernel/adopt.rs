@@ -5,7 +5,7 @@ use crate::kernel::bpf::entries::put;
 use crate::kernel::bpf::objects;
 use crate::kernel::bpf::skeleton::types;
 use crate::kernel::error::KernelError;
-use crate::kernel::events::violation::Totals;
+use crate::kernel::events::totals::Totals;
 use crate::kernel::identity::processes::Candidate;
 use libbpf_rs::MapCore;
 use std::os::fd::BorrowedFd;

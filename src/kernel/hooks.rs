@@ -30,15 +30,15 @@ macro_rules! tracepoints {
         let programs = &$skel.progs;
         let hook = |name, first, again| Hook { name, sure: first, first, again, classic: None };
         [
-            hook("task_newtask", &programs.handle_newtask, &programs.again_newtask),
-            hook("sched_process_exit", &programs.handle_exit, &programs.again_exit),
-            hook("signal_deliver", &programs.handle_signal, &programs.again_signal),
+            hook("task_newtask", &programs.newtask_primary, &programs.newtask_fallback),
+            hook("sched_process_exit", &programs.exit_primary, &programs.exit_fallback),
+            hook("signal_deliver", &programs.signal_primary, &programs.signal_fallback),
             Hook {
-                sure: &programs.sure_sys_enter,
-                classic: Some(&programs.classic_sys_enter),
-                ..hook("sys_enter", &programs.handle_sys_enter, &programs.again_sys_enter)
+                sure: &programs.sys_enter,
+                classic: Some(&programs.sys_enter_classic),
+                ..hook("sys_enter", &programs.sys_enter_primary, &programs.sys_enter_fallback)
             },
-            hook("sched_process_exec", &programs.handle_exec, &programs.again_exec),
+            hook("sched_process_exec", &programs.exec_primary, &programs.exec_fallback),
         ]
     }};
 }
@@ -50,15 +50,15 @@ macro_rules! choose {
     ($open:expr, $mode:expr) => {{
         use $crate::kernel::support::preemption::AttachMode;
         let (programs, mode): (_, AttachMode) = (&mut $open.progs, $mode);
-        programs.sure_sys_enter.set_autoload(mode == AttachMode::NonPreemptible);
-        programs.handle_sys_enter.set_autoload(mode == AttachMode::Dual);
-        programs.classic_sys_enter.set_autoload(mode == AttachMode::ClassicFirst);
+        programs.sys_enter.set_autoload(mode == AttachMode::NonPreemptible);
+        programs.sys_enter_primary.set_autoload(mode == AttachMode::Dual);
+        programs.sys_enter_classic.set_autoload(mode == AttachMode::ClassicFirst);
         for again in [
-            &mut programs.again_sys_enter,
-            &mut programs.again_newtask,
-            &mut programs.again_exit,
-            &mut programs.again_signal,
-            &mut programs.again_exec,
+            &mut programs.sys_enter_fallback,
+            &mut programs.newtask_fallback,
+            &mut programs.exit_fallback,
+            &mut programs.signal_fallback,
+            &mut programs.exec_fallback,
         ] {
             again.set_autoload(mode.preemptible());
         }

@@ -11,7 +11,7 @@ pub struct Options {
     pub log_only: bool,
     /// Report what a machine needs that is to learn (`Reaction::Complain`), the first of each kind
     /// with its stack.
-    pub learn: bool,
+    pub complain: bool,
     /// Refuse to start below this level. Without one `kill` will do, but for policies that say
     /// `deny` nothing less than `prevent`.
     pub require: Option<Level>,
@@ -30,10 +30,10 @@ pub struct Options {
     /// Policies may name binaries that are not there: they are bound when they come.
     pub allow_absent: bool,
     /// For tests: as if no thread ever got storage, so that the spare places have to do.
-    pub spares_only: bool,
+    pub fallbacks_only: bool,
     /// For tests: as if the programs at `sys_enter` could be preempted, and were always left out of
     /// this call.
-    pub unseen: Option<u32>,
+    pub simulate_missed_nr: Option<u32>,
 }
 
 impl Options {
@@ -46,7 +46,7 @@ impl Default for Options {
         // 8 MiB hold about 70,000 events that nobody has read yet.
         Options {
             log_only: false,
-            learn: false,
+            complain: false,
             require: None,
             at_most: Level::Prevent,
             self_protect: true,
@@ -54,8 +54,8 @@ impl Default for Options {
             full_events: Options::FULL_EVENTS,
             pinned: false,
             allow_absent: false,
-            spares_only: false,
-            unseen: None,
+            fallbacks_only: false,
+            simulate_missed_nr: None,
         }
     }
 }

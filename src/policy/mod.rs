@@ -7,7 +7,7 @@ mod definition;
 mod diff;
 mod load;
 mod merge;
-mod parse;
+pub(crate) mod parse;
 mod selector;
 mod write;
 

@@ -143,36 +143,39 @@ impl Table {
 
 /// Where the threads in a state of a machine that another one has replaced go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Arrival {
+pub struct MigrationTarget {
     /// The state of the other machine.
     pub state: State,
     /// Their context, if that state does not stand for it.
-    pub seen: Context,
+    pub context: Context,
 }
 
 /// Of every state that a machine's threads can be in where they go on ([`Judge::migrated`]); its
 /// lost ones excepted.
 #[must_use]
-pub fn arrivals(
+pub fn migrations(
     from: &CompiledMachine,
     to: &CompiledMachine,
     machine: &Machine,
-) -> Vec<(State, Arrival)> {
+) -> Vec<(State, MigrationTarget)> {
     let judge = Judge::new(machine);
     let states: FxHashMap<Context, State> =
         to.rows.iter().map(|row| (row.context, row.state)).collect();
-    let lost = |seen| Arrival { state: to.entry.lost, seen };
+    let lost = |context| MigrationTarget { state: to.entry.lost, context };
     from.rows
         .iter()
         .filter(|row| row.state != from.entry.lost)
         .map(|row| {
-            let arrival = match judge.migrated(machine::State::In(row.context), from.entry.depth) {
-                machine::State::Lost(seen) => lost(seen),
-                machine::State::In(context) => states
-                    .get(&context)
-                    .map_or(lost(context), |&state| Arrival { state, seen: Context::EMPTY }),
+            let target = match judge.migrated(machine::State::In(row.context), from.entry.depth) {
+                machine::State::Lost(context) => lost(context),
+                machine::State::In(context) => {
+                    states.get(&context).map_or(lost(context), |&state| MigrationTarget {
+                        state,
+                        context: Context::EMPTY,
+                    })
+                }
             };
-            (row.state, arrival)
+            (row.state, target)
         })
         .collect()
 }
@@ -487,9 +490,9 @@ mod tests {
             compiled[at].rows.iter().find(|row| row.context == context).unwrap().state
         };
         let goes = |from: usize, context: &str, to: usize| {
-            let all = arrivals(&compiled[from], &compiled[to], &machines[to]);
-            let (_, arrival) = all.iter().find(|(at, _)| *at == state(from, context)).unwrap();
-            (arrival.state, arrival.seen.to_string())
+            let all = migrations(&compiled[from], &compiled[to], &machines[to]);
+            let (_, target) = all.iter().find(|(at, _)| *at == state(from, context)).unwrap();
+            (target.state, target.context.to_string())
         };
         assert_eq!(goes(0, "brk", 1), (state(1, "brk"), String::new()));
         // Nothing may follow it there.
@@ -499,7 +502,7 @@ mod tests {
         assert_eq!(goes(0, "@SIGHUP", 2), (state(2, "@SIGHUP"), String::new()));
         assert_eq!(goes(2, "execve brk", 0), (state(0, "brk"), String::new()));
         assert_eq!(goes(2, "execve brk", 3), (compiled[3].entry.lost, String::new()));
-        assert_eq!(arrivals(&compiled[3], &compiled[0], &machines[0]), []);
+        assert_eq!(migrations(&compiled[3], &compiled[0], &machines[0]), []);
     }
 
     #[test]

@@ -11,4 +11,4 @@ mod comb;
 mod compile;
 
 pub use cell::{Cell, State, CALLS, SIGNALS};
-pub use compile::{arrivals, Arrival, CompiledMachine, Entry, FarCell, Row, Table};
+pub use compile::{migrations, CompiledMachine, Entry, FarCell, MigrationTarget, Row, Table};

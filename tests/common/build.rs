@@ -7,7 +7,7 @@ fn main() {
 }
 
 #[cfg(feature = "kernel")]
-const OBJECTS: [&str; 4] = ["count_test", "empty", "learn_test", "step_test"];
+const OBJECTS: [&str; 4] = ["count_test", "empty", "record_test", "step_test"];
 
 #[cfg(feature = "kernel")]
 #[allow(clippy::expect_used)] // A build script that cannot go on has nobody else to say so to.
@@ -21,7 +21,7 @@ fn skeletons() {
     let options = env::var("DEP_SYSFSM_CLANG_OPTIONS").expect("as DEP_SYSFSM_CLANG");
     for object in OBJECTS {
         // Claims a cell by compare-and-swap, as `record` does (build.rs of sysfsm).
-        let cpu = if object == "learn_test" { "v3" } else { "generic" };
+        let cpu = if object == "record_test" { "v3" } else { "generic" };
         let source = format!("../../bpf/tests/{object}.bpf.c");
         libbpf_cargo::SkeletonBuilder::new()
             .source(&source)

@@ -15,7 +15,7 @@ use sysfsm::machine::{
 };
 use sysfsm::policy::{Action, Children};
 use sysfsm::syscall::{nr, Symbol};
-use sysfsm::table::{arrivals, CompiledMachine, Table};
+use sysfsm::table::{migrations, CompiledMachine, Table};
 use sysfsm_testing::bpf::step_test;
 use sysfsm_testing::random::Random;
 
@@ -164,7 +164,11 @@ fn apply(world: &World, threads: &mut [Thread], at: u32, event: Event) -> Option
 
 fn effective(reaction: Reaction) -> EffectivePolicy {
     let action = if reaction == Reaction::Stay { Action::Kill } else { Action::Log };
-    EffectivePolicy { action, children: Children::Release, learn: reaction == Reaction::Complain }
+    EffectivePolicy {
+        action,
+        children: Children::Release,
+        complain: reaction == Reaction::Complain,
+    }
 }
 
 /// As `struct sysfsm_test_event` has it.
@@ -271,10 +275,10 @@ impl World {
         self.current[place] = new;
         let (from, to) = (self.loaded(old).number, self.loaded(new).number);
         fill::add(maps, tables, &[self.loaded(new)]).unwrap();
-        let arrivals = arrivals(&self.compiled[old], &self.compiled[new], &self.machines[new]);
-        fill::add_arrivals(maps, to, &arrivals).unwrap();
+        let migrations = migrations(&self.compiled[old], &self.compiled[new], &self.machines[new]);
+        fill::add_migrations(maps, to, &migrations).unwrap();
         tables.hold(to);
-        tables.succeed(from, Some(to));
+        tables.replace(from, Some(to));
         tables.clear_rows(&self.compiled[old]);
         fill::forget(maps, &self.loaded(old)).unwrap();
         self.table.clear_rows(&self.compiled[old]);
@@ -302,7 +306,7 @@ fn round(seed: u64) -> usize {
             policies: &mut maps.policies,
             contexts: &mut maps.contexts,
             histories: &mut maps.histories,
-            arrivals: &mut maps.arrivals,
+            migrations: &mut maps.migrations,
         },
         &room,
     )
@@ -315,7 +319,7 @@ fn round(seed: u64) -> usize {
         policies: handle(&skel.maps.policies),
         contexts: handle(&skel.maps.contexts),
         histories: handle(&skel.maps.histories),
-        arrivals: handle(&skel.maps.arrivals),
+        migrations: handle(&skel.maps.migrations),
     };
     let tables = Tables::of(&maps).unwrap();
     let loaded: Vec<_> = (0..MACHINES).map(|machine| world.loaded(machine)).collect();

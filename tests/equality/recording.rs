@@ -16,7 +16,7 @@ use sysfsm::kernel::learned::{forget_ended, read, resize, LearnMaps, Recorded, R
 use sysfsm::machine::{Depth, Learned, Learner};
 use sysfsm::syscall::nr;
 use sysfsm::syscall::Abi;
-use sysfsm_testing::bpf::learn_test;
+use sysfsm_testing::bpf::record_test;
 use sysfsm_testing::random::Random;
 
 const PROGRAMS: u32 = 5;
@@ -237,7 +237,7 @@ macro_rules! maps {
 fn round(seed: u64, depth: Depth) -> usize {
     let room = Room { transitions: 65_536, programs: 16 };
     let mut object = MaybeUninit::uninit();
-    let mut open = learn_test::LearnTestSkelBuilder::default().open(&mut object).unwrap();
+    let mut open = record_test::RecordTestSkelBuilder::default().open(&mut object).unwrap();
     let rodata = open.maps.rodata_data.as_mut().unwrap();
     rodata.depth = depth.get().into();
     rodata.edge_bits = room.edge_bits();
@@ -293,7 +293,7 @@ fn round(seed: u64, depth: Depth) -> usize {
     transitions
 }
 
-fn drive(skel: &mut learn_test::LearnTestSkel<'_>, batch: &[[u32; 4]], seed: u64) {
+fn drive(skel: &mut record_test::RecordTestSkel<'_>, batch: &[[u32; 4]], seed: u64) {
     let count = u32::try_from(batch.len()).unwrap();
     let keys: Vec<u8> = (0..count).flat_map(u32::to_ne_bytes).collect();
     let values: Vec<u8> = batch.iter().flatten().flat_map(|w| w.to_ne_bytes()).collect();

@@ -26,7 +26,7 @@ fn spare_places_are_as_good_as_storage() {
     let forks = lab.fixture("forks");
     let policy = lab
         .learn(&forks, &[(&["burst", "60"], ""), (&["violating", "0"], ""), (&[], ""), (&[], "")]);
-    let spares = Options { spares_only: true, at_most: Level::Kill, ..Options::default() };
+    let spares = Options { fallbacks_only: true, at_most: Level::Kill, ..Options::default() };
     for (options, all_spares) in
         [(Options { at_most: Level::Kill, ..Options::default() }, false), (spares, true)]
     {
@@ -39,7 +39,7 @@ fn spare_places_are_as_good_as_storage() {
         assert!(totals.judged > 8000, "{totals:?}");
         // Without the option some may be needed too: all of them where the kernel has no storage to
         // give.
-        assert!(totals.spares > 2000 || !all_spares, "{totals:?}");
+        assert!(totals.fallback_threads > 2000 || !all_spares, "{totals:?}");
 
         let options = Options { log_only: true, ..options };
         let (totals, violations) = enforce(&policy, options, || {
@@ -59,7 +59,7 @@ fn without_any_place_the_creator_is_killed() {
     let crowd = lab.fixture("crowd");
     // The order of threads is chance, which calls they make is not.
     let policy = lab.learn_at("1", &crowd, &[(&["1", "20"], "")]);
-    let options = Options { spares_only: true, at_most: Level::Kill, ..Options::default() };
+    let options = Options { fallbacks_only: true, at_most: Level::Kill, ..Options::default() };
     // Fewer threads at once than there are places, and more.
     for (threads, dies) in [("900", false), ("1200", true)] {
         let (totals, violations) = enforce(&policy, options, || {

@@ -45,10 +45,10 @@ fn far_from_the_limit<T>(load: impl FnOnce() -> T) {
         eprintln!("| verified {name} {count}");
     }
     // Which one judges calls is the kernel's matter (`Turns`); the others are not loaded.
-    let judges = ["sure_sys_enter", "classic_sys_ent", "handle_sys_ente"];
+    let judges = ["sys_enter", "sys_enter_class", "sys_enter_prima"];
     let judges =
         judges.into_iter().find(|name| counts.contains_key(*name)).expect("one judges calls");
-    for name in [judges, "handle_exec", "handle_newtask", "handle_signal", "handle_adopt"] {
+    for name in [judges, "exec_primary", "newtask_primary", "signal_primary", "handle_adopt"] {
         let count = counts.get(name).copied();
         assert!(count.is_some_and(|c| (1..BOUND).contains(&c)), "{name}: {count:?} of {BOUND}");
     }

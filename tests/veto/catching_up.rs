@@ -18,7 +18,7 @@ fn unseen(lab: &Lab, program: &Path, at_most: Level) -> (bool, String, Totals, V
     fs::write(&written, all_but_after_the_marker(program, "kill").to_string()).unwrap();
     let policies: Vec<_> =
         policy::load(&[written]).unwrap().into_iter().map(|l| l.policy).collect();
-    let options = Options { at_most, unseen: number("open"), ..Options::default() };
+    let options = Options { at_most, simulate_missed_nr: number("open"), ..Options::default() };
     let mut enforcer = Enforcer::start(&policies, options).unwrap();
     let ended = lab.run(program, &["open", file.to_str().unwrap()], "");
     enforcer.detach();
@@ -34,7 +34,7 @@ fn what_sys_enter_missed_is_judged_at_a_choke_point() {
     let (killed, text, totals, violations) = unseen(&lab, &program, Level::Prevent);
     assert!(killed);
     assert_eq!(text, "precious");
-    assert_eq!((totals.caught_up, totals.violations, totals.kills), (1, 1, 1), "{totals:?}");
+    assert_eq!((totals.judged_at_hook, totals.violations, totals.kills), (1, 1, 1), "{totals:?}");
     let violation = &violations[0];
     assert_eq!(
         (violation.kind.context.to_string().as_str(), violation.kind.symbol.as_str()),
@@ -43,6 +43,6 @@ fn what_sys_enter_missed_is_judged_at_a_choke_point() {
 
     // Without choke points it is not judged at all, only what follows it: the looks above can fail.
     let (_, text, totals, violations) = unseen(&lab, &program, Level::Kill);
-    assert_eq!((text.as_str(), totals.caught_up), ("", 0));
+    assert_eq!((text.as_str(), totals.judged_at_hook), ("", 0));
     assert!(violations.iter().all(|v| v.kind.symbol != "open"), "{violations:?}");
 }

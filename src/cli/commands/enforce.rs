@@ -84,7 +84,7 @@ const WAIT: Duration = Duration::from_millis(100);
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let options = Options {
         log_only: args.log_only,
-        learn: args.learn_to.is_some(),
+        complain: args.learn_to.is_some(),
         require: args.require,
         at_most: args.at_most,
         self_protect: !args.no_self_protect,

@@ -312,9 +312,9 @@ fn stop(args: &Args, recorder: &Recorder, totals: &RecordTotals, written: &[Writ
             "runs_uncertain": totals.runs_uncertain,
             "stray_returns": totals.stray_returns,
             "frames_dropped": totals.frames_dropped,
-            "spares": totals.spares,
+            "fallback_threads": totals.fallback_threads,
             "threads_refused": totals.threads_refused,
-            "missed": totals.missed,
+            "recursion_misses": totals.recursion_misses,
             "adopted": totals.adopted,
             "nameless": nameless,
             "policies": policies,
@@ -344,7 +344,7 @@ fn stop(args: &Args, recorder: &Recorder, totals: &RecordTotals, written: &[Writ
         (totals.stray_returns, "rt_sigreturn with no handler active"),
         (totals.frames_dropped, "signal frame dropped past the limit"),
         (
-            totals.missed,
+            totals.recursion_misses,
             "event of some process that the kernel did not show (two tasks at once in one program)",
         ),
     ] {

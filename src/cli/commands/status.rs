@@ -84,7 +84,7 @@ fn status_json(
         "log_only": manifest.log_only,
         "policies": policies,
         "former_policies": manifest.draining(),
-        "in_spares": pinned.in_spares(),
+        "in_fallback": pinned.in_fallback(),
         "reloads": reloads,
         "totals": totals.map(totals_json),
     })

@@ -2,27 +2,11 @@
 
 use crate::cli::io::report::{self, counted};
 use crate::kernel::Totals;
-use serde_json::{json, Map, Value};
+use serde_json::{Map, Value};
 
 /// Totals as the keys of a JSON object.
 pub(crate) fn totals_json(totals: &Totals) -> Map<String, Value> {
-    Map::from_iter([
-        ("judged".into(), json!(totals.judged)),
-        ("violations".into(), json!(totals.violations)),
-        ("kills".into(), json!(totals.kills)),
-        ("kills_failed".into(), json!(totals.kills_failed)),
-        ("denials".into(), json!(totals.denials)),
-        ("caught_up".into(), json!(totals.caught_up)),
-        ("vetoes".into(), json!(totals.vetoes)),
-        ("protections".into(), json!(totals.protections)),
-        ("events_lost".into(), json!(totals.events_lost)),
-        ("frames_dropped".into(), json!(totals.frames_dropped)),
-        ("spares".into(), json!(totals.spares)),
-        ("threads_refused".into(), json!(totals.threads_refused)),
-        ("missed".into(), json!(totals.missed)),
-        ("adopted".into(), json!(totals.adopted)),
-        ("untallied".into(), json!(totals.untallied)),
-    ])
+    totals.each().map(|total| (total.name.into(), total.value.into())).collect()
 }
 
 /// Totals as a sentence, to stderr, and what of them is to be warned of.
@@ -55,7 +39,7 @@ pub(crate) fn warn_of_totals(totals: &Totals) {
         ),
         (totals.frames_dropped, "signal frame dropped past the limit"),
         (
-            totals.missed,
+            totals.recursion_misses,
             "event of some process that the kernel did not show (two tasks at once in one program)",
         ),
     ] {

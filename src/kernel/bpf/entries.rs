@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 /// A map's entries, as bytes.
 pub(crate) type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// A text as a key has it: zero padded to 256 bytes (`SYSFSM_NAME`, `SYSFSM_PATH`).
-pub(crate) fn text(from: &[u8]) -> Vec<u8> {
+/// A text as a key of type `K` has it: zero padded.
+pub(crate) fn text<K>(from: &[u8]) -> Vec<u8> {
     let mut text = from.to_vec();
-    text.resize(256, 0);
+    text.resize(size_of::<K>(), 0);
     text
 }
 

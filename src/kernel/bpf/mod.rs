@@ -8,6 +8,7 @@ pub(crate) mod bpffs;
 pub(crate) mod entries;
 pub(crate) mod functions;
 pub(crate) mod log;
+pub(crate) mod map_list;
 pub(crate) mod objects;
 pub(crate) mod ring;
 pub(crate) mod skeleton;

@@ -1,7 +1,7 @@
 //! BPF objects whatever their kind: the ids under which bpf(2) hands them out, by which
 //! self-protection knows its own, and the paths under which they are pinned.
 
-use crate::kernel::bpf::skeleton::types;
+use crate::kernel::bpf::skeleton::types::{self, sysfsm_object_kind as Kind};
 use crate::kernel::bpf::wire;
 use crate::kernel::error::KernelError;
 use libbpf_rs::libbpf_sys::{
@@ -20,21 +20,21 @@ use std::path::Path;
 /// A map.
 pub(crate) fn map(fd: BorrowedFd<'_>) -> io::Result<types::sysfsm_object> {
     let info: bpf_map_info = info(fd)?;
-    Ok(types::sysfsm_object { kind: 0, id: info.id })
+    Ok(types::sysfsm_object { kind: Kind::SYSFSM_MAP.0, id: info.id })
 }
 
 /// A program.
 pub(crate) fn program(fd: BorrowedFd<'_>) -> io::Result<types::sysfsm_object> {
     let info: bpf_prog_info = info(fd)?;
-    Ok(types::sysfsm_object { kind: 1, id: info.id })
+    Ok(types::sysfsm_object { kind: Kind::SYSFSM_PROGRAM.0, id: info.id })
 }
 
 /// A link, and the program that it holds.
 pub(crate) fn link(fd: BorrowedFd<'_>) -> io::Result<[types::sysfsm_object; 2]> {
     let info: bpf_link_info = info(fd)?;
     Ok([
-        types::sysfsm_object { kind: 2, id: info.id },
-        types::sysfsm_object { kind: 1, id: info.prog_id },
+        types::sysfsm_object { kind: Kind::SYSFSM_LINK.0, id: info.id },
+        types::sysfsm_object { kind: Kind::SYSFSM_PROGRAM.0, id: info.prog_id },
     ])
 }
 

@@ -30,7 +30,8 @@ pub mod types {
     pub use crate::kernel::bpf::skeleton::enforce::types::*;
     pub use crate::kernel::bpf::skeleton::identify::types::sysfsm_open_file;
     pub use crate::kernel::bpf::skeleton::record::types::{
-        sysfsm_edge, sysfsm_meeting, sysfsm_run, sysfsm_script, sysfsm_taken,
+        sysfsm_edge, sysfsm_new_program_event, sysfsm_path_origin, sysfsm_run, sysfsm_script,
+        sysfsm_taken,
     };
 }
 
@@ -44,27 +45,27 @@ macro_rules! plain {
 
 plain!(
     sysfsm_adoptee,
-    sysfsm_arrival,
+    sysfsm_migration_target,
     sysfsm_cell,
     sysfsm_context,
     sysfsm_counters,
-    sysfsm_departure,
+    sysfsm_migration_key,
     sysfsm_edge,
     sysfsm_event,
     sysfsm_far,
     sysfsm_file,
     sysfsm_history,
-    sysfsm_kind_of_violation,
-    sysfsm_meeting,
+    sysfsm_violation_kind,
+    sysfsm_new_program_event,
     sysfsm_name,
     sysfsm_object,
     sysfsm_open_file,
     sysfsm_policy,
     sysfsm_run,
-    sysfsm_sample,
+    sysfsm_complain_sample,
     sysfsm_script,
-    sysfsm_sighting,
+    sysfsm_complain_event,
     sysfsm_taken,
-    sysfsm_tally,
+    sysfsm_violation_count,
     sysfsm_watched
 );

@@ -8,7 +8,7 @@ use crate::kernel::bpf::skeleton::types;
 use crate::kernel::enforce::enforcer::Enforcer;
 use crate::kernel::error::KernelError;
 use crate::kernel::events::counts::ByReason;
-use crate::kernel::events::counts::{Repeated, Tallies};
+use crate::kernel::events::counts::{EventMaps, Repeated};
 use crate::kernel::events::stream::EventStream;
 use crate::kernel::events::violation::EventReader;
 use crate::kernel::events::violation::Violation;
@@ -25,7 +25,6 @@ use crate::kernel::policies::fill;
 use crate::kernel::policies::maps::Maps;
 use crate::kernel::policies::policy_set::{Change, PolicySet, Retired};
 use crate::policy::{Policy, Subject};
-use libbpf_rs::MapHandle;
 use std::collections::BTreeSet;
 use std::io;
 use std::mem::{offset_of, MaybeUninit};
@@ -190,10 +189,9 @@ impl Agent {
 
     fn open(pinned: Pinned, options: Options) -> Result<Self, KernelError> {
         let (policy_set, maps) =
-            (pinned.manifest.policy_set()?, Maps::pinned(&pinned.set.directory)?);
+            (pinned.manifest.policy_set()?, Maps::find(|name| pinned.set.directory.map(name))?);
         let stream = EventStream {
-            events: pinned.set.directory.map("events")?,
-            tallies: Tallies::pinned(&pinned.set.directory)?,
+            maps: EventMaps::find(|name| pinned.set.directory.map(name))?,
             reader: EventReader::of(&policy_set),
         };
         let answered = maps.data.load(offset_of!(types::bss, reloads_answered));
@@ -239,7 +237,7 @@ impl Agent {
         self.adopt(&identities, &mut inodes).map_err(begun)?;
         self.maps
             .clear(&self.policy_set, &change, &bound)
-            .and_then(|()| forget(&ready.objects, "objects", &ready.before))
+            .and_then(|()| forget(&self.maps.service.objects, "objects", &ready.before))
             .map_err(|error| Refusal::Enacted(error.to_string()))?;
         self.maps.data.store(offset_of!(types::bss, changing), 0_u32);
         Ok(true)
@@ -263,12 +261,16 @@ impl Agent {
         let manifest = self.pinned.manifest.with(next, past);
         let map = manifest.store()?;
         let unknown = |cause: io::Error| KernelError::Read { map: "manifest", cause: cause.into() };
-        let objects = self.pinned.set.directory.map("objects")?;
         let before =
             objects::map(self.pinned.set.directory.map(MANIFEST)?.as_fd()).map_err(unknown)?;
-        put(&objects, "objects", &objects::map(map.as_fd()).map_err(unknown)?, &1_u32)?;
+        put(
+            &self.maps.service.objects,
+            "objects",
+            &objects::map(map.as_fd()).map_err(unknown)?,
+            &1_u32,
+        )?;
         self.pinned.set.directory.pin_next(map.as_fd())?;
-        Ok(Ready { manifest, objects, before })
+        Ok(Ready { manifest, before })
     }
 
     /// Takes running threads under policies of binaries that had none.
@@ -276,8 +278,8 @@ impl Agent {
         let link = self.pinned.set.directory.open("adopt")?;
         let adoption = Adoption {
             link: link.as_fd(),
-            adoptees: &self.maps.adoptees,
-            counters: &self.maps.counters,
+            adoptees: &self.maps.service.adoptees,
+            counters: &self.maps.service.counters,
         };
         let (none, all) = (processes::Watched::new(), self.policy_set.binds_any());
         adoption
@@ -298,11 +300,11 @@ impl Agent {
     fn forget(&self, forgotten: &[Retired]) -> Result<Vec<(Subject, ByReason)>, KernelError> {
         let mut past = Vec::new();
         for gone in forgotten {
-            if let Some(successor) = gone.successor {
-                fill::forget_arrivals(&self.maps.step, &gone.slot.compiled, successor)?;
+            if let Some(replacement) = gone.replacement {
+                fill::forget_migrations(&self.maps.step, &gone.slot.compiled, replacement)?;
             }
             let policy = &gone.slot.policy;
-            let counted = self.stream.tallies.forget(gone.number)?;
+            let counted = self.stream.maps.forget(gone.number)?;
             if !counted.is_empty() {
                 past.push((policy.subject(), counted));
             }
@@ -365,8 +367,7 @@ impl Agent {
 /// What was prepared of a change.
 struct Ready {
     manifest: Manifest,
-    /// Which BPF objects are ours, and what that says of the manifest before.
-    objects: MapHandle,
+    /// The BPF object that the manifest before was.
     before: types::sysfsm_object,
 }
 

@@ -3,13 +3,15 @@
 use crate::kernel::adopt::Adoption;
 use crate::kernel::bpf::entries::{self, put};
 use crate::kernel::bpf::log;
+use crate::kernel::bpf::map_list::of_object;
 use crate::kernel::bpf::objects;
 use crate::kernel::bpf::skeleton::{types, EnforceSkel, EnforceSkelBuilder, OpenEnforceSkel};
 use crate::kernel::error::KernelError;
-use crate::kernel::events::counts::{Repeated, Tallies};
+use crate::kernel::events::counts::{EventMaps, Repeated};
 use crate::kernel::events::stream::{CounterReader, EventStream};
+use crate::kernel::events::totals::Totals;
 use crate::kernel::events::violation::EventReader;
-use crate::kernel::events::violation::{Totals, Violation};
+use crate::kernel::events::violation::Violation;
 use crate::kernel::hooks::{choose, tracepoints, Hooks};
 use crate::kernel::identity::binaries::{identify, Identities};
 use crate::kernel::identity::inode::Inodes;
@@ -29,7 +31,7 @@ use crate::kernel::support::preemption::AttachMode;
 use crate::kernel::support::privileges::{require_btf, require_privilege};
 use crate::policy::Policy;
 use libbpf_rs::skel::{OpenSkel as _, Skel as _, SkelBuilder as _};
-use libbpf_rs::{MapHandle, ProgramImpl};
+use libbpf_rs::ProgramImpl;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
@@ -79,7 +81,7 @@ impl Enforcer {
         let bound = Bound::of(&identities, policy_set.numbers());
 
         let mut skel = load(options, hoped, policy_set.sizes(&change), &bound)?;
-        let maps = Maps::of(&skel)?;
+        let maps = Maps::find(|name| of_object(skel.object(), name))?;
         maps.fill(&policy_set, &bound)?;
         let probe_map = mechanisms.map;
         let mode = attach_mode(options);
@@ -87,7 +89,7 @@ impl Enforcer {
             &skel,
             mechanisms,
             hoped,
-            is_late(options, mode),
+            judges_at_hook(options, mode),
             options.self_protect,
             options.pinned,
         )?;
@@ -100,21 +102,14 @@ impl Enforcer {
             data.enforcer = inodes.process()?;
             data.enforcing = true;
             data.pinned = options.pinned;
-            for (number, refusable) in (0_u32..).zip(&mut data.refusable) {
-                *refusable = vetoes.refuses(number) as u8;
+            for (number, coverage) in (0_u32..).zip(&mut data.deny_coverage) {
+                *coverage = vetoes.coverage(number) as u8;
             }
         }
-        let handle = |name, map| {
-            MapHandle::try_from(map).map_err(|cause| KernelError::Read { map: name, cause })
-        };
-        let (events, counters) =
-            (handle("events", &skel.maps.events)?, handle("counters", &skel.maps.counters)?);
         let (hooks, attached) = Hooks::attach(&tracepoints!(skel), mode)?;
-        let tallies = Tallies {
-            counted: handle("tallies", &skel.maps.tallies)?,
-            said: handle("said", &skel.maps.said)?,
-        };
-        let stream = EventStream { events, tallies, reader: EventReader::of(&policy_set) };
+        let events = EventMaps::find(|name| of_object(skel.object(), name))?;
+        let counters = of_object(skel.object(), "counters")?;
+        let stream = EventStream { maps: events, reader: EventReader::of(&policy_set) };
         let counter_reader = CounterReader { counters, attached };
         let enforcer = Enforcer { skel, hooks, vetoes, maps, stream, counter_reader, policy_set };
         enforcer.claim(probe_map)?;
@@ -197,11 +192,9 @@ impl Enforcer {
             set.directory.pin(name, link.as_fd())?;
         }
         self.own(&[objects::map(manifest.as_fd()).map_err(unknown)?])?;
-        self.maps.pin(&set.directory)?;
-        set.directory.pin("events", self.skel.maps.events.as_fd())?;
-        set.directory.pin("tallies", self.skel.maps.tallies.as_fd())?;
-        set.directory.pin("said", self.skel.maps.said.as_fd())?;
-        set.directory.pin("objects", self.skel.maps.objects.as_fd())?;
+        for (name, map) in self.maps.each().chain(self.stream.maps.each()) {
+            set.directory.pin(name, map.as_fd())?;
+        }
         for (number, link) in self.vetoes.links().iter().enumerate() {
             set.directory.pin(&format!("{}{number:04}", Set::VETO), link.as_fd())?;
         }
@@ -240,7 +233,8 @@ impl Enforcer {
     }
 
     fn own(&self, ours: &[types::sysfsm_object]) -> Result<(), KernelError> {
-        ours.iter().try_for_each(|object| put(&self.skel.maps.objects, "objects", object, &1_u32))
+        ours.iter()
+            .try_for_each(|object| put(&self.maps.service.objects, "objects", object, &1_u32))
     }
 
     /// Takes running threads under their policies.
@@ -255,8 +249,8 @@ impl Enforcer {
         let link = self.skel.progs.handle_adopt.attach().map_err(failed)?;
         let adoption = Adoption {
             link: link.as_fd(),
-            adoptees: &self.maps.adoptees,
-            counters: &self.maps.counters,
+            adoptees: &self.maps.service.adoptees,
+            counters: &self.maps.service.counters,
         };
         let policy_set = &self.policy_set;
         adoption.repeat(|| {
@@ -280,13 +274,14 @@ fn load(
     let object = Box::leak(Box::new(MaybeUninit::uninit()));
     let mut open = EnforceSkelBuilder::default().open(object).map_err(refused)?;
     if let Some(rodata) = open.maps.rodata_data.as_mut() {
-        rodata.spares_only = options.spares_only;
+        rodata.fallbacks_only = options.fallbacks_only;
         rodata.preemptible = mode.preemptible();
-        rodata.learning = options.learn;
+        rodata.complain = options.complain;
         rodata.full_events = options.full_events;
-        rodata.unseen = options.unseen.unwrap_or(u32::MAX);
+        rodata.simulate_missed_nr =
+            options.simulate_missed_nr.unwrap_or(types::sysfsm_marker::SYSFSM_NO_CALL.0);
     }
-    choose_programs(&mut open, mode, level, is_late(options, mode), options.pinned);
+    choose_programs(&mut open, mode, level, judges_at_hook(options, mode), options.pinned);
     let maps = &mut open.maps;
     fill::resize(
         &mut StepMaps {
@@ -295,7 +290,7 @@ fn load(
             policies: &mut maps.policies,
             contexts: &mut maps.contexts,
             histories: &mut maps.histories,
-            arrivals: &mut maps.arrivals,
+            migrations: &mut maps.migrations,
         },
         &if options.pinned { sizes.with_room() } else { sizes },
     )?;
@@ -312,19 +307,19 @@ fn load(
     entries::set_room(&mut maps.selected, "selected", room(sizes.policies))?;
     entries::set_room(&mut maps.cgroups, "cgroups", room(sizes.policies))?;
     maps.events.set_max_entries(options.ring_bytes).map_err(refused)?;
-    if !options.learn {
+    if !options.complain {
         maps.sampled.set_max_entries(1).map_err(refused)?;
     }
     open.load().map_err(refused)
 }
 
 fn attach_mode(options: Options) -> AttachMode {
-    AttachMode::find(options.unseen.is_some())
+    AttachMode::find(options.simulate_missed_nr.is_some())
 }
 
-/// Whether calls may have to be judged at the enforcement points.
-fn is_late(options: Options, mode: AttachMode) -> bool {
-    mode == AttachMode::Dual || options.unseen.is_some()
+/// Whether calls may have to be judged at the choke points.
+fn judges_at_hook(options: Options, mode: AttachMode) -> bool {
+    mode == AttachMode::Dual || options.simulate_missed_nr.is_some()
 }
 
 /// The id of an object cannot be had.
@@ -338,14 +333,14 @@ fn choose_programs(
     open: &mut OpenEnforceSkel<'_>,
     mode: AttachMode,
     level: Level,
-    late: bool,
+    judge_at_hook: bool,
     pinned: bool,
 ) {
     choose!(open, mode);
     open.progs.handle_watched.set_autoload(pinned);
     let programs = &mut open.progs;
-    programs.veto.set_autoload(level > Level::Kill && !late);
-    programs.veto_late.set_autoload(level > Level::Kill && late);
+    programs.veto.set_autoload(level > Level::Kill && !judge_at_hook);
+    programs.veto_judging.set_autoload(level > Level::Kill && judge_at_hook);
     for template in [
         &mut programs.veto_capability,
         &mut programs.veto_key,

@@ -1,6 +1,6 @@
-//! Violations by their kinds, as the kernel counts them: also those that no event tells of.
+//! Violations by their kinds, as the kernel counts them: also those that have no event.
 
-use crate::kernel::bpf::bpffs::PinDirectory;
+use crate::kernel::bpf::map_list::map_list;
 use crate::kernel::bpf::skeleton::types;
 use crate::kernel::bpf::wire;
 use crate::kernel::error::KernelError;
@@ -9,7 +9,7 @@ use crate::machine::Reason;
 use libbpf_rs::{MapCore as _, MapFlags, MapHandle};
 use std::collections::BTreeMap;
 
-/// Violations of one kind that were not told one by one, since they were told of last.
+/// Violations of one kind that have no event of their own, since they were last reported.
 #[derive(Debug, Clone)]
 pub struct Repeated {
     /// The kind.
@@ -21,47 +21,51 @@ pub struct Repeated {
 /// How many violations there were, by their reasons; of a policy.
 pub type ByReason = BTreeMap<Reason, u64>;
 
-/// The maps of `bpf/tally.h`.
-pub(crate) struct Tallies {
-    pub counted: MapHandle,
-    /// Of each kind how many were told by their number; written here, for who comes after.
-    pub said: MapHandle,
+type Key = types::sysfsm_violation_kind;
+
+map_list! {
+    /// The maps by which violations are reported: those of `bpf/event.h` and
+    /// `bpf/violation_counts.h`.
+    pub(crate) struct EventMaps {
+        /// Violations, each by itself.
+        events,
+        /// Kind → its violations.
+        kind_counts,
+        /// Kind → how many of its violations were reported as a count. Written here, for the next
+        /// agent.
+        reported,
+    }
 }
 
-type Key = types::sysfsm_kind_of_violation;
-
-impl Tallies {
-    /// Those of a pinned set.
-    pub(crate) fn pinned(directory: &PinDirectory) -> Result<Self, KernelError> {
-        Ok(Tallies { counted: directory.map("tallies")?, said: directory.map("said")? })
-    }
-
+impl EventMaps<MapHandle> {
     /// All kinds.
-    fn read(&self) -> Result<Vec<(Key, types::sysfsm_tally)>, KernelError> {
+    fn read(&self) -> Result<Vec<(Key, types::sysfsm_violation_count)>, KernelError> {
         const BATCH: u32 = 4096;
-        let failed = |cause| KernelError::Read { map: "tallies", cause };
+        let failed = |cause| KernelError::Read { map: "kind_counts", cause };
         let batches =
-            self.counted.lookup_batch(BATCH, MapFlags::ANY, MapFlags::ANY).map_err(failed)?;
+            self.kind_counts.lookup_batch(BATCH, MapFlags::ANY, MapFlags::ANY).map_err(failed)?;
         Ok(batches
             .filter_map(|(key, value)| Some((wire::record(&key)?, wire::record(&value)?)))
             .collect())
     }
 
-    /// What is to be told by its number. From now on it is told.
+    /// What is to be reported as a count. From now on it is reported.
     pub(crate) fn news(&self, reader: &EventReader) -> Result<Vec<Repeated>, KernelError> {
-        let failed = |cause| KernelError::Read { map: "said", cause };
+        let failed = |cause| KernelError::Read { map: "reported", cause };
         let mut news = Vec::new();
-        for (key, tally) in self.read()? {
-            let untold = tally.count.saturating_sub(tally.told);
-            if untold == 0 {
+        for (key, counts) in self.read()? {
+            let without_event = counts.count.saturating_sub(counts.events);
+            if without_event == 0 {
                 continue;
             }
             let bytes = wire::bytes(&key);
-            let said = self.said.lookup(bytes, MapFlags::ANY).map_err(failed)?;
-            let said: u64 = said.and_then(|said| wire::record(&said)).unwrap_or(0);
-            let count = untold.saturating_sub(said);
+            let reported = self.reported.lookup(bytes, MapFlags::ANY).map_err(failed)?;
+            let reported: u64 = reported.and_then(|bytes| wire::record(&bytes)).unwrap_or(0);
+            let count = without_event.saturating_sub(reported);
             if let Some(kind) = reader.kind(&key).filter(|_| count > 0) {
-                self.said.update(bytes, &untold.to_ne_bytes(), MapFlags::ANY).map_err(failed)?;
+                self.reported
+                    .update(bytes, &without_event.to_ne_bytes(), MapFlags::ANY)
+                    .map_err(failed)?;
                 news.push(Repeated { kind, count });
             }
         }
@@ -71,9 +75,9 @@ impl Tallies {
     /// All violations, by the numbers of their policies.
     pub(crate) fn by_policy(&self) -> Result<BTreeMap<u32, ByReason>, KernelError> {
         let mut all: BTreeMap<u32, ByReason> = BTreeMap::new();
-        for (key, tally) in self.read()? {
+        for (key, counts) in self.read()? {
             *all.entry(key.policy).or_default().entry(reason(key.verdict)).or_default() +=
-                tally.count;
+                counts.count;
         }
         Ok(all)
     }
@@ -81,13 +85,13 @@ impl Tallies {
     /// Forgets the kinds of a policy whose number is to be another one's. What there was of them.
     pub(crate) fn forget(&self, policy: u32) -> Result<ByReason, KernelError> {
         let mut gone = ByReason::new();
-        for (key, tally) in self.read()?.into_iter().filter(|(key, _)| key.policy == policy) {
-            *gone.entry(reason(key.verdict)).or_default() += tally.count;
+        for (key, counts) in self.read()?.into_iter().filter(|(key, _)| key.policy == policy) {
+            *gone.entry(reason(key.verdict)).or_default() += counts.count;
             let bytes = wire::bytes(&key);
-            let failed = |cause| KernelError::Fill { map: "tallies", entries: 1, cause };
-            self.counted.delete(bytes).map_err(failed)?;
-            // It is there only if something was said.
-            let _ = self.said.delete(bytes);
+            let failed = |cause| KernelError::Fill { map: "kind_counts", entries: 1, cause };
+            self.kind_counts.delete(bytes).map_err(failed)?;
+            // The entry is there only if something was reported.
+            let _ = self.reported.delete(bytes);
         }
         Ok(gone)
     }

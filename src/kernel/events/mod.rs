@@ -5,5 +5,6 @@
 pub(crate) mod counts;
 pub(crate) mod stack;
 pub(crate) mod stream;
+pub(crate) mod totals;
 pub(crate) mod unwind;
 pub(crate) mod violation;

@@ -66,13 +66,13 @@ impl RecentMappings {
                 seen.truncate(KEPT - 1);
                 seen.push_front(Process {
                     pid: event.pid,
-                    policy: event.policy,
+                    policy: event.kind.policy,
                     mappings: mappings.clone(),
                 });
                 return mappings;
             }
         }
-        let known = |p: &&Process| p.policy == event.policy && fits(&p.mappings);
+        let known = |p: &&Process| p.policy == event.kind.policy && fits(&p.mappings);
         let same = seen.iter().filter(known).find(|p| p.pid == event.pid);
         let found = same.or_else(|| seen.iter().find(known));
         found.map_or_else(Arc::default, |p| p.mappings.clone())
@@ -86,20 +86,21 @@ impl Snapshot {
         event: &types::sysfsm_event,
         bytes: &[u8],
     ) -> Option<Self> {
-        let size = mem::size_of::<types::sysfsm_sample>();
+        let size = mem::size_of::<types::sysfsm_complain_sample>();
         if bytes.len() < size {
             return None;
         }
         let mappings = seen.mappings(event);
         let word = |at: usize| Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
-        let stack = mem::offset_of!(types::sysfsm_sample, stack);
-        let read = word(mem::offset_of!(types::sysfsm_sample, size))? & u64::from(u32::MAX);
+        let stack = mem::offset_of!(types::sysfsm_complain_sample, stack);
+        let read =
+            word(mem::offset_of!(types::sysfsm_complain_sample, size))? & u64::from(u32::MAX);
         let end = stack.checked_add(usize::try_from(read).ok()?)?;
         Some(Snapshot {
             pid: event.pid,
             ip: event.ip,
-            sp: word(mem::offset_of!(types::sysfsm_sample, sp))?,
-            bp: word(mem::offset_of!(types::sysfsm_sample, bp))?,
+            sp: word(mem::offset_of!(types::sysfsm_complain_sample, sp))?,
+            bp: word(mem::offset_of!(types::sysfsm_complain_sample, bp))?,
             bytes: bytes.get(stack..end)?.to_vec(),
             mappings,
         })

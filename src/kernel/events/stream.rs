@@ -2,17 +2,17 @@
 
 use crate::kernel::bpf::ring;
 use crate::kernel::error::KernelError;
-use crate::kernel::events::counts::{Repeated, Tallies};
+use crate::kernel::events::counts::{EventMaps, Repeated};
+use crate::kernel::events::totals::Totals;
+use crate::kernel::events::violation::Violation;
 use crate::kernel::events::violation::{epoch, EventReader};
-use crate::kernel::events::violation::{Totals, Violation};
 use crate::kernel::hooks::Attached;
 use libbpf_rs::MapHandle;
 use std::time::Duration;
 
 /// Where violations come out.
 pub(crate) struct EventStream {
-    pub events: MapHandle,
-    pub tallies: Tallies,
+    pub maps: EventMaps<MapHandle>,
     pub reader: EventReader,
 }
 
@@ -25,14 +25,14 @@ impl EventStream {
     ) -> Result<usize, KernelError> {
         const AT_A_TIME: usize = 4096;
         let epoch = epoch();
-        ring::take(&self.events, "events", timeout, AT_A_TIME, |bytes| {
+        ring::take(&self.maps.events, "events", timeout, AT_A_TIME, |bytes| {
             self.reader.read(epoch, bytes).into_iter().for_each(&mut each);
         })
     }
 
     /// As [`Enforcer::repeated`](crate::kernel::Enforcer::repeated).
     pub(crate) fn repeated(&self) -> Result<Vec<Repeated>, KernelError> {
-        self.tallies.news(&self.reader)
+        self.maps.news(&self.reader)
     }
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct CounterReader {
 impl CounterReader {
     pub(crate) fn totals(&self) -> Result<Totals, KernelError> {
         let mut totals = Totals::read(&self.counters)?;
-        totals.missed = self.attached.missed()?;
+        totals.recursion_misses = self.attached.missed()?;
         Ok(totals)
     }
 }

@@ -1,5 +1,6 @@
 //! Which file a policy means: what the kernel compares at an exec.
 
+use crate::kernel::bpf::skeleton::types::sysfsm_limit as Limit;
 use crate::kernel::error::KernelError;
 use crate::kernel::identity::inode::{FileId, Inodes, Stat};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -54,14 +55,14 @@ fn keys_of(path: &Path) -> Vec<Vec<u8>> {
 }
 
 /// The longest file name (`NAME_MAX`).
-const MAX_NAME: usize = 255;
+const MAX_NAME: usize = Limit::SYSFSM_NAME.0 as usize - 1;
 
-/// The longest path that the kernel's side compares: with a zero it has room in `SYSFSM_PATH`
-/// bytes, and one that was cut off there is no other's.
-const MAX_PATH: usize = 254;
+/// The longest path that the kernel's side compares. A key has room for one byte more, besides the
+/// zero: a path that was cut off is no other's.
+const MAX_PATH: usize = Limit::SYSFSM_PATH.0 as usize - 2;
 
-/// So many names of a path are compared, mounts included (`SYSFSM_CLIMB`).
-const MAX_NAMES: usize = 64;
+/// The most names of a path that is compared, the root directory counted as one.
+const MAX_NAMES: usize = Limit::SYSFSM_PATH_NAMES.0 as usize;
 
 /// Why a policy cannot be bound.
 enum Problem {

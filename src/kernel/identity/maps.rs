@@ -1,17 +1,20 @@
 //! Binaries and cgroups → the maps that the kernel decides by at an exec.
 
 use crate::kernel::bpf::entries::{self, text, Entries};
+use crate::kernel::bpf::map_list::map_list;
+use crate::kernel::bpf::skeleton::types;
 use crate::kernel::bpf::wire::bytes;
 use crate::kernel::error::KernelError;
 use crate::kernel::identity::binaries::{index_of, Identities};
 use libbpf_rs::{MapCore, OpenMapMut};
 
-/// The maps of `bpf/identity.h`.
-#[derive(Debug)]
-pub(crate) struct IdentityMaps<M> {
-    pub binaries: M,
-    pub paths: M,
-    pub names: M,
+map_list! {
+    /// The maps of `bpf/identity.h`.
+    pub(crate) struct IdentityMaps {
+        binaries,
+        paths,
+        names,
+    }
 }
 
 /// What the maps are to hold: `number` numbers the binaries.
@@ -31,11 +34,15 @@ impl Bound {
                 .iter()
                 .map(|(file, b)| (bytes(&file.wire()).to_vec(), value(b)))
                 .collect(),
-            paths: identities.paths.iter().map(|(path, b)| (text(path), value(b))).collect(),
+            paths: identities
+                .paths
+                .iter()
+                .map(|(path, b)| (text::<types::sysfsm_path>(path), value(b)))
+                .collect(),
             names: identities
                 .names
                 .iter()
-                .map(|(name, b)| (text(name.as_bytes()), value(b)))
+                .map(|(name, b)| (text::<types::sysfsm_name>(name.as_bytes()), value(b)))
                 .collect(),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::kernel::bpf::background;
 use crate::kernel::bpf::functions::Functions;
-use crate::kernel::bpf::skeleton::EnforceSkel;
+use crate::kernel::bpf::skeleton::{types::sysfsm_deny_coverage as Coverage, EnforceSkel};
 use crate::kernel::bpf::template::{Place, Template};
 use crate::kernel::error::KernelError;
 use crate::kernel::level::Level;
@@ -16,14 +16,13 @@ use libbpf_rs::skel::Skel as _;
 use std::mem;
 use std::os::fd::OwnedFd;
 
-/// How surely a call is refused to a thread under a sentence, as the kernel's side has it (`enum
-/// sysfsm_refusable`).
+/// How much of a call the enforcement points in place refuse (`enum sysfsm_deny_coverage`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Refusable {
-    Never = 0,
-    Partly = 1,
-    Surely = 2,
+pub(crate) enum DenyCoverage {
+    None = Coverage::SYSFSM_DENY_COVERAGE_NONE.0 as u8,
+    Partial = Coverage::SYSFSM_DENY_COVERAGE_PARTIAL.0 as u8,
+    Full = Coverage::SYSFSM_DENY_COVERAGE_FULL.0 as u8,
 }
 
 /// What guards the enforcement points of this kernel. Dropping it frees them.
@@ -43,13 +42,13 @@ pub(crate) struct Vetoes {
 }
 
 impl Vetoes {
-    /// Guards whatever this kernel lets be guarded; `late`: calls may have to be judged at the
+    /// Guards whatever this kernel lets be guarded; `judge_at_hook`: calls may have to be judged at the
     /// enforcement points.
     pub(crate) fn attach(
         skel: &EnforceSkel<'_>,
         mut mechanisms: DenyMechanisms,
         at_most: Level,
-        late: bool,
+        judge_at_hook: bool,
         self_protect: bool,
         pinned: bool,
     ) -> Result<Self, KernelError> {
@@ -66,7 +65,7 @@ impl Vetoes {
             return Ok(vetoes);
         }
         let functions = Functions::read(&["bpf_lsm_", "security_", "__x64_sys_"])?;
-        let templates = Templates::of(skel, late);
+        let templates = Templates::of(skel, judge_at_hook);
         for point in ENFORCEMENT_POINTS {
             if vetoes.guard(point, &templates, &mechanisms, &functions) {
                 vetoes.hooks += 1;
@@ -139,15 +138,15 @@ impl Vetoes {
         }
     }
 
-    /// By number, how surely a call is refused.
-    pub(crate) fn refuses(&self, number: u32) -> Refusable {
-        let Some(name) = syscall::name(number) else { return Refusable::Never };
+    /// How much of a call is refused, by its number.
+    pub(crate) fn coverage(&self, number: u32) -> DenyCoverage {
+        let Some(name) = syscall::name(number) else { return DenyCoverage::None };
         if self.surely.contains(&name) {
-            Refusable::Surely
+            DenyCoverage::Full
         } else if self.partly.contains(&name) {
-            Refusable::Partly
+            DenyCoverage::Partial
         } else {
-            Refusable::Never
+            DenyCoverage::None
         }
     }
 
@@ -175,10 +174,13 @@ struct Templates<'a> {
 }
 
 impl<'a> Templates<'a> {
-    fn of(skel: &'a EnforceSkel<'_>, late: bool) -> Self {
+    fn of(skel: &'a EnforceSkel<'_>, judge_at_hook: bool) -> Self {
         let (object, programs) = (skel.object(), &skel.progs);
         Templates {
-            veto: Template::of(object, if late { &programs.veto_late } else { &programs.veto }),
+            veto: Template::of(
+                object,
+                if judge_at_hook { &programs.veto_judging } else { &programs.veto },
+            ),
             capability: Template::of(object, &programs.veto_capability),
             key: Template::of(object, &programs.veto_key),
             task: Template::of(object, &programs.protect_task),

@@ -5,9 +5,9 @@ use crate::kernel::bpf::background;
 use crate::kernel::bpf::objects;
 use crate::kernel::bpf::skeleton::types;
 use crate::kernel::error::KernelError;
-use crate::kernel::events::counts::{ByReason, Tallies};
+use crate::kernel::events::counts::{ByReason, EventMaps};
 use crate::kernel::events::stream::CounterReader;
-use crate::kernel::events::violation::Totals;
+use crate::kernel::events::totals::Totals;
 use crate::kernel::hooks::Attached;
 use crate::kernel::pinned::manifest::{Manifest, Watched};
 use crate::kernel::pinned::pins::{Pins, Set, MANIFEST};
@@ -90,7 +90,7 @@ impl Pinned {
         }
         let subjects = self.manifest.subjects();
         let mut all: BTreeMap<Subject, ByReason> = BTreeMap::new();
-        let now = Tallies::pinned(&self.set.directory)?.by_policy()?;
+        let now = EventMaps::find(|name| self.set.directory.map(name))?.by_policy()?;
         let now = now
             .into_iter()
             .filter_map(|(number, reasons)| Some((subjects.get(&number)?.clone(), reasons)));
@@ -106,8 +106,8 @@ impl Pinned {
     /// How many threads' states are in a spare place now, until their next call; none of another
     /// version's set.
     #[must_use]
-    pub fn in_spares(&self) -> Option<u64> {
-        Some(self.inside.as_ref()?.data.load(offset_of!(types::bss, spares_used)))
+    pub fn in_fallback(&self) -> Option<u64> {
+        Some(self.inside.as_ref()?.data.load(offset_of!(types::bss, fallbacks_used)))
     }
 
     /// How often policies were read again, and how often what was found was refused; none of

@@ -4,10 +4,10 @@ use crate::kernel::bpf::array;
 use crate::kernel::bpf::ring;
 use crate::kernel::bpf::skeleton::types;
 use crate::kernel::error::KernelError;
-use crate::kernel::events::counts::Tallies;
+use crate::kernel::events::counts::EventMaps;
 use crate::kernel::pinned::set::Pinned;
 use crate::kernel::policies::maps::Maps;
-use libbpf_rs::{MapCore, MapHandle};
+use libbpf_rs::{MapCore, MapHandle, MapType};
 
 /// What is taken of a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,31 +30,26 @@ impl Pinned {
         if self.inside.is_none() {
             return Ok(None);
         }
-        let (maps, tallies) =
-            (Maps::pinned(&self.set.directory)?, Tallies::pinned(&self.set.directory)?);
-        let cells: Vec<types::sysfsm_cell> = array::read(&maps.step.cells, "cells", u32::MAX)?;
-        let mut usage = vec![
-            // An array has all its entries: these are in use.
-            of("cells", &maps.step.cells, cells.iter().filter(|cell| cell.owner != 0).count()),
-            of("policies", &maps.step.policies, self.manifest.subjects().len()),
-        ];
-        for (name, map) in [
-            ("far_cells", &maps.step.far_cells),
-            ("contexts", &maps.step.contexts),
-            ("histories", &maps.step.histories),
-            ("arrivals", &maps.step.arrivals),
-            ("binaries", &maps.identity.binaries),
-            ("paths", &maps.identity.paths),
-            ("names", &maps.identity.names),
-            ("cgroups", &maps.select.cgroups),
-            ("selected", &maps.select.selected),
-            ("adoptees", &maps.adoptees),
-            ("tallies", &tallies.counted),
-            ("said", &tallies.said),
-        ] {
-            // A map that changes meanwhile may begin anew, again and again.
-            usage.push(of(name, map, map.keys().take(map.max_entries() as usize).count()));
-        }
+        let maps = Maps::find(|name| self.set.directory.map(name))?;
+        let events = EventMaps::find(|name| self.set.directory.map(name))?;
+        let adoptees = ("adoptees", &maps.service.adoptees);
+        let lists = maps.step.each().chain(maps.identity.each()).chain(maps.select.each());
+        let usage = lists.chain([adoptees]).chain(events.each()).filter_map(|(name, map)| {
+            let taken = match name {
+                // These arrays have all their entries: what is in use is looked for.
+                "cells" => {
+                    array::read(map, name, u32::MAX).map(|cells: Vec<types::sysfsm_cell>| {
+                        cells.iter().filter(|cell| cell.owner != 0).count()
+                    })
+                }
+                "policies" => Ok(self.manifest.subjects().len()),
+                _ if map.map_type() != MapType::Hash => return None,
+                // A map that changes meanwhile may begin anew, again and again.
+                _ => Ok(map.keys().take(map.max_entries() as usize).count()),
+            };
+            Some(taken.map(|taken| of(name, map, taken)))
+        });
+        let usage = usage.collect::<Result<_, _>>()?;
         Ok(Some(usage))
     }
 

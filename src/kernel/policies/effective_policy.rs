@@ -18,9 +18,13 @@ pub(crate) fn require(reached: Level, required: Option<Level>) -> Result<(), Ker
 }
 
 /// A policy's terms.
-pub(crate) fn effective_policy(policy: &Policy, log_only: bool, learn: bool) -> EffectivePolicy {
+pub(crate) fn effective_policy(policy: &Policy, log_only: bool, complain: bool) -> EffectivePolicy {
     let action = if log_only { Action::Log } else { policy.action };
-    EffectivePolicy { action, children: policy.children, learn: learn && action == Action::Log }
+    EffectivePolicy {
+        action,
+        children: policy.children,
+        complain: complain && action == Action::Log,
+    }
 }
 
 /// The policies' terms, if this level can keep them: all that it cannot, in one go.
@@ -33,7 +37,7 @@ pub(crate) fn effective_policies(
     let effective = policies
         .iter()
         .map(|policy| {
-            let effective = effective_policy(policy, options.log_only, options.learn);
+            let effective = effective_policy(policy, options.log_only, options.complain);
             if effective.action == Action::Deny {
                 problems.extend(denial_problem(&policy.binary, reached, options.require));
             }

@@ -2,18 +2,19 @@
 //! object's are filled by the same code.
 
 use crate::kernel::bpf::array::Mapped;
+use crate::kernel::bpf::map_list::map_list;
 use crate::kernel::bpf::skeleton::types;
 use crate::kernel::bpf::wire;
 use crate::kernel::error::KernelError;
 use crate::machine::Context;
 use crate::policy::{Action, Children};
-use crate::table::{Arrival, CompiledMachine, Entry, Row, State, CALLS, SIGNALS};
+use crate::table::{CompiledMachine, Entry, MigrationTarget, Row, State};
 use libbpf_rs::{MapCore, MapFlags, OpenMapMut};
 use plain::Plain;
 use std::mem::{offset_of, size_of};
 
-// The layouts that the two sides agree on, besides the sizes that bpf/sysfsm.h asserts.
-const _: () = assert!(SIGNALS == 65 && CALLS == 1024 && crate::machine::MAX_FRAMES == 16);
+/// The replacement of a policy that none replaces: its threads are not watched.
+const NO_REPLACEMENT: u32 = types::sysfsm_marker::SYSFSM_NO_REPLACEMENT.0;
 
 /// What a policy adds to its machine, as the kernel keeps it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,24 +24,25 @@ pub struct EffectivePolicy {
     /// What becomes of the policy over an exec.
     pub children: Children,
     /// Under [`Action::Log`]: the machine is to learn what is reported.
-    pub learn: bool,
+    pub complain: bool,
 }
 
-/// The maps of the step, by the names of `bpf/maps.h`.
-#[derive(Debug)]
-pub struct StepMaps<M> {
-    /// The table.
-    pub cells: M,
-    /// Cells of calls without a column.
-    pub far_cells: M,
-    /// Policies, from 1.
-    pub policies: M,
-    /// Context → state.
-    pub contexts: M,
-    /// State → context.
-    pub histories: M,
-    /// Where the threads of replaced policies go on.
-    pub arrivals: M,
+map_list! {
+    /// The maps of the step: those of `bpf/maps.h`.
+    pub struct StepMaps {
+        /// The table.
+        cells,
+        /// Cells of calls without a column.
+        far_cells,
+        /// Policies, from 1.
+        policies,
+        /// Context → state.
+        contexts,
+        /// State → context.
+        histories,
+        /// Where the threads of replaced policies go on.
+        migrations,
+    }
 }
 
 /// A policy, as the kernel is to have it.
@@ -68,7 +70,7 @@ pub struct Sizes {
     /// States whose context is asked for.
     pub histories: usize,
     /// States of replaced policies.
-    pub arrivals: usize,
+    pub migrations: usize,
 }
 
 impl Sizes {
@@ -95,7 +97,7 @@ impl Sizes {
             policies: more(self.policies, 1 << 8),
             contexts: more(self.contexts, 1 << 10),
             histories: more(self.histories, 1 << 10),
-            arrivals: more(self.cells, 1 << 14),
+            migrations: more(self.cells, 1 << 14),
         }
     }
 
@@ -107,7 +109,7 @@ impl Sizes {
             && self.policies <= room.policies
             && self.contexts <= room.contexts
             && self.histories <= room.histories
-            && self.arrivals <= room.arrivals
+            && self.migrations <= room.migrations
     }
 }
 
@@ -211,7 +213,7 @@ pub fn resize(maps: &mut StepMaps<&mut OpenMapMut<'_>>, sizes: &Sizes) -> Result
     set(maps.policies, "policies", sizes.policies)?;
     set(maps.contexts, "contexts", sizes.contexts)?;
     set(maps.histories, "histories", sizes.histories)?;
-    set(maps.arrivals, "arrivals", sizes.arrivals)
+    set(maps.migrations, "migrations", sizes.migrations)
 }
 
 /// What the maps of a loaded object have room for.
@@ -223,7 +225,7 @@ pub(crate) fn room<M: MapCore>(maps: &StepMaps<M>) -> Sizes {
         policies: entries(&maps.policies),
         contexts: entries(&maps.contexts),
         histories: entries(&maps.histories),
-        arrivals: entries(&maps.arrivals),
+        migrations: entries(&maps.migrations),
     }
 }
 
@@ -269,16 +271,16 @@ impl Tables {
 
     /// From now on a policy holds, for whoever execs its binary.
     pub fn hold(&self, number: u32) {
-        self.set_successor(number, 0);
+        self.set_replacement(number, 0);
     }
 
     /// From now on another one holds in its place, or none: for whoever execs, and for its threads
     /// when its rows are taken away.
-    pub fn succeed(&self, number: u32, successor: Option<u32>) {
-        self.set_successor(number, successor.unwrap_or(NOBODY));
+    pub fn replace(&self, number: u32, replacement: Option<u32>) {
+        self.set_replacement(number, replacement.unwrap_or(NO_REPLACEMENT));
     }
 
-    /// Takes a policy's rows away: its threads have a successor.
+    /// Takes a policy's rows away: its threads have a replacement.
     pub fn clear_rows(&self, compiled: &CompiledMachine) {
         for (index, _) in &compiled.cells {
             let owner = *index as usize * size_of::<types::sysfsm_cell>();
@@ -286,9 +288,9 @@ impl Tables {
         }
     }
 
-    fn set_successor(&self, number: u32, successor: u32) {
+    fn set_replacement(&self, number: u32, replacement: u32) {
         let policy = number as usize * size_of::<types::sysfsm_policy>();
-        self.policies.store(policy + offset_of!(types::sysfsm_policy, successor), successor);
+        self.policies.store(policy + offset_of!(types::sysfsm_policy, replacement), replacement);
     }
 }
 
@@ -316,28 +318,28 @@ pub fn add<M: MapCore>(
     Ok(())
 }
 
-/// Writes where the threads of a policy go on in the one that is to succeed it.
+/// Writes where the threads of a policy go on in the one that is to replace it.
 ///
 /// # Errors
 /// The map does not take its entries.
-pub fn add_arrivals<M: MapCore>(
+pub fn add_migrations<M: MapCore>(
     maps: &StepMaps<M>,
-    successor: u32,
-    arrivals: &[(State, Arrival)],
+    replacement: u32,
+    migrations: &[(State, MigrationTarget)],
 ) -> Result<(), KernelError> {
-    let mut entries = Entries::new("arrivals");
-    for (state, arrival) in arrivals {
-        let key = types::sysfsm_departure { policy: successor, state: *state };
+    let mut entries = Entries::new("migrations");
+    for (state, target) in migrations {
+        let key = types::sysfsm_migration_key { policy: replacement, state: *state };
         entries.push(
             &key,
-            &types::sysfsm_arrival { state: arrival.state, seen: history(&arrival.seen) },
+            &types::sysfsm_migration_target {
+                state: target.state,
+                history: history(&target.context),
+            },
         );
     }
-    entries.write(&maps.arrivals)
+    entries.write(&maps.migrations)
 }
-
-/// `SYSFSM_NOBODY`.
-const NOBODY: u32 = u32::MAX;
 
 /// Forgets what a policy without rows has besides them.
 ///
@@ -353,16 +355,17 @@ pub fn forget<M: MapCore>(maps: &StepMaps<M>, gone: &LoadedPolicy<'_>) -> Result
 ///
 /// # Errors
 /// The map cannot be changed.
-pub fn forget_arrivals<M: MapCore>(
+pub fn forget_migrations<M: MapCore>(
     maps: &StepMaps<M>,
     from: &CompiledMachine,
-    successor: u32,
+    replacement: u32,
 ) -> Result<(), KernelError> {
-    let mut entries = Entries::new("arrivals");
+    let mut entries = Entries::new("migrations");
     for row in &from.rows {
-        entries.push(&types::sysfsm_departure { policy: successor, state: row.state }, &0_u32);
+        entries
+            .push(&types::sysfsm_migration_key { policy: replacement, state: row.state }, &0_u32);
     }
-    entries.delete(&maps.arrivals)
+    entries.delete(&maps.migrations)
 }
 
 fn policy(entry: &Entry, effective: EffectivePolicy) -> types::sysfsm_policy {
@@ -373,13 +376,14 @@ fn policy(entry: &Entry, effective: EffectivePolicy) -> types::sysfsm_policy {
         singles: entry.singles,
         depth: u32::from(entry.depth.get()),
         action: match effective.action {
-            Action::Kill => 0,
-            Action::Log if effective.learn => 3,
-            Action::Log => 1,
-            Action::Deny => 2,
-        },
+            Action::Kill => types::sysfsm_action::SYSFSM_KILL,
+            Action::Log if effective.complain => types::sysfsm_action::SYSFSM_COMPLAIN,
+            Action::Log => types::sysfsm_action::SYSFSM_LOG,
+            Action::Deny => types::sysfsm_action::SYSFSM_DENY,
+        }
+        .0,
         inherit: u32::from(effective.children == Children::Inherit),
-        successor: NOBODY,
+        replacement: NO_REPLACEMENT,
         signals: entry.signals,
         padding: 0,
     }

@@ -1,9 +1,9 @@
 //! The maps by which policies are changed while they are enforced, whoever has loaded them.
 
 use crate::kernel::bpf::array::Mapped;
-use crate::kernel::bpf::bpffs::PinDirectory;
 use crate::kernel::bpf::entries;
-use crate::kernel::bpf::skeleton::{types, EnforceSkel};
+use crate::kernel::bpf::map_list::{map_list, DATA};
+use crate::kernel::bpf::skeleton::types;
 use crate::kernel::error::KernelError;
 use crate::kernel::identity::maps::{self as bind, Bound, IdentityMaps};
 use crate::kernel::policies::fill::{self, LoadedPolicy, StepMaps, Tables};
@@ -11,101 +11,56 @@ use crate::kernel::policies::policy_set::{Change, PolicySet};
 use crate::kernel::policies::selection::SelectMaps;
 use libbpf_rs::MapHandle;
 use std::mem::offset_of;
-use std::os::fd::AsFd as _;
 
-/// Those maps.
+map_list! {
+    /// The maps that the agent uses besides those of the step and of the selection of policies.
+    pub(crate) struct ServiceMaps {
+        /// The processes that are to be adopted.
+        adoptees,
+        /// The totals of each CPU.
+        counters,
+        /// The BPF objects that watched threads are kept from.
+        objects,
+    }
+}
+
+/// All maps that user space uses but those of the events.
 pub(crate) struct Maps {
     pub step: StepMaps<MapHandle>,
     tables: Tables,
     pub identity: IdentityMaps<MapHandle>,
     pub select: SelectMaps<MapHandle>,
-    pub adoptees: MapHandle,
-    pub counters: MapHandle,
+    pub service: ServiceMaps<MapHandle>,
     pub data: Mapped<types::bss>,
-    /// The same, as a map.
+    /// The map that `data` is the memory of.
     data_map: MapHandle,
 }
 
 impl Maps {
-    /// Those that `get` finds by their names.
-    fn get(
-        get: impl Fn(&'static str) -> Result<MapHandle, KernelError>,
+    /// The maps that `find` finds by their names: those of a loaded object ([`of_object`]), or of a
+    /// pinned set.
+    ///
+    /// [`of_object`]: crate::kernel::bpf::map_list::of_object
+    pub(crate) fn find(
+        find: impl Fn(&'static str) -> Result<MapHandle, KernelError>,
     ) -> Result<Self, KernelError> {
-        let data_map = get("data")?;
-        let step = StepMaps {
-            cells: get("cells")?,
-            far_cells: get("far_cells")?,
-            policies: get("policies")?,
-            contexts: get("contexts")?,
-            histories: get("histories")?,
-            arrivals: get("arrivals")?,
-        };
+        let data_map = find(DATA)?;
+        let step = StepMaps::find(&find)?;
         Ok(Maps {
             tables: Tables::of(&step)?,
             step,
-            identity: IdentityMaps {
-                binaries: get("binaries")?,
-                paths: get("paths")?,
-                names: get("names")?,
-            },
-            select: SelectMaps { cgroups: get("cgroups")?, selected: get("selected")? },
-            adoptees: get("adoptees")?,
-            counters: get("counters")?,
-            data: Mapped::whole(&data_map, "data")?,
+            identity: IdentityMaps::find(&find)?,
+            select: SelectMaps::find(&find)?,
+            service: ServiceMaps::find(&find)?,
+            data: Mapped::whole(&data_map, DATA)?,
             data_map,
         })
     }
 
-    /// Those of a loaded object.
-    pub(crate) fn of(skel: &EnforceSkel<'_>) -> Result<Self, KernelError> {
-        let maps = &skel.maps;
-        Maps::get(|name| {
-            let map = match name {
-                "data" => &maps.bss,
-                "cells" => &maps.cells,
-                "far_cells" => &maps.far_cells,
-                "policies" => &maps.policies,
-                "contexts" => &maps.contexts,
-                "histories" => &maps.histories,
-                "arrivals" => &maps.arrivals,
-                "binaries" => &maps.binaries,
-                "paths" => &maps.paths,
-                "names" => &maps.names,
-                "cgroups" => &maps.cgroups,
-                "selected" => &maps.selected,
-                "adoptees" => &maps.adoptees,
-                _ => &maps.counters,
-            };
-            MapHandle::try_from(map).map_err(|cause| KernelError::Read { map: name, cause })
-        })
-    }
-
-    /// Those of a pinned set.
-    pub(crate) fn pinned(directory: &PinDirectory) -> Result<Self, KernelError> {
-        Maps::get(|name| directory.map(name))
-    }
-
-    /// Pins them.
-    pub(crate) fn pin(&self, directory: &PinDirectory) -> Result<(), KernelError> {
-        for (name, map) in [
-            ("data", &self.data_map),
-            ("cells", &self.step.cells),
-            ("far_cells", &self.step.far_cells),
-            ("policies", &self.step.policies),
-            ("contexts", &self.step.contexts),
-            ("histories", &self.step.histories),
-            ("arrivals", &self.step.arrivals),
-            ("binaries", &self.identity.binaries),
-            ("paths", &self.identity.paths),
-            ("names", &self.identity.names),
-            ("cgroups", &self.select.cgroups),
-            ("selected", &self.select.selected),
-            ("adoptees", &self.adoptees),
-            ("counters", &self.counters),
-        ] {
-            directory.pin(name, map.as_fd())?;
-        }
-        Ok(())
+    /// Each map with its name.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (&'static str, &MapHandle)> {
+        let lists = self.step.each().chain(self.identity.each()).chain(self.select.each());
+        lists.chain(self.service.each()).chain([(DATA, &self.data_map)])
     }
 
     /// Fills what is empty.
@@ -138,9 +93,13 @@ impl Maps {
         let loaded: Vec<_> =
             change.added.iter().filter_map(|number| next.loaded(*number)).collect();
         fill::add(&self.step, &self.tables, &loaded)?;
-        for (draining, successor) in next.successions(change) {
-            if let Some(successor) = successor {
-                fill::add_arrivals(&self.step, successor, &next.arrivals(draining, successor))?;
+        for (draining, replacement) in next.replacements(change) {
+            if let Some(replacement) = replacement {
+                fill::add_migrations(
+                    &self.step,
+                    replacement,
+                    &next.migrations(draining, replacement),
+                )?;
             }
         }
         self.say_what_is_used(next, bound);
@@ -155,8 +114,8 @@ impl Maps {
     /// its policy's rows for as long as they are there, and when it misses one it moves.
     pub(crate) fn commit(&self, next: &PolicySet, change: &Change) {
         change.added.iter().for_each(|number| self.tables.hold(*number));
-        for (draining, successor) in next.successions(change) {
-            self.tables.succeed(draining, successor);
+        for (draining, replacement) in next.replacements(change) {
+            self.tables.replace(draining, replacement);
         }
         for one in removed(next, change) {
             self.tables.clear_rows(one.compiled);
@@ -179,8 +138,8 @@ impl Maps {
         for one in removed(next, change) {
             fill::forget(&self.step, &one)?;
         }
-        next.stale(change).try_for_each(|(compiled, successor)| {
-            fill::forget_arrivals(&self.step, compiled, successor)
+        next.stale(change).try_for_each(|(compiled, replacement)| {
+            fill::forget_migrations(&self.step, compiled, replacement)
         })
     }
 

@@ -6,7 +6,7 @@ use crate::kernel::identity::binaries::Wanted;
 use crate::kernel::policies::fill::{EffectivePolicy, LoadedPolicy, Sizes};
 use crate::kernel::policies::selection::cgroup_key;
 use crate::policy::{Policy, Subject, ANY_BINARY};
-use crate::table::{arrivals, Arrival, CompiledMachine, State, Table};
+use crate::table::{migrations, CompiledMachine, MigrationTarget, State, Table};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::slice;
@@ -20,13 +20,13 @@ pub(crate) struct Slot {
     pub compiled: CompiledMachine,
 }
 
-/// One that has gone, while threads may still be in its states: they go on under the successor when
+/// One that has gone, while threads may still be in its states: they go on under the replacement when
 /// they make a call.
 #[derive(Debug, Clone)]
 struct Draining {
     slot: Arc<Slot>,
     /// None: its threads are not watched any more.
-    successor: Option<u32>,
+    replacement: Option<u32>,
     /// How often no thread was seen in it, one look after another.
     missed: u8,
 }
@@ -37,7 +37,7 @@ struct Draining {
 pub(crate) struct Retired {
     pub number: u32,
     pub slot: Arc<Slot>,
-    pub successor: Option<u32>,
+    pub replacement: Option<u32>,
 }
 
 /// The policies, by their numbers.
@@ -75,7 +75,7 @@ pub(crate) struct SavedPolicySet {
 struct SavedSlot {
     number: u32,
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    successor: Option<u32>,
+    replacement: Option<u32>,
     /// Of a draining one: how many looks have found no thread in it.
     #[serde(default)]
     missed: u8,
@@ -129,15 +129,15 @@ impl PolicySet {
 
     /// A policy goes, and perhaps another one comes in its place; those whose threads would have
     /// gone on there as well.
-    fn go(&mut self, number: u32, successor: Option<u32>, change: &mut Change) {
+    fn go(&mut self, number: u32, replacement: Option<u32>, change: &mut Change) {
         let Some(slot) = self.slots.remove(&number) else { return };
         for (&other, draining) in &mut self.draining {
-            if draining.successor == Some(number) {
-                change.stale.push((other, draining.successor));
-                draining.successor = successor;
+            if draining.replacement == Some(number) {
+                change.stale.push((other, draining.replacement));
+                draining.replacement = replacement;
             }
         }
-        self.draining.insert(number, Draining { slot, successor, missed: 0 });
+        self.draining.insert(number, Draining { slot, replacement, missed: 0 });
         change.removed.push(number);
     }
 
@@ -173,8 +173,8 @@ impl PolicySet {
         let gone = change.removed.iter().filter_map(|number| self.loaded(*number));
         let mut sizes = Sizes::of(self.table.cells(), self.all().chain(gone));
         let draining = self.draining.values().map(|draining| draining.slot.compiled.rows.len());
-        // Those of the successor before are there for a moment longer.
-        sizes.arrivals = 2 * draining.sum::<usize>();
+        // Those of the replacement before are there for a moment longer.
+        sizes.migrations = 2 * draining.sum::<usize>();
         sizes
     }
 
@@ -189,22 +189,26 @@ impl PolicySet {
         self.slots.get(&number).or_else(draining).map(|slot| slot.loaded(number))
     }
 
-    /// The policies that have gone, and draining ones that have another successor now, each with
+    /// The policies that have gone, and draining ones that have another replacement now, each with
     /// who it is.
-    pub(crate) fn successions<'a>(
+    pub(crate) fn replacements<'a>(
         &'a self,
         change: &'a Change,
     ) -> impl Iterator<Item = (u32, Option<u32>)> + 'a {
         let moved = change.stale.iter().map(|stale| stale.0);
         let all = change.removed.iter().copied().chain(moved);
-        all.filter_map(|number| Some((number, self.draining.get(&number)?.successor)))
+        all.filter_map(|number| Some((number, self.draining.get(&number)?.replacement)))
     }
 
-    /// Where the threads of a draining policy's states go on in its successor.
-    pub(crate) fn arrivals(&self, draining: u32, successor: u32) -> Vec<(State, Arrival)> {
-        let (from, to) = (self.draining.get(&draining), self.slots.get(&successor));
+    /// Where the threads of a draining policy's states go on in its replacement.
+    pub(crate) fn migrations(
+        &self,
+        draining: u32,
+        replacement: u32,
+    ) -> Vec<(State, MigrationTarget)> {
+        let (from, to) = (self.draining.get(&draining), self.slots.get(&replacement));
         from.zip(to)
-            .map(|(from, to)| arrivals(&from.slot.compiled, &to.compiled, &to.policy.machine))
+            .map(|(from, to)| migrations(&from.slot.compiled, &to.compiled, &to.policy.machine))
             .unwrap_or_default()
     }
 
@@ -228,8 +232,8 @@ impl PolicySet {
             let stays = draining.missed < LOOKS;
             if !stays {
                 table.free(&draining.slot.compiled.places);
-                let Draining { slot, successor, .. } = draining.clone();
-                gone.push(Retired { number: *number, slot, successor });
+                let Draining { slot, replacement, .. } = draining.clone();
+                gone.push(Retired { number: *number, slot, replacement });
             }
             stays
         });
@@ -311,9 +315,9 @@ impl PolicySet {
 
     /// What is to be kept of it.
     pub(crate) fn save(&self) -> SavedPolicySet {
-        let saved = |number: u32, slot: &Slot, successor, missed| SavedSlot {
+        let saved = |number: u32, slot: &Slot, replacement, missed| SavedSlot {
             number,
-            successor,
+            replacement,
             missed,
             policy: slot.policy.to_value(),
             places: slot.compiled.places.clone(),
@@ -324,7 +328,7 @@ impl PolicySet {
                 .draining
                 .iter()
                 .map(|(number, draining)| {
-                    saved(*number, &draining.slot, draining.successor, draining.missed)
+                    saved(*number, &draining.slot, draining.replacement, draining.missed)
                 })
                 .collect(),
             binaries: self.binaries.clone(),
@@ -351,7 +355,7 @@ impl PolicySet {
             policy_set.table.reserve(&draining.places);
             if let Some(slot) = slot {
                 let known =
-                    Draining { slot, successor: draining.successor, missed: draining.missed };
+                    Draining { slot, replacement: draining.replacement, missed: draining.missed };
                 policy_set.draining.insert(draining.number, known);
             }
         }
@@ -463,19 +467,19 @@ mod tests {
         assert_eq!((&*change.added, &*change.removed), (&[3][..], &[1][..]));
         second.clear_rows(&change);
         assert_eq!(second.loaded(2).unwrap().compiled, first.loaded(2).unwrap().compiled);
-        let successors = |policy_set: &PolicySet, change: &Change| -> Vec<(u32, Option<u32>)> {
-            policy_set.successions(change).collect()
+        let replacements = |policy_set: &PolicySet, change: &Change| -> Vec<(u32, Option<u32>)> {
+            policy_set.replacements(change).collect()
         };
-        assert_eq!(successors(&second, &change), [(1, Some(3))]);
+        assert_eq!(replacements(&second, &change), [(1, Some(3))]);
         assert_eq!(after(&second, &[changed.clone(), b.clone()]).1, Change::default());
-        // Threads may still be in the first one: it has the newest for its successor, and its
+        // Threads may still be in the first one: it has the newest for its replacement, and its
         // number is nobody else's.
         let (third, change) = after(&second, &[a.clone(), b.clone()]);
         assert_eq!((&*change.added, &*change.removed), (&[4][..], &[3][..]));
-        assert_eq!(successors(&third, &change), [(3, Some(4)), (1, Some(4))]);
+        assert_eq!(replacements(&third, &change), [(3, Some(4)), (1, Some(4))]);
         assert_eq!(third.stale(&change).map(|stale| stale.1).collect::<Vec<_>>(), [3]);
         let (fourth, change) = after(&third, &[b]);
-        assert_eq!(successors(&fourth, &change), [(4, None), (1, None), (3, None)]);
+        assert_eq!(replacements(&fourth, &change), [(4, None), (1, None), (3, None)]);
     }
 
     #[test]

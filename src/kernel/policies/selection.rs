@@ -1,12 +1,15 @@
 //! Which policy is for which binary in which cgroup: the maps that an exec asks.
 
 use crate::kernel::bpf::entries::text;
+use crate::kernel::bpf::map_list::map_list;
+use crate::kernel::bpf::skeleton::types;
 
-/// The maps of `bpf/select.h`.
-#[derive(Debug)]
-pub(crate) struct SelectMaps<M> {
-    pub cgroups: M,
-    pub selected: M,
+map_list! {
+    /// The maps of `bpf/select.h`.
+    pub(crate) struct SelectMaps {
+        cgroups,
+        selected,
+    }
 }
 
 /// The key of a cgroup's path.
@@ -16,5 +19,5 @@ pub(crate) fn cgroup_key(path: &str) -> Vec<u8> {
         key.extend_from_slice(name.as_bytes());
         key.push(0);
     }
-    text(&key)
+    text::<types::sysfsm_path>(&key)
 }

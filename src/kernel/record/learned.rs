@@ -10,7 +10,7 @@ use crate::syscall::Symbol;
 use libbpf_rs::{MapCore, MapFlags, OpenMapMut};
 use std::collections::{BTreeMap, HashSet};
 
-/// The maps of the learning step, by the names of `bpf/learn.h` and `bpf/runs.h`.
+/// The maps of the learning step, by the names of `bpf/record_step.h` and `bpf/runs.h`.
 pub struct LearnMaps<M> {
     /// Program and context → node.
     pub nodes: M,

@@ -1,6 +1,6 @@
-//! The names of the programs that a recording meets: absolute paths.
+//! The names of the programs that a recording sees: absolute paths.
 
-use crate::kernel::bpf::skeleton::types;
+use crate::kernel::bpf::skeleton::types::{self, sysfsm_path_origin as Origin};
 use crate::kernel::error::KernelError;
 use crate::kernel::identity::inode::{FileId, Inodes};
 use crate::kernel::identity::processes::{exec_path, script_of};
@@ -19,23 +19,22 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// Takes in what the kernel tells of a program that it has met for the first time (`struct
-    /// sysfsm_meeting`).
-    pub(crate) fn meet(&mut self, bytes: &[u8]) {
-        let Ok(meeting) = plain::from_bytes::<types::sysfsm_meeting>(bytes) else { return };
-        let path: Vec<u8> = text(&meeting.path).take_while(|&byte| byte != 0).collect();
-        let names: Vec<u8> =
-            text(&meeting.names.text).take(meeting.names.length as usize).collect();
+    /// Takes in a program that the kernel has seen for the first time (`struct
+    /// sysfsm_new_program_event`).
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
+        let Ok(event) = plain::from_bytes::<types::sysfsm_new_program_event>(bytes) else { return };
+        let path: Vec<u8> = text(&event.path).take_while(|&byte| byte != 0).collect();
+        let names: Vec<u8> = text(&event.names.text).take(event.names.length as usize).collect();
         let given = PathBuf::from(OsStr::from_bytes(&path));
-        let name = match meeting.whence {
-            0 => Some(given.clone()),
-            1 => Some(down(&names)),
-            2 => Some(clean(&down(&names).join(&given))),
+        let name = match Origin(event.path_origin) {
+            Origin::SYSFSM_PATH_GIVEN => Some(given.clone()),
+            Origin::SYSFSM_PATH_FOUND => Some(down(&names)),
+            Origin::SYSFSM_PATH_BELOW => Some(clean(&down(&names).join(&given))),
             _ => None,
         };
         match name {
-            Some(name) => self.known.insert(meeting.program, name.to_string_lossy().into_owned()),
-            None => self.nameless.insert(meeting.program, given.to_string_lossy().into_owned()),
+            Some(name) => self.known.insert(event.program, name.to_string_lossy().into_owned()),
+            None => self.nameless.insert(event.program, given.to_string_lossy().into_owned()),
         };
     }
 }

@@ -6,7 +6,7 @@ use crate::kernel::bpf::log;
 use crate::kernel::bpf::ring;
 use crate::kernel::bpf::skeleton::{types, RecordSkel, RecordSkelBuilder};
 use crate::kernel::error::KernelError;
-use crate::kernel::events::violation::Totals;
+use crate::kernel::events::totals::Totals;
 use crate::kernel::hooks::{choose, tracepoints, Attached, Hooks};
 use crate::kernel::identity::binaries::{identify, index_of, Identities, Wanted};
 use crate::kernel::identity::inode::Inodes;
@@ -68,12 +68,12 @@ pub struct RecordTotals {
     pub stray_returns: u64,
     /// Frames dropped, handlers being nested past the limit.
     pub frames_dropped: u64,
-    /// Threads whose state had to wait in a spare place until their first call.
-    pub spares: u64,
+    /// Threads whose state waited in the fallback map until their first call.
+    pub fallback_threads: u64,
     /// Threads whose state found no room: what they did was not recorded.
     pub threads_refused: u64,
-    /// Times at the most that the kernel left all programs of a hook out (see [`Totals::missed`]).
-    pub missed: u64,
+    /// Times at the most that the kernel left all programs of a hook out (see [`Totals::recursion_misses`]).
+    pub recursion_misses: u64,
     /// Running threads that were taken in.
     pub adopted: u64,
 }
@@ -190,8 +190,8 @@ impl Recorder {
     /// The ring buffer cannot be read. A signal that interrupts the wait is none.
     pub fn poll(&mut self, timeout: Duration) -> Result<usize, KernelError> {
         const AT_A_TIME: usize = 64;
-        ring::take(&self.skel.maps.meetings, "meetings", timeout, AT_A_TIME, |bytes| {
-            self.names.meet(bytes);
+        ring::take(&self.skel.maps.new_programs, "new_programs", timeout, AT_A_TIME, |bytes| {
+            self.names.add(bytes);
         })
     }
 
@@ -259,10 +259,10 @@ impl Recorder {
         let mut totals = RecordTotals {
             calls: counted.judged,
             frames_dropped: counted.frames_dropped,
-            spares: counted.spares,
+            fallback_threads: counted.fallback_threads,
             threads_refused: counted.threads_refused,
             adopted: counted.adopted,
-            missed: self.attached.missed()?,
+            recursion_misses: self.attached.missed()?,
             ..RecordTotals::default()
         };
         if let Some(data) = self.skel.maps.bss_data.as_ref() {
@@ -340,7 +340,7 @@ fn load(
     identities: &Identities,
     mode: AttachMode,
 ) -> Result<RecordSkel<'static>, KernelError> {
-    /// A meeting has more than 8 KiB: about 480 may wait to be read.
+    /// An event has more than 8 KiB: about 480 may wait to be read.
     const RING_BYTES: u32 = 4 << 20;
     let refused = |cause| KernelError::Load { cause, log: log::take() };
     // The skeleton borrows its object; there is one a process, so that leaking it costs nothing.
@@ -366,13 +366,14 @@ fn load(
     )?;
     learned::resize(&mut maps!(maps, &mut), room)?;
     maps.programs.set_max_entries(room.programs).map_err(refused)?;
-    maps.meetings.set_max_entries(RING_BYTES).map_err(refused)?;
+    maps.new_programs.set_max_entries(RING_BYTES).map_err(refused)?;
     open.load().map_err(refused)
 }
 
 /// Copies bytes into a C string, leaving its last zero.
-fn write_text(to: &mut [i8; 256], from: &[u8]) {
-    for (slot, &byte) in to.iter_mut().take(255).zip(from) {
+fn write_text(to: &mut [i8], from: &[u8]) {
+    let room = to.len().saturating_sub(1);
+    for (slot, &byte) in to.iter_mut().take(room).zip(from) {
         *slot = i8::from_ne_bytes([byte]);
     }
 }

@@ -1,4 +1,4 @@
-//! Whether what runs at a tracepoint can be preempted, and what is done about it (`bpf/hold.h`).
+//! Whether what runs at a tracepoint can be preempted, and what is done about it (`bpf/preempt.h`).
 
 use crate::kernel::support::trials;
 use nix::sys::utsname::uname;

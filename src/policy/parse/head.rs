@@ -4,10 +4,10 @@ use crate::policy::parse::json::Json;
 use crate::policy::parse::problem::Problems;
 use crate::policy::selector::ANY_BINARY;
 
-/// So deep may a policy's cgroup be, and so many bytes may its path have: the kernel's side has no
-/// room for more (`bpf/select.h`).
-const MAX_CGROUP_LEVELS: usize = 15;
-const MAX_CGROUP_PATH: usize = 256;
+/// How many levels a policy's cgroup may be below the highest one, and how many bytes its path may
+/// have: the kernel's side has no room for more (`bpf/sysfsm.h`, compared in `kernel/header.rs`).
+pub(crate) const MAX_CGROUP_LEVELS: usize = 15;
+pub(crate) const MAX_CGROUP_PATH: usize = 256;
 
 impl Problems {
     pub(crate) fn binary(&mut self, value: Option<Json>, in_cgroup: bool) -> Option<String> {

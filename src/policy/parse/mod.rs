@@ -3,7 +3,7 @@
 //! It may know the policy's types, the machine and the system-call layer.
 
 pub(crate) mod document;
-mod head;
+pub(crate) mod head;
 mod json;
 pub(crate) mod problem;
 mod transitions;

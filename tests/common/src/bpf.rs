@@ -20,7 +20,7 @@ skeleton!(
 );
 skeleton!(
     /// The step of `record`, driven from outside.
-    learn_test
+    record_test
 );
 skeleton!(
     /// The step of `enforce`, driven from outside.

@@ -70,63 +70,6 @@ impl Figures {
             Err(e) => Answer::unavailable(&format!("{e}\n")),
         }
     }
-
-    fn totals(&self) -> [(&'static str, &'static str, u64); 15] {
-        let totals = &self.totals;
-        [
-            ("judged_calls", "Calls of watched threads that were judged", totals.judged),
-            ("kernel_violations", "All violations", totals.violations),
-            ("kills", "Violations that were answered with SIGKILL", totals.kills),
-            (
-                "kills_failed",
-                "Violations where the kernel refused to send SIGKILL",
-                totals.kills_failed,
-            ),
-            (
-                "denials",
-                "Violations that were answered with a refusal of the call only",
-                totals.denials,
-            ),
-            ("caught_up_calls", "Calls that were judged at a choke point only", totals.caught_up),
-            ("vetoes", "Refusals at choke points; a call may meet several", totals.vetoes),
-            (
-                "protections",
-                "What watched threads tried on the enforcer or its BPF objects and were refused",
-                totals.protections,
-            ),
-            (
-                "events_lost",
-                "Violations whose event found no room in the ring buffer",
-                totals.events_lost,
-            ),
-            (
-                "frames_dropped",
-                "Signal frames dropped with handlers nested past the limit",
-                totals.frames_dropped,
-            ),
-            (
-                "spares",
-                "Threads whose state waited in a spare place until their first call",
-                totals.spares,
-            ),
-            ("threads_refused", "Threads whose state found no room", totals.threads_refused),
-            (
-                "missed",
-                "Times at the most that the kernel left all programs of a hook out",
-                totals.missed,
-            ),
-            (
-                "untallied",
-                "Violations of kinds that found no room to be counted apart",
-                totals.untallied,
-            ),
-            (
-                "adopted_threads",
-                "Running threads that were taken under their policy",
-                totals.adopted,
-            ),
-        ]
-    }
 }
 
 /// The labels of one policy.
@@ -147,8 +90,9 @@ impl Collector for Figures {
             &since,
         )?;
         to.gauge("policies", "Policies that are enforced", &(self.policies as u64))?;
-        for (name, help, count) in self.totals() {
-            to.counter(name, help, count)?;
+        for total in self.totals.each() {
+            // The encoder puts a full stop behind the text.
+            to.counter(total.metric, total.about.trim_end_matches('.'), total.value)?;
         }
         let violations = self.violations.iter().flat_map(|(name, reasons)| {
             let [policy, cgroup] = of(name);

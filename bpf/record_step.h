@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
- * The learning step. src/machine/learn.rs is its specification; tests/equality/recording.rs drives both with
- * the same events.
+ * The step of a recording. src/machine/learn.rs does the same in Rust; tests/equality drives both
+ * with the same events.
  *
- * A frame's state is a node: a context of one program, by its number from 1; 0 while its past is
- * not known. The transitions are in one open-addressed table, so that a call that was made before
- * costs one cell.
+ * The state of a frame is a node: the number, from 1, of a context of one program; 0 while the
+ * frame's past is not known. The transitions are in one open-addressed table: a call that was made
+ * before costs one cell.
  */
-#ifndef SYSFSM_LEARN_H
-#define SYSFSM_LEARN_H
+#ifndef SYSFSM_RECORD_STEP_H
+#define SYSFSM_RECORD_STEP_H
 
 #include <stdbool.h>
 #include <linux/bpf.h>
@@ -20,12 +20,12 @@
 #include "runs.h"
 #include "sysfsm.h"
 
-/* How far from its home a transition may be. */
+/* How far from its home cell a transition may be. */
 #define SYSFSM_PROBES 64
 #define SYSFSM_NO_EDGE 0xffffffffu
 
 const volatile __u32 depth = 2;
-/* The table has two to the power of this many cells. */
+/* The base-2 logarithm of the number of cells in the table. */
 const volatile __u32 edge_bits = 1;
 
 /* Program and context → node. */
@@ -53,15 +53,15 @@ struct {
 
 __u32 nodes_used = 0;
 __u64 edges_used = 0;
-/* When the last new transition was seen: CLOCK_MONOTONIC, ns. */
+/* When the last new transition was recorded: CLOCK_MONOTONIC, ns. */
 __u64 newest = 0;
-/* Calls whose context, or whose transition, found no room. */
+/* Calls whose context, and calls whose transition, found no room. */
 __u64 nodes_lost = 0;
 __u64 edges_lost = 0;
 /* rt_sigreturn with no handler active. */
 __u64 stray_returns = 0;
 
-/* The node of a context, 0 if there is no room for a new one. */
+/* The node of a context; 0: there is no room for a new one. */
 static __noinline __u32 sysfsm_node(const struct sysfsm_context *context)
 {
 	__u32 *found = bpf_map_lookup_elem(&nodes, context);
@@ -70,7 +70,7 @@ static __noinline __u32 sysfsm_node(const struct sysfsm_context *context)
 
 	if (found)
 		return *found;
-	/* Only counted up while there is room, or it would begin anew some day. */
+	/* Counted up only while there is room: the counter must not wrap. */
 	node = nodes_used + 1;
 	if (bpf_map_lookup_elem(&node_contexts, &node)) {
 		node = __sync_fetch_and_add(&nodes_used, 1) + 1;
@@ -80,7 +80,7 @@ static __noinline __u32 sysfsm_node(const struct sysfsm_context *context)
 		*slot = *context;
 		if (!bpf_map_update_elem(&nodes, context, &node, BPF_NOEXIST))
 			return node;
-		/* Another CPU was faster; this number is nobody's. */
+		/* Another CPU has added the context meanwhile; this number stays unused. */
 		found = bpf_map_lookup_elem(&nodes, context);
 		if (found)
 			return *found;
@@ -89,7 +89,7 @@ static __noinline __u32 sysfsm_node(const struct sysfsm_context *context)
 	return 0;
 }
 
-/* Where a symbol leads from a node; from no node, it is the first symbol of a context. */
+/* The node to which a symbol leads from a node; from node 0 the symbol begins a context. */
 static __noinline __u32 sysfsm_follow(__u32 program, __u32 node, __u32 symbol)
 {
 	struct sysfsm_context context = { .policy = program };
@@ -102,17 +102,17 @@ static __noinline __u32 sysfsm_follow(__u32 program, __u32 node, __u32 symbol)
 		context = *from;
 	}
 	if (depth > 1)
-		sysfsm_then(&context.history, symbol, depth - 1);
+		sysfsm_history_push(&context.history, symbol, depth - 1);
 	return sysfsm_node(&context);
 }
 
-/* Where a transition is at home. (Fibonacci hashing: Knuth, TAOCP 3, 6.4.) */
+/* The home cell of a transition (Fibonacci hashing: Knuth, TAOCP 3, 6.4). */
 static __always_inline __u32 sysfsm_home(__u64 key)
 {
 	return key * 0x9e3779b97f4a7c15ull >> (64 - edge_bits);
 }
 
-/* The cell of a transition, made if it is new; none if there is no room near its home. */
+/* The cell of a transition, which is added if it is new; none: there is no room near its home. */
 static __noinline __u32 sysfsm_edge_at(__u64 key)
 {
 	__u32 mask = (1u << edge_bits) - 1;
@@ -142,7 +142,7 @@ static __noinline __u32 sysfsm_edge_at(__u64 key)
 	return SYSFSM_NO_EDGE;
 }
 
-/* Counts the transition; where it leads. */
+/* Counts a transition; returns the node to which it leads. */
 static __always_inline __u32 sysfsm_take(struct sysfsm_thread *thread, __u32 symbol)
 {
 	__u32 from = thread->top.state;
@@ -162,7 +162,7 @@ static __always_inline __u32 sysfsm_take(struct sysfsm_thread *thread, __u32 sym
 		sysfsm_run_takes(edge, at, thread->run);
 	next = edge->next;
 	if (!next) {
-		/* The same on every CPU. */
+		/* Every CPU finds the same node. */
 		next = sysfsm_follow(thread->policy, from, symbol);
 		edge->next = next;
 	}
@@ -170,7 +170,7 @@ static __always_inline __u32 sysfsm_take(struct sysfsm_thread *thread, __u32 sym
 }
 
 /* A thread after a successful exec, in a run of its own. */
-static __always_inline void sysfsm_learn_exec(struct sysfsm_thread *thread, __u32 program)
+static __always_inline void sysfsm_record_exec(struct sysfsm_thread *thread, __u32 program)
 {
 	thread->run = sysfsm_run_begin(program, false);
 	sysfsm_frames_exec(thread, sysfsm_follow(program, 0, SYSFSM_NR_EXECVE));
@@ -178,35 +178,35 @@ static __always_inline void sysfsm_learn_exec(struct sysfsm_thread *thread, __u3
 }
 
 /* A handler begins. */
-static __always_inline void sysfsm_learn_signal(struct sysfsm_thread *thread, __u32 signal)
+static __always_inline void sysfsm_record_signal(struct sysfsm_thread *thread, __u32 signal)
 {
 	sysfsm_push(thread, sysfsm_follow(thread->policy, 0, SYSFSM_SIGNAL_BASE + signal));
 }
 
-/* A call through a foreign ABI: no context can hold it. */
-static __always_inline void sysfsm_learn_foreign(struct sysfsm_thread *thread)
+/* A call through a foreign ABI is no symbol: what follows has no known past. */
+static __always_inline void sysfsm_record_foreign(struct sysfsm_thread *thread)
 {
 	thread->top.state = 0;
-	thread->top.last = SYSFSM_NONE;
+	thread->top.last = SYSFSM_NO_SYMBOL;
 }
 
-/* A handler ends. What it returned from is counted; a stray return leaves nothing known. */
-static __noinline int sysfsm_learn_return(struct sysfsm_thread *thread)
+/* A handler ends: a transition of the handler's frame. After a stray return no past is known. */
+static __noinline int sysfsm_record_return(struct sysfsm_thread *thread)
 {
 	if (thread->top.state)
 		sysfsm_take(thread, SYSFSM_NR_RT_SIGRETURN);
 	if (!sysfsm_pop(thread, 0)) {
 		SYSFSM_COUNT(stray_returns);
-		sysfsm_learn_foreign(thread);
+		sysfsm_record_foreign(thread);
 	}
 	return 0;
 }
 
 /* One call of the 64-bit ABI. */
-static __always_inline void sysfsm_learn_call(struct sysfsm_thread *thread, __u32 nr)
+static __always_inline void sysfsm_record_call(struct sysfsm_thread *thread, __u32 nr)
 {
 	if (nr == SYSFSM_NR_RT_SIGRETURN) {
-		sysfsm_learn_return(thread);
+		sysfsm_record_return(thread);
 		return;
 	}
 	if (nr == SYSFSM_NR_RESTART_SYSCALL || nr == thread->top.last)
@@ -218,4 +218,4 @@ static __always_inline void sysfsm_learn_call(struct sysfsm_thread *thread, __u3
 		thread->top.state = sysfsm_follow(thread->policy, 0, nr);
 }
 
-#endif /* SYSFSM_LEARN_H */
+#endif /* SYSFSM_RECORD_STEP_H */

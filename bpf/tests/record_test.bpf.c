@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * Drives the learning step with events from user space, for the test that it equals the Rust
- * learner. Nothing of it is part of what `record` loads.
+ * Drives the step of `record` with events from user space, for the test that compares it with the
+ * Rust learner.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
 #include "../frames.h"
-#include "../learn.h"
+#include "../record_step.h"
 #include "../runs.h"
 #include "../sysfsm.h"
 
@@ -96,7 +96,7 @@ __noinline int sysfsm_take_event(__u32 index)
 	switch (event->kind) {
 	case SYSFSM_TEST_EXEC:
 		sysfsm_test_end(thread);
-		sysfsm_learn_exec(thread, value);
+		sysfsm_record_exec(thread, value);
 		return 0;
 	case SYSFSM_TEST_ADOPT:
 		return sysfsm_test_adopt(thread, event);
@@ -109,13 +109,13 @@ __noinline int sysfsm_take_event(__u32 index)
 		__builtin_memcpy(child, thread, sizeof(*child));
 		return 0;
 	case SYSFSM_TEST_SIGNAL:
-		sysfsm_learn_signal(thread, value);
+		sysfsm_record_signal(thread, value);
 		return 0;
 	case SYSFSM_TEST_CALL:
-		sysfsm_learn_call(thread, value);
+		sysfsm_record_call(thread, value);
 		return 0;
 	case SYSFSM_TEST_FOREIGN:
-		sysfsm_learn_foreign(thread);
+		sysfsm_record_foreign(thread);
 		return 0;
 	case SYSFSM_TEST_END:
 		sysfsm_test_end(thread);
