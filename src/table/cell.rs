@@ -7,14 +7,14 @@ pub const CALLS: u32 = 1024;
 /// How many signal numbers there are, 0 among them (`SYSFSM_SIGNALS`).
 pub const SIGNALS: usize = 65;
 
-/// A state: the place of its row. 0 is none.
+/// A state: the base of its row, an index into the array of cells. 0 is no state.
 pub type State = u32;
 
-/// A cell: the next state, if `owner` is the state that asks.
+/// A cell. Its call is allowed in a state only if `owner` is that state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cell {
-    /// The state whose cell it is; 0: nobody's.
+    /// The state that the cell belongs to; 0 for a cell that is free.
     pub owner: State,
-    /// Where its call leads.
+    /// The state after the call.
     pub next: State,
 }

@@ -1,40 +1,42 @@
-//! Row displacement: laying sparse rows over each other.
+//! Row displacement: sparse rows, displaced over each other in one array.
 
 use crate::table::cell::State;
 
-/// After so many places that did not fit, rows of this length are not tried there again.
+/// After this many bases that did not fit, later rows of the same length are searched for a base
+/// behind them.
 const CROWDED: u32 = 64;
 
-/// After so many, a row goes where nothing is yet. Both keep packing linear; shorter rows fill the
-/// gaps.
+/// After this many bases that did not fit, a row goes to the end of the array. Both limits keep
+/// packing linear. Shorter rows fill the gaps.
 const MAX_TRIES: u32 = 4096;
 
-/// Rows, laid into one array.
+/// Which cells of the array are owned, and which indices are bases. Rows are known by their columns
+/// only; what is in the cells is not here.
 #[derive(Debug, Clone)]
 pub(crate) struct Comb {
     /// How long the array is.
     length: usize,
     /// Which cells are owned.
     taken: Bits,
-    /// Which places are the state of some row: two rows may share cells' gaps, never a place.
-    states: Bits,
+    /// Which indices are the base of some row. Two rows may interleave; they never share a base.
+    bases: Bits,
     /// No free cell lies before this one.
     first_free: usize,
-    /// Where the search for rows of this length begins, and the length.
+    /// Where the search for a row begins, and the length of the rows that this is for.
     cursor: (usize, usize),
 }
 
 impl Comb {
     pub(crate) fn new() -> Self {
-        let mut states = Bits::default();
-        // It stands for none.
-        states.set(0);
-        Comb { length: 0, taken: Bits::default(), states, first_free: 0, cursor: (0, 0) }
+        let mut bases = Bits::default();
+        // State 0 is no state.
+        bases.set(0);
+        Comb { length: 0, taken: Bits::default(), bases, first_free: 0, cursor: (0, 0) }
     }
 
-    /// Finds a place for a row with cells at these columns (ascending), and takes it. Columns may
-    /// be none: then only the place is unique.
-    pub(crate) fn place(&mut self, columns: &[u32]) -> State {
+    /// Inserts a row at a base that fits, which is returned. `columns` are ascending. A row without
+    /// columns has a base, and no cell.
+    pub(crate) fn insert(&mut self, columns: &[u32]) -> State {
         let Some(&lowest) = columns.first() else {
             return self.lone();
         };
@@ -47,7 +49,7 @@ impl Comb {
         loop {
             at = self.taken.next_zero(at);
             let fits = at >= lowest
-                && !self.states.get(at - lowest)
+                && !self.bases.get(at - lowest)
                 && columns.iter().all(|&c| !self.taken.get(at - lowest + c as usize));
             if fits {
                 break;
@@ -63,11 +65,12 @@ impl Comb {
         State::try_from(state).unwrap_or(State::MAX)
     }
 
-    /// Takes this place for a row; false if something is in its way.
-    pub(crate) fn take(&mut self, place: State, columns: &[u32]) -> bool {
-        let state = place as usize;
+    /// Inserts a row at this base. Returns false, and inserts nothing, if the base or a cell is
+    /// taken.
+    pub(crate) fn insert_at(&mut self, base: State, columns: &[u32]) -> bool {
+        let state = base as usize;
         let free =
-            !self.states.get(state) && columns.iter().all(|&c| !self.taken.get(state + c as usize));
+            !self.bases.get(state) && columns.iter().all(|&c| !self.taken.get(state + c as usize));
         if free {
             self.own(state, columns);
         }
@@ -75,7 +78,7 @@ impl Comb {
     }
 
     fn own(&mut self, state: usize, columns: &[u32]) {
-        self.states.set(state);
+        self.bases.set(state);
         for &column in columns {
             self.taken.set(state + column as usize);
         }
@@ -84,27 +87,27 @@ impl Comb {
         self.first_free = self.taken.next_zero(self.first_free);
     }
 
-    /// Nobody owns these cells any more.
+    /// Frees cells, by their indices. The bases of their rows stay taken.
     pub(crate) fn clear(&mut self, cells: impl Iterator<Item = u32>) {
         for cell in cells {
             self.taken.clear(cell as usize);
             self.first_free = self.first_free.min(cell as usize);
         }
-        // Other gaps than before: the search begins anew.
+        // The gaps are other ones than before: the search begins anew.
         self.cursor = (0, 0);
     }
 
-    /// These places are no row's any more.
-    pub(crate) fn free(&mut self, places: &[State]) {
-        for &place in places {
-            self.states.clear(place as usize);
+    /// Frees bases whose rows have no cells any more.
+    pub(crate) fn free(&mut self, bases: &[State]) {
+        for &base in bases {
+            self.bases.clear(base as usize);
         }
     }
 
-    /// These places are not to be a row's.
-    pub(crate) fn reserve(&mut self, places: &[State]) {
-        for &place in places {
-            self.states.set(place as usize);
+    /// Takes bases without inserting rows: no row gets one of them.
+    pub(crate) fn reserve(&mut self, bases: &[State]) {
+        for &base in bases {
+            self.bases.set(base as usize);
         }
     }
 
@@ -113,9 +116,10 @@ impl Comb {
         self.length
     }
 
+    /// A base for a row without cells.
     fn lone(&mut self) -> State {
-        let state = self.states.next_zero(0);
-        self.states.set(state);
+        let state = self.bases.next_zero(0);
+        self.bases.set(state);
         State::try_from(state).unwrap_or(State::MAX)
     }
 }
@@ -152,7 +156,7 @@ impl Bits {
         }
     }
 
-    /// The first number from `index` on that is not in it.
+    /// The first number from `index` on that is not in the set.
     fn next_zero(&self, index: usize) -> usize {
         let first = index / 64;
         let below = |at: usize| if at == first { (1_u64 << (index % 64)) - 1 } else { 0 };
@@ -186,12 +190,12 @@ mod tests {
     }
 
     #[test]
-    fn rows_interleave_and_never_share_a_cell_or_a_place() {
+    fn rows_interleave_and_never_share_a_cell_or_a_base() {
         let mut comb = Comb::new();
         let rows: Vec<Vec<u32>> =
             (0..500_u32).map(|i| vec![i % 7, 10 + i % 40, 300 + i % 60]).collect();
-        let states: Vec<State> = rows.iter().map(|r| comb.place(r)).collect();
-        let lone = comb.place(&[]);
+        let states: Vec<State> = rows.iter().map(|r| comb.insert(r)).collect();
+        let lone = comb.insert(&[]);
         let mut unique = states.clone();
         unique.push(lone);
         unique.sort_unstable();
@@ -206,14 +210,14 @@ mod tests {
         }
         let length = comb.len();
         assert!(length < 3 * 1500, "{length}");
-        // What goes leaves room.
+        // Rows that are cleared leave room.
         for (row, &state) in rows.iter().zip(&states).take(250) {
             comb.clear(row.iter().map(|column| state + column));
             comb.free(&[state]);
         }
-        let again: Vec<State> = rows.iter().take(250).map(|row| comb.place(row)).collect();
-        assert!(again.iter().all(|place| !states[250..].contains(place)));
+        let again: Vec<State> = rows.iter().take(250).map(|row| comb.insert(row)).collect();
+        assert!(again.iter().all(|base| !states[250..].contains(base)));
         assert!(comb.len() <= length + 100, "{} after {length}", comb.len());
-        assert!(!comb.take(again[0], &rows[0]));
+        assert!(!comb.insert_at(again[0], &rows[0]));
     }
 }

@@ -1,4 +1,4 @@
-//! The compiler.
+//! From a machine to its rows in the table, and from the states of one machine to those of another.
 
 use crate::machine::{self, Context, Depth, Judge, Machine};
 use crate::syscall::{nr, Symbol};
@@ -8,62 +8,63 @@ use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 
-/// What a machine is besides its cells (`struct sysfsm_policy`).
+/// What the kernel has to know of a machine besides its cells (`struct sysfsm_policy`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The state after an exec.
     pub exec: State,
-    /// The state of a thread whose past is unknown; at depth 1 the only state.
+    /// The state of a thread whose past is unknown. At depth 1 this is the only state.
     pub lost: State,
-    /// A row that owns the cells of the alphabet.
+    /// The base of a row with a cell for each call of the alphabet; 0 at depth 1.
     pub members: State,
-    /// A row that leads to the contexts of one symbol.
+    /// The base of a row whose cells lead to the contexts of one symbol; 0 at depth 1.
     pub singles: State,
     /// The machine's depth.
     pub depth: Depth,
-    /// The state in which the handler of each signal begins.
+    /// By signal number, the state in which the signal's handler begins.
     pub signals: [State; SIGNALS],
 }
 
-/// A cell of a call without a column.
+/// A cell of a call that has no column: its number is [`CALLS`] or more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FarCell {
-    /// The state.
+    /// The state in which the call is allowed.
     pub state: State,
-    /// The call.
+    /// The call's number.
     pub call: u32,
-    /// Where it leads.
+    /// The state after the call.
     pub next: State,
 }
 
-/// A state, and the context that it stands for. The empty context stands for an unknown past.
+/// A state, and the context that it stands for. The empty context is that of an unknown past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
     /// The state.
     pub state: State,
     /// The context.
     pub context: Context,
-    /// Whether the machine has transitions from it: only then it is found again by a thread that
-    /// was lost.
+    /// Whether the machine has transitions from this context. Only such a context is found again by
+    /// a thread that was lost.
     pub known: bool,
 }
 
-/// A machine in the table.
+/// A machine that has its rows in a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompiledMachine {
-    /// What it is besides its cells.
+    /// What the kernel has to know besides the cells.
     pub entry: Entry,
-    /// Every state that stands for a context.
+    /// Every state, with the context that it stands for.
     pub rows: Vec<Row>,
-    /// Its cells, and their indices.
+    /// The cells, each with its index in the array.
     pub cells: Vec<(u32, Cell)>,
-    /// Its cells of calls without a column.
+    /// The cells of calls that have no column.
     pub far: Vec<FarCell>,
-    /// All its places, in the order in which [`Table::insert_at`] takes them.
-    pub places: Vec<State>,
+    /// The bases of all rows, in the order in which [`Table::insert_at`] takes them.
+    pub bases: Vec<State>,
 }
 
-/// The array of rows. Machines come and go; no row of one that stays moves.
+/// The array of all machines' rows. Machines come and go. The rows of a machine that stays do not
+/// move.
 #[derive(Debug, Clone)]
 pub struct Table {
     comb: Comb,
@@ -76,68 +77,74 @@ impl Default for Table {
 }
 
 impl Table {
-    /// How many cells the array has.
+    /// The length of the array, in cells.
     #[must_use]
     pub fn cells(&self) -> usize {
         self.comb.len()
     }
 
-    /// Lays machines into the gaps between those that are there.
+    /// Inserts machines into the gaps between the rows that are there.
     #[must_use]
     pub fn insert(&mut self, machines: &[&Machine]) -> Vec<CompiledMachine> {
-        // What is a machine's own is found out on all processors; where its rows go depends on
-        // those before it.
-        let wanted: Vec<Wanted> = machines.par_iter().map(|machine| Wanted::of(machine)).collect();
-        wanted.iter().map(|wanted| self.insert_one(wanted)).collect()
+        // A machine's rows are computed on all processors. Their bases depend on the machines
+        // before it.
+        let unplaced: Vec<UnplacedMachine> =
+            machines.par_iter().map(|machine| UnplacedMachine::of(machine)).collect();
+        unplaced.iter().map(|unplaced| self.insert_one(unplaced)).collect()
     }
 
-    /// Lays machines where they were before, each at its [`CompiledMachine::places`]; none if one
-    /// of them cannot have been there.
+    /// Inserts machines where they were before, each at its [`CompiledMachine::bases`]. Returns
+    /// `None` if the bases cannot be those of the machines, or are taken; what was inserted until
+    /// then stays.
     #[must_use]
     pub fn insert_at(&mut self, machines: &[(&Machine, &[State])]) -> Option<Vec<CompiledMachine>> {
-        let wanted: Vec<Wanted> =
-            machines.par_iter().map(|(machine, _)| Wanted::of(machine)).collect();
-        wanted
+        let unplaced: Vec<UnplacedMachine> =
+            machines.par_iter().map(|(machine, _)| UnplacedMachine::of(machine)).collect();
+        unplaced
             .iter()
             .zip(machines)
-            .map(|(wanted, (_, places))| self.take_places(wanted, places))
+            .map(|(unplaced, (_, bases))| self.insert_one_at(unplaced, bases))
             .collect()
     }
 
-    /// Takes a machine's cells away. Its places stay taken: threads may still be in its states.
+    /// Clears a machine's cells. Its bases stay taken, since threads may still be in its states.
     pub fn clear_rows(&mut self, compiled: &CompiledMachine) {
         self.comb.clear(compiled.cells.iter().map(|cell| cell.0));
     }
 
-    /// Frees the places of a machine that has no cells any more.
-    pub fn free(&mut self, places: &[State]) {
-        self.comb.free(places);
+    /// Frees the bases of a machine whose rows were cleared.
+    pub fn free(&mut self, bases: &[State]) {
+        self.comb.free(bases);
     }
 
-    /// Keeps the places of a machine that has no cells any more.
-    pub fn reserve(&mut self, places: &[State]) {
-        self.comb.reserve(places);
+    /// Takes the bases of a machine whose rows were cleared, so that no other machine gets them.
+    pub fn reserve(&mut self, bases: &[State]) {
+        self.comb.reserve(bases);
     }
 
-    fn insert_one(&mut self, wanted: &Wanted) -> CompiledMachine {
-        let mut places = vec![0; wanted.rows.len()];
-        for &at in &wanted.order {
-            if let (Some(row), Some(place)) = (wanted.rows.get(at), places.get_mut(at)) {
-                *place = self.comb.place(&row.columns);
+    fn insert_one(&mut self, unplaced: &UnplacedMachine) -> CompiledMachine {
+        let mut bases = vec![0; unplaced.rows.len()];
+        for &at in &unplaced.order {
+            if let (Some(row), Some(base)) = (unplaced.rows.get(at), bases.get_mut(at)) {
+                *base = self.comb.insert(&row.columns);
             }
         }
-        for columns in wanted.further() {
-            places.push(self.comb.place(&columns));
+        for columns in unplaced.further() {
+            bases.push(self.comb.insert(&columns));
         }
-        wanted.compiled(places)
+        unplaced.compiled(bases)
     }
 
-    fn take_places(&mut self, wanted: &Wanted, places: &[State]) -> Option<CompiledMachine> {
-        let rows = wanted.rows.iter().map(|row| row.columns.clone()).chain(wanted.further());
+    fn insert_one_at(
+        &mut self,
+        unplaced: &UnplacedMachine,
+        bases: &[State],
+    ) -> Option<CompiledMachine> {
+        let rows = unplaced.rows.iter().map(|row| row.columns.clone()).chain(unplaced.further());
         let rows: Vec<Vec<u32>> = rows.collect();
-        let fits = rows.len() == places.len()
-            && rows.iter().zip(places).all(|(row, &at)| self.comb.take(at, row));
-        fits.then(|| wanted.compiled(places.to_vec()))
+        let fits = rows.len() == bases.len()
+            && rows.iter().zip(bases).all(|(row, &base)| self.comb.insert_at(base, row));
+        fits.then(|| unplaced.compiled(bases.to_vec()))
     }
 }
 
@@ -180,7 +187,7 @@ pub fn migrations(
         .collect()
 }
 
-/// The calls that never ask the table: always allowed, or no symbol.
+/// The number of a call that asks the table. The other calls are always allowed, or are no symbols.
 fn has_cell(symbol: Symbol) -> Option<u32> {
     match symbol {
         Symbol::Call(nr::RT_SIGRETURN | nr::EXIT | nr::EXIT_GROUP | nr::RESTART_SYSCALL)
@@ -189,14 +196,14 @@ fn has_cell(symbol: Symbol) -> Option<u32> {
     }
 }
 
-/// What a machine wants of the table. States are places in `rows`.
-struct Wanted {
+/// A machine's rows before they have bases: a state is an index into `rows`.
+struct UnplacedMachine {
     depth: Depth,
     /// Every state that the machine can be in, ascending by context: its contexts, where its edges
-    /// lead, and where frames begin. One that the machine has no transitions from is a state all
-    /// the same: nothing is allowed in it.
-    rows: Vec<WantedRow>,
-    /// In which order they are laid: large ones first, they are the ones that are hard to fit.
+    /// lead, and where frames begin. A context that the machine has no transitions from is a state,
+    /// too: no call is allowed in it.
+    rows: Vec<UnplacedRow>,
+    /// In which order the rows are inserted: large ones first, which are hard to fit.
     order: Vec<usize>,
     exec: usize,
     signals: [usize; SIGNALS],
@@ -206,16 +213,17 @@ struct Wanted {
     singles: Vec<(u32, usize)>,
 }
 
-struct WantedRow {
+/// A row that has no base yet.
+struct UnplacedRow {
     context: Context,
     known: bool,
     /// Calls, ascending, and where they lead.
     edges: Vec<(u32, usize)>,
-    /// Those that have a column.
+    /// The calls that have a column, ascending.
     columns: Vec<u32>,
 }
 
-impl Wanted {
+impl UnplacedMachine {
     fn of(machine: &Machine) -> Self {
         let depth = machine.depth();
         let leads = |context: &Context, symbol: Symbol| {
@@ -235,15 +243,15 @@ impl Wanted {
         }
         contexts.sort_unstable();
         contexts.dedup();
-        let places: FxHashMap<Context, usize> = contexts.iter().copied().zip(0..).collect();
-        let place = |context: &Context| places.get(context).copied().unwrap_or(0);
-        let rows: Vec<WantedRow> = contexts
+        let indices: FxHashMap<Context, usize> = contexts.iter().copied().zip(0..).collect();
+        let index = |context: &Context| indices.get(context).copied().unwrap_or(0);
+        let rows: Vec<UnplacedRow> = contexts
             .iter()
             .map(|context| {
                 let edges: Vec<(u32, usize)> =
-                    edges(context).iter().map(|(call, to)| (*call, place(to))).collect();
+                    edges(context).iter().map(|(call, to)| (*call, index(to))).collect();
                 let columns = edges.iter().map(|e| e.0).filter(|&c| c < CALLS).collect();
-                WantedRow {
+                UnplacedRow {
                     context: *context,
                     known: machine.row(context).is_some(),
                     edges,
@@ -255,16 +263,16 @@ impl Wanted {
         order.sort_by_key(|&at| std::cmp::Reverse(rows.get(at).map_or(0, |row| row.edges.len())));
         let mut signals = [0; SIGNALS];
         for (signal, at) in (0_u8..).zip(signals.iter_mut()) {
-            *at = place(&start(Symbol::Signal(signal)));
+            *at = index(&start(Symbol::Signal(signal)));
         }
         let singles = machine.rows().filter_map(|(context, _)| match context.symbols() {
-            [Symbol::Call(call)] => Some((*call, place(context))),
+            [Symbol::Call(call)] => Some((*call, index(context))),
             _ => None,
         });
-        Wanted {
+        UnplacedMachine {
             depth,
             order,
-            exec: place(&exec),
+            exec: index(&exec),
             signals,
             alphabet: machine.alphabet().into_iter().filter_map(has_cell).collect(),
             singles: singles.collect(),
@@ -272,8 +280,9 @@ impl Wanted {
         }
     }
 
-    /// The columns of the rows that are no context's: none for a lost thread, those of the
-    /// alphabet, and those of the contexts of one symbol. At depth 1 there are no such rows.
+    /// The columns of the three further rows, which stand for no context: the row of lost threads,
+    /// which has none, the row of the alphabet, and the row of the contexts of one symbol. At depth
+    /// 1 there are no such rows.
     fn further(&self) -> Vec<Vec<u32>> {
         if self.depth.context_len() == 0 {
             return Vec::new();
@@ -286,12 +295,12 @@ impl Wanted {
         ]
     }
 
-    /// With its rows, and then the further ones, at these places.
-    fn compiled(&self, places: Vec<State>) -> CompiledMachine {
-        let state = |at: usize| places.get(at).copied().unwrap_or(0);
+    /// The machine with these bases, first those of `rows`, then those of the further rows.
+    fn compiled(&self, bases: Vec<State>) -> CompiledMachine {
+        let state = |at: usize| bases.get(at).copied().unwrap_or(0);
         let mut cells = Cells::default();
         let mut rows: Vec<Row> = Vec::with_capacity(self.rows.len() + 1);
-        for (row, &from) in self.rows.iter().zip(&places) {
+        for (row, &from) in self.rows.iter().zip(&bases) {
             rows.push(Row { state: from, context: row.context, known: row.known });
             for &(call, target) in &row.edges {
                 cells.put(from, call, state(target));
@@ -313,11 +322,11 @@ impl Wanted {
                 cells.put(entry.singles, call, state(target));
             }
         }
-        CompiledMachine { entry, rows, cells: cells.near, far: cells.far, places }
+        CompiledMachine { entry, rows, cells: cells.near, far: cells.far, bases }
     }
 }
 
-/// Cells that are put.
+/// The cells of one machine.
 #[derive(Default)]
 struct Cells {
     near: Vec<(u32, Cell)>,
@@ -373,8 +382,8 @@ mod tests {
             assert!(cells.insert(*index, *cell).is_none(), "{index} is taken twice");
         }
         let far: Vec<FarCell> = compiled.iter().flat_map(|l| l.far.clone()).collect();
-        let unique: BTreeSet<State> = compiled.iter().flat_map(|l| l.places.clone()).collect();
-        assert_eq!(unique.len(), compiled.iter().map(|l| l.places.len()).sum::<usize>());
+        let unique: BTreeSet<State> = compiled.iter().flat_map(|l| l.bases.clone()).collect();
+        assert_eq!(unique.len(), compiled.iter().map(|l| l.bases.len()).sum::<usize>());
         for (machine, compiled) in machines.iter().zip(compiled) {
             let context =
                 |state| compiled.rows.iter().find(|row| row.state == state).unwrap().context;
@@ -449,20 +458,20 @@ mod tests {
         let again: Vec<(&Machine, &[State])> = machines
             .iter()
             .zip(&compiled)
-            .map(|(machine, compiled)| (machine, &*compiled.places))
+            .map(|(machine, compiled)| (machine, &*compiled.bases))
             .collect();
         let mut other = Table::default();
         assert_eq!(other.insert_at(&again).unwrap(), compiled);
-        assert!(other.insert_at(&again[..1]).is_none(), "the places are taken");
+        assert!(other.insert_at(&again[..1]).is_none(), "the bases are taken");
         for turn in 0..100 {
             let at = turn * 7 % machines.len();
             for table in [&mut table, &mut other] {
                 table.clear_rows(&compiled[at]);
             }
-            let before = compiled[at].places.clone();
+            let before = compiled[at].bases.clone();
             let new = table.insert(&[&machines[at]]).pop().unwrap();
             // Threads may still be in the old states.
-            assert!(new.places.iter().all(|place| !before.contains(place)));
+            assert!(new.bases.iter().all(|base| !before.contains(base)));
             assert_eq!(other.insert(&[&machines[at]]), std::slice::from_ref(&new));
             compiled[at] = new;
             same(&machines, &compiled);

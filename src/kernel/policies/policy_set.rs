@@ -80,7 +80,7 @@ struct SavedSlot {
     #[serde(default)]
     missed: u8,
     policy: serde_json::Value,
-    places: Vec<State>,
+    bases: Vec<State>,
 }
 
 /// After so many looks that find no thread in it a draining policy is forgotten. One could miss a
@@ -231,7 +231,7 @@ impl PolicySet {
             draining.missed = if held.contains(number) { 0 } else { draining.missed + 1 };
             let stays = draining.missed < LOOKS;
             if !stays {
-                table.free(&draining.slot.compiled.places);
+                table.free(&draining.slot.compiled.bases);
                 let Draining { slot, replacement, .. } = draining.clone();
                 gone.push(Retired { number: *number, slot, replacement });
             }
@@ -320,7 +320,7 @@ impl PolicySet {
             replacement,
             missed,
             policy: slot.policy.to_value(),
-            places: slot.compiled.places.clone(),
+            bases: slot.compiled.bases.clone(),
         };
         SavedPolicySet {
             slots: self.slots.iter().map(|(number, slot)| saved(*number, slot, None, 0)).collect(),
@@ -352,7 +352,7 @@ impl PolicySet {
             // may have now.
             let slot =
                 slots_of(slice::from_ref(draining), &mut Table::default(), &effective)?.pop();
-            policy_set.table.reserve(&draining.places);
+            policy_set.table.reserve(&draining.bases);
             if let Some(slot) = slot {
                 let known =
                     Draining { slot, replacement: draining.replacement, missed: draining.missed };
@@ -402,10 +402,9 @@ fn slots_of(
 ) -> Result<Vec<Arc<Slot>>, String> {
     let policies: Vec<Policy> =
         slots.iter().map(|slot| parse(&slot.policy)).collect::<Result<_, String>>()?;
-    let where_they_were: Vec<_> =
-        policies.iter().zip(slots).map(|(policy, slot)| (&policy.machine, &*slot.places)).collect();
-    let compiled =
-        table.insert_at(&where_they_were).ok_or("its policies do not fit their places")?;
+    let before: Vec<_> =
+        policies.iter().zip(slots).map(|(policy, slot)| (&policy.machine, &*slot.bases)).collect();
+    let compiled = table.insert_at(&before).ok_or("its policies do not fit their bases")?;
     let slot = |(policy, compiled): (Policy, CompiledMachine)| {
         Arc::new(Slot { effective: effective(&policy), policy: Arc::new(policy), compiled })
     };
@@ -540,7 +539,7 @@ mod tests {
         let next = [policy("/b", None, r#""execve": ["openat"]"#)];
         assert_eq!(after(&restored, &next).0.save(), after(&policy_set, &next).0.save());
         let mut broken = policy_set.save();
-        broken.slots[1].places = broken.slots[0].places.clone();
+        broken.slots[1].bases = broken.slots[0].bases.clone();
         assert!(PolicySet::restore(&broken, |_| EffectivePolicy::default()).is_err());
     }
 }
