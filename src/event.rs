@@ -1,6 +1,6 @@
 //! What a thread did, in the words that its observers and the machine share.
 //!
-//! A strace log is one observer. Events know the system-call layer, and nothing above it.
+//! A strace log is one observer. Events know the layer of system calls, and nothing above it.
 
 use crate::syscall::Abi;
 use std::sync::Arc;
@@ -11,53 +11,58 @@ pub type Tid = u32;
 /// A place in a log, for messages: `file:line`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Place {
-    /// Index of the file, in the order in which the reader was given them.
+    /// The index of the log's file, as the caller of the reader gave it.
     pub file: u32,
-    /// Line, from 1.
+    /// The line's number, from 1.
     pub line: u64,
 }
 
-/// Something that one thread did or that happened to it, in the thread's own order.
+/// One thing that a thread did, or that happened to a thread. The events of one thread come in
+/// their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// The thread.
     pub tid: Tid,
-    /// Where the log says so.
+    /// The place in the log that shows the event.
     pub place: Place,
     /// What happened.
     pub kind: EventKind,
 }
 
-/// The kinds of [`Event`]. A thread that appears in an event without a [`EventKind::Spawn`] before
-/// it was already running when the log began: its past is unknown.
+/// The kinds of [`Event`].
+///
+/// A thread without a [`EventKind::Spawn`] before its first event was running when the log began:
+/// its past is unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventKind {
-    /// A system call of the 64-bit table was entered, by number. Every call, `rt_sigreturn`, `exit`
-    /// and `restart_syscall` too: what is a symbol and what is not, the machine decides.
+    /// A system call of the 64-bit table entered, by its number. The event comes for every call,
+    /// also for `rt_sigreturn`, `exit` and `restart_syscall`: the machine decides which calls are
+    /// symbols.
     Call(u32),
-    /// A call through a foreign ABI, with the name that the log gives it.
+    /// A call through a foreign ABI entered, with its name in the log.
     Foreign(Abi, Arc<str>),
-    /// A call whose name the table does not know: nothing is known of the frame's context after it.
+    /// A call entered whose name the table does not have. The frame's context is not known after
+    /// it.
     Unknown(Arc<str>),
-    /// A successful `execve` or `execveat` (its `Call` came before), with the path as the log has
-    /// it; an empty one: the log does not tell which binary it is.
+    /// An `execve` or `execveat` has succeeded. Its `Call` came before. The path is as the log has
+    /// it; an empty path: the log does not say which binary it is.
     Exec(Arc<str>),
-    /// The thread made `child`, whose frames are a copy of its own as they are now; its `Call` came
-    /// before.
+    /// The thread has made `child`, whose frames are a copy of the thread's frames as they are now.
+    /// The `Call` came before.
     Spawn {
         /// The new thread's id.
         child: Tid,
-        /// It belongs to the same thread group (`CLONE_THREAD`).
+        /// The child belongs to the same thread group (`CLONE_THREAD`).
         same_group: bool,
     },
-    /// A handler for this signal begins.
+    /// A handler begins, of the signal with this number.
     Signal(u8),
-    /// The thread exec'd and goes on under its leader's id, as which it takes over all of its
-    /// state.
+    /// The thread has exec'd and goes on under this id, which was its leader's. The state of the
+    /// thread goes with it.
     Renamed(Tid),
-    /// The thread has ended; its id may come again for another.
+    /// The thread has ended. Its id may come again for another thread.
     End,
 }
 
-/// What takes the events of a reading, one after another.
+/// A function that takes events, one after another.
 pub type Sink<'a> = &'a mut dyn FnMut(Event);

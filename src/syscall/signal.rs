@@ -3,8 +3,8 @@
 /// The highest signal number of Linux on x86-64 (`_NSIG`).
 pub const SIGNAL_MAX: u8 = 64;
 
-/// Where the kernel's real-time signals begin: strace counts `SIGRT_n` from here (signal(7): libc
-/// takes the first two for itself, the kernel does not).
+/// The kernel's first real-time signal, from which strace counts `SIGRT_n`. The C library's
+/// `SIGRTMIN` is a higher number, as it takes the first two for itself (signal(7)).
 const REAL_TIME: u8 = 32;
 
 /// Signals 1 to 31 of Linux on x86-64.
@@ -47,7 +47,8 @@ const NAMES: [&str; 31] = [
 pub fn signal_name(number: u8) -> Option<String> {
     match number {
         1..REAL_TIME => NAMES.get(usize::from(number) - 1).map(ToString::to_string),
-        // strace names the first of them so (seen in 4.26 and 6.1); glibc cancels threads with it.
+        // strace's name of the first real-time signal (seen in 4.26 and 6.1), by which glibc
+        // cancels threads.
         REAL_TIME => Some("SIGRTMIN".into()),
         33..=SIGNAL_MAX => Some(format!("SIGRT_{}", number - REAL_TIME)),
         _ => None,

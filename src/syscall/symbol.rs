@@ -1,4 +1,4 @@
-//! A symbol: what a machine reads.
+//! Symbols: the letters that a machine reads, as text and as numbers.
 
 use crate::syscall::signal::{signal_name, signal_number, SIGNAL_MAX};
 use crate::syscall::table::{names, number, CallName};
@@ -72,9 +72,9 @@ impl fmt::Display for Symbol {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown symbol `{text}`")]
 pub struct ParseSymbolError {
-    /// What was read.
+    /// The text that was read.
     pub text: String,
-    /// The nearest symbol's name, where one is near enough to be meant.
+    /// The name of the nearest symbol, if one is near enough to be meant.
     pub nearest: Option<String>,
 }
 
@@ -104,7 +104,8 @@ impl FromStr for Symbol {
     }
 }
 
-/// The name with the smallest edit distance, if that is small against the name's length.
+/// The name with the smallest edit distance from `text`, if the distance is small against the
+/// length.
 fn nearest(text: &str) -> Option<String> {
     if text.len() > 40 {
         return None;

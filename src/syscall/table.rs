@@ -20,12 +20,13 @@ pub fn number(name: &str) -> Option<u32> {
         return BY_NAME.get(at).and_then(|&i| CALLS.get(usize::from(i))).map(|c| c.0);
     }
     let digits = name.strip_prefix("syscall_")?;
-    // One spelling a number: no sign, no leading zero, so that two keys never name the same call.
+    // A number has one spelling, without a sign or a leading zero. So two keys of a policy never
+    // name one call.
     let canonical = digits == "0" || !(digits.starts_with('0') || digits.starts_with('+'));
     canonical.then(|| digits.parse().ok()).flatten()
 }
 
-/// Every name of the header, for suggestions.
+/// All names of the header.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     CALLS.iter().map(|&(_, name)| name)
 }

@@ -1,5 +1,5 @@
-//! A log in pieces of whole lines, so that several processors can tell what its ordinary lines say,
-//! while one goes through them in their order.
+//! A log in chunks of whole lines. Several threads parse the simple lines of different chunks,
+//! while one thread goes through all lines in their order.
 
 use crate::trace::syntax::colour;
 use crate::trace::syntax::columns::RecentColumn;
@@ -12,35 +12,37 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// How much is read at once.
-const PIECE: usize = 256 * 1024;
-/// So many pieces are ahead of the one whose lines are gone through.
-const AHEAD: usize = 6;
-/// With more helpers the one who goes through the lines is what all wait for.
-const HELPERS: usize = 3;
+/// The number of bytes that are read at once.
+const CHUNK_SIZE: usize = 256 * 1024;
+/// The largest number of chunks that are read and whose lines were not gone through.
+const MAX_IN_FLIGHT: usize = 6;
+/// The largest number of worker threads. More would only wait for the thread that goes through the
+/// lines.
+const MAX_WORKERS: usize = 3;
 
-/// A part of a log: whole lines, but for the last one of a log that breaks off.
+/// A part of a log: whole lines, but for the last line of a log without a newline at its end.
 #[derive(Debug, Default)]
-struct Piece {
-    /// The text, and room for more: it is not cleared from one use to the next.
-    room: Vec<u8>,
+struct Chunk {
+    /// The text, and what earlier uses of the buffer left behind it.
+    buffer: Vec<u8>,
     filled: usize,
-    /// The middle of its first line was left out.
+    /// The middle of the first line was left out.
     shortened: bool,
-    /// Where each line ends.
+    /// The position of each line's end.
     ends: Vec<u32>,
-    /// What each line says if it is ordinary.
-    said: Vec<Option<SimpleLine>>,
+    /// Each line as a simple one, if it is one.
+    parsed: Vec<Option<SimpleLine>>,
 }
 
-impl Piece {
+impl Chunk {
     fn text(&self) -> &[u8] {
-        until(&self.room, self.filled)
+        until(&self.buffer, self.filled)
     }
 
-    /// Tells what the lines say.
-    fn tell(&mut self, names: &NameTable) {
-        let (mut ends, mut said) = (std::mem::take(&mut self.ends), std::mem::take(&mut self.said));
+    /// Finds the lines and parses the simple ones.
+    fn parse(&mut self, names: &NameTable) {
+        let (mut ends, mut parsed) =
+            (std::mem::take(&mut self.ends), std::mem::take(&mut self.parsed));
         let text = self.text();
         find_all(text, b'\n', &mut ends);
         if !text.ends_with(b"\n") {
@@ -48,8 +50,8 @@ impl Piece {
         }
         let coloured = colour::any(text);
         let (mut begin, mut recent) = (0, RecentColumn::default());
-        said.clear();
-        said.extend(ends.iter().map(|&end| {
+        parsed.clear();
+        parsed.extend(ends.iter().map(|&end| {
             let line = until(from(text, begin), end as usize - begin);
             let plain = !coloured && line.len() <= MAX_LINE && !(begin == 0 && self.shortened);
             begin = end as usize + 1;
@@ -59,14 +61,18 @@ impl Piece {
                 None
             }
         }));
-        (self.ends, self.said) = (ends, said);
+        (self.ends, self.parsed) = (ends, parsed);
     }
 
-    /// Goes through the lines, of which `count` came before.
-    fn each(&self, count: &mut u64, mut take: impl FnMut(RawLine<'_>, Option<SimpleLine>)) {
+    /// Hands every line to `take`. `count` is the number of lines before, and is counted on.
+    fn for_each_line(
+        &self,
+        count: &mut u64,
+        mut take: impl FnMut(RawLine<'_>, Option<SimpleLine>),
+    ) {
         let text = self.text();
         let mut begin = 0;
-        for (&end, &simple) in self.ends.iter().zip(&self.said) {
+        for (&end, &simple) in self.ends.iter().zip(&self.parsed) {
             let end = end as usize;
             *count += 1;
             let line = until(from(text, begin), end - begin);
@@ -85,207 +91,209 @@ impl Piece {
     }
 }
 
-/// Cuts an input into pieces.
-struct Cutter<R> {
+/// Cuts an input into chunks.
+struct ChunkReader<R> {
     input: R,
-    /// The beginning of the line that the last piece was too short for.
+    /// The beginning of a line whose end was not read with the last chunk.
     rest: Vec<u8>,
 }
 
-impl<R: Read> Cutter<R> {
-    /// Fills a piece; `None` at the input's end. Also says whether there was enough to fill it:
-    /// whoever writes the input slowly wants each line to be looked at when it comes.
-    fn next(&mut self, mut piece: Piece) -> io::Result<Option<(Piece, bool)>> {
-        piece.shortened = false;
-        let mut begun = std::mem::take(&mut self.rest);
+impl<R: Read> ChunkReader<R> {
+    /// Fills a chunk; `None` at the input's end. The flag says whether the input had enough to fill
+    /// the chunk. An input that is written slowly is not waited for: its lines are to be taken as
+    /// they come.
+    fn next(&mut self, mut chunk: Chunk) -> io::Result<Option<(Chunk, bool)>> {
+        chunk.shortened = false;
+        let mut beginning = std::mem::take(&mut self.rest);
         loop {
-            let before = begun.len();
-            if piece.room.len() < before + PIECE {
-                piece.room.resize(before + PIECE, 0);
+            let before = beginning.len();
+            if chunk.buffer.len() < before + CHUNK_SIZE {
+                chunk.buffer.resize(before + CHUNK_SIZE, 0);
             }
-            let (kept, room) = piece.room.split_at_mut(before);
-            kept.copy_from_slice(&begun);
-            let read = match self.input.read(room.get_mut(..PIECE).unwrap_or_default()) {
+            let (kept, buffer) = chunk.buffer.split_at_mut(before);
+            kept.copy_from_slice(&beginning);
+            let read = match self.input.read(buffer.get_mut(..CHUNK_SIZE).unwrap_or_default()) {
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
                 read => read?,
             };
-            piece.filled = before + read;
+            chunk.filled = before + read;
             if read == 0 {
-                return Ok((before > 0).then_some((piece, false)));
+                return Ok((before > 0).then_some((chunk, false)));
             }
-            if let Some(end) = memrchr(b'\n', from(piece.text(), before)) {
+            if let Some(end) = memrchr(b'\n', from(chunk.text(), before)) {
                 let whole = before + end + 1;
-                begun.clear();
-                begun.extend_from_slice(from(piece.text(), whole));
-                self.rest = begun;
-                piece.filled = whole;
-                return Ok(Some((piece, read == PIECE)));
+                beginning.clear();
+                beginning.extend_from_slice(from(chunk.text(), whole));
+                self.rest = beginning;
+                chunk.filled = whole;
+                return Ok(Some((chunk, read == CHUNK_SIZE)));
             }
-            // A line that is longer than a piece.
+            // The line is longer than the chunk.
             append_bounded(
-                &mut begun,
-                &mut piece.shortened,
-                from(until(&piece.room, piece.filled), before),
+                &mut beginning,
+                &mut chunk.shortened,
+                from(until(&chunk.buffer, chunk.filled), before),
             );
         }
     }
 }
 
-/// A piece on its way.
+/// A chunk of the queue.
 #[derive(Debug)]
-enum Stage {
-    Cut(Piece),
-    /// Somebody is at it.
-    Taken,
-    Told(Piece),
+enum Slot {
+    Read(Chunk),
+    /// A thread is parsing the chunk.
+    Parsing,
+    Parsed(Chunk),
 }
 
-/// The pieces that are on their way, in their order.
-struct Board {
-    stages: Mutex<Stages>,
+/// The chunks that were read and whose lines were not gone through, in their order. They are parsed
+/// in any order.
+struct ReorderQueue {
+    slots: Mutex<Slots>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Stages {
-    pieces: VecDeque<Stage>,
-    /// The number of the first one.
+struct Slots {
+    chunks: VecDeque<Slot>,
+    /// The number of the first chunk.
     first: u64,
     over: bool,
 }
 
-impl Stages {
-    /// Takes the first piece that nobody is at, with its number.
-    fn take(&mut self) -> Option<(u64, Piece)> {
-        let at = self.pieces.iter().position(|s| matches!(s, Stage::Cut(_)))?;
-        match std::mem::replace(self.pieces.get_mut(at)?, Stage::Taken) {
-            Stage::Cut(piece) => Some((self.first + at as u64, piece)),
+impl Slots {
+    /// Takes the first chunk that no thread has taken, with its number.
+    fn take(&mut self) -> Option<(u64, Chunk)> {
+        let at = self.chunks.iter().position(|s| matches!(s, Slot::Read(_)))?;
+        match std::mem::replace(self.chunks.get_mut(at)?, Slot::Parsing) {
+            Slot::Read(chunk) => Some((self.first + at as u64, chunk)),
             _ => None,
         }
     }
 }
 
-impl Board {
-    fn lock(&self) -> MutexGuard<'_, Stages> {
-        self.stages.lock().unwrap_or_else(PoisonError::into_inner)
+impl ReorderQueue {
+    fn lock(&self) -> MutexGuard<'_, Slots> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, stages: MutexGuard<'a, Stages>) -> MutexGuard<'a, Stages> {
-        self.changed.wait(stages).unwrap_or_else(PoisonError::into_inner)
+    fn wait<'a>(&self, slots: MutexGuard<'a, Slots>) -> MutexGuard<'a, Slots> {
+        self.changed.wait(slots).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells one piece, taken from the board, and puts it back.
-    fn tell(&self, (number, mut piece): (u64, Piece), names: &NameTable) {
-        piece.tell(names);
-        let mut stages = self.lock();
-        let at = usize::try_from(number - stages.first).unwrap_or(usize::MAX);
-        if let Some(stage) = stages.pieces.get_mut(at) {
-            *stage = Stage::Told(piece);
+    /// Parses a chunk that was taken from the queue, and puts it back.
+    fn parse(&self, (number, mut chunk): (u64, Chunk), names: &NameTable) {
+        chunk.parse(names);
+        let mut slots = self.lock();
+        let at = usize::try_from(number - slots.first).unwrap_or(usize::MAX);
+        if let Some(slot) = slots.chunks.get_mut(at) {
+            *slot = Slot::Parsed(chunk);
         }
         self.changed.notify_all();
     }
 
-    /// Until all is over. Who is helped must not wait for one that panics.
-    fn help(&self, names: &NameTable) {
-        let _over = Over(self);
-        let mut stages = self.lock();
-        while !stages.over {
-            if let Some(taken) = stages.take() {
-                drop(stages);
-                self.tell(taken, names);
-                stages = self.lock();
+    /// Parses chunks until the log is over. If this thread panics, the others stop waiting for it.
+    fn work(&self, names: &NameTable) {
+        let _stop = StopOnDrop(self);
+        let mut slots = self.lock();
+        while !slots.over {
+            if let Some(taken) = slots.take() {
+                drop(slots);
+                self.parse(taken, names);
+                slots = self.lock();
             } else {
-                stages = self.wait(stages);
+                slots = self.wait(slots);
             }
         }
     }
 
-    /// The first piece, told; none if there is none, or never will be. While somebody else is at
-    /// it, the caller is at the others.
-    fn first(&self, names: &NameTable) -> Option<Piece> {
-        let mut stages = self.lock();
+    /// Takes the first chunk when it is parsed; `None` if there is no chunk, or none that will be
+    /// parsed. While another thread parses the first chunk, this one parses others.
+    fn next_parsed(&self, names: &NameTable) -> Option<Chunk> {
+        let mut slots = self.lock();
         loop {
-            match stages.pieces.front()? {
-                Stage::Told(_) => {
-                    stages.first += 1;
-                    return match stages.pieces.pop_front() {
-                        Some(Stage::Told(piece)) => Some(piece),
+            match slots.chunks.front()? {
+                Slot::Parsed(_) => {
+                    slots.first += 1;
+                    return match slots.chunks.pop_front() {
+                        Some(Slot::Parsed(chunk)) => Some(chunk),
                         _ => None,
                     };
                 }
-                Stage::Cut(_) | Stage::Taken => {}
+                Slot::Read(_) | Slot::Parsing => {}
             }
-            if let Some(taken) = stages.take() {
-                drop(stages);
-                self.tell(taken, names);
-                stages = self.lock();
-            } else if stages.over {
+            if let Some(taken) = slots.take() {
+                drop(slots);
+                self.parse(taken, names);
+                slots = self.lock();
+            } else if slots.over {
                 return None;
             } else {
-                stages = self.wait(stages);
+                slots = self.wait(slots);
             }
         }
     }
 
-    fn put(&self, piece: Piece) {
-        self.lock().pieces.push_back(Stage::Cut(piece));
+    fn push(&self, chunk: Chunk) {
+        self.lock().chunks.push_back(Slot::Read(chunk));
         self.changed.notify_all();
     }
 }
 
-/// Ends the helpers, whatever happens to whom they help.
-struct Over<'a>(&'a Board);
+/// Ends the worker threads when it is dropped, also by a panic.
+struct StopOnDrop<'a>(&'a ReorderQueue);
 
-impl Drop for Over<'_> {
+impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
         self.0.lock().over = true;
         self.0.changed.notify_all();
     }
 }
 
-/// Hands every line of a log to `take`, in their order, with what it says if it is ordinary.
-/// Returns how many there were, also of an input that failed in the end.
-pub(super) fn each(
+/// Hands every line of a log to `take`, in their order, each with its parsed form if it is a simple
+/// line. Returns the number of lines, also if the input fails in the end.
+pub(super) fn for_each_line(
     input: impl Read,
     names: &NameTable,
     mut take: impl FnMut(RawLine<'_>, Option<SimpleLine>),
 ) -> (u64, io::Result<()>) {
-    let helpers = std::thread::available_parallelism().map_or(0, |n| n.get() - 1).min(HELPERS);
-    // One processor has nothing to gain from being ahead.
-    let most = if helpers > 0 { AHEAD } else { 1 };
-    let board = Board { stages: Mutex::default(), changed: Condvar::new() };
-    let mut cutter = Cutter { input, rest: Vec::new() };
+    let workers = std::thread::available_parallelism().map_or(0, |n| n.get() - 1).min(MAX_WORKERS);
+    // With one processor there is nothing to gain from reading ahead.
+    let max_in_flight = if workers > 0 { MAX_IN_FLIGHT } else { 1 };
+    let queue = ReorderQueue { slots: Mutex::default(), changed: Condvar::new() };
+    let mut reader = ChunkReader { input, rest: Vec::new() };
     let mut count = 0;
     let result = std::thread::scope(|scope| {
-        let _over = Over(&board);
-        let mut waiting = helpers;
+        let _stop = StopOnDrop(&queue);
+        let mut not_started = workers;
         let mut spare = Vec::new();
-        let mut flying = 0;
+        let mut in_flight = 0;
         let mut end = None;
-        while end.is_none() || flying > 0 {
-            let mut fast = true;
-            while end.is_none() && fast && flying < most {
-                match cutter.next(spare.pop().unwrap_or_default()) {
-                    Ok(Some((piece, full))) => {
-                        fast = full;
-                        flying += 1;
-                        board.put(piece);
+        while end.is_none() || in_flight > 0 {
+            let mut input_is_fast = true;
+            while end.is_none() && input_is_fast && in_flight < max_in_flight {
+                match reader.next(spare.pop().unwrap_or_default()) {
+                    Ok(Some((chunk, full))) => {
+                        input_is_fast = full;
+                        in_flight += 1;
+                        queue.push(chunk);
                     }
                     Ok(None) => end = Some(Ok(())),
                     Err(e) => end = Some(Err(e)),
                 }
             }
-            if flying > 1 {
-                for _ in 0..std::mem::take(&mut waiting) {
-                    scope.spawn(|| board.help(names));
+            if in_flight > 1 {
+                for _ in 0..std::mem::take(&mut not_started) {
+                    scope.spawn(|| queue.work(names));
                 }
             }
-            // What comes slowly is gone through at once.
-            for _ in 0..if fast { flying.min(1) } else { flying } {
-                let Some(piece) = board.first(names) else { break };
-                piece.each(&mut count, &mut take);
-                spare.push(piece);
-                flying -= 1;
+            // The lines of a slow input are taken at once.
+            for _ in 0..if input_is_fast { in_flight.min(1) } else { in_flight } {
+                let Some(chunk) = queue.next_parsed(names) else { break };
+                chunk.for_each_line(&mut count, &mut take);
+                spare.push(chunk);
+                in_flight -= 1;
             }
         }
         end.unwrap_or(Ok(()))
@@ -300,7 +308,7 @@ mod tests {
     use crate::trace::syntax::lines::Lines;
     use std::io::{BufReader, Cursor};
 
-    /// Gives a few bytes at a time, as a pipe does.
+    /// An input that gives a few bytes at a time, as a pipe does.
     struct Trickle<'a>(&'a [u8], usize);
 
     impl Read for Trickle<'_> {
@@ -313,10 +321,10 @@ mod tests {
         }
     }
 
-    fn in_pieces(input: impl Read) -> Vec<(Vec<u8>, u64, bool, bool)> {
+    fn in_chunks(input: impl Read) -> Vec<(Vec<u8>, u64, bool, bool)> {
         let names = NameTable::new();
         let mut out = Vec::new();
-        let (count, result) = each(input, &names, |line, simple| {
+        let (count, result) = for_each_line(input, &names, |line, simple| {
             assert!(
                 simple.is_none()
                     || simple == SimpleLine::parse(line.text, &names, &mut RecentColumn::default())
@@ -341,14 +349,14 @@ mod tests {
     }
 
     #[test]
-    fn pieces_have_the_same_lines_whatever_their_sizes() {
+    fn chunks_of_any_sizes_have_the_same_lines() {
         let mut text = Vec::new();
         for i in 0..40_000 {
             text.extend_from_slice(
                 format!("12  read({i}, \"\", 1) = 0\r\n\n3  what = {i}\n").as_bytes(),
             );
         }
-        for length in [MAX_LINE - 1, MAX_LINE, MAX_LINE + 1, PIECE, 3 * PIECE + 5] {
+        for length in [MAX_LINE - 1, MAX_LINE, MAX_LINE + 1, CHUNK_SIZE, 3 * CHUNK_SIZE + 5] {
             text.extend_from_slice(b"write(1, \"");
             text.resize(text.len() + length, b'x');
             text.extend_from_slice(b"\") = 5\nnext(1) = 0\n");
@@ -356,16 +364,16 @@ mod tests {
         text.extend_from_slice(b"4  close(3");
         let lines = in_lines(&text);
         assert!(lines.len() > 120_000);
-        assert_eq!(in_pieces(Cursor::new(&text)), lines);
-        for step in [1000, 65536, PIECE + 1] {
-            assert_eq!(in_pieces(Trickle(&text, step)), lines);
+        assert_eq!(in_chunks(Cursor::new(&text)), lines);
+        for step in [1000, 65536, CHUNK_SIZE + 1] {
+            assert_eq!(in_chunks(Trickle(&text, step)), lines);
         }
-        assert_eq!(in_pieces(Trickle(b"a\nb", 1)), in_lines(b"a\nb"));
-        assert!(in_pieces(Cursor::new(b"")).is_empty());
+        assert_eq!(in_chunks(Trickle(b"a\nb", 1)), in_lines(b"a\nb"));
+        assert!(in_chunks(Cursor::new(b"")).is_empty());
     }
 
     #[test]
-    fn what_an_input_gave_before_it_failed_is_gone_through() {
+    fn lines_before_an_error_of_the_input_are_taken() {
         struct Fails<'a>(Trickle<'a>);
         impl Read for Fails<'_> {
             fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
@@ -377,7 +385,7 @@ mod tests {
         }
         let mut seen = 0;
         let (count, result) =
-            each(Fails(Trickle(b"a\nb\nc", 2)), &NameTable::new(), |_, _| seen += 1);
+            for_each_line(Fails(Trickle(b"a\nb\nc", 2)), &NameTable::new(), |_, _| seen += 1);
         assert_eq!((count, seen), (2, 2));
         assert_eq!(result.unwrap_err().to_string(), "gone");
     }

@@ -114,8 +114,9 @@ impl Reader {
         sink: Sink,
     ) -> io::Result<()> {
         let names = Arc::clone(&self.interpreter.names);
-        let (lines, result) =
-            chunks::each(input, &names, |raw, simple| self.parsed_line(file, raw, simple, sink));
+        let (lines, result) = chunks::for_each_line(input, &names, |raw, simple| {
+            self.parsed_line(file, raw, simple, sink);
+        });
         self.leave_fast_path();
         self.finish(Place { file, line: lines }, sink);
         result
@@ -252,7 +253,7 @@ mod tests {
     use crate::trace::syntax::lines::Lines;
     use std::path::Path;
 
-    /// What a log tells if no line of it is taken for ordinary.
+    /// The events of a log, none of whose lines is taken for a simple one.
     fn the_long_way(text: &[u8]) -> (Vec<Event>, Report) {
         let (mut reader, mut events) = (Reader::new(), Vec::new());
         let sink = &mut |event| events.push(event);
@@ -267,13 +268,13 @@ mod tests {
         (events, reader.report().clone())
     }
 
-    fn as_ever(text: &[u8]) -> (Vec<Event>, Report) {
+    fn the_quick_way(text: &[u8]) -> (Vec<Event>, Report) {
         let (mut reader, mut events) = (Reader::new(), Vec::new());
         reader.read(0, text, &mut |event| events.push(event)).unwrap();
         (events, reader.report().clone())
     }
 
-    /// Every log of a folder of the tests, and of its folders.
+    /// Adds every file of a folder, and of its folders.
     fn logs(folder: &Path, all: &mut Vec<Vec<u8>>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -286,13 +287,13 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_lines_mean_what_they_mean_the_long_way() {
+    fn simple_lines_mean_what_they_mean_the_long_way() {
         let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trace");
         let mut all = Vec::new();
         logs(&tests.join("strace"), &mut all);
         logs(&tests.join("golden"), &mut all);
         assert!(all.len() > 40, "{}", all.len());
-        // Whole lines of all of them, in any order: what follows what is nowhere as it should be.
+        // Whole lines of all logs in any order, which no thread could have made.
         let lines: Vec<&[u8]> =
             all.iter().flat_map(|log| log.split_inclusive(|&b| b == b'\n')).collect();
         let mut state = 1_u64;
@@ -304,15 +305,15 @@ mod tests {
         };
         let mixed: Vec<Vec<u8>> = (0..200)
             .map(|_| {
-                let piece = |_| {
+                let part = |_| {
                     let at = next(lines.len());
                     lines[at..lines.len().min(at + 1 + next(6))].concat()
                 };
-                (0..60).flat_map(piece).collect()
+                (0..60).flat_map(part).collect()
             })
             .collect();
         for log in all.iter().chain(&mixed) {
-            assert_eq!(as_ever(log), the_long_way(log), "{}", String::from_utf8_lossy(log));
+            assert_eq!(the_quick_way(log), the_long_way(log), "{}", String::from_utf8_lossy(log));
         }
     }
 }

@@ -1,9 +1,10 @@
-//! The arguments of a call, for the few calls whose arguments matter.
+//! The arguments of the few calls whose arguments matter.
 
 use super::scan::{from, in_name, number, run, skip_blanks, until};
 use memchr::memchr;
 
-/// Cuts arguments at their top-level commas: not within brackets, strings or decoded descriptors.
+/// Iterates over arguments. They are separated by commas outside of brackets, strings and decoded
+/// descriptors.
 pub(crate) struct Args<'a>(Option<&'a [u8]>);
 
 impl<'a> Args<'a> {
@@ -43,7 +44,7 @@ impl<'a> Iterator for Args<'a> {
     }
 }
 
-/// Without the argument's name, which -N puts before it: `pathname="/bin/ls"`.
+/// An argument without its name, which -N prints: `pathname="/bin/ls"`.
 fn unnamed(arg: &[u8]) -> &[u8] {
     from(arg, run(arg, in_name)).strip_prefix(b"=").unwrap_or(arg)
 }
@@ -116,9 +117,9 @@ fn unescaped(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The path that an `execve(ARGS` or `execveat(ARGS` runs, as the log has it; empty where the log
-/// has none: a descriptor alone (`fexecve`), which only -y shows the file of, or an address (-e
-/// raw=execve).
+/// The path that an `execve(ARGS` or `execveat(ARGS` runs, as the log has it. The path is empty if
+/// the log has none: for a descriptor alone (`fexecve`), whose file only -y shows, or for an
+/// address (-e raw=execve).
 pub(crate) fn exec_path(at: bool, args: &[u8]) -> Vec<u8> {
     let mut args = Args::new(args);
     let dir = if at { args.next() } else { None };
@@ -144,16 +145,16 @@ pub(crate) fn exec_path(at: bool, args: &[u8]) -> Vec<u8> {
 /// What a clone-like call shares with its child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Sharing {
-    /// `CLONE_THREAD`: the same thread group.
+    /// `CLONE_THREAD`: the child is in the same thread group.
     pub thread: bool,
-    /// `CLONE_SIGHAND`: one table of signal handlers.
+    /// `CLONE_SIGHAND`: both have one set of signal actions.
     pub sighand: bool,
     /// `CLONE_CLEAR_SIGHAND`: the child starts without handlers.
     pub clear: bool,
 }
 
-/// The flags of a `clone(ARGS` or `clone3(ARGS`; `None` where the line does not show them: before
-/// strace 4.13 they are printed when the call returns.
+/// What the flags of a `clone(ARGS` or `clone3(ARGS` share. `None`: the line does not show the
+/// flags, which strace up to 4.12 prints when the call returns.
 pub(crate) fn sharing(args: &[u8]) -> Option<Sharing> {
     let flags = match super::scan::after(args, b"flags=") {
         Some(flags) => flags,
@@ -167,7 +168,7 @@ pub(crate) fn sharing(args: &[u8]) -> Option<Sharing> {
     let mut found = Sharing::default();
     let end = run(flags, |b| !matches!(b, b',' | b'}' | b')'));
     for flag in until(flags, end).split(|&b| b == b'|') {
-        // Its first word only: a glued `SIGCHLDstrace: Process 2049 attached` ends in a number that
+        // Only the first word counts: `SIGCHLDstrace: Process 2049 attached` ends in a number that
         // is no flag.
         let flag = flag.split(|&b| b == b' ').next().unwrap_or_default();
         match flag {

@@ -1,4 +1,4 @@
-//! What the rest of a line says, told by its first bytes.
+//! The body of a line: what stands behind the columns. Its first bytes say what kind it is.
 
 use super::ending::Ending;
 use super::scan::{after, decimal, from, in_name, run, skip_blanks, until};
@@ -8,25 +8,25 @@ use crate::syscall::{signal_number, Abi, SIGNAL_MAX};
 /// A line's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Body<'a> {
-    /// `name(…`: a call is entered. `rest` follows the bracket.
+    /// `name(rest`: a call enters.
     Call {
-        /// As printed, without the marks of x32.
+        /// The call's name as printed, without the marks of x32.
         name: &'a [u8],
-        /// The name itself says that it is an x32 call.
+        /// The name is marked as that of an x32 call.
         x32: bool,
-        /// Arguments and what follows them.
+        /// The arguments and what follows them.
         rest: &'a [u8],
     },
-    /// `<... name resumed>…`
+    /// `<... name resumed>rest`: a call goes on.
     Resumed {
-        /// As printed.
+        /// The call's name as printed, without the marks of x32.
         name: &'a [u8],
-        /// What follows.
+        /// What follows the mark.
         rest: &'a [u8],
     },
-    /// `--- SIGX {…} ---`: delivered.
+    /// `--- SIGX {…} ---`: a signal is delivered.
     Signal(u8),
-    /// `--- stopped by SIGX ---`: no delivery.
+    /// `--- stopped by SIGX ---`: no signal is delivered.
     Stopped,
     /// `+++ exited with N +++`
     Exited,
@@ -34,16 +34,16 @@ pub(crate) enum Body<'a> {
     Killed,
     /// `+++ superseded by execve in pid T +++`
     Superseded(Tid),
-    /// `[ Process PID=N runs in … mode. ]`; `None`: the 64-bit one.
+    /// `[ Process PID=N runs in … mode. ]`: the foreign ABI, or `None` for the 64-bit one.
     Mode(Option<Abi>),
-    /// The second half of a line that another message broke, with nothing but a mark in it:
-    /// `<unfinished ...>`, `<detached ...>`, `<Cannot restart pid …>`.
+    /// The rest of a line that a message interrupted, if that rest is only a mark: `<unfinished
+    /// ...>`, `<detached ...>`, `<Cannot restart pid …>`.
     Mark,
     /// Something else.
     Other,
 }
 
-/// Tells what a body is.
+/// Parses a body.
 pub(crate) fn parse(body: &[u8]) -> Body<'_> {
     match body.first() {
         Some(b'<') => resumed(body),
@@ -56,7 +56,7 @@ pub(crate) fn parse(body: &[u8]) -> Body<'_> {
     }
 }
 
-/// The call at the beginning of `body`, if there is one.
+/// Parses a body that may be a call.
 pub(crate) fn call(body: &[u8]) -> Body<'_> {
     // x32 before strace 4.23: `64:readv(`.
     let (marked, text) = match body.strip_prefix(b"64:") {
@@ -82,7 +82,7 @@ pub(crate) fn call(body: &[u8]) -> Body<'_> {
 
 fn resumed(body: &[u8]) -> Body<'_> {
     let Some(text) = body.strip_prefix(b"<... ") else { return mark(body) };
-    // Seen for a call that strace itself could not name: `<... ??? resumed>`.
+    // strace prints `<... ??? resumed>` for a call that it cannot name.
     let len = run(text, |b| in_name(b) || matches!(b, b'#' | b':' | b'?'));
     match from(text, len).strip_prefix(b" resumed>") {
         Some(rest) => {

@@ -5,7 +5,7 @@ use memchr::memchr;
 /// Escape: begins every colour sequence.
 const ESC: u8 = 0x1b;
 
-/// Whether there are any escape sequences.
+/// Whether the text has an escape sequence.
 pub(crate) fn any(text: &[u8]) -> bool {
     memchr(ESC, text).is_some()
 }
@@ -22,7 +22,7 @@ pub(crate) fn plain<'a>(line: &'a [u8], scratch: &'a mut Vec<u8>) -> &'a [u8] {
             scratch.push(b);
             continue;
         }
-        // `ESC [ parameters letter`; of any other sequence only its one letter is taken out.
+        // A colour is `ESC [ parameters letter`. Of any other sequence one letter is taken out.
         if bytes.next() == Some(b'[') {
             for b in bytes.by_ref() {
                 if (0x40..=0x7e).contains(&b) {

@@ -1,7 +1,7 @@
-//! The columns before a line's body: who and when.
+//! The columns before a line's body.
 //!
-//! `LINE = [PID] [CTX] [TIME] [REL] [NR] [IP] BODY`, each optional, one blank after each. Only the
-//! first matters here; the others are stepped over.
+//! `LINE = [PID] [CTX] [TIME] [REL] [NR] [IP] BODY`. Each column is optional, and one blank follows
+//! each. The pid is read, and the other columns are skipped.
 
 use super::scan::{decimal, from, in_name, run, skip_blanks, until};
 use crate::event::Tid;
@@ -10,18 +10,18 @@ use memchr::memchr;
 /// The highest thread id that Linux gives (`PID_MAX_LIMIT`): a larger number is no pid but a time.
 const PID_MAX: u64 = 4_194_304;
 
-/// A line, its columns told from its body.
+/// A line without its columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Columns<'a> {
     /// The thread that the line names.
     pub tid: Option<Tid>,
-    /// What the line says.
+    /// What follows the columns.
     pub body: &'a [u8],
 }
 
-/// Tells the columns from the body.
+/// Separates the columns from the body.
 pub(crate) fn split(line: &[u8]) -> Columns<'_> {
-    // The most ordinary line of all has no column: it begins with a name.
+    // The most frequent line has no column: it begins with the name of a call.
     if line.first().is_some_and(u8::is_ascii_lowercase) {
         return Columns { tid: None, body: line };
     }
@@ -34,24 +34,24 @@ pub(crate) fn split(line: &[u8]) -> Columns<'_> {
         rest = next;
         any = true;
     }
-    // `%-5u` and `%6ld` pad; a line that is indented without any column keeps its blanks, they tell
-    // what it is.
+    // strace pads columns by `%-5u` and `%6ld`. A line that is indented without any column keeps
+    // its blanks, which show what kind of line it is.
     Columns { tid, body: if any { skip_blanks(rest) } else { rest } }
 }
 
-/// The beginning of the line before, by which most lines are known: they are of the same thread.
+/// The pid column of an earlier line. Most lines begin with the same column as the line before.
 #[derive(Debug, Default)]
 pub(crate) struct RecentColumn {
-    /// Its first eight bytes, as far as they are the thread's column …
+    /// The first eight bytes of that line, masked to its pid column.
     column: u64,
-    /// … which is where this has bits.
+    /// The bytes that are part of the column.
     mask: u64,
     tid: Tid,
-    /// How long the column is, with its blanks.
+    /// The length of the column with its blanks; 0: there is no earlier line.
     length: usize,
 }
 
-/// The same, quickly for the lines of most logs, which have no column but the thread's.
+/// Separates the columns from the body, quickly for lines that have no column but the pid.
 #[inline]
 pub(crate) fn split_fast<'a>(line: &'a [u8], recent: &mut RecentColumn) -> (Option<Tid>, &'a [u8]) {
     if let Some(first) = line.first_chunk() {
@@ -65,7 +65,7 @@ pub(crate) fn split_fast<'a>(line: &'a [u8], recent: &mut RecentColumn) -> (Opti
     split_and_remember(line, recent)
 }
 
-/// Whether what follows a thread's column can be nothing but the body.
+/// Whether the text behind a pid column must be the body.
 fn begins_body(body: &[u8]) -> bool {
     body.first().is_some_and(|b| b.is_ascii_lowercase() || *b == b'<')
 }
@@ -116,7 +116,7 @@ fn tid(text: &[u8]) -> Option<(Tid, &[u8])> {
     Some((Tid::try_from(value).ok()?, rest))
 }
 
-/// Steps over `<comm>`: it may hold blanks and brackets, but a `>` in it is written in octal.
+/// Skips `<comm>`. The name may have blanks and brackets, but a `>` in it is written in octal.
 fn comm(text: &[u8]) -> &[u8] {
     match (text.first(), memchr(b'>', text)) {
         (Some(b'<'), Some(end)) => from(text, end + 1),
@@ -124,7 +124,7 @@ fn comm(text: &[u8]) -> &[u8] {
     }
 }
 
-/// Steps over one column; `None` where the body begins. `any`: other columns came before.
+/// Skips one column; `None` where the body begins. `any`: other columns came before.
 fn column(text: &[u8], any: bool) -> Option<&[u8]> {
     match text.first()? {
         b'[' => bracketed(text),
@@ -140,12 +140,12 @@ fn column(text: &[u8], any: bool) -> Option<&[u8]> {
     }
 }
 
-/// Without the sign of a relative time: negative where the clock was set back.
+/// Skips the sign of a relative time, which is negative if the clock was set back.
 fn unsigned(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"-").unwrap_or(text)
 }
 
-/// `[   7] ` and `[???] ` (-n), `[00007f0a1b2c3d4e] ` (-i), `[user:role:type:level] ` or only
+/// Skips `[ 7] ` and `[???] ` (-n), `[00007f0a1b2c3d4e] ` (-i), `[user:role:type:level] ` and
 /// `[type] ` (--secontext).
 fn bracketed(text: &[u8]) -> Option<&[u8]> {
     let inner = skip_blanks(from(text, 1));
@@ -156,9 +156,9 @@ fn bracketed(text: &[u8]) -> Option<&[u8]> {
     from(inner, len).strip_prefix(b"] ")
 }
 
-/// `10:11:12 `, `10:11:12.345678 `, `1700000000.123456 `, `1700000000 `, and the relative `0.000010
-/// ` or `0 `. Bare digits are a column only after others or after padding: else they could be
-/// anything.
+/// Skips `10:11:12 `, `10:11:12.345678 `, `1700000000.123456 `, `1700000000 `, and the relative
+/// `0.000010 ` and `0 `. Digits alone are a column only behind another column or behind padding, as
+/// they might be part of anything else.
 fn time(text: &[u8], any: bool) -> Option<&[u8]> {
     let digits = run(text, |b| b.is_ascii_digit());
     if digits == 0 {
@@ -171,7 +171,7 @@ fn time(text: &[u8], any: bool) -> Option<&[u8]> {
             rest = from(rest, 2);
         }
     } else if rest.first() == Some(&b' ') && !any {
-        // An epoch without a point, as no pid can be.
+        // Seconds since the epoch, which no pid reaches.
         let (value, _) = decimal(until(text, digits))?;
         if value <= PID_MAX {
             return None;
@@ -194,7 +194,7 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(split_fast(line.as_bytes(), &mut recent), (found.tid, found.body), "{line}");
         }
-        // Of another thread, whose id begins or ends alike.
+        // Lines of another thread, whose id begins or ends with the same digits.
         for line in [format!("1{line}"), format!("{line}1 read(0) = 0"), line.replacen('2', "3", 1)]
         {
             let found = split(line.as_bytes());

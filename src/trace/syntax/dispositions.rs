@@ -1,4 +1,4 @@
-//! Which signals run a handler: the table that `rt_sigaction` changes.
+//! Signal dispositions: which signals run a handler, as `rt_sigaction` sets it.
 
 use super::args::Args;
 use super::scan::{after, from, in_name, number, run, until};
@@ -7,12 +7,13 @@ use crate::syscall::{signal_number, SIGNAL_MAX};
 /// What a signal does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Action {
-    /// The thread was running before the log began, and the log never set it.
+    /// Not known: the process was running when the log began, and the log does not set the action.
     #[default]
     Unknown,
     /// No handler runs: the default action, or ignored.
     None,
-    /// As `None`, but only because no `rt_sigreturn` was seen: a later one may overturn it.
+    /// No handler seems to run, because no `rt_sigreturn` was seen. A later one may show the
+    /// contrary.
     GuessedNone,
     /// A handler runs.
     Handler,
@@ -21,7 +22,7 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    /// Whether a handler runs, as far as it is known.
+    /// Whether a handler runs; `None`: not known.
     pub(crate) fn runs(self) -> Option<bool> {
         match self {
             Action::Unknown => None,
@@ -36,7 +37,7 @@ impl Action {
 pub(crate) struct Dispositions([Action; SIGNAL_MAX as usize + 1]);
 
 impl Dispositions {
-    /// Of a process that was running before.
+    /// The actions of a process that was running when the log began.
     pub(crate) fn unknown() -> Self {
         let mut table = Dispositions([Action::Unknown; SIGNAL_MAX as usize + 1]);
         // SIGKILL and SIGSTOP cannot be handled.
@@ -45,8 +46,8 @@ impl Dispositions {
         table
     }
 
-    /// After an exec: what was handled is reset, what was ignored stays. No handler runs either
-    /// way.
+    /// The actions after an exec. Handlers are reset and ignored signals stay ignored, so that no
+    /// handler runs.
     pub(crate) fn exec() -> Self {
         Dispositions([Action::None; SIGNAL_MAX as usize + 1])
     }
@@ -61,12 +62,12 @@ impl Dispositions {
         }
     }
 
-    /// `CLONE_CLEAR_SIGHAND`.
+    /// Resets all handlers (`CLONE_CLEAR_SIGHAND`).
     pub(crate) fn clear_handlers(&mut self) {
         *self = Dispositions::exec();
     }
 
-    /// Takes from `other` what is unknown here.
+    /// Takes the actions that are unknown here from `other`.
     pub(crate) fn fill_from(&mut self, other: &Dispositions) {
         for (own, theirs) in self.0.iter_mut().zip(other.0) {
             if *own == Action::Unknown {
@@ -76,8 +77,8 @@ impl Dispositions {
     }
 }
 
-/// What the arguments of `rt_sigaction` ask for. `None`: nothing is changed, or the signal is not
-/// known.
+/// The signal and the action that the arguments of `rt_sigaction` set. `None`: they set nothing, or
+/// the signal is not known.
 pub(crate) fn sigaction(args: &[u8]) -> Option<(u8, Action)> {
     let mut args = Args::new(args);
     let first = args.next()?;
@@ -93,13 +94,14 @@ pub(crate) fn sigaction(args: &[u8]) -> Option<(u8, Action)> {
     } else if let Some(inner) = act.strip_prefix(b"{") {
         structure(inner)
     } else {
-        // An address that strace could not or should not follow.
+        // An address: strace could not read the structure, or was told not to (-e raw).
         Action::Unknown
     };
     Some((signal, action))
 }
 
-/// `{sa_handler=X, sa_mask=[…], sa_flags=F, …}`, before strace 4.13 `{X, [MASK], F, …}`.
+/// The action of `{sa_handler=X, sa_mask=[…], sa_flags=F, …}`, up to strace 4.12 `{X, [MASK], F,
+/// …}`.
 fn structure(inner: &[u8]) -> Action {
     let handler = Args::new(inner).next().unwrap_or_default();
     // -X raw prints SIG_DFL as 0 (or NULL) and SIG_IGN as 1.
@@ -124,7 +126,7 @@ fn structure(inner: &[u8]) -> Action {
     }
 }
 
-/// For each signal what a whole file sets it to: bit 0 no handler, bit 1 a handler.
+/// The actions that a whole file sets, by signal: bit 0 for no handler, bit 1 for a handler.
 #[derive(Debug, Clone)]
 pub(crate) struct ActionsSeen([u8; SIGNAL_MAX as usize + 1]);
 
@@ -151,7 +153,7 @@ impl ActionsSeen {
         }
     }
 
-    /// Whether everything that was set agrees with `action`.
+    /// Whether all actions that were set for the signal agree with `action`.
     pub(crate) fn agrees(&self, signal: u8, action: Action) -> bool {
         let allowed = match action.runs() {
             Some(false) => 1,

@@ -1,5 +1,5 @@
-//! How a call's line ends: with a result, with a mark that says that it goes on elsewhere, or not
-//! at all.
+//! The end of a call's line: a result, a mark that the call goes on in a later line, or none of
+//! these.
 
 use super::scan::{after, decimal, find_near_end, from, number, until};
 use crate::event::Tid;
@@ -10,19 +10,20 @@ use memchr::{memmem, memrchr};
 pub(crate) enum Ending<'a> {
     /// `ARGS) = RET…`
     Result {
-        /// What precedes the bracket.
+        /// What stands before the bracket.
         args: &'a [u8],
-        /// From the returned value on.
+        /// The returned value and what follows it.
         result: &'a [u8],
     },
-    /// `ARGS <unfinished ...>` and its like.
+    /// `ARGS <unfinished ...>`, `ARGS <detached ...>`, `ARGS <pid changed to N ...>` or `ARGS
+    /// <Cannot restart pid …>`.
     Open {
-        /// What precedes the mark.
+        /// What stands before the mark.
         args: &'a [u8],
-        /// `<pid changed to N ...>`.
+        /// The pid N of `<pid changed to N ...>`.
         pid: Option<Tid>,
     },
-    /// Nothing of the kind: the line was broken by a message or by the program's own output, or
+    /// None of these: a message or the program's own output interrupted the line, or the log is
     /// cut.
     None,
 }
@@ -57,14 +58,14 @@ fn open(text: &[u8]) -> Option<Ending<'_>> {
     Some(Ending::Open { args: until(text, at), pid: Tid::try_from(pid).ok() })
 }
 
-/// The last `) = RET`: what the arguments or a decoded path hold of the kind stands before it.
+/// Finds the last `) = RET`. Arguments and decoded paths that look like a result stand before it.
 /// strace pads with blanks up to the column of -a.
 fn result(text: &[u8]) -> Option<Ending<'_>> {
     let (bracket, result) = result_position(text)?;
     Some(Ending::Result { args: until(text, bracket), result: from(text, result) })
 }
 
-/// Where the bracket stands, and where the returned value begins.
+/// The position of the bracket, and that of the returned value.
 fn result_position(text: &[u8]) -> Option<(usize, usize)> {
     let mut end = text.len();
     loop {
@@ -80,12 +81,12 @@ fn result_position(text: &[u8]) -> Option<(usize, usize)> {
     }
 }
 
-/// What an ordinary line needs to know of its end, if it has an ordinary one.
+/// The end of a simple line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// There is a result: whether it is a failure.
+    /// `ARGS) = RET`
     Result {
-        /// As [`failed`] has it.
+        /// The call [`failed`].
         failed: bool,
     },
     /// ` <unfinished ...>`
@@ -93,7 +94,7 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// As [`Ending::of`] has it; `None` for all that is less ordinary.
+    /// The end of a line, as by [`Ending::of`]. `None`: no simple line ends so.
     pub(crate) fn of(text: &[u8]) -> Option<Self> {
         if text.last() == Some(&b'>') {
             return match Ending::of(text) {
@@ -107,7 +108,7 @@ impl Outcome {
     }
 }
 
-/// The last `=`. Most results are so short that it is near.
+/// The position of the last `=`. Most results are short, so that it is near the end.
 fn last_equals(text: &[u8]) -> Option<usize> {
     find_near_end(text, b'=').or_else(|| memrchr(b'=', text))
 }
@@ -117,8 +118,8 @@ pub(crate) fn failed(result: &[u8]) -> bool {
     matches!(result.first(), Some(b'-' | b'?'))
 }
 
-/// The value of a call that took effect: no error, not `?`, and not put there by strace's own fault
-/// injection.
+/// The value of a call that took effect. `None`: an error, `?`, or a value that strace's fault
+/// injection made.
 pub(crate) fn value(result: &[u8]) -> Option<u64> {
     if failed(result)
         || after(result, b"(INJECTED)").is_some()
@@ -129,8 +130,8 @@ pub(crate) fn value(result: &[u8]) -> Option<u64> {
     number(result)
 }
 
-/// The child that a clone-like call returned, as the log will name it:
-/// `= 2 /* 1234 in strace's PID NS */` (--pidns-translation) is 1234.
+/// The child that a clone-like call returned, by the id that the log gives it: of `= 2 /* 1234 in
+/// strace's PID NS */` (--pidns-translation) 1234.
 pub(crate) fn child(result: &[u8]) -> Option<Tid> {
     let own = value(result)?;
     let translated = memmem::find(result, b" in strace's PID NS")

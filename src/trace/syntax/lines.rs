@@ -1,25 +1,25 @@
-//! Cuts a log into lines, with a bound on what is kept of one line.
+//! The lines of a log. A long line is shortened, so that memory is bounded.
 
 use memchr::memchr;
 use std::io::{self, BufRead, ErrorKind};
 
-/// What is kept of a long line: its beginning (columns, name, arguments that matter) …
+/// The bytes that are kept of a long line's beginning: columns, name, arguments that matter.
 const HEAD: usize = 64 * 1024;
-/// … and its end (the result).
+/// The bytes that are kept of a long line's end: the result.
 const TAIL: usize = 4 * 1024;
-/// Longer lines are shortened to this.
+/// The length to which longer lines are shortened.
 pub(crate) const MAX_LINE: usize = HEAD + TAIL;
 
-/// A line as it was cut, without its newline.
+/// A line without its newline.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RawLine<'a> {
-    /// The bytes; of a long line only the beginning and the end.
+    /// The bytes. Of a long line these are the beginning and the end.
     pub text: &'a [u8],
-    /// Line number, from 1.
+    /// The line's number, from 1.
     pub number: u64,
     /// The middle of the line was left out.
     pub shortened: bool,
-    /// The newline was there: if not, the log ends here.
+    /// The line has a newline. If not, the log ends here.
     pub ended: bool,
 }
 
@@ -37,7 +37,7 @@ impl<R: BufRead> Lines<R> {
         Lines { input, kept: Vec::new(), shortened: false, number: 0 }
     }
 
-    /// How many lines were handed out.
+    /// The number of lines that were handed out.
     pub(crate) fn count(&self) -> u64 {
         self.number
     }
@@ -74,15 +74,15 @@ impl<R: BufRead> Lines<R> {
                     used = buffer.len();
                     break;
                 };
-                let piece = rest.get(..end).unwrap_or_default();
+                let part = rest.get(..end).unwrap_or_default();
                 used += end + 1;
                 self.number += 1;
                 let number = self.number;
                 if self.kept.is_empty() && end <= MAX_LINE {
                     go_on =
-                        take(RawLine { text: chomp(piece), number, shortened: false, ended: true });
+                        take(RawLine { text: chomp(part), number, shortened: false, ended: true });
                 } else {
-                    append_bounded(&mut self.kept, &mut self.shortened, piece);
+                    append_bounded(&mut self.kept, &mut self.shortened, part);
                     let shortened = self.shortened;
                     go_on =
                         take(RawLine { text: chomp(&self.kept), number, shortened, ended: true });
@@ -98,10 +98,10 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-/// Adds to a line's kept bytes: all of them up to the bound, then the beginning and the end only.
-pub(crate) fn append_bounded(kept: &mut Vec<u8>, shortened: &mut bool, piece: &[u8]) {
-    for part in piece.chunks(HEAD) {
-        kept.extend_from_slice(part);
+/// Appends a part of a line to the line's kept bytes. Past the bound the middle is left out.
+pub(crate) fn append_bounded(kept: &mut Vec<u8>, shortened: &mut bool, part: &[u8]) {
+    for some in part.chunks(HEAD) {
+        kept.extend_from_slice(some);
         if kept.len() > MAX_LINE {
             *shortened = true;
             kept.drain(HEAD..kept.len() - TAIL);
@@ -109,7 +109,8 @@ pub(crate) fn append_bounded(kept: &mut Vec<u8>, shortened: &mut bool, piece: &[
     }
 }
 
-/// Without the carriage return that a terminal's recording or a copy through another system leaves.
+/// The line without a carriage return at its end. A terminal's recording has one, or a copy through
+/// another system.
 pub(crate) fn chomp(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }

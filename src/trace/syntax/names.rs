@@ -1,4 +1,4 @@
-//! The name that a line gives a call → its number.
+//! The names that strace gives calls → their numbers.
 
 use super::scan::number;
 use crate::syscall;
@@ -10,16 +10,16 @@ pub(crate) enum Named {
     Number(u32),
     /// A name that only the 32-bit table has.
     Only32,
-    /// None that the table knows.
+    /// A name that no table has.
     Unknown,
 }
 
-/// Numbers beyond are none that Linux has given.
+/// An upper bound of the numbers that Linux has given.
 const HIGHEST: u32 = 1024;
-/// A power of two, a few times the number of names.
+/// The size of the hash table: a power of two, a few times the number of names.
 const SLOTS: usize = 2048;
 
-/// Every name of the table, for a look-up without an allocation and mostly with one comparison.
+/// A hash table of all names. A look-up allocates nothing and mostly needs one comparison.
 pub(crate) struct NameTable {
     slots: Vec<Option<Entry>>,
 }
@@ -31,7 +31,8 @@ struct Entry {
     ends: Ends,
 }
 
-/// The first eight bytes of a name, and the last: most names are no longer than both.
+/// The first eight bytes of a name and the last eight. Most names are no longer than both together.
+/// Of a name of four to seven bytes: the first four and the last four.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Ends(u64, u64);
 
@@ -64,7 +65,7 @@ impl NameTable {
                 names.add(name, number);
             }
         }
-        // A name of strace's own table that the header has under another.
+        // Names of strace's table that the header does not have.
         for (alias, name) in ALIASES {
             if let Some(number) = syscall::number(name) {
                 if names.find(alias.as_bytes()).is_none() {
@@ -83,7 +84,7 @@ impl NameTable {
         }
     }
 
-    /// The number of a name of the table.
+    /// The number of a name, if the table has the name.
     #[inline]
     pub(crate) fn find(&self, name: &[u8]) -> Option<u32> {
         let ends = Ends::of(name);
@@ -106,8 +107,8 @@ impl NameTable {
         }
     }
 
-    /// The longest name of the table with which `text` ends, as a position: the program's own
-    /// output may stand right before a call.
+    /// The position of the longest name with which `text` ends. The program's own output may stand
+    /// right before a call.
     pub(crate) fn suffix(&self, text: &[u8]) -> Option<usize> {
         let first = text.len().saturating_sub(32);
         (first..text.len()).find(|&at| text.get(at..).is_some_and(|name| self.find(name).is_some()))
@@ -123,8 +124,8 @@ impl Entry {
     }
 }
 
-/// `syscall_0x1ce`, in older ones `syscall_462`, before that `SYS_462`: a number that strace did
-/// not know. The kernel takes its low 32 bits.
+/// The number of a call that strace has no name for: `syscall_0x1ce`, in older versions
+/// `syscall_462`, before that `SYS_462`. The kernel takes the low 32 bits.
 fn raw(name: &[u8]) -> Option<u32> {
     let digits = name.strip_prefix(b"syscall_").or_else(|| name.strip_prefix(b"SYS_"))?;
     let all_hex = digits.strip_prefix(b"0x").is_some_and(|h| h.iter().all(u8::is_ascii_hexdigit));
@@ -134,7 +135,7 @@ fn raw(name: &[u8]) -> Option<u32> {
     u32::try_from(number(digits)? & u64::from(u32::MAX)).ok()
 }
 
-/// Names that strace's x86-64 table once had, and the header's.
+/// Names that strace's x86-64 table once had, each with the header's name.
 const ALIASES: [(&str, &str); 7] = [
     ("_exit", "exit"),             // up to 4.5
     ("paccept", "accept4"),        // 4.5.17
@@ -145,7 +146,7 @@ const ALIASES: [(&str, &str); 7] = [
     ("umount", "umount2"),         // up to 4.6
 ];
 
-/// Names of the 32-bit table that the 64-bit one has not, sorted.
+/// Names that the 32-bit table has and the 64-bit one has not, sorted.
 const ONLY_32: [&str; 86] = [
     "_llseek",
     "_newselect",

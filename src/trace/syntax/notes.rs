@@ -1,17 +1,17 @@
-//! Lines that are understood and say nothing of a call: stacks, dumps, strace's own messages,
-//! summaries.
+//! Lines of strace's that are no events: stacks, dumps, messages, summaries.
 
 use super::scan::{decimal, from, run, until};
 use crate::event::Tid;
 use memchr::memmem;
 
-/// Tells lines without an event from lines that are not understood. A summary has several lines, so
-/// it remembers where it is.
+/// Recognizes notes. A summary and a box of tips have several lines, so that the position in them
+/// is remembered.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
-    /// How many of a summary's two rulers have been seen; 0: outside.
+    /// The number of a summary's two rulers that were seen. 0: the last line was in no summary.
     rulers: u8,
-    /// Within the box of --tips: its art has no rule by which a line could be told alone.
+    /// The number of lines that the box of --tips may still have. Such a line cannot be recognized
+    /// by itself.
     tips: u8,
     /// A summary was seen.
     pub summary: bool,
@@ -21,7 +21,7 @@ pub(crate) struct Notes {
 const TIPS_LINES: u8 = 32;
 
 impl Notes {
-    /// Whether a line without columns is one of these.
+    /// Whether a line without columns is a note.
     pub(crate) fn is_note(&mut self, line: &[u8]) -> bool {
         if line.is_empty() || attachment(line) || message(line) {
             return true;
@@ -32,7 +32,8 @@ impl Notes {
         attached(line).is_some()
     }
 
-    /// `-c`, `-C`, `-w`, `-U`: a header of column names, a ruler, rows, a ruler, the total.
+    /// Whether the line is part of a summary (`-c`, `-C`, `-w`, `-U`): a header of column names, a
+    /// ruler, rows, a ruler, the total.
     fn summary_line(&mut self, line: &[u8]) -> bool {
         if line.starts_with(b"System call usage summary for ") {
             return true;
@@ -52,7 +53,7 @@ impl Notes {
         }
     }
 
-    /// `--tips` (strace 6.7 and later).
+    /// Whether the line is part of the box of `--tips` (strace 6.7 and later).
     fn tips_line(&mut self, line: &[u8]) -> bool {
         if line.starts_with(b"  ____________") || line.starts_with(b"     ____") {
             self.tips = TIPS_LINES;
@@ -63,7 +64,7 @@ impl Notes {
     }
 }
 
-/// What strace prints beneath a call.
+/// Whether the line is one that strace prints below a call.
 fn attachment(line: &[u8]) -> bool {
     let beneath: [&[u8]; 4] = [
         b" > ",    // -k, -kk
@@ -74,7 +75,7 @@ fn attachment(line: &[u8]) -> bool {
     if beneath.iter().any(|start| line.starts_with(start)) {
         return true;
     }
-    // ` * 5 bytes in buffer 0`, in older ones ` = 2 buffers in vector 0`.
+    // ` * 5 bytes in buffer 0`, in older versions ` = 2 buffers in vector 0`.
     let counted = line.strip_prefix(b" * ").or_else(|| line.strip_prefix(b" = ")).and_then(decimal);
     counted.is_some_and(|(_, t)| {
         t.starts_with(b" bytes in buffer ")
@@ -83,8 +84,8 @@ fn attachment(line: &[u8]) -> bool {
     })
 }
 
-/// `NAME: message`, where NAME is how strace was called: `strace`, or a path that ends so. Other
-/// names are told by the message.
+/// Whether the line is `NAME: message`. NAME is the name by which strace was called: `strace`, or a
+/// path that ends so. Under other names the message itself is recognized.
 fn message(line: &[u8]) -> bool {
     let Some(colon) = memmem::find(line, b": ") else { return line.ends_with(b"strace:") };
     let (name, text) = (until(line, colon), from(line, colon + 2));
@@ -99,10 +100,10 @@ fn message(line: &[u8]) -> bool {
         || (memmem::find(text, b" of unknown pid ").is_some() && text.ends_with(b" ignored"))
 }
 
-/// The thread that a message says is traced from now on: `Process 12 attached`, `strace: Process 12
-/// attached with 3 threads`, old `Process 12 attached (waiting for parent)`, `… - interrupt to
-/// quit`. The message may stand at the end of a line that it broke: `vfork(strace: Process 12
-/// attached`.
+/// The thread that is traced from now on, by a message: `Process 12 attached`, `strace: Process 12
+/// attached with 3 threads`, in older versions `Process 12 attached (waiting for parent)` and `… -
+/// interrupt to quit`. The message may stand behind a line that it interrupted: `vfork(strace:
+/// Process 12 attached`.
 pub(crate) fn attached(line: &[u8]) -> Option<Tid> {
     let at = memmem::rfind(line, b"Process ")?;
     let (tid, text) = decimal(from(line, at + b"Process ".len()))?;
@@ -118,13 +119,14 @@ pub(crate) fn attached(line: &[u8]) -> Option<Tid> {
     }
 }
 
-/// `Process 12 detached`, and what strace up to 4.6 said: `suspended`, `resumed (parent 11 ready)`.
+/// Whether the text is `Process 12 detached`, or with strace up to 4.6 `Process 12 suspended` or
+/// `Process 12 resumed (parent 11 ready)`.
 fn detached(text: &[u8]) -> bool {
     let Some((_, text)) = text.strip_prefix(b"Process ").and_then(decimal) else { return false };
     [b" detached".as_slice(), b" suspended", b" resumed"].iter().any(|t| text.starts_with(t))
 }
 
-/// Whether a line is one of strace's messages that older versions print without its name.
+/// Whether the line is a message that older versions of strace print without their name.
 pub(crate) fn bare_message(line: &[u8]) -> bool {
     detached(line) || line.starts_with(b"Detached unknown pid ")
 }
@@ -133,12 +135,13 @@ fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(|&b| b == b' ').filter(|w| !w.is_empty())
 }
 
-/// `------ ----------- ----------- --------- --------- ----------------`
+/// Whether the line is a ruler: `------ ----------- ----------- --------- ---------
+/// ----------------`
 fn ruler(line: &[u8]) -> bool {
     line.starts_with(b"----") && words(line).all(|w| w.len() >= 4 && w.iter().all(|&b| b == b'-'))
 }
 
-/// The names of the summary's columns, in any choice and order (-U).
+/// Whether the line has the names of a summary's columns, in any choice and order (-U).
 fn header(line: &[u8]) -> bool {
     let names: [&[u8]; 13] = [
         b"%",
@@ -162,7 +165,7 @@ fn header(line: &[u8]) -> bool {
     }) && count > 0
 }
 
-/// A row of a summary: numbers and one name.
+/// Whether the line is a row of a summary: numbers and one name.
 fn row(line: &[u8]) -> bool {
     let mut names = 0;
     words(line).all(|w| {

@@ -1,7 +1,5 @@
-//! The ordinary lines, of which most of a log is made: a call that is nothing but a symbol, with
-//! its result, or one of its halves. What they say is told from their own bytes alone, so that any
-//! processor can tell it ([`chunks`](crate::trace::chunks)); what it means, the [`Reader`](crate::trace::Reader)
-//! knows.
+//! Simple lines, which most of a log consists of: a whole call that is only a symbol, or one half of
+//! such a call. A simple line is parsed from its own bytes alone, so that any thread can parse it.
 
 use super::columns::{self, RecentColumn};
 use super::ending::Outcome;
@@ -10,51 +8,51 @@ use super::scan::{find_near_start, from, until};
 use crate::event::Tid;
 use crate::syscall::nr;
 
-/// Longer than any name.
-const LONGEST: usize = 40;
+/// An upper bound of the length of a call's name.
+const MAX_NAME: usize = 40;
 
-/// What an ordinary line says.
+/// What a simple line says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SimpleLine {
-    /// The thread that it names.
+    /// The thread that the line names, if it names one.
     pub tid: Option<Tid>,
-    /// The call.
+    /// The call's number.
     pub number: u32,
-    /// How much of the call the line is.
+    /// Which part of the call the line is.
     pub part: Part,
 }
 
-/// How much of a call a line is.
+/// Which part of a call a line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// All of it.
+    /// The whole call: `read(…) = 0`
     Whole {
-        /// It failed, or was interrupted.
+        /// The call failed, or was interrupted.
         failed: bool,
     },
-    /// `… <unfinished ...>`
+    /// The call's beginning: `read(… <unfinished ...>`
     Beginning,
-    /// `<... read resumed>…`
+    /// The call's end: `<... read resumed>…) = 0`
     End {
-        /// It failed, or was interrupted.
+        /// The call failed, or was interrupted.
         failed: bool,
     },
 }
 
 impl SimpleLine {
-    /// Tells what a line says; `None`: it is not ordinary. The line is whole, and without colours.
-    /// `recent` is what lines before have left, of any log.
+    /// Parses a line, which must be whole and without colours. `None`: the line is not simple.
+    /// `recent` is kept from line to line, also of different logs.
     pub(crate) fn parse(line: &[u8], names: &NameTable, recent: &mut RecentColumn) -> Option<Self> {
         let (tid, body) = columns::split_fast(line, recent);
-        // What is no name of the table is not looked up in vain: a marked name of x32 is none.
+        // Only names of the 64-bit table are found. So no marked name of x32 is.
         let (name, rest, resumed) = if let Some(text) = body.strip_prefix(b"<... ") {
-            let blank = find_near_start(until(text, LONGEST), b' ')?;
+            let blank = find_near_start(until(text, MAX_NAME), b' ')?;
             (until(text, blank), from(text, blank).strip_prefix(b" resumed>")?, true)
         } else {
-            let bracket = find_near_start(until(body, LONGEST), b'(')?;
+            let bracket = find_near_start(until(body, MAX_NAME), b'(')?;
             (until(body, bracket), from(body, bracket + 1), false)
         };
-        let number = names.find(name).filter(|&n| is_plain(n))?;
+        let number = names.find(name).filter(|&n| is_only_a_symbol(n))?;
         let part = match (Outcome::of(rest)?, resumed) {
             (Outcome::Result { failed }, false) => Part::Whole { failed },
             (Outcome::Result { failed }, true) => Part::End { failed },
@@ -65,9 +63,9 @@ impl SimpleLine {
     }
 }
 
-/// A bit for each call that is more than a symbol: it makes somebody, ends somebody, or changes
-/// handlers.
-#[allow(clippy::indexing_slicing)] // Only the compiler runs it.
+/// A bit for each call that is more than a symbol: it makes a thread, ends a thread, replaces the
+/// program or changes signal actions.
+#[allow(clippy::indexing_slicing)] // Only the compiler runs this code.
 const SPECIAL: [u64; 8] = {
     let calls = [
         nr::RT_SIGACTION,
@@ -89,8 +87,8 @@ const SPECIAL: [u64; 8] = {
     bits
 };
 
-/// Whether a call is nothing but a symbol.
-fn is_plain(number: u32) -> bool {
+/// Whether a call is only a symbol.
+fn is_only_a_symbol(number: u32) -> bool {
     SPECIAL.get(number as usize / 64).is_some_and(|word| word >> (number % 64) & 1 == 0)
 }
 
@@ -99,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_nothing_but_a_symbol_is_ordinary() {
+    fn only_calls_that_are_nothing_but_a_symbol_are_simple() {
         let names = NameTable::new();
         let of =
             |line: &str| SimpleLine::parse(line.as_bytes(), &names, &mut RecentColumn::default());

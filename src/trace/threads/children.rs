@@ -10,7 +10,7 @@ use crate::trace::syntax::args::Sharing;
 use crate::trace::syntax::dispositions::{Action, Dispositions};
 
 impl State {
-    /// A thread that was never seen has spoken.
+    /// A line has a thread that was never seen.
     pub(crate) fn newcomer(&mut self, tid: Tid, place: Place, sink: Sink) -> Key {
         let one = match self.clones.as_slice() {
             [] => return self.attach(tid, place, sink),
@@ -29,7 +29,7 @@ impl State {
         key
     }
 
-    /// What a thread's open clone-like call shares with the child, if the line says so.
+    /// What a thread's open clone-like call shares with the child, if the log says so.
     fn sharing(&self, key: Key) -> Option<Sharing> {
         match self.thread(key)?.open.as_ref()?.kind {
             CallKind::Clone { sharing, .. } => sharing,
@@ -37,7 +37,7 @@ impl State {
         }
     }
 
-    /// The parent's open call is resolved: its child is known.
+    /// The child of the parent's open call is known. Returns what the two share.
     fn resolve(&mut self, parent: Key, tid: Tid) -> Sharing {
         self.clones.retain(|&k| k != parent);
         match self.thread_mut(parent).and_then(|t| t.open.as_mut()) {
@@ -49,7 +49,7 @@ impl State {
         }
     }
 
-    /// A new thread, made by `parent` in its open call.
+    /// Adds a thread that `parent` made in its open call.
     fn spawn(&mut self, parent: Key, tid: Tid, place: Place, sink: Sink) -> Key {
         let sharing = self.resolve(parent, tid);
         let (group, sighand) = self.inheritance(parent, sharing, tid);
@@ -63,7 +63,7 @@ impl State {
         key
     }
 
-    /// The group and the table that a child gets.
+    /// The group and the signal actions of a child, with one use more of each.
     fn inheritance(&mut self, parent: Key, sharing: Sharing, tid: Tid) -> (Key, Key) {
         let Some((group, sighand)) = self.thread(parent).map(|t| (t.group, t.sighand)) else {
             return (self.groups.add(Group::of(tid)), self.unknown_sighand());
@@ -98,7 +98,8 @@ impl State {
         self.sighands.add(SigHandlers { actions: Dispositions::unknown(), set: None })
     }
 
-    /// The `Spawn` goes out, or waits with its creator; then the child waits too.
+    /// Emits the child's `Spawn`. If the event has to wait in the parent's queue, the child's queue
+    /// waits for the event.
     fn emit_spawn(&mut self, parent: Key, child: Key, sharing: Sharing, place: Place, sink: Sink) {
         let Some(tid) = self.thread(child).map(|t| t.created_as) else { return };
         if let Some(thread) = self.thread_mut(child) {
@@ -115,8 +116,8 @@ impl State {
         }
     }
 
-    /// A thread that waited for its creator gets it: what it did meanwhile comes upon what it
-    /// inherits.
+    /// The creator of a thread that waited for it is known. The thread inherits what it has not set
+    /// itself meanwhile.
     fn assign_creator(&mut self, parent: Key, orphan: Key, place: Place, sink: Sink) {
         self.orphans.retain(|&k| k != orphan);
         let Some((tid, old_group, old_sighand, ended)) =
@@ -152,7 +153,7 @@ impl State {
         self.emit_spawn(parent, orphan, sharing, place, sink);
     }
 
-    /// Signals that were undecided only because the creator was not known.
+    /// Decides the signals that were undecided only because the creator was not known.
     fn settle_signals(&mut self, key: Key, sink: Sink) {
         let Some(thread) = self.thread(key) else { return };
         let sighand = thread.sighand;
@@ -180,7 +181,7 @@ impl State {
         }
     }
 
-    /// The thread is no longer in the call that it was in, without a result.
+    /// The thread is no longer in its open call.
     pub(crate) fn close_call(&mut self, key: Key, sink: Sink) {
         let Some(open) = self.thread_mut(key).and_then(|t| t.open.take()) else { return };
         if matches!(open.kind, CallKind::Clone { .. }) {
@@ -189,11 +190,12 @@ impl State {
         }
     }
 
-    /// A thread was killed inside a clone-like call (by a sibling's exec or exit, by a signal): the
-    /// call may have made a child all the same, which speaks later and which no result names.
+    /// A thread was killed, by a sibling's exec or exit or by a signal. If that was inside of a
+    /// clone-like call, the call may have made a child all the same. No result names the child, and
+    /// its lines come later.
     pub(crate) fn may_leave_child(&mut self, key: Key, place: Place, sink: Sink) {
         let made = match self.thread(key).and_then(|t| t.open.as_ref()).map(|o| &o.kind) {
-            // A thread of the same group is killed with it.
+            // A child of the same group is killed with the thread.
             Some(CallKind::Clone { sharing: Some(sharing), child: None }) => !sharing.thread,
             _ => false,
         };
@@ -202,12 +204,12 @@ impl State {
         }
     }
 
-    /// Takes the child whom only [`State::leaves_unborn`] knows.
+    /// Takes the child that [`State::may_leave_child`] has added, if the child has no id so far.
     pub(crate) fn take_unnamed_child(&mut self) -> Option<Key> {
         self.unnamed_child.take().filter(|&k| self.thread(k).is_some_and(|t| !t.ended))
     }
 
-    /// A clone-like call has returned `tid`. Its `Open` must still be there.
+    /// The thread's open clone-like call has returned `tid`.
     pub(crate) fn returns_child(
         &mut self,
         key: Key,
@@ -229,16 +231,16 @@ impl State {
         match child {
             Some(known) if known == tid => {}
             Some(_) => {
-                // In a pid namespace the call returns another number than the log's, and the child
-                // spoke first: it is known. If the number is that of a thread that waits for its
-                // creator, the child was another's.
+                // In a pid namespace the call returns another number than the log has. The child's
+                // line came first, so the child is known. If the number is that of a thread that
+                // waits for its creator, then that thread is the child, and the guess was wrong.
                 if let Some(orphan) = self.orphan(tid, key) {
                     self.report.warn(WarningKind::GuessedParent, place);
                     self.assign_creator(key, orphan, place, sink);
                 }
             }
             None => {
-                // -z prints a call when it returns: the child's lines came before, and its past is
+                // -z prints a call when it returns. The child's lines came before, and its past is
                 // lost.
                 let early = self
                     .find(tid)
@@ -258,7 +260,7 @@ impl State {
         self.settle_orphans(sink);
     }
 
-    /// With one candidate left, or none, those that wait for their creator need not wait.
+    /// Ends the wait of threads for which one possible creator is left, or none.
     fn settle_orphans(&mut self, sink: Sink) {
         while let Some(&orphan) = self.orphans.first() {
             match self.candidates(orphan).as_slice() {
@@ -272,7 +274,8 @@ impl State {
         }
     }
 
-    /// Who may have made a thread: whoever is in a clone-like call, but not its own descendants.
+    /// The threads that may have made `orphan`: those in a clone-like call that do not descend from
+    /// it.
     fn candidates(&self, orphan: Key) -> Vec<Key> {
         self.clones.iter().copied().filter(|&k| !self.waits_for(k, orphan)).collect()
     }
@@ -289,14 +292,15 @@ impl State {
         true
     }
 
-    /// The thread of this id that waits for its creator, which `parent` may be; it may have ended.
+    /// The thread of this id that waits for its creator, if `parent` may be that. The thread may
+    /// have ended.
     fn orphan(&self, tid: Tid, parent: Key) -> Option<Key> {
         self.orphans.iter().copied().find(|&k| {
             self.thread(k).is_some_and(|t| t.created_as == tid) && !self.waits_for(parent, k)
         })
     }
 
-    /// Nobody can have made it: its past is unknown.
+    /// No thread can have made `orphan`: its past is unknown.
     fn without_creator(&mut self, orphan: Key, sink: Sink) {
         self.orphans.retain(|&k| k != orphan);
         if let Some(thread) = self.thread_mut(orphan) {
@@ -306,7 +310,8 @@ impl State {
         self.emit_ready(orphan, sink);
     }
 
-    /// It has waited too long for its creator: the most recent candidate is taken.
+    /// A thread has waited too long for its creator: the thread that entered its call last is
+    /// taken.
     pub(crate) fn guess_creator(&mut self, orphan: Key, sink: Sink) {
         let place = self.thread(orphan).map(|t| t.first).unwrap_or_default();
         match self.candidates(orphan).last().copied() {

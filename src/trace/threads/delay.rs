@@ -1,6 +1,8 @@
-//! Which events go out at once and which wait: for a thread's creator to be known, for its creation
-//! to go out, or for an undecided signal (a log that starts in the middle does not say whether a
-//! handler runs; whether an `rt_sigreturn` follows does).
+//! Which events are emitted at once, and which are delayed in their thread's queue.
+//!
+//! An event waits until its thread's creator is known and the thread's creation is emitted. It also
+//! waits for an earlier signal of which is not known whether a handler runs: a log that starts in
+//! the middle shows that only by an `rt_sigreturn` that follows.
 
 use super::pool::Key;
 use super::state::State;
@@ -8,18 +10,19 @@ use super::thread::{Delayed, Handler, Wait};
 use crate::event::{Event, EventKind, Place, Sink, Tid};
 use crate::trace::syntax::dispositions::Action;
 
-/// So many events of one thread wait, then what they wait for is guessed.
+/// The largest number of events of one thread that wait. Past it, what they wait for is guessed.
 const MAX_DELAYED: usize = 4096;
-/// So many of all threads together.
+/// The largest number of events of all threads that wait.
 const MAX_DELAYED_IN_ALL: usize = 1 << 18;
 
 impl State {
-    /// An event goes out, or into the thread's queue.
+    /// Emits an event of a thread, or puts the event into the thread's queue.
     pub(crate) fn emit(&mut self, key: Key, kind: EventKind, place: Place, sink: Sink) {
         self.emit_for(key, kind, place, None, sink);
     }
 
-    /// As `emit`; the event lets `child` go. Returns whether it went out at once.
+    /// Emits an event, or puts it into the thread's queue. The queue of `child` waits for this
+    /// event. Returns whether the event was emitted at once.
     pub(crate) fn emit_for(
         &mut self,
         key: Key,
@@ -38,7 +41,7 @@ impl State {
         false
     }
 
-    /// Puts something into a thread's queue.
+    /// Puts an entry into a thread's queue. Past a limit, what the queues wait for is guessed.
     pub(crate) fn enqueue(&mut self, key: Key, item: Delayed, sink: Sink) {
         let Some(thread) = self.threads.get_mut(key) else { return };
         thread.queue.push_back(item);
@@ -54,7 +57,7 @@ impl State {
         }
     }
 
-    /// Lets go what no longer waits, of this thread and of those that waited for it.
+    /// Emits the events that no longer wait, of this thread and of the threads that waited for it.
     pub(crate) fn emit_ready(&mut self, key: Key, sink: Sink) {
         let mut ready = vec![key];
         while let Some(key) = ready.pop() {
@@ -91,8 +94,8 @@ impl State {
         }
     }
 
-    /// Decides whether a signal runs a handler: in its thread's queue, and for the children that
-    /// were made meanwhile.
+    /// The undecided signal of the number `id` runs a handler, or does not: in its thread's queue,
+    /// and for the children that were made meanwhile.
     pub(crate) fn decide(&mut self, origin: Key, id: u64, runs: bool, sink: Sink) {
         if let Some(thread) = self.threads.get_mut(origin) {
             let at = thread
@@ -124,7 +127,7 @@ impl State {
         self.emit_ready(origin, sink);
     }
 
-    /// No `rt_sigreturn` can follow any more: no handler ran.
+    /// No `rt_sigreturn` of the thread can follow: no undecided signal ran a handler.
     pub(crate) fn decide_all(&mut self, key: Key, sink: Sink) {
         while let Some((id, signal)) = self.thread(key).and_then(|t| {
             t.queue.iter().find_map(|i| match i {
@@ -137,7 +140,7 @@ impl State {
         }
     }
 
-    /// What was found out holds for the process, unless the log sets the action.
+    /// Notes for the whole process what was decided about a signal, unless the log set the action.
     pub(crate) fn remember_decision(&mut self, key: Key, signal: u8, action: Action) {
         let Some(sighand) = self.thread(key).map(|t| t.sighand) else { return };
         if let Some(sighand) = self.sighands.get_mut(sighand) {
@@ -151,9 +154,9 @@ impl State {
         }
     }
 
-    /// Makes some progress with a thread's queue: what it waits for first is guessed.
+    /// Makes the thread's queue shorter: guesses what the queue waits for first.
     fn make_progress(&mut self, key: Key, sink: Sink) {
-        // Its creation may wait in a queue that waits itself.
+        // The creation may be in the queue of a thread whose own creation waits.
         let mut stuck = key;
         for _ in 0..self.threads.len() {
             match self.thread(stuck) {
@@ -184,7 +187,7 @@ impl State {
         }
     }
 
-    /// An id comes again: what waits under it goes out first.
+    /// An id comes again: the events that wait under that id are emitted first.
     pub(crate) fn emit_retired(&mut self, tid: Tid, sink: Sink) {
         if let Some(retired) = self.retired.remove(&tid) {
             self.emit_all(retired, sink);
@@ -194,7 +197,7 @@ impl State {
         }
     }
 
-    /// Empties a thread's queue, whatever it waits for.
+    /// Emits all of a thread's events, whatever they wait for.
     pub(crate) fn emit_all(&mut self, key: Key, sink: Sink) {
         while self.thread(key).is_some_and(|t| t.ended || t.wait != Wait::No || !t.queue.is_empty())
         {

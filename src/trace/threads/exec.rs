@@ -7,8 +7,8 @@ use crate::event::{EventKind, Place, Sink};
 use crate::trace::syntax::dispositions::Dispositions;
 
 impl State {
-    /// An exec has succeeded: no handler of the old program returns, all are reset, and the thread
-    /// is alone.
+    /// An exec has succeeded. No handler of the old program returns, all actions are reset, and the
+    /// thread is alone in its group.
     pub(crate) fn exec(&mut self, key: Key, path: &[u8], place: Place, sink: Sink) {
         self.decide_all(key, sink);
         let Some((tid, group, sighand)) = self.thread(key).map(|t| (t.tid, t.group, t.sighand))

@@ -1,5 +1,5 @@
-//! A store whose places are reused, with keys that never name a later tenant, and counted
-//! references.
+//! A store of values by key. Values are counted by their users, slots are reused, and a key never
+//! names a later value of its slot.
 
 /// Names a value of a [`Pool`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,8 +15,8 @@ struct Slot<T> {
     value: Option<T>,
 }
 
-/// Values by key. A value goes when as many [`Pool::release`] as [`Pool::add`] and [`Pool::share`]
-/// came.
+/// Values by key. [`Pool::add`] and [`Pool::share`] add a user, [`Pool::release`] takes one away. A
+/// value without users is dropped.
 #[derive(Debug)]
 pub(crate) struct Pool<T> {
     slots: Vec<Slot<T>>,
@@ -57,7 +57,7 @@ impl<T> Pool<T> {
         self.slot_mut(key)?.value.as_mut()
     }
 
-    /// One more user.
+    /// Adds a user.
     pub(crate) fn share(&mut self, key: Key) -> Key {
         if let Some(slot) = self.slot_mut(key) {
             slot.users += 1;
@@ -69,7 +69,7 @@ impl<T> Pool<T> {
         self.slot(key).map_or(0, |s| s.users)
     }
 
-    /// One user less.
+    /// Takes a user away.
     pub(crate) fn release(&mut self, key: Key) {
         let Some(slot) = self.slot_mut(key) else { return };
         slot.users = slot.users.saturating_sub(1);
@@ -86,7 +86,7 @@ impl<T> Pool<T> {
             .filter_map(|(at, s)| Some((Key { at, age: s.age }, s.value.as_ref()?)))
     }
 
-    /// How many places there are, used or not.
+    /// The number of slots, used or not.
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }

@@ -1,12 +1,12 @@
-//! What a reading found out besides the events: counts, what was not understood, warnings.
+//! What a reading finds besides the events: counts, lines that were not understood, warnings.
 
 use crate::event::Place;
 use std::fmt;
 
-/// A kind of line that fits nothing.
+/// A kind of line that was not understood and is set aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SetAside {
-    /// The traced program's own output, a shell's prompt, anything.
+    /// A line that is none of strace's, such as the traced program's own output.
     Junk,
     /// A line that ends before its call does.
     Cut,
@@ -14,12 +14,12 @@ pub enum SetAside {
     NoBeginning,
     /// A call whose name the table does not have.
     UnknownCall,
-    /// A line over the limit, of which what was kept fits nothing.
+    /// A line over the limit, of which the part that was kept is not understood.
     TooLong,
 }
 
 impl SetAside {
-    /// All of them, in the order of the report.
+    /// All kinds, in the order of the report.
     pub const ALL: [SetAside; 5] = [
         SetAside::Junk,
         SetAside::Cut,
@@ -28,7 +28,7 @@ impl SetAside {
         SetAside::TooLong,
     ];
 
-    /// What to try, where something can be tried.
+    /// What the user can try.
     #[must_use]
     pub fn hint(self) -> String {
         match self {
@@ -56,12 +56,12 @@ impl fmt::Display for SetAside {
     }
 }
 
-/// How often something was seen, and where first.
+/// How often something was seen, and where it was seen first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Occurrences {
     /// How often.
     pub count: u64,
-    /// The first three places.
+    /// The first three places where it was seen.
     pub first: Vec<Place>,
 }
 
@@ -74,72 +74,72 @@ impl Occurrences {
     }
 }
 
-/// Something that makes what is learned from a log less than it seems.
+/// A reason why a log teaches less than it seems to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
-    /// There is no system call in it.
+    /// The log has no system call.
     NoCalls {
-        /// The log, by its index.
+        /// The log's index.
         file: u32,
     },
-    /// It is a summary (`-c`) and nothing else.
+    /// The log is a summary (`-c`) and nothing else.
     SummaryOnly {
-        /// The log, by its index.
+        /// The log's index.
         file: u32,
     },
-    /// No program starts in it: nobody knows whose calls these are.
+    /// No program starts in the log, so that the calls' binary is not known.
     NoExec {
-        /// The log, by its index.
+        /// The log's index.
         file: u32,
     },
-    /// Threads exited without the call that ends them.
+    /// Threads exited without an exit call.
     Filtered {
-        /// The first ones.
+        /// How many, and the first ones.
         threads: Occurrences,
     },
-    /// A long log has not one failed call.
+    /// A long log has no failed call.
     NoFailures {
-        /// The log, by its index.
+        /// The log's index.
         file: u32,
-        /// How many calls it has.
+        /// The number of its calls.
         calls: u64,
     },
-    /// Programs start in it, and none gets memory, which the C library does before `main`.
+    /// Programs start in the log, and none gets memory. The C library gets memory before `main`.
     NoMemory {
-        /// The log, by its index.
+        /// The log's index.
         file: u32,
-        /// How many calls it has.
+        /// The number of its calls.
         calls: u64,
     },
-    /// Children were made whose calls the log does not have.
+    /// Children were made, and the log does not have their calls.
     ChildrenUnseen {
-        /// The calls that made them.
+        /// The calls that made the children.
         children: Occurrences,
     },
-    /// Calls of the 32-bit table.
+    /// The log has calls of the 32-bit table.
     ThirtyTwoBit {
-        /// The first ones.
+        /// How many, and the first ones.
         calls: Occurrences,
     },
-    /// Children whose parent could only be guessed.
+    /// The parents of some children were guessed.
     GuessedParents {
-        /// The first ones.
+        /// How many, and the first ones.
         children: Occurrences,
     },
-    /// Resumed calls without their beginning.
+    /// Some resumed calls have no beginning.
     NoBeginning {
-        /// The first ones.
+        /// How many, and the first ones.
         calls: Occurrences,
     },
-    /// Execs that do not say of what.
+    /// Some execs do not say of which binary.
     NamelessExecs {
-        /// The first ones.
+        /// How many, and the first ones.
         execs: Occurrences,
     },
 }
 
 impl Warning {
-    /// The log that it is about, by its index, if it is about one.
+    /// The index of the log, if the warning is about one log.
     #[must_use]
     pub fn file(&self) -> Option<u32> {
         match *self {
@@ -152,7 +152,7 @@ impl Warning {
         }
     }
 
-    /// What to do about it.
+    /// What the user can do about the warning.
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
@@ -245,21 +245,21 @@ impl fmt::Display for Warning {
 /// What was read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
-    /// Lines.
+    /// The number of lines.
     pub lines: u64,
-    /// Calls: events of a call of the 64-bit table.
+    /// The number of calls of the 64-bit table.
     pub calls: u64,
-    /// Lives of threads: an id that comes again counts again.
+    /// The number of threads. An id that comes again for another thread counts again.
     pub threads: u64,
-    /// What fits nothing, by kind, in the order of [`SetAside::ALL`]; kinds that were not seen are
-    /// left out.
+    /// The lines that were set aside, by kind, in the order of [`SetAside::ALL`]. Kinds that were
+    /// not seen are left out.
     pub set_aside: Vec<(SetAside, Occurrences)>,
-    /// Warnings, each kind once, those of one file once a file.
+    /// The warnings. A warning about one log comes at most once a log, any other one at most once.
     pub warnings: Vec<Warning>,
 }
 
 impl Report {
-    /// How many lines were set aside.
+    /// The number of lines that were set aside.
     #[must_use]
     pub fn set_aside_count(&self) -> u64 {
         self.set_aside.iter().map(|(_, occurrences)| occurrences.count).sum()
@@ -305,7 +305,7 @@ impl Report {
     }
 }
 
-/// The warnings that count.
+/// The warnings that count their cases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WarningKind {
     Filtered,

@@ -6,7 +6,8 @@ use super::thread::{Delayed, Handler};
 use crate::event::{Event, EventKind, Place, Sink};
 use crate::trace::syntax::dispositions::Action;
 
-/// A handler that is left by `siglongjmp` never returns: of those, so many are remembered.
+/// The largest number of handlers that a thread is taken to be in. A handler that is left by
+/// `siglongjmp` never returns.
 const DEEPEST: usize = 8192;
 
 impl State {
@@ -53,7 +54,7 @@ impl State {
             return Action::None;
         };
         let action = sighand.actions.get(signal);
-        // Threads of one table in several files: when each of them set what is not known.
+        // The order in which threads of several files set a shared action is not known.
         match (sighand.set, &self.family) {
             (Some(set), Some(family))
                 if !family.seen.get(set).is_none_or(|s| s.agrees(signal, action)) =>
@@ -64,10 +65,10 @@ impl State {
         }
     }
 
-    /// A successful `rt_sigaction`.
+    /// An `rt_sigaction` has succeeded.
     pub(crate) fn set_action(&mut self, key: Key, signal: u8, action: Action) {
         let Some(sighand) = self.thread(key).map(|t| t.sighand) else { return };
-        // SIGKILL and SIGSTOP keep theirs: such a call never succeeds.
+        // SIGKILL and SIGSTOP keep their actions: such a call never succeeds.
         if let Some(sighand) =
             self.sighands.get_mut(sighand).filter(|_| signal != 9 && signal != 19)
         {
@@ -75,8 +76,8 @@ impl State {
         }
     }
 
-    /// `rt_sigreturn` ends the innermost handler; if that was only a possible one, it is one now,
-    /// and so are the process's other deliveries of the same signal that are still undecided.
+    /// `rt_sigreturn` ends the innermost handler. If it was not known whether that handler runs, it
+    /// is now. The same holds for the process's other undecided deliveries of that signal.
     pub(crate) fn return_from_handler(&mut self, key: Key, sink: Sink) {
         let Some(thread) = self.thread_mut(key) else { return };
         match thread.handlers.pop_back() {
@@ -102,8 +103,8 @@ impl State {
             }
             None => {
                 thread.returns = thread.returns.saturating_add(1);
-                // It returns from a handler of which none was known: perhaps from the signal whose
-                // handler was guessed away.
+                // The return is from a handler that was not known. It may be that of the last
+                // signal that was guessed to have no handler.
                 if let Some(signal) = thread.last_guess.take() {
                     self.remember_decision(key, signal, Action::Handler);
                 }

@@ -1,4 +1,5 @@
-//! Whose line it is. On stderr strace names the thread only while it traces more than one.
+//! Which thread a line is of: the line's speaker. On stderr strace names the thread only while it
+//! traces more than one.
 
 use super::pool::Key;
 use super::state::State;
@@ -8,22 +9,22 @@ use crate::trace::syntax::names::Named;
 /// The id of a thread that the log does not name.
 pub(crate) const NAMELESS: Tid = 0;
 
-/// Remembers who spoke.
+/// Remembers the speakers of the last lines.
 #[derive(Debug, Default)]
 pub(crate) struct Speaker {
-    /// In a file of `-ff` all lines are this thread's.
+    /// In a file of `-ff`: the thread that all lines are of.
     pub only: Option<Tid>,
-    /// The last one to speak by name.
+    /// The speaker of the last line that names its thread.
     last: Option<(Tid, Key)>,
-    /// The last one to speak without a name, while no other has spoken by name since.
+    /// The speaker of the last line that names no thread, if no line since has named one.
     nameless: Option<Key>,
-    /// Lines begin with a bare pid (-o and -f): none is without.
+    /// Lines begin with a pid (-o and -f), so that a line without a pid is none of strace's.
     pub column: bool,
 }
 
 impl Speaker {
-    /// The thread whose line this is; it is made if it was never seen. `resumed`: the line resumes
-    /// that call.
+    /// The thread of a line, which is added if it was never seen. `tid`: the thread that the line
+    /// names. `resumed`: the call that the line resumes.
     pub(crate) fn thread_of(
         &mut self,
         state: &mut State,
@@ -34,7 +35,7 @@ impl Speaker {
     ) -> Key {
         let tid = self.only.or(tid);
         if let (Some(tid), Some((last, key))) = (tid, self.last) {
-            // Most lines are of whoever has spoken just before.
+            // Most lines are of the same thread as the line before.
             if let Some(thread) = state.threads.get_mut(key).filter(|t| last == tid && t.is(tid)) {
                 thread.speaks(place);
                 return key;
@@ -66,7 +67,7 @@ impl Speaker {
         key
     }
 
-    /// A number that was never seen.
+    /// The thread of an id that was never seen.
     fn unknown(
         state: &mut State,
         family: bool,
@@ -78,9 +79,9 @@ impl Speaker {
         if family {
             return state.attach(tid, place, sink);
         }
-        // The thread that had no name so far is named as soon as it has a child. It is not the
-        // child if the line resumes the call that the nameless one is in, or if nobody is making a
-        // child.
+        // strace names a thread that it did not name so far as soon as that thread has a child. The
+        // id is the thread's and not the child's if the line resumes the thread's open call, or if
+        // no thread is in a clone-like call.
         let nameless =
             state.find(NAMELESS).filter(|&k| state.thread(k).is_some_and(|t| t.alias.is_none()));
         if let Some(key) = nameless {
@@ -95,12 +96,12 @@ impl Speaker {
             }
         }
         if resumed.is_some() {
-            // No child begins with the second half of a call.
+            // The first line of a child is no second half of a call.
             return state.attach(tid, place, sink);
         }
         if state.clones.is_empty() && state.from_start {
-            // Within a pid namespace a call returns another number than the log's.
-            // Nor does any name the child of a thread that was killed inside the call.
+            // Within a pid namespace a call returns another number than the log has. And no result
+            // names the child of a thread that was killed inside of the call.
             if let Some(child) = state.take_unnamed_child().or_else(|| state.only_unspoken()) {
                 state.rename(child, tid, place, sink);
                 return child;
@@ -109,7 +110,7 @@ impl Speaker {
         state.newcomer(tid, place, sink)
     }
 
-    /// The thread of a line without a name: the only one that is left.
+    /// The thread of a line that names none: the only thread that is left.
     fn unnamed(
         &mut self,
         state: &mut State,
@@ -120,8 +121,8 @@ impl Speaker {
         if let Some(key) = self.nameless.filter(|&k| state.thread(k).is_some_and(|t| !t.ended)) {
             return key;
         }
-        // Nobody is left who has spoken: with -q nothing says of a child that it is traced. Without
-        // -f no line has a name, and no child speaks.
+        // No thread that has a line is left. With -q no line says that a child is traced, so the
+        // child may be meant. Without -f no line names a thread, and no child has a line.
         let silent = |state: &mut State| state.named.then(|| state.only_unspoken()).flatten();
         let key = Self::sole_speaker(state, resumed)
             .or_else(|| silent(state))
@@ -130,9 +131,9 @@ impl Speaker {
         key
     }
 
-    /// The thread that must be meant when none is named: the one that lives; if there seem to be
-    /// several (some versions do not report every end), the one whose call is resumed, then the one
-    /// that spoke last.
+    /// The thread that is meant when none is named: the one that lives. Some versions do not report
+    /// every end, so that several may seem to live. Then the thread whose call is resumed is meant,
+    /// or else the thread of the last line.
     pub(crate) fn sole_speaker(state: &State, resumed: Option<Named>) -> Option<Key> {
         let alive = || state.threads.iter().filter(|(_, t)| t.spoke && !t.ended);
         let same = alive()
@@ -142,7 +143,7 @@ impl Speaker {
             .map(|(key, _)| key)
     }
 
-    /// The thread that has just spoken, by this name or by none.
+    /// The thread of the last line, if that line named its thread by `name`.
     pub(crate) fn last_to_speak(&self, name: Option<Tid>) -> Option<Key> {
         match name {
             Some(name) => self.last.filter(|&(last, _)| last == name).map(|(_, key)| key),
@@ -150,7 +151,7 @@ impl Speaker {
         }
     }
 
-    /// Forgets a log.
+    /// Forgets the log.
     pub(crate) fn reset(&mut self) {
         *self = Speaker::default();
     }

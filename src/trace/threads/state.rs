@@ -1,4 +1,4 @@
-//! The threads of one log: who lives, who belongs to whom.
+//! The threads of one log: which live, and which belong to one group.
 
 use super::pool::{Key, Pool};
 use super::report::{Report, WarningKind};
@@ -8,13 +8,15 @@ use crate::trace::syntax::dispositions::{ActionsSeen, Dispositions};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::VecDeque;
 
-/// Threads that ended in a way that may have no line of its own, and children that never spoke: so
-/// many are remembered.
+/// The largest number of remembered threads of each of these kinds: threads that ended in a way
+/// that may have no line, and children without a line.
 const MAX_REMEMBERED: usize = 4096;
-/// The same where lines name their threads (-f): all of these will most probably be heard of.
+/// The largest number in a log whose lines name threads (-f). In such a log nearly all of these
+/// threads have a line in the end.
 const MAX_REMEMBERED_BY_NAME: usize = 1 << 16;
 
-/// The id of a child that may have been made, while the log has not named it. No thread has it.
+/// The id of a child that may have been made, until the log names the child. It is the id of no
+/// thread.
 pub(crate) const UNNAMED: Tid = Tid::MAX;
 
 /// A map by thread id.
@@ -22,17 +24,18 @@ pub(crate) type ByTid<T> = FxHashMap<Tid, T>;
 /// A set of thread ids.
 pub(crate) type Tids = FxHashSet<Tid>;
 
-/// What is known of a family of files before they are read for good.
+/// What the first pass over a family of files has found.
 #[derive(Debug, Default)]
 pub(crate) struct FamilyIndex {
-    /// The set of threads with one signal table, by thread.
+    /// By thread: the number of the set of threads that share its signal actions.
     pub sets: ByTid<usize>,
-    /// What each set's members do to the table.
+    /// By set: what its threads set signals to.
     pub seen: Vec<ActionsSeen>,
-    /// Threads that have a file.
+    /// The threads that have a file.
     pub members: Tids,
-    /// Threads that were running before and have ended. The files come one after another, but the
-    /// threads ran together: their ends go out together, when the family has been read.
+    /// Threads that were running when the log began and have ended. The files are read one after
+    /// another, but the threads ran together. So their ends are emitted together, when the family
+    /// has been read.
     pub ended: ByTid<Place>,
 }
 
@@ -44,32 +47,33 @@ pub(crate) struct State {
     pub groups: Pool<Group>,
     pub sighands: Pool<SigHandlers>,
     pub by_tid: ByTid<Key>,
-    /// Threads that no longer have this id, but of which events under it still wait.
+    /// Threads that ended or changed their id while events under that id still wait.
     pub retired: ByTid<Key>,
     /// Threads in a clone-like call whose child is not known, in the order of their calls.
     pub clones: Vec<Key>,
     /// Threads that wait for their creator.
     pub orphans: Vec<Key>,
-    /// Number for the next undecided signal.
+    /// The number of the next undecided signal.
     pub next_signal: u64,
-    /// How many events wait, of all threads.
+    /// The number of events that wait, of all threads.
     pub delayed: usize,
     /// Threads whose group is ending.
     dying: VecDeque<Key>,
-    /// Children that have not spoken.
+    /// Children without a line so far.
     unspoken: VecDeque<Key>,
-    /// The child of a thread that was killed inside the call that may have made it, until it
-    /// speaks.
+    /// A child without a line so far, whose creator was killed inside of the call that may have
+    /// made the child.
     pub unnamed_child: Option<Key>,
-    /// Threads that made their exit call and have not been reported gone.
+    /// Threads that made their exit call and whose `+++ exited` has not come.
     pub exited: VecDeque<Tid>,
-    /// Set while a family of files is read.
+    /// What the first pass has found, while a family of files is read.
     pub family: Option<FamilyIndex>,
-    /// Threads that exited without an exit call, to be judged when the family is read.
+    /// Groups of threads that exited without an exit call, and where. Whether the group ended is
+    /// known when the family has been read.
     pub exits_to_check: Vec<(Key, Place)>,
-    /// Some line names its thread.
+    /// Some line names a thread.
     pub named: bool,
-    /// The log begins with an exec: every thread in it has a creator in it.
+    /// The log begins with an exec, so that every other thread's creation is in the log.
     pub from_start: bool,
 }
 
@@ -110,7 +114,7 @@ impl State {
         self.by_tid.get(&tid).copied()
     }
 
-    /// A thread of an unknown past.
+    /// Adds a thread of unknown past.
     pub(crate) fn attach(&mut self, tid: Tid, place: Place, sink: Sink) -> Key {
         let group = self.groups.add(Group::of(tid));
         let sighand =
@@ -122,8 +126,8 @@ impl State {
         key
     }
 
-    /// A thread, with its references to a group and a table. A living one of the same id has ended
-    /// unnoticed.
+    /// Adds a thread, which takes over one use of `group` and of `sighand`. A living thread of the
+    /// same id has ended without a line.
     pub(crate) fn add(
         &mut self,
         tid: Tid,
@@ -163,8 +167,8 @@ impl State {
         key
     }
 
-    /// A child that a call has returned may never speak: without -f none does. So that they do not
-    /// pile up, the oldest is given up.
+    /// A call has returned a child without a line so far. Without -f no child ever has one, so past
+    /// a limit the oldest of these children is ended.
     pub(crate) fn remember_unspoken(&mut self, key: Key, sink: Sink) {
         if self.family.is_some() {
             return;
@@ -179,9 +183,10 @@ impl State {
         }
     }
 
-    /// The child that has not spoken, if there is exactly one such child.
+    /// The child without a line so far, if there is exactly one such child.
     pub(crate) fn only_unspoken(&mut self) -> Option<Key> {
-        // Of the two oldest only: to look through all of them each time would take too long.
+        // Only the two oldest are looked at: to look through all of them each time would take too
+        // long.
         for at in 0..2 {
             while let Some(&key) = self.unspoken.get(at) {
                 if self.thread(key).is_some_and(|t| !t.spoke && !t.ended) {
@@ -201,8 +206,8 @@ impl State {
         }
     }
 
-    /// The other threads of a group will end without a call of their own. strace up to 4.6 does not
-    /// say when, so only so many are waited for.
+    /// The group ends: its threads but `except` will end without a call of their own. strace up to
+    /// 4.6 does not say when, so past a limit the oldest such threads are ended.
     pub(crate) fn end_group(&mut self, group: Key, except: Key, place: Place, sink: Sink) {
         if let Some(g) = self.groups.get_mut(group) {
             g.dying = true;
@@ -242,7 +247,7 @@ impl State {
         if let Some(thread) = self.thread_mut(key) {
             thread.ended = true;
         }
-        // Nobody ever heard of it: it was not made.
+        // The log never named the child, so it is not counted.
         self.report.threads -= u64::from(tid == UNNAMED);
         self.emit_ready(key, sink);
         if self.thread(key).is_some() {
@@ -250,7 +255,7 @@ impl State {
         }
     }
 
-    /// The thread made its exit call. Its `+++ exited` may follow, or not (strace up to 4.6, -qq).
+    /// The thread has made its exit call. `+++ exited` need not follow (strace up to 4.6, -qq).
     pub(crate) fn exit(&mut self, key: Key, whole_group: bool, place: Place, sink: Sink) {
         let Some(thread) = self.thread(key) else { return };
         let (tid, group) = (thread.alias.unwrap_or(thread.tid), thread.group);
@@ -264,7 +269,8 @@ impl State {
         self.end(key, place, sink);
     }
 
-    /// `+++ exited with`: without an exit call of its own or of a sibling the log is filtered.
+    /// A thread has a line `+++ exited with`. If neither the thread nor its group made an exit
+    /// call, the log is filtered.
     pub(crate) fn check_exit(&mut self, key: Key, place: Place) {
         let Some(group) = self.thread(key).map(|t| t.group) else { return };
         if self.family.is_some() {
@@ -278,7 +284,7 @@ impl State {
         }
     }
 
-    /// A thread goes on under another id: that of its leader, whom its exec has ended.
+    /// A thread goes on under the id of its leader, which the thread's exec has ended.
     pub(crate) fn rename(&mut self, key: Key, tid: Tid, place: Place, sink: Sink) {
         if let Some(leader) = self.find(tid).filter(|&k| k != key) {
             self.end(leader, place, sink);
@@ -298,7 +304,7 @@ impl State {
         self.by_tid.insert(tid, key);
     }
 
-    /// The log is over: so are its threads.
+    /// The log is over: all threads end, and the state is as new. The report stays.
     pub(crate) fn finish(&mut self, place: Place, sink: Sink) {
         while let Some(&orphan) = self.orphans.first() {
             self.guess_creator(orphan, sink);

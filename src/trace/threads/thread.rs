@@ -1,4 +1,4 @@
-//! One thread's life, from its first line or its creation to its end.
+//! One thread, from its first line or its creation to its end.
 
 use super::pool::Key;
 use crate::event::{Event, Place, Tid};
@@ -11,134 +11,135 @@ use std::collections::VecDeque;
 /// What is known of one thread.
 #[derive(Debug)]
 pub(crate) struct Thread {
-    /// The id under which its events go out.
+    /// The id under which the thread's events are emitted.
     pub tid: Tid,
-    /// The id that its creation gave it.
+    /// The id that the creator's call returned, or that of the thread's first line.
     pub created_as: Tid,
-    /// The number that the log gave later to a thread that it had shown without one.
+    /// The id by which the log names the thread now, if its first lines named no thread.
     pub alias: Option<Tid>,
-    /// Its thread group.
+    /// The thread group, in [`State::groups`](super::state::State::groups).
     pub group: Key,
-    /// Its signal actions.
+    /// The signal actions, in [`State::sighands`](super::state::State::sighands).
     pub sighand: Key,
-    /// The foreign ABI in which its calls are made, by strace's notes.
+    /// The foreign ABI of the thread's calls, as strace reported it.
     pub abi: Option<Abi>,
-    /// The call that it is in.
+    /// The call that the thread is in.
     pub open: Option<OpenCall>,
-    /// The handlers that it is in, as far as seen.
+    /// The handlers that the thread is in, as far as their signals were seen. The innermost is
+    /// last.
     pub handlers: VecDeque<Handler>,
-    /// Returns from handlers that it was in before anything of it was seen.
+    /// The number of returns from handlers whose signals were not seen.
     pub returns: u32,
-    /// The last signal of which it was guessed that no handler runs.
+    /// The last signal that was delivered and was taken for one without a handler only by a guess.
     pub last_guess: Option<u8>,
-    /// Events that wait.
+    /// The events that wait.
     pub queue: VecDeque<Delayed>,
-    /// Why they wait, besides an undecided signal at the queue's front.
+    /// Why the queue waits, besides an undecided signal at its front.
     pub wait: Wait,
-    /// Its creator, while it waits for it.
+    /// The creator, as long as the thread waits for the creator's queue.
     pub parent: Option<Key>,
-    /// A line of its own was seen.
+    /// The log has a line of this thread.
     pub spoke: bool,
-    /// It was there before its first line, as was its program: nobody made it, and it has not
-    /// exec'd.
+    /// The thread and its program were running before the thread's first line: the log shows no
+    /// creation and no exec of the thread.
     pub attached: bool,
-    /// It has ended; only its queue remains.
+    /// The thread has ended, and only its queue remains.
     pub ended: bool,
-    /// Its first line, or that of its creation.
+    /// The thread's first line, or the line of its creation.
     pub first: Place,
-    /// Its last line …
+    /// The number of the thread's last line.
     pub line: u64,
-    /// … and the one before.
+    /// The number of the line before the last one.
     pub before: u64,
-    /// The id as which it will go on after its exec.
+    /// The id under which the thread will go on after its exec.
     pub becomes: Option<Tid>,
 }
 
 /// Why a thread's events wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wait {
-    /// They do not.
+    /// The events do not wait.
     No,
-    /// Its creation is in its creator's queue.
+    /// The event of the thread's creation is in the creator's queue.
     Creation,
-    /// Several could be its creator.
+    /// Several threads may be the creator.
     Creator,
 }
 
-/// Something that waits.
+/// An entry of a thread's queue.
 #[derive(Debug)]
 pub(crate) enum Delayed {
-    /// An event; of a `Spawn`, the child that it lets go.
+    /// An event, and for a `Spawn` the child whose queue waits for this event.
     Event(Event, Option<Key>),
-    /// A signal, by its number in the log, of which it is not known yet whether a handler runs: the
-    /// event if one does.
+    /// A signal of which is not known yet whether a handler runs: its number in the log, the
+    /// signal, and the event that is emitted if a handler runs.
     Undecided(u64, u8, Event),
 }
 
-/// A handler that a thread is in.
+/// A handler that a thread is in, or may be in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Handler {
-    /// It runs.
+    /// The handler runs.
     Known,
-    /// Perhaps: the signal waits in the queue of the thread `origin`.
+    /// Whether the handler runs is not known: the signal is in the queue of the thread `origin`.
     Undecided {
-        /// Its number in the log.
+        /// The signal's number in the log.
         id: u64,
         /// The signal.
         signal: u8,
-        /// Where it waits.
+        /// The thread in whose queue the signal is.
         origin: Key,
     },
 }
 
-/// A call that was entered and has not returned.
+/// A call that has entered and has not returned.
 #[derive(Debug)]
 pub(crate) struct OpenCall {
-    /// Which one.
+    /// Which call.
     pub named: Named,
-    /// What its return will do.
+    /// What the call does when it returns.
     pub kind: CallKind,
-    /// Where it was entered.
+    /// Where the call entered.
     pub place: Place,
-    /// The line has no end: no `<unfinished ...>` came, and no result.
+    /// The call's line has neither a result nor a mark such as `<unfinished ...>`.
     pub cut: bool,
 }
 
 /// The calls whose return matters.
 #[derive(Debug)]
 pub(crate) enum CallKind {
-    /// None of the others.
+    /// Any other call.
     Plain,
     /// `execve`, `execveat`.
     Exec(Vec<u8>),
     /// `clone`, `clone3`, `fork`, `vfork`.
     Clone {
-        /// What child and creator share; `None`: the return will tell.
+        /// What the child and its creator share. `None`: strace prints it when the call returns.
         sharing: Option<Sharing>,
-        /// The child, if it spoke before the return.
+        /// The child, if a line of the child came before the call's return.
         child: Option<Tid>,
     },
-    /// `rt_sigaction`, and what it sets.
+    /// `rt_sigaction`: the signal and its new action, if the call sets one.
     Sigaction(Option<(u8, Action)>),
 }
 
 /// A thread group.
 #[derive(Debug)]
 pub(crate) struct Group {
-    /// The id of its first thread.
+    /// The id of the group's first thread.
     pub leader: Tid,
-    /// `exit_group` was entered, or another thread exec'd: its threads end without a call of their
-    /// own.
+    /// `exit_group` has entered, or a thread of the group has exec'd: the other threads end without
+    /// a call of their own.
     pub dying: bool,
 }
 
-/// A process's signal actions.
+/// The signal actions of a process (the kernel's `sighand_struct`).
 #[derive(Debug, Clone)]
 pub(crate) struct SigHandlers {
-    /// Them.
+    /// The actions, by signal.
     pub actions: Dispositions,
-    /// In a family of files: the set of threads that share it, whose order among files is not
-    /// known.
+    /// In a family of files: the set of threads that share these actions. The order of their calls
+    /// in different files is not known.
     pub set: Option<usize>,
 }
 
@@ -150,17 +151,17 @@ impl Group {
 }
 
 impl Thread {
-    /// Its events go out as they come.
+    /// Whether the thread's events are emitted at once.
     pub(crate) fn emits_at_once(&self) -> bool {
         self.wait == Wait::No && self.queue.is_empty()
     }
 
-    /// It lives, and goes by this id.
+    /// Whether the thread lives and has this id.
     pub(crate) fn is(&self, tid: Tid) -> bool {
         !self.ended && (self.tid == tid || self.alias == Some(tid))
     }
 
-    /// A line of its own.
+    /// Notes that the log has a line of this thread here.
     pub(crate) fn speaks(&mut self, place: Place) {
         self.spoke = true;
         if self.line != place.line {
@@ -169,7 +170,7 @@ impl Thread {
         }
     }
 
-    /// It is in an exec.
+    /// Whether the thread is in an exec.
     pub(crate) fn in_exec(&self) -> bool {
         matches!(self.open, Some(OpenCall { kind: CallKind::Exec(_), .. }))
     }
