@@ -155,7 +155,8 @@ fn stamp(out: &Path) {
         "src/table/cell.rs",
         "src/table/comb.rs",
         "src/table/compile.rs",
-        "src/kernel/policies/fill.rs",
+        "src/kernel/policies/loaded_policy.rs",
+        "src/kernel/policies/step_maps.rs",
     ];
     // Not the object: it is made here, so that every build would find it newer than the last one.
     for source in sources {

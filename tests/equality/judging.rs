@@ -9,7 +9,8 @@
 use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
 use libbpf_rs::{MapCore as _, MapFlags, MapHandle, ProgramInput};
 use std::mem::MaybeUninit;
-use sysfsm::kernel::fill::{self, EffectivePolicy, LoadedPolicy, Sizes, StepMaps, Tables};
+use sysfsm::kernel::step_maps::{self, StepMaps, Tables};
+use sysfsm::kernel::{EffectivePolicy, LoadedPolicy, Sizes};
 use sysfsm::machine::{
     Context, Count, Depth, Frames, Judge, Machine, Reaction, Reason, State, Verdict,
 };
@@ -274,13 +275,13 @@ impl World {
         self.table = table;
         self.current[place] = new;
         let (from, to) = (self.loaded(old).number, self.loaded(new).number);
-        fill::add(maps, tables, &[self.loaded(new)]).unwrap();
+        step_maps::add(maps, tables, &[self.loaded(new)]).unwrap();
         let migrations = migrations(&self.compiled[old], &self.compiled[new], &self.machines[new]);
-        fill::add_migrations(maps, to, &migrations).unwrap();
-        tables.hold(to);
+        step_maps::add_migrations(maps, to, &migrations).unwrap();
+        tables.activate(to);
         tables.replace(from, Some(to));
         tables.clear_rows(&self.compiled[old]);
-        fill::forget(maps, &self.loaded(old)).unwrap();
+        step_maps::forget(maps, &self.loaded(old)).unwrap();
         self.table.clear_rows(&self.compiled[old]);
         for (machine, frames) in threads.iter_mut().flatten().filter(|(machine, _)| *machine == old)
         {
@@ -299,7 +300,7 @@ fn round(seed: u64) -> usize {
     let maps = &mut open.maps;
     let room = Sizes::of(world.table.cells(), (0..MACHINES).map(|machine| world.loaded(machine)))
         .with_room();
-    fill::resize(
+    step_maps::resize(
         &mut StepMaps {
             cells: &mut maps.cells,
             far_cells: &mut maps.far_cells,
@@ -323,9 +324,9 @@ fn round(seed: u64) -> usize {
     };
     let tables = Tables::of(&maps).unwrap();
     let loaded: Vec<_> = (0..MACHINES).map(|machine| world.loaded(machine)).collect();
-    fill::add(&maps, &tables, &loaded).unwrap();
+    step_maps::add(&maps, &tables, &loaded).unwrap();
     for one in &loaded {
-        tables.hold(one.number);
+        tables.activate(one.number);
     }
 
     let mut threads: Vec<Thread> = vec![None; THREADS as usize];

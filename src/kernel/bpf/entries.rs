@@ -109,3 +109,55 @@ pub(crate) fn put<K: plain::Plain, V: plain::Plain>(
         cause,
     })
 }
+
+/// Keys and values of one map, which are written or deleted together.
+pub(crate) struct Batch {
+    map: &'static str,
+    keys: Vec<u8>,
+    values: Vec<u8>,
+    count: usize,
+}
+
+impl Batch {
+    /// No entries yet, of the map with this name.
+    pub(crate) fn new(map: &'static str) -> Self {
+        Batch { map, keys: Vec::new(), values: Vec::new(), count: 0 }
+    }
+
+    /// Adds an entry.
+    pub(crate) fn push<K: plain::Plain, V: plain::Plain>(&mut self, key: &K, value: &V) {
+        self.keys.extend_from_slice(bytes(key));
+        self.values.extend_from_slice(bytes(value));
+        self.count += 1;
+    }
+
+    /// Adds the entries of another batch of the same map.
+    pub(crate) fn extend(&mut self, other: Batch) {
+        self.keys.extend(other.keys);
+        self.values.extend(other.values);
+        self.count += other.count;
+    }
+
+    /// Writes the entries in one call.
+    pub(crate) fn write(&self, map: &impl MapCore) -> Result<(), KernelError> {
+        if self.count == 0 {
+            return Ok(());
+        }
+        let count = u32::try_from(self.count).unwrap_or(u32::MAX);
+        map.update_batch(&self.keys, &self.values, count, MapFlags::ANY, MapFlags::ANY)
+            .map_err(|cause| KernelError::Fill { map: self.map, entries: self.count, cause })
+    }
+
+    /// Deletes the keys. A key that the map does not have is no error.
+    pub(crate) fn delete(&self, map: &impl MapCore) -> Result<(), KernelError> {
+        for key in self.keys.chunks_exact((self.keys.len() / self.count.max(1)).max(1)) {
+            match map.delete(key) {
+                Err(cause) if cause.kind() != libbpf_rs::ErrorKind::NotFound => {
+                    return Err(KernelError::Fill { map: self.map, entries: self.count, cause });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}

@@ -20,10 +20,10 @@ use crate::kernel::options::Options;
 use crate::kernel::pinned::manifest::{Manifest, Watched};
 use crate::kernel::pinned::pins::{AgentLock, Pins, MANIFEST};
 use crate::kernel::pinned::set::Pinned;
-use crate::kernel::policies::effective_policy::effective_policies;
-use crate::kernel::policies::fill;
+use crate::kernel::policies::level_requirements::effective_policies;
 use crate::kernel::policies::maps::Maps;
 use crate::kernel::policies::policy_set::{Change, PolicySet, Retired};
+use crate::kernel::policies::step_maps;
 use crate::policy::{Policy, Subject};
 use std::collections::BTreeSet;
 use std::io;
@@ -210,7 +210,7 @@ impl Agent {
         }
         let effective = effective_policies(policies, self.options, self.pinned.manifest.level())?;
         let mut before = self.policy_set.clone();
-        let forgotten = before.forget(&self.held()?);
+        let forgotten = before.retire(&self.occupied()?);
         let (mut next, change) = before.next(policies, &effective);
         let mut finder = MaybeUninit::uninit();
         let mut inodes = Inodes::load(&mut finder)?;
@@ -219,7 +219,7 @@ impl Agent {
         if change == Change::default() && self.maps.holds(&bound)? {
             return Ok(false);
         }
-        if !next.sizes(&change).fits(&fill::room(&self.maps.step))
+        if !next.sizes(&change).fits(&step_maps::room(&self.maps.step))
             || !bound.fits(&self.maps.identity)
         {
             return Err(Refusal::Anew("the maps have no room for the new policies".into()));
@@ -288,7 +288,7 @@ impl Agent {
     }
 
     /// The policies that threads are in, if there are draining ones.
-    fn held(&self) -> Result<BTreeSet<u32>, KernelError> {
+    fn occupied(&self) -> Result<BTreeSet<u32>, KernelError> {
         if self.policy_set.draining() == 0 {
             return Ok(BTreeSet::new());
         }
@@ -301,7 +301,7 @@ impl Agent {
         let mut past = Vec::new();
         for gone in forgotten {
             if let Some(replacement) = gone.replacement {
-                fill::forget_migrations(&self.maps.step, &gone.slot.compiled, replacement)?;
+                step_maps::forget_migrations(&self.maps.step, &gone.slot.compiled, replacement)?;
             }
             let policy = &gone.slot.policy;
             let counted = self.stream.maps.forget(gone.number)?;
@@ -391,7 +391,7 @@ impl Pinned {
     fn watched_under(&self, policy_set: &PolicySet) -> Result<processes::Watched, KernelError> {
         let subjects = self.manifest.subjects();
         let binary = |thread: &Watched| {
-            Some((thread.pid, policy_set.place(&subjects.get(&thread.policy)?.binary)?))
+            Some((thread.pid, policy_set.index_of(&subjects.get(&thread.policy)?.binary)?))
         };
         Ok(self.watched()?.unwrap_or_default().iter().filter_map(binary).collect())
     }

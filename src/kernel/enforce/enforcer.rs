@@ -22,10 +22,11 @@ use crate::kernel::lsm::attach::Vetoes;
 use crate::kernel::options::Options;
 use crate::kernel::pinned::manifest::{Manifest, Reached};
 use crate::kernel::pinned::pins::{Set, MANIFEST};
-use crate::kernel::policies::effective_policy::{effective_policies, require};
-use crate::kernel::policies::fill::{self, Sizes, StepMaps};
+use crate::kernel::policies::level_requirements::{effective_policies, require};
 use crate::kernel::policies::maps::Maps;
 use crate::kernel::policies::policy_set::PolicySet;
+use crate::kernel::policies::sizes::Sizes;
+use crate::kernel::policies::step_maps::{self, StepMaps};
 use crate::kernel::support::deny_mechanisms::DenyMechanisms;
 use crate::kernel::support::preemption::AttachMode;
 use crate::kernel::support::privileges::{require_btf, require_privilege};
@@ -283,7 +284,7 @@ fn load(
     }
     choose_programs(&mut open, mode, level, judges_at_hook(options, mode), options.pinned);
     let maps = &mut open.maps;
-    fill::resize(
+    step_maps::resize(
         &mut StepMaps {
             cells: &mut maps.cells,
             far_cells: &mut maps.far_cells,

@@ -92,7 +92,8 @@ totals! {
         threads_refused: "threads_refused",
         /// Running threads that were taken under their policy.
         adopted: "adopted_threads",
-        /// Violations whose kind found no room to be counted. The number of all violations has them.
+        /// Violations whose kind found no room to be counted. The number of all violations has
+        /// them.
         unclassified: "unclassified_violations",
     }
     // Those that the kernel counts for the programs.

@@ -42,8 +42,8 @@ pub(crate) struct Vetoes {
 }
 
 impl Vetoes {
-    /// Guards whatever this kernel lets be guarded; `judge_at_hook`: calls may have to be judged at the
-    /// enforcement points.
+    /// Guards whatever this kernel lets be guarded; `judge_at_hook`: calls may have to be judged at
+    /// the enforcement points.
     pub(crate) fn attach(
         skel: &EnforceSkel<'_>,
         mut mechanisms: DenyMechanisms,

@@ -7,8 +7,9 @@ use crate::kernel::error::KernelError;
 use crate::kernel::events::counts::ByReason;
 use crate::kernel::level::Level;
 use crate::kernel::options::Options;
-use crate::kernel::policies::effective_policy::effective_policy;
-use crate::kernel::policies::policy_set::{PolicySet, SavedPolicySet};
+use crate::kernel::policies::effective_policy::EffectivePolicy;
+use crate::kernel::policies::policy_set::PolicySet;
+use crate::kernel::policies::saved::SavedPolicySet;
 use crate::machine::Reason;
 use crate::policy::{Policy, Subject};
 use libbpf_rs::libbpf_sys::{bpf_map_create_opts, BPF_F_MMAPABLE};
@@ -99,7 +100,7 @@ impl Manifest {
             require: options.require.map(|l| l.as_str().into()),
             self_protect: options.self_protect,
             full_events: options.full_events,
-            policy_set: policy_set.save(),
+            policy_set: SavedPolicySet::of(policy_set),
             past: Vec::new(),
         }
     }
@@ -124,7 +125,7 @@ impl Manifest {
 
     /// The same with other policies, and with violations of some that are forgotten.
     pub(crate) fn with(&self, policy_set: &PolicySet, past: Vec<(Subject, ByReason)>) -> Self {
-        let mut next = Manifest { policy_set: policy_set.save(), ..self.clone() };
+        let mut next = Manifest { policy_set: SavedPolicySet::of(policy_set), ..self.clone() };
         for (Subject { binary, cgroup }, reasons) in past {
             for (reason, count) in reasons {
                 let reason = reason.as_str();
@@ -168,8 +169,8 @@ impl Manifest {
 
     /// The policies, and where they are in the kernel.
     pub(crate) fn policy_set(&self) -> Result<PolicySet, KernelError> {
-        let effective = |policy: &Policy| effective_policy(policy, self.log_only, false);
-        PolicySet::restore(&self.policy_set, effective).map_err(KernelError::Manifest)
+        let effective = |policy: &Policy| EffectivePolicy::of(policy, self.log_only, false);
+        self.policy_set.restore(effective).map_err(KernelError::Manifest)
     }
 
     /// The numbers of the policies that are enforced.

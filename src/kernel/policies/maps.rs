@@ -1,4 +1,5 @@
-//! The maps by which policies are changed while they are enforced, whoever has loaded them.
+//! All maps of an enforcement that user space changes, and a change of policies in them: prepared,
+//! committed, cleared. Threads are judged all the while.
 
 use crate::kernel::bpf::array::Mapped;
 use crate::kernel::bpf::entries;
@@ -6,9 +7,10 @@ use crate::kernel::bpf::map_list::{map_list, DATA};
 use crate::kernel::bpf::skeleton::types;
 use crate::kernel::error::KernelError;
 use crate::kernel::identity::maps::{self as bind, Bound, IdentityMaps};
-use crate::kernel::policies::fill::{self, LoadedPolicy, StepMaps, Tables};
+use crate::kernel::policies::loaded_policy::LoadedPolicy;
 use crate::kernel::policies::policy_set::{Change, PolicySet};
 use crate::kernel::policies::selection::SelectMaps;
+use crate::kernel::policies::step_maps::{self, StepMaps, Tables};
 use libbpf_rs::MapHandle;
 use std::mem::offset_of;
 
@@ -24,13 +26,14 @@ map_list! {
     }
 }
 
-/// All maps that user space uses but those of the events.
+/// All maps that user space uses, but those of the events.
 pub(crate) struct Maps {
     pub step: StepMaps<MapHandle>,
     tables: Tables,
     pub identity: IdentityMaps<MapHandle>,
     pub select: SelectMaps<MapHandle>,
     pub service: ServiceMaps<MapHandle>,
+    /// The variables of the BPF object.
     pub data: Mapped<types::bss>,
     /// The map that `data` is the memory of.
     data_map: MapHandle,
@@ -63,27 +66,27 @@ impl Maps {
         lists.chain(self.service.each()).chain([(DATA, &self.data_map)])
     }
 
-    /// Fills what is empty.
+    /// Fills the maps of an object that was just loaded.
     pub(crate) fn fill(&self, policy_set: &PolicySet, bound: &Bound) -> Result<(), KernelError> {
         let loaded: Vec<_> = policy_set.all().collect();
-        fill::add(&self.step, &self.tables, &loaded)?;
+        step_maps::add(&self.step, &self.tables, &loaded)?;
         for one in &loaded {
-            self.tables.hold(one.number);
+            self.tables.activate(one.number);
         }
         let (cgroups, selected) = policy_set.selection();
         entries::fill(&self.select.selected, "selected", &selected)?;
         entries::fill(&self.select.cgroups, "cgroups", &cgroups)?;
-        self.say_what_is_used(policy_set, bound);
+        self.announce_use(policy_set, bound);
         bind::fill_all(&self.identity, bound)
     }
 
-    /// Whether the kernel knows binaries by this already.
+    /// Whether the maps of identities hold exactly these.
     pub(crate) fn holds(&self, bound: &Bound) -> Result<bool, KernelError> {
         Ok(Bound::read(&self.identity)? == *bound)
     }
 
-    /// Adds what the next set of policies needs besides. Nobody is judged by it yet, and nothing is
-    /// taken away.
+    /// Adds what the next set of policies has and the set before has not. Nothing of the set before
+    /// is changed: threads are judged by that set only.
     pub(crate) fn prepare(
         &self,
         next: &PolicySet,
@@ -92,28 +95,29 @@ impl Maps {
     ) -> Result<(), KernelError> {
         let loaded: Vec<_> =
             change.added.iter().filter_map(|number| next.loaded(*number)).collect();
-        fill::add(&self.step, &self.tables, &loaded)?;
+        step_maps::add(&self.step, &self.tables, &loaded)?;
         for (draining, replacement) in next.replacements(change) {
             if let Some(replacement) = replacement {
-                fill::add_migrations(
+                step_maps::add_migrations(
                     &self.step,
                     replacement,
                     &next.migrations(draining, replacement),
                 )?;
             }
         }
-        self.say_what_is_used(next, bound);
+        self.announce_use(next, bound);
         let (cgroups, selected) = next.selection();
         entries::add(&self.select.selected, "selected", &selected)?;
         entries::add(&self.select.cgroups, "cgroups", &cgroups)?;
         bind::add_all(&self.identity, bound)
     }
 
-    /// Has the next set of policies take the place of the one before, which cannot fail. Threads
-    /// are judged by the one or by the other at any moment: an exec by what holds then; a thread by
-    /// its policy's rows for as long as they are there, and when it misses one it moves.
+    /// Replaces the set of policies by the next one, which was prepared. This cannot fail. At any
+    /// moment a thread is judged by the one set or the other: an exec by the policy that is active
+    /// then; a call by the thread's policy while its rows are there. A call that misses a row that
+    /// was cleared moves its thread to the replacement.
     pub(crate) fn commit(&self, next: &PolicySet, change: &Change) {
-        change.added.iter().for_each(|number| self.tables.hold(*number));
+        change.added.iter().for_each(|number| self.tables.activate(*number));
         for (draining, replacement) in next.replacements(change) {
             self.tables.replace(draining, replacement);
         }
@@ -122,7 +126,7 @@ impl Maps {
         }
     }
 
-    /// Takes away what the set of policies before had besides.
+    /// Deletes what the set before had and the next one, which was committed, has not.
     pub(crate) fn clear(
         &self,
         next: &PolicySet,
@@ -133,19 +137,20 @@ impl Maps {
         entries::sync(&self.select.selected, "selected", &selected)?;
         entries::sync(&self.select.cgroups, "cgroups", &cgroups)?;
         bind::update(&self.identity, bound)?;
-        grace();
-        // Whoever was inside of a program has left it: nobody reads these any more.
+        wait_for_programs();
+        // Every program that ran at the commit has ended: nothing reads these entries any more.
         for one in removed(next, change) {
-            fill::forget(&self.step, &one)?;
+            step_maps::forget(&self.step, &one)?;
         }
         next.stale(change).try_for_each(|(compiled, replacement)| {
-            fill::forget_migrations(&self.step, compiled, replacement)
+            step_maps::forget_migrations(&self.step, compiled, replacement)
         })
     }
 
-    /// Before the entries that are meant are there.
-    fn say_what_is_used(&self, policy_set: &PolicySet, bound: &Bound) {
-        // Once set it stays: another exec may be looking just now.
+    /// Tells the programs which maps they have to ask at an exec. To be called before entries are
+    /// added there.
+    fn announce_use(&self, policy_set: &PolicySet, bound: &Bound) {
+        // A variable is never cleared: an exec may be between reading it and reading the map.
         if !bound.names.is_empty() {
             self.data.store(offset_of!(types::bss, names_used), 1_u8);
         }
@@ -155,21 +160,21 @@ impl Maps {
     }
 }
 
-/// The policies that have gone.
+/// The policies that a change has removed, as the maps have them.
 fn removed<'a>(next: &'a PolicySet, change: &'a Change) -> impl Iterator<Item = LoadedPolicy<'a>> {
     change.removed.iter().filter_map(|number| next.loaded(*number))
 }
 
-/// Waits until every program that runs now has ended: tracepoints' programs are read-side critical
-/// sections, for the end of which the kernel waits here (`membarrier_global`,
-/// kernel/sched/membarrier.c: `synchronize_rcu`).
-fn grace() {
+/// Waits until every BPF program that runs now has ended. A program at a tracepoint is an RCU
+/// read-side critical section, and membarrier(2) waits for the end of those (`membarrier_global`,
+/// kernel/sched/membarrier.c, calls `synchronize_rcu`).
+fn wait_for_programs() {
     const MEMBARRIER_CMD_GLOBAL: i64 = 1;
     // SAFETY: membarrier(2) takes integers, and touches no memory of ours.
     let result =
         unsafe { nix::libc::syscall(nix::libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
     if result != 0 {
-        // Where CPUs run without ticks (nohz_full) there is no such call. No program takes so long.
+        // The call fails where CPUs run without ticks (nohz_full). No program takes 100 ms.
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
 }

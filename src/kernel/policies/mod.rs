@@ -1,9 +1,13 @@
-//! Policies in the kernel's maps: under which numbers, in which rows, on which terms.
-//! Lives here: the set of policies, its changes, and the maps that hold them.
+//! Policies in the kernel's maps: under which numbers, in which rows, with which action.
+//! Lives here: the set of policies, its changes, and the maps that hold it.
 //! May know: `bpf`, `identity`, `lsm`, and the crate's policies and tables.
 
 pub(crate) mod effective_policy;
-pub mod fill;
+pub(crate) mod level_requirements;
+pub(crate) mod loaded_policy;
 pub(crate) mod maps;
 pub(crate) mod policy_set;
+pub(crate) mod saved;
 pub(crate) mod selection;
+pub(crate) mod sizes;
+pub mod step_maps;

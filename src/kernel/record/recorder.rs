@@ -72,7 +72,8 @@ pub struct RecordTotals {
     pub fallback_threads: u64,
     /// Threads whose state found no room: what they did was not recorded.
     pub threads_refused: u64,
-    /// Times at the most that the kernel left all programs of a hook out (see [`Totals::recursion_misses`]).
+    /// Times at the most that the kernel left all programs of a hook out (see
+    /// [`Totals::recursion_misses`]).
     pub recursion_misses: u64,
     /// Running threads that were taken in.
     pub adopted: u64,
