@@ -1,5 +1,5 @@
-//! The programs at the tracepoints: attached together, and asked how often the kernel has left them
-//! out.
+//! The programs at the tracepoints: which of them are attached, and how often the kernel has
+//! skipped them.
 
 use crate::kernel::bpf::bpffs::PinDirectory;
 use crate::kernel::bpf::log;
@@ -9,32 +9,40 @@ use libbpf_rs::{Link, ProgramMut};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
-/// A tracepoint, and what can be put there.
+/// A tracepoint, and the programs for it.
 pub(crate) struct Hook<'a> {
+    /// The tracepoint's name.
     pub name: &'static str,
-    /// What runs where nothing preempts it.
-    pub sure: &'a ProgramMut<'a>,
-    /// What runs first where it can be preempted.
-    pub first: &'a ProgramMut<'a>,
-    /// What follows it.
-    pub again: &'a ProgramMut<'a>,
-    /// What runs first instead where that can be had.
+    /// The only program, under [`AttachMode::NonPreemptible`].
+    pub non_preemptible: &'a ProgramMut<'a>,
+    /// The first of two programs, under the other modes.
+    pub primary: &'a ProgramMut<'a>,
+    /// The second of two programs. It handles what the first one was not run for.
+    pub fallback: &'a ProgramMut<'a>,
+    /// The first of two programs under [`AttachMode::ClassicFirst`], where there is one.
     pub classic: Option<&'a ProgramMut<'a>>,
 }
 
-/// The programs of `bpf/hooks.h`, of whichever skeleton has them: births, ends and signals before
-/// calls and execs, so that no thread is watched whose children or handlers are not.
+/// The programs of `bpf/hooks.h` in a skeleton, in the order in which they are to be attached:
+/// births, ends and signals before calls and execs, so that no thread is watched before its
+/// children and its handlers are.
 macro_rules! tracepoints {
     ($skel:expr) => {{
         use $crate::kernel::hooks::Hook;
         let programs = &$skel.progs;
-        let hook = |name, first, again| Hook { name, sure: first, first, again, classic: None };
+        let hook = |name, primary, fallback| Hook {
+            name,
+            non_preemptible: primary,
+            primary,
+            fallback,
+            classic: None,
+        };
         [
             hook("task_newtask", &programs.newtask_primary, &programs.newtask_fallback),
             hook("sched_process_exit", &programs.exit_primary, &programs.exit_fallback),
             hook("signal_deliver", &programs.signal_primary, &programs.signal_fallback),
             Hook {
-                sure: &programs.sys_enter,
+                non_preemptible: &programs.sys_enter,
                 classic: Some(&programs.sys_enter_classic),
                 ..hook("sys_enter", &programs.sys_enter_primary, &programs.sys_enter_fallback)
             },
@@ -44,8 +52,8 @@ macro_rules! tracepoints {
 }
 pub(crate) use tracepoints;
 
-/// Chooses those of them that are of use, in a skeleton that is not loaded yet: each costs a part
-/// of the start.
+/// Chooses the programs of `bpf/hooks.h` that a mode needs, in a skeleton that is not loaded yet:
+/// each program takes its time at the start.
 macro_rules! choose {
     ($open:expr, $mode:expr) => {{
         use $crate::kernel::support::preemption::AttachMode;
@@ -53,27 +61,28 @@ macro_rules! choose {
         programs.sys_enter.set_autoload(mode == AttachMode::NonPreemptible);
         programs.sys_enter_primary.set_autoload(mode == AttachMode::Dual);
         programs.sys_enter_classic.set_autoload(mode == AttachMode::ClassicFirst);
-        for again in [
+        for fallback in [
             &mut programs.sys_enter_fallback,
             &mut programs.newtask_fallback,
             &mut programs.exit_fallback,
             &mut programs.signal_fallback,
             &mut programs.exec_fallback,
         ] {
-            again.set_autoload(mode.preemptible());
+            fallback.set_autoload(mode.preemptible());
         }
     }};
 }
 pub(crate) use choose;
 
-/// Tracepoints with their programs. Dropping it takes them off.
+/// The links of programs at tracepoints. Dropping it detaches them.
 #[derive(Default)]
 pub(crate) struct Hooks {
     links: Vec<(&'static str, Link)>,
 }
 
 impl Hooks {
-    /// Attaches the programs in this order. Also what tells how often the kernel leaves them out.
+    /// Attaches the programs in the order of `hooks`. Also returns the programs themselves, by
+    /// which the kernel's count of them is read.
     pub(crate) fn attach(
         hooks: &[Hook<'_>],
         mode: AttachMode,
@@ -81,11 +90,13 @@ impl Hooks {
         let (mut all, mut attached) = (Hooks::default(), Attached::default());
         for hook in hooks {
             let programs = match (mode, hook.classic) {
-                (AttachMode::NonPreemptible, _) => vec![hook.sure],
-                // The kernel runs them in the order in which they came (func_add,
+                (AttachMode::NonPreemptible, _) => vec![hook.non_preemptible],
+                // The kernel runs programs in the order in which they were attached (func_add,
                 // kernel/tracepoint.c).
-                (AttachMode::ClassicFirst, Some(classic)) => vec![classic, hook.again],
-                (AttachMode::ClassicFirst | AttachMode::Dual, _) => vec![hook.first, hook.again],
+                (AttachMode::ClassicFirst, Some(classic)) => vec![classic, hook.fallback],
+                (AttachMode::ClassicFirst | AttachMode::Dual, _) => {
+                    vec![hook.primary, hook.fallback]
+                }
             };
             for program in programs {
                 let failed =
@@ -100,12 +111,12 @@ impl Hooks {
         Ok((all, attached))
     }
 
-    /// Each with the tracepoint that it is at.
+    /// The links, each with its tracepoint.
     pub(crate) fn links(&self) -> impl Iterator<Item = (&'static str, &Link)> {
         self.links.iter().map(|(hook, link)| (*hook, link))
     }
 
-    /// Takes the programs off.
+    /// Detaches the programs.
     pub(crate) fn detach(&mut self) {
         self.links.clear();
     }
@@ -114,8 +125,8 @@ impl Hooks {
 /// The names of the pinned programs begin with this.
 const PROGRAM: &str = "program_hook_";
 
-/// The programs at each hook, for the kernel's count of them. It can be asked when they have been
-/// taken off, too.
+/// The programs at each tracepoint, by which the kernel's count of them is read, also when they are
+/// detached.
 #[derive(Debug, Default)]
 pub(crate) struct Attached {
     programs: BTreeMap<String, Vec<OwnedFd>>,
@@ -126,7 +137,7 @@ impl Attached {
         self.programs.entry(hook.into()).or_default().push(program);
     }
 
-    /// Pins them.
+    /// Pins the programs.
     pub(crate) fn pin(&self, directory: &PinDirectory) -> Result<(), KernelError> {
         for (hook, programs) in &self.programs {
             for (number, program) in programs.iter().enumerate() {
@@ -145,20 +156,21 @@ impl Attached {
         Ok(attached)
     }
 
-    /// How often the kernel may have left out all the programs of a hook, for whatever process.
-    pub(crate) fn missed(&self) -> Result<u64, KernelError> {
+    /// How often the kernel may have skipped all programs of a tracepoint, at most, for any
+    /// process.
+    pub(crate) fn recursion_misses(&self) -> Result<u64, KernelError> {
         let mut sum = 0;
         for (hook, programs) in &self.programs {
-            let counts = programs.iter().map(left_out).collect::<Result<Vec<u64>, _>>()?;
-            tracing::debug!("{hook}: programs were left out {counts:?} times");
+            let counts = programs.iter().map(misses_of).collect::<Result<Vec<u64>, _>>()?;
+            tracing::debug!("{hook}: programs were skipped {counts:?} times");
             sum += counts.into_iter().min().unwrap_or(0);
         }
         Ok(sum)
     }
 }
 
-/// How often the kernel has left out a program, since it was loaded.
-fn left_out(program: &OwnedFd) -> Result<u64, KernelError> {
+/// How often the kernel has skipped a program since it was loaded.
+fn misses_of(program: &OwnedFd) -> Result<u64, KernelError> {
     let path = format!("/proc/self/fdinfo/{}", program.as_raw_fd());
     let text = std::fs::read_to_string(path).map_err(KernelError::Proc)?;
     let times = |line: &str| line.strip_prefix("recursion_misses:")?.trim().parse().ok();

@@ -1,22 +1,22 @@
-//! Enforcement, from the policies to the attached programs and back.
+//! An enforcement of this process: from the policies to the attached programs, and back.
 
 use crate::kernel::adopt::Adoption;
-use crate::kernel::bpf::entries::{self, put};
+use crate::kernel::bpf::entries::put;
 use crate::kernel::bpf::log;
 use crate::kernel::bpf::map_list::of_object;
 use crate::kernel::bpf::objects;
-use crate::kernel::bpf::skeleton::{types, EnforceSkel, EnforceSkelBuilder, OpenEnforceSkel};
+use crate::kernel::bpf::skeleton::{types, EnforceSkel};
+use crate::kernel::enforce::load::{attach_mode, judges_at_hook, load};
 use crate::kernel::error::KernelError;
 use crate::kernel::events::counts::{EventMaps, Repeated};
 use crate::kernel::events::stream::{CounterReader, EventStream};
 use crate::kernel::events::totals::Totals;
-use crate::kernel::events::violation::EventReader;
-use crate::kernel::events::violation::Violation;
-use crate::kernel::hooks::{choose, tracepoints, Hooks};
+use crate::kernel::events::violation::{EventReader, Violation};
+use crate::kernel::hooks::{tracepoints, Hooks};
 use crate::kernel::identity::binaries::{identify, Identities};
 use crate::kernel::identity::inode::Inodes;
-use crate::kernel::identity::maps::{self as bind, Bound, IdentityMaps};
-use crate::kernel::identity::processes::{candidates, Watched};
+use crate::kernel::identity::maps::Bound;
+use crate::kernel::identity::processes::{candidates, WatchedProcesses};
 use crate::kernel::level::Level;
 use crate::kernel::lsm::attach::Vetoes;
 use crate::kernel::options::Options;
@@ -25,20 +25,18 @@ use crate::kernel::pinned::pins::{Set, MANIFEST};
 use crate::kernel::policies::level_requirements::{effective_policies, require};
 use crate::kernel::policies::maps::Maps;
 use crate::kernel::policies::policy_set::PolicySet;
-use crate::kernel::policies::sizes::Sizes;
-use crate::kernel::policies::step_maps::{self, StepMaps};
 use crate::kernel::support::deny_mechanisms::DenyMechanisms;
-use crate::kernel::support::preemption::AttachMode;
 use crate::kernel::support::privileges::{require_btf, require_privilege};
 use crate::policy::Policy;
-use libbpf_rs::skel::{OpenSkel as _, Skel as _, SkelBuilder as _};
+use libbpf_rs::skel::Skel as _;
 use libbpf_rs::ProgramImpl;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-/// Policies in the kernel. Dropping it detaches everything.
+/// Policies that the kernel enforces. Dropping the enforcer detaches the programs, unless they are
+/// pinned.
 pub struct Enforcer {
     skel: EnforceSkel<'static>,
     hooks: Hooks,
@@ -50,20 +48,22 @@ pub struct Enforcer {
 }
 
 impl Enforcer {
-    /// Loads policies into the kernel and attaches the programs: from then on every exec of a bound
-    /// binary is watched. All of them, or an error and none.
+    /// Loads policies into the kernel and attaches the programs. From then on every exec of a bound
+    /// binary is watched; running threads are adopted. Either all policies are enforced, or there
+    /// is an error and none is.
     ///
     /// # Errors
     /// What is missing, on this machine or in a policy.
     pub fn start(policies: &[Policy], options: Options) -> Result<Self, KernelError> {
-        Enforcer::start_after(policies, options, &|_| Ok(Watched::new()))
+        Enforcer::start_after(policies, options, &|_| Ok(WatchedProcesses::new()))
     }
 
-    /// The same, where something is enforced already: `watched` looks at what that watches now.
+    /// Does what [`Enforcer::start`] does while another set is enforced. `watched` looks at which
+    /// processes that set watches, and under which binaries of the new set.
     pub(crate) fn start_after(
         policies: &[Policy],
         options: Options,
-        watched: &dyn Fn(&PolicySet) -> Result<Watched, KernelError>,
+        watched: &dyn Fn(&PolicySet) -> Result<WatchedProcesses, KernelError>,
     ) -> Result<Self, KernelError> {
         require_privilege()?;
         require_btf()?;
@@ -94,7 +94,7 @@ impl Enforcer {
             options.self_protect,
             options.pinned,
         )?;
-        // What could be tried on one hook may be missing on others.
+        // The mechanism was tried on one hook. It may be missing on another one.
         if vetoes.level < hoped {
             require(vetoes.level, options.require)?;
             effective_policies(policies, options, vetoes.level)?;
@@ -118,36 +118,37 @@ impl Enforcer {
         Ok(enforcer)
     }
 
-    /// How many states the kernel's tables hold.
+    /// How many states the kernel's tables have.
     #[must_use]
     pub fn states(&self) -> usize {
         self.policy_set.states()
     }
 
-    /// What it promises.
+    /// The level that is reached.
     #[must_use]
     pub fn level(&self) -> Level {
         self.vetoes.level
     }
 
-    /// How many LSM hooks, and how many functions of system calls, refuse what is under a sentence.
+    /// How many LSM hooks, and how many functions of system calls, refuse the calls of threads
+    /// whose enforcement state says so.
     #[must_use]
     pub fn enforcement_points(&self) -> (usize, usize) {
         (self.vetoes.hooks, self.vetoes.functions)
     }
 
-    /// The enforcement points that this kernel lacks, or does not let be guarded.
+    /// The enforcement points that this kernel lacks, or does not let a program be attached to.
     #[must_use]
     pub fn unsupported(&self) -> &[String] {
         &self.vetoes.unsupported
     }
 
-    /// Waits for violations, `timeout` at the most, and hands over those that there are: at most a
-    /// few thousand at a time, so that a storm of them does not keep the caller from anything else.
-    /// How many these were.
+    /// Waits for violations, at most `timeout`, and hands over those that there are. Returns their
+    /// number, which is at most a few thousand: a storm of violations does not keep the caller from
+    /// other work. A signal that interrupts the wait is no error.
     ///
     /// # Errors
-    /// The ring buffer cannot be read. A signal that interrupts the wait is none.
+    /// The ring buffer cannot be read.
     pub fn poll(
         &self,
         timeout: Duration,
@@ -156,9 +157,9 @@ impl Enforcer {
         self.stream.poll(timeout, each)
     }
 
-    /// The violations that were not told one by one, by their kinds: those past so many of a kind a
-    /// second (`Options::full_events`), and those that came when half of what has room to be told
-    /// was not read yet. Each is told once.
+    /// By kind, the violations that had no event of their own: those past [`Options::full_events`]
+    /// of a kind in a second, and those that came while the ring buffer was more than half full. A
+    /// violation is returned once.
     ///
     /// # Errors
     /// The maps cannot be read.
@@ -174,7 +175,8 @@ impl Enforcer {
         self.counter_reader.totals()
     }
 
-    /// Pins everything that enforces, and what tells of it.
+    /// Pins everything that enforces, and the maps by which it is read and changed. The manifest is
+    /// pinned last: it makes the set complete.
     pub(crate) fn pin(&self, set: &Set, options: &Options) -> Result<(), KernelError> {
         let reached = Reached {
             level: self.level(),
@@ -209,14 +211,14 @@ impl Enforcer {
     /// Takes the programs off. Threads are not watched any more.
     pub fn detach(&mut self) {
         self.hooks.detach();
-        // A denial that was its thread's last call must not outlive the end.
+        // A denial of a thread's last call would be in effect until its next call.
         if let Some(data) = self.skel.maps.bss_data.as_mut() {
             data.enforcing = false;
         }
         self.vetoes.release();
     }
 
-    /// Tells the kernel's side which BPF objects are ours.
+    /// Tells the programs which BPF objects are to be protected: all of this enforcement.
     fn claim(&self, probe_map: Option<types::sysfsm_object>) -> Result<(), KernelError> {
         let object = self.skel.object();
         let mut ours: Vec<_> = probe_map.into_iter().collect();
@@ -233,17 +235,18 @@ impl Enforcer {
         self.own(&ours)
     }
 
+    /// Protects more objects.
     fn own(&self, ours: &[types::sysfsm_object]) -> Result<(), KernelError> {
         ours.iter()
             .try_for_each(|object| put(&self.maps.service.objects, "objects", object, &1_u32))
     }
 
-    /// Takes running threads under their policies.
+    /// Brings running threads under their policies.
     fn adopt(
         &self,
         identities: &Identities,
         inodes: &mut Inodes<'_>,
-        watched: &dyn Fn(&PolicySet) -> Result<Watched, KernelError>,
+        watched: &dyn Fn(&PolicySet) -> Result<WatchedProcesses, KernelError>,
     ) -> Result<(), KernelError> {
         let program = "handle_adopt";
         let failed = |cause| KernelError::Attach { program, cause, log: log::take() };
@@ -262,95 +265,7 @@ impl Enforcer {
     }
 }
 
-/// Loads the programs, with as much room as is needed, or, pinned, as may be.
-fn load(
-    options: Options,
-    level: Level,
-    sizes: Sizes,
-    bound: &Bound,
-) -> Result<EnforceSkel<'static>, KernelError> {
-    let refused = |cause| KernelError::Load { cause, log: log::take() };
-    let mode = attach_mode(options);
-    // The skeleton borrows its object; there is one a process, so that leaking it costs nothing.
-    let object = Box::leak(Box::new(MaybeUninit::uninit()));
-    let mut open = EnforceSkelBuilder::default().open(object).map_err(refused)?;
-    if let Some(rodata) = open.maps.rodata_data.as_mut() {
-        rodata.fallbacks_only = options.fallbacks_only;
-        rodata.preemptible = mode.preemptible();
-        rodata.complain = options.complain;
-        rodata.full_events = options.full_events;
-        rodata.simulate_missed_nr =
-            options.simulate_missed_nr.unwrap_or(types::sysfsm_marker::SYSFSM_NO_CALL.0);
-    }
-    choose_programs(&mut open, mode, level, judges_at_hook(options, mode), options.pinned);
-    let maps = &mut open.maps;
-    step_maps::resize(
-        &mut StepMaps {
-            cells: &mut maps.cells,
-            far_cells: &mut maps.far_cells,
-            policies: &mut maps.policies,
-            contexts: &mut maps.contexts,
-            histories: &mut maps.histories,
-            migrations: &mut maps.migrations,
-        },
-        &if options.pinned { sizes.with_room() } else { sizes },
-    )?;
-    let room = |entries: usize| if options.pinned { entries + entries.max(1024) } else { entries };
-    bind::resize(
-        &mut IdentityMaps {
-            binaries: &mut maps.binaries,
-            paths: &mut maps.paths,
-            names: &mut maps.names,
-        },
-        bound,
-        room,
-    )?;
-    entries::set_room(&mut maps.selected, "selected", room(sizes.policies))?;
-    entries::set_room(&mut maps.cgroups, "cgroups", room(sizes.policies))?;
-    maps.events.set_max_entries(options.ring_bytes).map_err(refused)?;
-    if !options.complain {
-        maps.sampled.set_max_entries(1).map_err(refused)?;
-    }
-    open.load().map_err(refused)
-}
-
-fn attach_mode(options: Options) -> AttachMode {
-    AttachMode::find(options.simulate_missed_nr.is_some())
-}
-
-/// Whether calls may have to be judged at the choke points.
-fn judges_at_hook(options: Options, mode: AttachMode) -> bool {
-    mode == AttachMode::Dual || options.simulate_missed_nr.is_some()
-}
-
-/// The id of an object cannot be had.
+/// The error if the id of a BPF object cannot be read.
 fn unknown(cause: io::Error) -> KernelError {
     KernelError::Fill { map: "objects", entries: 1, cause: cause.into() }
-}
-
-/// Leaves out what is for other kernels, and for other levels: each program costs a part of the
-/// start.
-fn choose_programs(
-    open: &mut OpenEnforceSkel<'_>,
-    mode: AttachMode,
-    level: Level,
-    judge_at_hook: bool,
-    pinned: bool,
-) {
-    choose!(open, mode);
-    open.progs.handle_watched.set_autoload(pinned);
-    let programs = &mut open.progs;
-    programs.veto.set_autoload(level > Level::Kill && !judge_at_hook);
-    programs.veto_judging.set_autoload(level > Level::Kill && judge_at_hook);
-    for template in [
-        &mut programs.veto_capability,
-        &mut programs.veto_key,
-        &mut programs.protect_task,
-        &mut programs.protect_owner,
-        &mut programs.protect_bpf,
-        &mut programs.protect_pins,
-        &mut programs.protect_mount,
-    ] {
-        template.set_autoload(level > Level::Kill);
-    }
 }

@@ -3,4 +3,6 @@
 //! May know: every room of `kernel` but `record` and `doctor`.
 
 pub(crate) mod agent;
+pub(crate) mod changeable_set;
 pub(crate) mod enforcer;
+pub(crate) mod load;

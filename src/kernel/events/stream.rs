@@ -46,7 +46,7 @@ pub(crate) struct CounterReader {
 impl CounterReader {
     pub(crate) fn totals(&self) -> Result<Totals, KernelError> {
         let mut totals = Totals::read(&self.counters)?;
-        totals.recursion_misses = self.attached.missed()?;
+        totals.recursion_misses = self.attached.recursion_misses()?;
         Ok(totals)
     }
 }

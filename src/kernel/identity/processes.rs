@@ -18,7 +18,7 @@ pub(crate) struct Candidate {
 
 /// The processes that are watched already, each with the binary whose policy it is to be under:
 /// whatever they run by now.
-pub(crate) type Watched = BTreeMap<u32, usize>;
+pub(crate) type WatchedProcesses = BTreeMap<u32, usize>;
 
 /// Every process whose program is among the identities, and those that are watched already; `all`:
 /// and any other. `number` numbers the binaries. Processes come and go meanwhile: one that cannot
@@ -26,7 +26,7 @@ pub(crate) type Watched = BTreeMap<u32, usize>;
 pub(crate) fn candidates(
     identities: &Identities,
     inodes: &mut Inodes<'_>,
-    watched: &Watched,
+    watched: &WatchedProcesses,
     all: bool,
     number: impl Fn(usize) -> u32,
 ) -> Result<Vec<Candidate>, KernelError> {

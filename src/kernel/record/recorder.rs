@@ -11,7 +11,7 @@ use crate::kernel::hooks::{choose, tracepoints, Attached, Hooks};
 use crate::kernel::identity::binaries::{identify, index_of, Identities, Wanted};
 use crate::kernel::identity::inode::Inodes;
 use crate::kernel::identity::maps::{self as bind, Bound, IdentityMaps};
-use crate::kernel::identity::processes::{candidates, Candidate, Watched};
+use crate::kernel::identity::processes::{candidates, Candidate, WatchedProcesses};
 use crate::kernel::record::learned::{self, LearnMaps, Room};
 use crate::kernel::record::names::{running, Names, Running};
 use crate::kernel::support::preemption::AttachMode;
@@ -174,7 +174,7 @@ impl Recorder {
             adoptees: &self.skel.maps.adoptees,
             counters: &self.skel.maps.counters,
         };
-        let none = Watched::new();
+        let none = WatchedProcesses::new();
         match target {
             Target::Binaries(_) => {
                 adoption.repeat(|| candidates(identities, inodes, &none, false, index_of)).map(drop)
@@ -263,7 +263,7 @@ impl Recorder {
             fallback_threads: counted.fallback_threads,
             threads_refused: counted.threads_refused,
             adopted: counted.adopted,
-            recursion_misses: self.attached.missed()?,
+            recursion_misses: self.attached.recursion_misses()?,
             ..RecordTotals::default()
         };
         if let Some(data) = self.skel.maps.bss_data.as_ref() {
