@@ -6,6 +6,21 @@ use crate::policy::selector::{ends_in, relative_tail, Subject, ANY_BINARY};
 use crate::syscall::Symbol;
 
 /// A policy.
+///
+/// [`parse`](crate::policy::parse) reads one, [`Policy::to_json`] writes its canonical form.
+///
+/// ```
+/// use sysfsm::policy::{parse, Action};
+///
+/// let text = r#"{"sysfsm": 1, "binary": "/usr/bin/cat", "transitions": {"execve": ["brk"]}}"#;
+/// let policy = parse(text.as_bytes()).unwrap();
+/// assert_eq!(policy.binary, "/usr/bin/cat");
+/// assert_eq!(policy.action, Action::Kill);
+/// assert_eq!(parse(policy.to_json().as_bytes()).unwrap(), policy);
+///
+/// let mistakes = parse(br#"{"sysfsm": 1, "binary": "/usr/bin/cat", "depth": 9}"#).unwrap_err();
+/// assert_eq!(mistakes.len(), 2, "no such depth, and no transitions");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// The executable: an absolute path, a file name without a slash, which any executable of that

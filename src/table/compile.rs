@@ -65,6 +65,24 @@ pub struct CompiledMachine {
 
 /// The array of all machines' rows. Machines come and go. The rows of a machine that stays do not
 /// move.
+///
+/// ```
+/// use sysfsm::machine::{Count, Depth, Machine};
+/// use sysfsm::syscall::number;
+/// use sysfsm::table::Table;
+///
+/// let mut machine = Machine::new(Depth::PAIRS);
+/// machine.insert("execve".parse()?, "brk".parse()?, Count::default());
+/// let mut table = Table::default();
+/// let compiled = table.insert(&[&machine]).remove(0);
+///
+/// // One step: the cell of (state, call) is the state's own, and has the next state.
+/// let (state, call) = (compiled.entry.exec, number("brk").unwrap());
+/// let (_, cell) = compiled.cells.iter().find(|(index, _)| *index == state + call).unwrap();
+/// assert_eq!(cell.owner, state);
+/// assert!(compiled.rows.iter().any(|row| row.state == cell.next));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Table {
     comb: Comb,
