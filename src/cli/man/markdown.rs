@@ -1,6 +1,7 @@
 //! The Markdown that docs/ uses, as a part of a man page.
 
 use clap_mangen::roff::{bold, italic, roman, Inline, Roff};
+use std::iter;
 
 /// Appends a document without its title.
 pub(super) fn append(roff: &mut Roff, document: &str) {
@@ -61,11 +62,11 @@ fn table_row(roff: &mut Roff, header: &[String], row: &[String]) {
     let mut cells = row.iter().zip(header);
     let Some((tag, _)) = cells.next() else { return };
     roff.control("TP", []).text(inlines(tag));
-    let mut text = cells.next().map_or(String::new(), |(cell, _)| cell.clone());
-    for (cell, heading) in cells.filter(|(cell, _)| !cell.is_empty()) {
-        text.push_str(&format!(" ({heading}: {cell})"));
-    }
-    roff.text(inlines(&text));
+    let second = cells.next().map_or(String::new(), |(cell, _)| cell.clone());
+    let others = cells.filter(|(cell, _)| !cell.is_empty());
+    let others = others.map(|(cell, heading)| format!("({heading}: {cell})"));
+    let text: Vec<String> = iter::once(second).chain(others).collect();
+    roff.text(inlines(&text.join(" ")));
 }
 
 /// Text with its code and emphasis. Of a link its words are left.
