@@ -1,4 +1,4 @@
-//! What can go wrong between here and the kernel.
+//! The errors of the kernel layer, each with what to do about it.
 
 use crate::kernel::level::Level;
 use std::io;
@@ -7,10 +7,10 @@ use std::path::PathBuf;
 /// An error of the kernel layer.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
-    /// The process may not load BPF programs.
+    /// The process may not load BPF programs: it lacks these capabilities.
     #[error("missing privilege: loading BPF programs needs {0}")]
     Privilege(&'static str),
-    /// The kernel carries no type information.
+    /// The kernel has no type information: this file is missing.
     #[error("the kernel has no BTF: `{0}` does not exist")]
     NoBtf(&'static str),
     /// The kernel refuses the programs.
@@ -21,7 +21,7 @@ pub enum KernelError {
         /// libbpf's log.
         log: String,
     },
-    /// A program does not attach.
+    /// A program cannot be attached.
     #[error("cannot attach `{program}`: {cause}{}", indented(log))]
     Attach {
         /// The program.
@@ -31,17 +31,17 @@ pub enum KernelError {
         /// libbpf's log.
         log: String,
     },
-    /// An entry does not go into its map.
+    /// A map does not take its entries.
     #[error("cannot fill the map `{map}` with {entries} entries: {cause}")]
     Fill {
         /// The map.
         map: &'static str,
-        /// How many entries it was to have.
+        /// How many entries it was to take.
         entries: usize,
         /// libbpf's error.
         cause: libbpf_rs::Error,
     },
-    /// Reading events or totals failed.
+    /// A map cannot be read.
     #[error("cannot read the map `{map}`: {cause}")]
     Read {
         /// The map.
@@ -49,18 +49,18 @@ pub enum KernelError {
         /// libbpf's error.
         cause: libbpf_rs::Error,
     },
-    /// What the policies bind cannot be bound: all of it, a message and a hint each.
+    /// Policies or binaries that cannot be bound, a message and a hint each.
     #[error("{}", listed(.0))]
     Bind(Vec<(String, String)>),
-    /// The kernel's best level is below what the user requires.
+    /// The level that can be reached is below the required one.
     #[error("this sysfsm reaches level `{reached}` here, and `{required}` is required")]
     Level {
-        /// What can be had.
+        /// The level that can be reached.
         reached: Level,
-        /// What was asked for.
+        /// The level that is required.
         required: Level,
     },
-    /// A program that goes over the kernel's objects cannot be read.
+    /// What an iterator's program writes cannot be read.
     #[error("cannot read what `{program}` finds: {cause}")]
     Iterate {
         /// The program.
@@ -68,30 +68,30 @@ pub enum KernelError {
         /// The error of the read.
         cause: io::Error,
     },
-    /// Running threads are left that are not watched.
+    /// Running threads are not watched, for this reason.
     #[error("cannot adopt the running processes: {0}")]
     Adopt(String),
-    /// Something cannot be pinned, found pinned, or unpinned.
+    /// A pinned object, or a directory of such, cannot be made, found or removed.
     #[error("cannot {what} `{}`: {cause}", path.display())]
     Pin {
-        /// What was to be done.
+        /// What was to be done: a verb.
         what: &'static str,
-        /// With what.
+        /// The path that it was to be done with.
         path: PathBuf,
-        /// Why not.
+        /// Why it cannot be done.
         cause: io::Error,
     },
-    /// Another agent is at work.
+    /// Another agent has the lock of this directory.
     #[error("another sysfsm attends to what is pinned in `{}`", .0.display())]
     Agent(PathBuf),
-    /// What a pinned set says of itself is not understood.
+    /// The manifest of a pinned set cannot be read.
     #[error("cannot read what is pinned: {0}")]
     Manifest(String),
-    /// Something that is left to do when all of it is enforced.
+    /// All policies are enforced, but cleaning up after the set before has failed.
     #[error("{0}")]
     Late(Box<KernelError>),
-    /// Policies were changed in place, but what ran before under none of them was not adopted, nor
-    /// a set of their own loaded.
+    /// Policies were changed in place. Running threads that were under no policy may not have been
+    /// adopted, and a new set, which would have done it, could not be loaded.
     #[error("{0}")]
     Between(Box<KernelError>),
     /// `/proc` cannot be read.
@@ -100,7 +100,7 @@ pub enum KernelError {
 }
 
 impl KernelError {
-    /// What to do about it.
+    /// What to do about the error: a line, which is empty where the message has its own hints.
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
@@ -125,15 +125,16 @@ impl KernelError {
     }
 }
 
-/// Messages with their hints, the last hint left to the caller's own line.
+/// Messages with their hints, a line each.
 fn listed(problems: &[(String, String)]) -> String {
     let lines: Vec<String> =
         problems.iter().map(|(what, hint)| format!("{what}\nhint: {hint}")).collect();
     lines.join("\n")
 }
 
+/// The last lines of libbpf's log, indented.
 fn indented(log: &str) -> String {
-    // The verifier says at the end what it did not like.
+    // The verifier's reason is at the end.
     let lines: Vec<&str> = log.lines().collect();
     let skip = lines.len().saturating_sub(30);
     lines.iter().skip(skip).flat_map(|line| ["\n    ", line]).collect()

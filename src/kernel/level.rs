@@ -1,21 +1,22 @@
-//! What enforcement can promise on this kernel (docs/threat-model.md).
+//! The levels of enforcement: what a kernel lets an enforcement promise (docs/threat-model.md).
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A level of enforcement, weakest first.
+/// A level of enforcement. The weakest is the least.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Decided at `sys_enter`, SIGKILL to the thread group: the call itself may still take effect.
+    /// A violation is answered by SIGKILL to the process, which is sent at `sys_enter`. The call
+    /// itself may still take effect.
     Kill,
-    /// A condemned thread is refused at every LSM hook.
+    /// Besides, LSM hooks refuse the call.
     Contain,
-    /// The system call's function itself is vetoed.
+    /// Besides, the function of the system call is refused where no LSM hook refuses the call.
     Prevent,
 }
 
 impl Level {
-    /// As it stands on the command line and in events.
+    /// The level's word on the command line and in events.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

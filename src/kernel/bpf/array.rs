@@ -1,4 +1,4 @@
-//! Arrays between the kernel and user space, many entries at once.
+//! Array maps: read many entries at a time, or mapped into this process.
 
 use crate::kernel::error::KernelError;
 use libbpf_rs::libbpf_sys::{bpf_map_batch_opts, bpf_map_lookup_batch};
@@ -13,11 +13,14 @@ use std::num::NonZeroUsize;
 use std::os::fd::AsRawFd as _;
 use std::ptr::{self, NonNull};
 
-/// Entries a call.
+/// How many entries one call reads.
 const BATCH: usize = 8192;
 
-/// The first entries of an array, or all that it has. (libbpf-rs makes two vectors of each entry,
-/// and takes an error for the end.)
+/// The first `at_most` entries of an array, or all that it has. (libbpf-rs allocates two vectors
+/// for each entry, and takes an error for the end.)
+///
+/// # Errors
+/// The array cannot be read, or its entries have another size than `V`.
 pub(crate) fn read<V: Plain + Default + Copy>(
     map: &impl MapCore,
     name: &'static str,
@@ -36,8 +39,8 @@ pub(crate) fn read<V: Plain + Default + Copy>(
         let options =
             bpf_map_batch_opts { sz: size_of::<bpf_map_batch_opts>() as u64, ..Default::default() };
         // SAFETY: `keys` and `chunk` have room for `count` entries of the sizes that were compared
-        // above, of which any bytes are a value; a place in an array is its key, which `last` has
-        // room for.
+        // above, and any bytes are a value of `V` (`Plain`). The kernel writes the key of the last
+        // entry, which is an index, into `last`.
         let result = unsafe {
             bpf_map_lookup_batch(
                 map.as_fd().as_raw_fd(),
@@ -49,7 +52,7 @@ pub(crate) fn read<V: Plain + Default + Copy>(
                 &raw const options,
             )
         };
-        // At the end of the array it says that there is no next one.
+        // ENOENT is the end of the array (generic_map_lookup_batch, kernel/bpf/syscall.c).
         if result < 0 && -result != nix::libc::ENOENT {
             return Err(failed(io::Error::from_raw_os_error(-result)));
         }
@@ -60,8 +63,7 @@ pub(crate) fn read<V: Plain + Default + Copy>(
     Ok(values)
 }
 
-/// The first entries of an array that can be mapped, as the kernel has them: it may change them
-/// meanwhile.
+/// An array map in the memory of this process. The kernel may change it at any moment.
 #[derive(Debug)]
 pub(crate) struct Mapped<V> {
     start: NonNull<c_void>,
@@ -70,14 +72,21 @@ pub(crate) struct Mapped<V> {
 }
 
 impl<V> Mapped<V> {
-    /// An array of one entry.
+    /// Maps an array of one entry, of which `V` describes the beginning.
+    ///
+    /// # Errors
+    /// The kernel refuses to map it.
     pub(crate) fn whole(map: &impl MapCore, name: &'static str) -> Result<Self, KernelError> {
-        // A section of variables has no padding at its end.
+        // The entry of a section of variables may be shorter than `V`, which has padding at its
+        // end.
         Mapped::first(map, map.value_size() as usize)
             .map_err(|cause| KernelError::Read { map: name, cause: cause.into() })
     }
 
-    /// All entries of an array that has as many bytes for each as they have.
+    /// Maps all entries of an array.
+    ///
+    /// # Errors
+    /// The entries have another size than `V`, or the kernel refuses to map them.
     pub(crate) fn entries(map: &impl MapCore, name: &'static str) -> Result<Self, KernelError> {
         let failed = |cause: io::Error| KernelError::Read { map: name, cause: cause.into() };
         // The kernel rounds the size of an entry up to eight bytes (array_map_alloc,
@@ -88,46 +97,47 @@ impl<V> Mapped<V> {
         Mapped::first(map, map.max_entries() as usize * size_of::<V>()).map_err(failed)
     }
 
-    /// Writes an entry.
+    /// Writes the entry with this index.
     pub(crate) fn put(&self, index: usize, value: V)
     where
         V: Plain,
     {
         assert!((index + 1) * size_of::<V>() <= self.length.get());
-        // SAFETY: it lies in the mapping, and is aligned there, as is the first one.
+        // SAFETY: the entry lies in the mapping, and is aligned there, as is the first one.
         unsafe { self.start.cast::<V>().add(index).write_volatile(value) };
     }
 
+    /// Maps the first bytes of an array.
     fn first(map: &impl MapCore, bytes: usize) -> io::Result<Self> {
         let length = NonZeroUsize::new(bytes).ok_or(io::ErrorKind::InvalidInput)?;
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a new mapping, where the kernel finds room for it.
+        // SAFETY: a new mapping, at an address that the kernel chooses.
         let start = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, map.as_fd(), 0) }?;
         Ok(Mapped { start, length, _of: PhantomData })
     }
 
-    /// Reads a field, which is so many bytes from the beginning.
+    /// Reads a field, `offset` bytes from the beginning of the mapping.
     pub(crate) fn load<T: Plain + Copy>(&self, offset: usize) -> T {
         assert!(
             offset.is_multiple_of(align_of::<T>()) && offset + size_of::<T>() <= self.length.get()
         );
-        // SAFETY: as in `store`; any bytes are a value.
+        // SAFETY: the field lies in the mapping, and is aligned there. Any bytes are a value.
         unsafe { self.start.byte_add(offset).cast::<T>().read_volatile() }
     }
 
-    /// Writes a field, which is so many bytes from the beginning.
+    /// Writes a field, `offset` bytes from the beginning of the mapping.
     pub(crate) fn store<T: Plain>(&self, offset: usize, value: T) {
         assert!(
             offset.is_multiple_of(align_of::<T>()) && offset + size_of::<T>() <= self.length.get()
         );
-        // SAFETY: it lies in the mapping, and is aligned there.
+        // SAFETY: the field lies in the mapping, and is aligned there.
         unsafe { self.start.byte_add(offset).cast::<T>().write_volatile(value) };
     }
 }
 
 impl<V> Drop for Mapped<V> {
     fn drop(&mut self) {
-        // SAFETY: it was mapped when this was made, and nothing points into it any more.
+        // SAFETY: `first` mapped exactly this, and nothing points into it any more.
         if let Err(e) = unsafe { munmap(self.start, self.length.get()) } {
             tracing::debug!("cannot unmap a map: {e}");
         }

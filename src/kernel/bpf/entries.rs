@@ -1,21 +1,24 @@
-//! Entries of hash maps, as bytes: written, compared, deleted.
+//! Entries of hash maps: written, compared with what they are to be, deleted.
 
 use crate::kernel::bpf::wire::bytes;
 use crate::kernel::error::KernelError;
 use libbpf_rs::{MapCore, MapFlags, OpenMapMut};
 use std::collections::BTreeMap;
 
-/// A map's entries, as bytes.
+/// A map's entries: keys and values, as bytes.
 pub(crate) type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// A text as a key of type `K` has it: zero padded.
+/// A text with the size of the key `K`, padded with zeros.
 pub(crate) fn text<K>(from: &[u8]) -> Vec<u8> {
     let mut text = from.to_vec();
     text.resize(size_of::<K>(), 0);
     text
 }
 
-/// Gives a map the room that its entries need. Before the object is loaded.
+/// Gives a map room for this many entries. The object must not be loaded yet.
+///
+/// # Errors
+/// libbpf refuses the size.
 pub(crate) fn set_room(
     map: &mut OpenMapMut<'_>,
     name: &'static str,
@@ -25,7 +28,10 @@ pub(crate) fn set_room(
         .map_err(|cause| KernelError::Fill { map: name, entries, cause })
 }
 
-/// Adds the entries whose keys a map has not. The other ones stay as they are.
+/// Adds the entries whose keys the map does not have. The entries that it has stay as they are.
+///
+/// # Errors
+/// The map, which has this name, cannot be read or changed.
 pub(crate) fn add(
     map: &impl MapCore,
     name: &'static str,
@@ -41,7 +47,11 @@ pub(crate) fn add(
     })
 }
 
-/// Makes a map's entries these.
+/// Makes these the entries of a map: first new and changed ones are written, then the others are
+/// deleted.
+///
+/// # Errors
+/// The map, which has this name, cannot be read or changed.
 pub(crate) fn sync(
     map: &impl MapCore,
     name: &'static str,
@@ -60,7 +70,10 @@ pub(crate) fn sync(
     Ok(())
 }
 
-/// A map's entries.
+/// All entries of a map.
+///
+/// # Errors
+/// The map, which has this name, cannot be read.
 pub(crate) fn read(map: &impl MapCore, name: &'static str) -> Result<Entries, KernelError> {
     let failed = |cause| KernelError::Read { map: name, cause };
     let mut entries = Entries::new();
@@ -72,7 +85,10 @@ pub(crate) fn read(map: &impl MapCore, name: &'static str) -> Result<Entries, Ke
     Ok(entries)
 }
 
-/// Writes the entries of a map that has none.
+/// Writes the entries of an empty map, in one call.
+///
+/// # Errors
+/// The map, which has this name, does not take them.
 pub(crate) fn fill(
     map: &impl MapCore,
     name: &'static str,
@@ -88,6 +104,9 @@ pub(crate) fn fill(
 }
 
 /// Deletes one entry of a map.
+///
+/// # Errors
+/// The map, which has this name, does not have it.
 pub(crate) fn forget<K: plain::Plain>(
     map: &impl MapCore,
     name: &'static str,
@@ -96,7 +115,10 @@ pub(crate) fn forget<K: plain::Plain>(
     map.delete(bytes(key)).map_err(|cause| KernelError::Fill { map: name, entries: 1, cause })
 }
 
-/// Sets one entry of a map.
+/// Writes one entry of a map.
+///
+/// # Errors
+/// The map, which has this name, does not take it.
 pub(crate) fn put<K: plain::Plain, V: plain::Plain>(
     map: &impl MapCore,
     name: &'static str,

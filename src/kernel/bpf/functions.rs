@@ -6,11 +6,14 @@ use libbpf_rs::btf::types::Func;
 use libbpf_rs::Btf;
 use std::collections::HashMap;
 
-/// Function → its id in the kernel's BTF, of those that begin with one of some prefixes.
+/// Functions of the running kernel, each with its id in the kernel's BTF.
 pub(crate) struct Functions(HashMap<String, u32>);
 
 impl Functions {
-    /// Reads the running kernel's.
+    /// Reads the functions whose names begin with one of these prefixes.
+    ///
+    /// # Errors
+    /// The kernel's BTF cannot be read.
     pub(crate) fn read(prefixes: &[&str]) -> Result<Self, KernelError> {
         let btf =
             Btf::from_vmlinux().map_err(|cause| KernelError::Load { cause, log: log::take() })?;
@@ -18,14 +21,15 @@ impl Functions {
         for function in btf.type_by_kind::<Func<'_>>() {
             let Some(name) = function.name().and_then(|n| n.to_str()) else { continue };
             if prefixes.iter().any(|p| name.starts_with(p)) {
-                // The same name may stand for several static functions; all have one address to
-                // attach to.
+                // Several static functions may have one name. The kernel attaches to one address
+                // by that name, whichever id is given.
                 ids.entry(name.to_string()).or_insert_with(|| function.type_id().into());
             }
         }
         Ok(Functions(ids))
     }
 
+    /// The id of a function; `None` if the kernel has no such function.
     pub(crate) fn id(&self, name: &str) -> Option<u32> {
         self.0.get(name).copied()
     }

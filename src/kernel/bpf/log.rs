@@ -1,20 +1,20 @@
-//! libbpf's own messages: kept for the error that they belong to, instead of printed.
+//! libbpf's own messages. They are kept for the error that they belong to, and not printed.
 
 use libbpf_rs::PrintLevel;
 use std::sync::Mutex;
 
 static MESSAGES: Mutex<String> = Mutex::new(String::new());
 
-/// Enough for the end of a verifier's log, where the reason stands.
+/// How many bytes are kept: enough for the end of a verifier's log, which has the reason.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// From now on libbpf's warnings are kept, and its other messages go to `tracing`.
+/// From now on libbpf's warnings are kept for [`take`]. All its messages go to `tracing`.
 pub(crate) fn capture() {
     libbpf_rs::set_print(Some((PrintLevel::Debug, keep)));
     drop(take());
 }
 
-/// What libbpf has warned of since the last call.
+/// The warnings of libbpf since the last call.
 pub(crate) fn take() -> String {
     MESSAGES.lock().map(|mut m| std::mem::take(&mut *m)).unwrap_or_default()
 }

@@ -55,7 +55,11 @@ pub(crate) fn of_object(object: &Object, name: &'static str) -> Result<MapHandle
 /// The one of these maps, each with libbpf's name for it, that has this name.
 fn named<M>(maps: impl IntoIterator<Item = (String, M)>, name: &str) -> Option<M> {
     // libbpf calls the section of variables after the object: `enforce_.bss`, say.
-    let is_it = |of_map: &str| of_map == name || (name == DATA && of_map.ends_with(".bss"));
+    let is_it = |of_map: &str| {
+        of_map == name
+            || (name == DATA
+                && of_map.rsplit_once('.').is_some_and(|(_, section)| section == "bss"))
+    };
     maps.into_iter().find_map(|(of_map, map)| is_it(&of_map).then_some(map))
 }
 

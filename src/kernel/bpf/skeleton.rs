@@ -37,8 +37,8 @@ pub mod types {
 
 macro_rules! plain {
     ($($name:ident),*) => {$(
-        // SAFETY: `#[repr(C)]`, made of integers only, every padding byte a field of its own
-        // (`_Static_assert` on the sizes in bpf/sysfsm.h): any bit pattern is a value.
+        // SAFETY: the type is `#[repr(C)]` and has only integers. Each padding byte is a field of
+        // its own (`_Static_assert` on the sizes in bpf/sysfsm.h). So any bytes are a value.
         unsafe impl plain::Plain for types::$name {}
     )*};
 }

@@ -3,7 +3,7 @@
 use crate::kernel::bpf::background;
 use crate::kernel::bpf::functions::Functions;
 use crate::kernel::bpf::skeleton::{types::sysfsm_deny_coverage as Coverage, EnforceSkel};
-use crate::kernel::bpf::template::{Place, Template};
+use crate::kernel::bpf::template::{AttachPoint, Template};
 use crate::kernel::error::KernelError;
 use crate::kernel::level::Level;
 use crate::kernel::lsm::enforcement_points::{
@@ -19,6 +19,8 @@ use std::os::fd::OwnedFd;
 /// How much of a call the enforcement points in place refuse (`enum sysfsm_deny_coverage`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
+// The constants are 0, 1 and 2.
+#[allow(clippy::cast_possible_truncation)]
 pub(crate) enum DenyCoverage {
     None = Coverage::SYSFSM_DENY_COVERAGE_NONE.0 as u8,
     Partial = Coverage::SYSFSM_DENY_COVERAGE_PARTIAL.0 as u8,
@@ -103,8 +105,8 @@ impl Vetoes {
         functions: &Functions,
     ) -> bool {
         let template = templates.of_guard(point.guard);
-        let hook = || functions.id(&format!("bpf_lsm_{}", point.hook)).map(Place::Lsm);
-        let function = || functions.id(&point.function()).map(Place::Function);
+        let hook = || functions.id(&format!("bpf_lsm_{}", point.hook)).map(AttachPoint::Lsm);
+        let function = || functions.id(&point.function()).map(AttachPoint::Function);
         let places = [
             mechanisms.lsm.is_ok().then(hook).flatten(),
             // A hook that BPF may not have may still be asked by a function that it may.
@@ -128,7 +130,7 @@ impl Vetoes {
                 self.unsupported.push(call.into());
                 continue;
             };
-            if veto.put(call, Place::Function(id)).map(|link| self.links.push(link)).is_ok() {
+            if veto.put(call, AttachPoint::Function(id)).map(|link| self.links.push(link)).is_ok() {
                 self.functions += 1;
                 self.surely.push(call);
             } else {

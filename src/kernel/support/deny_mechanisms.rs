@@ -4,7 +4,7 @@ use crate::kernel::bpf::functions::Functions;
 use crate::kernel::bpf::log;
 use crate::kernel::bpf::objects;
 use crate::kernel::bpf::skeleton::{types, ProbeSkelBuilder};
-use crate::kernel::bpf::template::{Place, Template};
+use crate::kernel::bpf::template::{AttachPoint, Template};
 use crate::kernel::error::KernelError;
 use crate::kernel::identity::inode::Inodes;
 use crate::kernel::level::Level;
@@ -64,12 +64,12 @@ impl DenyMechanisms {
         let veto = Template::of(skel.object(), &skel.progs.try_veto);
         let mut links = Vec::new();
         let mut attempt = |function: &str,
-                           place: fn(u32) -> Place,
+                           point: fn(u32) -> AttachPoint,
                            call: fn() -> Result<(), Errno>| {
             let id =
                 functions.id(function).ok_or_else(|| format!("the kernel has no `{function}`"))?;
             let link = veto
-                .put("try_veto", place(id))
+                .put("try_veto", point(id))
                 .map_err(|e| format!("the kernel refuses a program on `{function}`: {e}"))?;
             links.push(link);
             match call() {
@@ -81,11 +81,13 @@ impl DenyMechanisms {
             .map_err(|cause| KernelError::Read { map: "probe.bss", cause: cause.into() })?;
         // Each on a call of its own: none may take another's refusal for its own.
         let mechanisms = DenyMechanisms {
-            lsm: attempt("bpf_lsm_task_getsid", Place::Lsm, || getsid(Some(getpid())).map(drop)),
-            function: attempt("security_task_getscheduler", Place::Function, || {
+            lsm: attempt("bpf_lsm_task_getsid", AttachPoint::Lsm, || {
+                getsid(Some(getpid())).map(drop)
+            }),
+            function: attempt("security_task_getscheduler", AttachPoint::Function, || {
                 sched_getaffinity(getpid()).map(drop)
             }),
-            call: attempt("__x64_sys_getpgid", Place::Function, || {
+            call: attempt("__x64_sys_getpgid", AttachPoint::Function, || {
                 getpgid(Some(getpid())).map(drop)
             }),
             links,
