@@ -3,6 +3,8 @@
 use crate::cli::commands::{check, diff, explain, export, extract, generate, merge, review, show};
 #[cfg(feature = "kernel")]
 use crate::cli::commands::{doctor, enforce, pinned, record, reload, status, stop, top};
+use crate::cli::io::failure::Failure;
+use crate::cli::io::report;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -22,7 +24,7 @@ use tracing_subscriber::EnvFilter;
                   sysfsm extract trace.syscall -o policy.json\n  \
                   sudo sysfsm enforce --policy policy.json -- prog args..."
 )]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
 }
@@ -71,46 +73,97 @@ enum Command {
     Generate(generate::Args),
 }
 
-/// Runs what the command line asks for; the process's exit status.
+impl Command {
+    /// Whether what the subcommand prints is JSON.
+    fn json(&self) -> bool {
+        match self {
+            Command::Extract(args) => args.json,
+            Command::Check(args) => args.json,
+            Command::Merge(args) => args.json,
+            Command::Diff(args) => args.json,
+            Command::Show(args) => args.json(),
+            Command::Explain(args) => args.json,
+            Command::Export(args) => args.json,
+            Command::Review(args) => args.json,
+            #[cfg(feature = "kernel")]
+            Command::Enforce(args) => args.json,
+            #[cfg(feature = "kernel")]
+            Command::Status(args) | Command::Reload(args) | Command::Stop(args) => args.json,
+            #[cfg(feature = "kernel")]
+            Command::Top(args) => args.json,
+            #[cfg(feature = "kernel")]
+            Command::Record(args) => args.json,
+            #[cfg(feature = "kernel")]
+            Command::Doctor(args) => args.json,
+            Command::Generate(_) => false,
+        }
+    }
+
+    fn run(&self) -> Result<ExitCode, Failure> {
+        match self {
+            Command::Extract(args) => extract::run(args),
+            Command::Check(args) => check::run(args),
+            Command::Merge(args) => merge::run(args),
+            Command::Diff(args) => diff::run(args),
+            Command::Show(args) => show::run(args),
+            Command::Explain(args) => explain::run(args),
+            Command::Export(args) => export::run(args),
+            Command::Review(args) => review::run(args),
+            #[cfg(feature = "kernel")]
+            Command::Enforce(args) => enforce::run(args),
+            #[cfg(feature = "kernel")]
+            Command::Status(args) => status::run(args),
+            #[cfg(feature = "kernel")]
+            Command::Top(args) => top::run(args),
+            #[cfg(feature = "kernel")]
+            Command::Reload(args) => reload::run(args),
+            #[cfg(feature = "kernel")]
+            Command::Stop(args) => stop::run(args),
+            #[cfg(feature = "kernel")]
+            Command::Record(args) => record::run(args),
+            #[cfg(feature = "kernel")]
+            Command::Doctor(args) => doctor::run(args),
+            Command::Generate(args) => generate::run(args, &Cli::command()),
+        }
+    }
+}
+
+/// Runs what the command line of this process asks for; the exit status.
 #[must_use]
-pub fn main(cli: Cli) -> ExitCode {
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
     let filter = EnvFilter::try_from_env("SYSFSM_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .without_time()
         .init();
-    let outcome = match cli.command {
-        Command::Extract(args) => extract::run(&args),
-        Command::Check(args) => check::run(&args),
-        Command::Merge(args) => merge::run(&args),
-        Command::Diff(args) => diff::run(&args),
-        Command::Show(args) => show::run(&args),
-        Command::Explain(args) => explain::run(&args),
-        Command::Export(args) => export::run(&args),
-        Command::Review(args) => review::run(&args),
-        #[cfg(feature = "kernel")]
-        Command::Enforce(args) => enforce::run(&args),
-        #[cfg(feature = "kernel")]
-        Command::Status(args) => status::run(&args),
-        #[cfg(feature = "kernel")]
-        Command::Top(args) => top::run(&args),
-        #[cfg(feature = "kernel")]
-        Command::Reload(args) => reload::run(&args),
-        #[cfg(feature = "kernel")]
-        Command::Stop(args) => stop::run(&args),
-        #[cfg(feature = "kernel")]
-        Command::Record(args) => record::run(&args),
-        #[cfg(feature = "kernel")]
-        Command::Doctor(args) => doctor::run(&args),
-        Command::Generate(args) => generate::run(&args, &Cli::command()),
-    };
-    match outcome {
+    if cli.command.json() {
+        report::use_json();
+    }
+    match cli.command.run() {
         Ok(status) => status,
         Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{failure}");
+            report::event(&failure.event());
             ExitCode::from(2)
         }
     }
+}
+
+/// The command line was not understood, or asked for help.
+fn usage(error: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().take_while(|word| word != "--").any(|word| word == "--json");
+    if !error.use_stderr() || !json {
+        error.exit();
+    }
+    report::use_json();
+    let text = error.to_string();
+    let what = text.split("\n\n").next().unwrap_or_default().trim();
+    let failure = Failure::new(what.trim_start_matches("error: "), "see sysfsm --help");
+    report::event(&failure.event());
+    ExitCode::from(2)
 }

@@ -1,5 +1,6 @@
 //! The command line, the only layer that prints.
-//! Its rooms, lowest first: io, man, policies, events, review, agent, top, commands, `command_line`.
+//! Its rooms, lowest first: format, events, io, policies, review, agent, top, commands,
+//! `command_line`.
 //! It may know every other layer; no other layer may know it.
 
 // This is the layer that prints.
@@ -10,6 +11,7 @@ pub(crate) mod agent;
 pub(crate) mod command_line;
 pub(crate) mod commands;
 pub(crate) mod events;
+pub(crate) mod format;
 pub(crate) mod io;
 pub(crate) mod man;
 pub(crate) mod policies;
@@ -17,4 +19,4 @@ pub(crate) mod review;
 #[cfg(feature = "kernel")]
 pub(crate) mod top;
 
-pub use command_line::{main, Cli};
+pub use command_line::main;

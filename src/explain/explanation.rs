@@ -93,7 +93,7 @@ pub fn explain(violation: &Violation, policy: &Policy) -> Result<Explanation, Mi
     let row = machine.row(&context);
     let lawful: Vec<(Symbol, Count)> =
         row.map(|row| row.iter().map(|(&s, &c)| (s, c)).collect()).unwrap_or_default();
-    let foreign = violation.reason == Reason::Abi.as_str();
+    let foreign = violation.reason == Reason::Abi;
     let wanted = if foreign { None } else { Some(symbol(&violation.symbol)?) };
     let elsewhere: Vec<(Context, Count)> = machine
         .rows()

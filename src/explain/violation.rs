@@ -1,25 +1,28 @@
-//! A violation as `enforce --json` and `check --json` print it, read back.
+//! A violation, as `enforce` and `check` report it: made from what the kernel or a log has shown,
+//! written as an event, and read back.
 
-use crate::machine::Reason;
-use crate::policy::Subject;
-use serde::Deserialize;
+use crate::machine::{Context, Reason};
+use crate::policy::{Action, PolicySelector};
+use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_json::Value;
 
-/// What is asked of a violation. Keys that are not known are left alone: they are others' to read.
-#[derive(Debug, Clone, Deserialize)]
+/// A violation. What its source does not know is `None`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 pub struct Violation {
     /// By which it is found among others.
     pub id: Option<String>,
-    /// `transition`, `abi` or `sigreturn`.
-    pub reason: String,
-    /// What was done: `kill`, `deny` or `log`.
-    pub action: String,
+    /// When it happened.
+    pub time: Option<String>,
+    /// Why it is one.
+    #[serde(deserialize_with = "reason")]
+    pub reason: Reason,
+    /// What was done, or in a replay would be done.
+    #[serde(deserialize_with = "action")]
+    pub action: Action,
     /// The binary of the policy that judged.
     pub policy: String,
     /// The cgroup of that policy.
     pub cgroup: Option<String>,
-    /// When.
-    pub time: Option<String>,
     /// The process.
     pub pid: Option<u32>,
     /// The thread.
@@ -28,7 +31,7 @@ pub struct Violation {
     pub comm: Option<String>,
     /// The last symbols, oldest first.
     pub context: Vec<String>,
-    /// The symbol that had no edge.
+    /// The symbol that no transition reads there.
     pub symbol: String,
     /// A foreign call's number in its own table.
     pub number: Option<u32>,
@@ -37,13 +40,28 @@ pub struct Violation {
     /// The argument registers.
     #[serde(default)]
     pub args: Vec<String>,
-    /// It was to be killed, and the kernel refused to.
-    #[serde(default)]
-    pub kill_failed: bool,
+    /// Where the program called from.
+    pub ip: Option<String>,
+    /// How many of its kind were counted without being reported one by one.
+    pub count: Option<u64>,
+    /// Whether the process was to be killed, and the kernel refused to.
+    pub kill_failed: Option<bool>,
     /// Of a replay: the log.
     pub file: Option<String>,
     /// Of a replay: the line.
     pub line: Option<u64>,
+}
+
+fn reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Reason, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let found = Reason::all().into_iter().find(|reason| reason.as_str() == text);
+    found.ok_or_else(|| D::Error::custom(format!("unknown reason `{text}`")))
+}
+
+fn action<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Action, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let found = Action::ALL.into_iter().find(|action| action.as_str() == text);
+    found.ok_or_else(|| D::Error::custom(format!("unknown action `{text}`")))
 }
 
 /// A text that is no violation.
@@ -64,31 +82,103 @@ pub enum NoViolation {
 }
 
 impl Violation {
-    /// What the policy that judged is for. A replay does not tell its cgroup.
+    /// A violation of a policy, of which nothing else is known.
     #[must_use]
-    pub fn subject(&self) -> Subject {
-        Subject { binary: self.policy.clone(), cgroup: self.cgroup.clone() }
+    pub fn new(
+        policy: &PolicySelector,
+        action: Action,
+        reason: Reason,
+        context: &Context,
+        symbol: &str,
+    ) -> Self {
+        Violation {
+            id: None,
+            time: None,
+            reason,
+            action,
+            policy: policy.binary.clone(),
+            cgroup: policy.cgroup.clone(),
+            pid: None,
+            tid: None,
+            comm: None,
+            context: context.symbols().iter().map(ToString::to_string).collect(),
+            symbol: symbol.into(),
+            number: None,
+            call: None,
+            args: Vec::new(),
+            ip: None,
+            count: None,
+            kill_failed: None,
+            file: None,
+            line: None,
+        }
     }
 
-    /// Reads one line.
+    /// The policy that judged.
+    #[must_use]
+    pub fn selector(&self) -> PolicySelector {
+        PolicySelector { binary: self.policy.clone(), cgroup: self.cgroup.clone() }
+    }
+
+    /// Reads the line of one violation.
     ///
     /// # Errors
-    /// Whatever makes it no violation.
+    /// Whatever makes the line no violation.
     pub fn parse(line: &str) -> Result<Self, NoViolation> {
+        Self::parse_event(line, &["violation"])
+    }
+
+    /// Reads the line of one violation, or of a count of several.
+    ///
+    /// # Errors
+    /// Whatever makes the line neither of them.
+    pub fn parse_one_or_repeated(line: &str) -> Result<Self, NoViolation> {
+        Self::parse_event(line, &["violation", "repeated"])
+    }
+
+    fn parse_event(line: &str, events: &[&str]) -> Result<Self, NoViolation> {
         let value: Value =
             serde_json::from_str(line).map_err(|e| NoViolation::Json(e.to_string()))?;
         match value.get("event").and_then(Value::as_str) {
             None => return Err(NoViolation::NoEvent),
-            Some("violation") => {}
+            Some(event) if events.contains(&event) => {}
             Some(other) => return Err(NoViolation::Other(other.into())),
         }
-        let violation: Violation =
-            serde_json::from_value(value).map_err(|e| NoViolation::Incomplete(e.to_string()))?;
-        let reasons = [Reason::Transition, Reason::Abi, Reason::Sigreturn].map(Reason::as_str);
-        if reasons.contains(&violation.reason.as_str()) {
-            Ok(violation)
-        } else {
-            Err(NoViolation::Incomplete(format!("unknown reason `{}`", violation.reason)))
+        serde_json::from_value(value).map_err(|e| NoViolation::Incomplete(e.to_string()))
+    }
+
+    /// What happened, in words: `execve` after `read` is not in the policy.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let symbol = &self.symbol;
+        match self.reason {
+            Reason::Sigreturn => format!("`{symbol}` with no signal handler active"),
+            Reason::Abi => {
+                let which = match (&self.call, self.number) {
+                    (Some(name), _) => format!("`{name}`"),
+                    (None, Some(number)) => format!("call {number}"),
+                    (None, None) => "a call".into(),
+                };
+                let abi = if symbol == "@x32" { "x32" } else { "32-bit" };
+                format!("{which} through the {abi} ABI")
+            }
+            Reason::Transition if self.context.is_empty() => {
+                format!("`{symbol}` is nowhere in the policy")
+            }
+            Reason::Transition => {
+                format!("`{symbol}` after `{}` is not in the policy", self.context.join(" "))
+            }
+        }
+    }
+
+    /// What became of the call or its process, in a word or two.
+    #[must_use]
+    pub fn outcome(&self) -> &'static str {
+        match (self.action, self.kill_failed) {
+            (Action::Kill, Some(true)) => "NOT KILLED: the kernel refused",
+            (Action::Kill, _) => "killed",
+            (Action::Deny, _) => "denied",
+            (Action::Log, _) => "logged",
         }
     }
 }

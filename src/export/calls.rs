@@ -47,7 +47,7 @@ pub(crate) struct Calls {
     /// What the filter needs besides.
     pub(crate) added: BTreeSet<&'static str>,
     /// The policy's symbols that the format cannot say.
-    pub(crate) left_out: BTreeSet<Symbol>,
+    pub(crate) unsupported: BTreeSet<Symbol>,
 }
 
 impl Calls {
@@ -57,16 +57,16 @@ impl Calls {
             .rows()
             .flat_map(|(context, _)| context.symbols())
             .filter(|symbol| matches!(symbol, Symbol::Signal(_)));
-        let mut left_out: BTreeSet<Symbol> = signals.copied().collect();
+        let mut unsupported: BTreeSet<Symbol> = signals.copied().collect();
         let mut known = BTreeSet::new();
         for symbol in policy.machine.alphabet() {
             match expressed(symbol, format) {
                 Some(name) => known.insert(name),
-                None => left_out.insert(symbol),
+                None => unsupported.insert(symbol),
             };
         }
         let added = needed(format).filter(|name| !known.contains(name)).collect();
-        Calls { known, added, left_out }
+        Calls { known, added, unsupported }
     }
 
     /// All of them, sorted.

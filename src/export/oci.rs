@@ -45,7 +45,7 @@ mod tests {
         let calls = Calls {
             known: known.iter().copied().collect(),
             added: ["exit"].into(),
-            left_out: BTreeSet::new(),
+            unsupported: BTreeSet::new(),
         };
         serde_json::from_str(&write(action, &calls)).unwrap()
     }

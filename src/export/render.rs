@@ -17,7 +17,7 @@ pub struct Export {
     /// The calls that the policy does not need to say, and the filter does.
     pub added: BTreeSet<&'static str>,
     /// The policy's symbols that the format has no words for.
-    pub left_out: BTreeSet<Symbol>,
+    pub unsupported: BTreeSet<Symbol>,
     /// What its user should know, each with a hint.
     pub warnings: Vec<(String, String)>,
 }
@@ -32,13 +32,19 @@ pub fn export(policy: &Policy, format: Format) -> Export {
         Format::SeccompJson => seccompiler::write(policy.action, &calls),
     };
     let warnings = warnings(policy, format, &calls);
-    Export { text, calls: calls.known, added: calls.added, left_out: calls.left_out, warnings }
+    Export {
+        text,
+        calls: calls.known,
+        added: calls.added,
+        unsupported: calls.unsupported,
+        warnings,
+    }
 }
 
 fn warnings(policy: &Policy, format: Format, calls: &Calls) -> Vec<(String, String)> {
     let mut warnings = Vec::new();
     let (signals, numbers): (Vec<Symbol>, Vec<Symbol>) =
-        calls.left_out.iter().partition(|symbol| matches!(symbol, Symbol::Signal(_)));
+        calls.unsupported.iter().partition(|symbol| matches!(symbol, Symbol::Signal(_)));
     if !numbers.is_empty() {
         warnings.push((
             format!("{} has no name for {}: left out", format.as_str(), listed(&numbers)),
@@ -82,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_format_cannot_say_is_left_out_and_told() {
+    fn what_a_format_cannot_say_is_unsupported_and_told() {
         let policy =
             policy(r#""transitions": {"@SIGUSR1": ["write"], "execve": ["syscall_9999"]}"#);
         for format in Format::ALL {

@@ -15,6 +15,9 @@ pub enum Action {
 }
 
 impl Action {
+    /// Every action, the hardest first.
+    pub const ALL: [Action; 3] = [Action::Kill, Action::Deny, Action::Log];
+
     /// As it stands in a policy.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -43,6 +46,9 @@ pub enum Children {
 }
 
 impl Children {
+    /// Both choices.
+    pub const ALL: [Children; 2] = [Children::Release, Children::Inherit];
+
     /// As it stands in a policy.
     #[must_use]
     pub fn as_str(self) -> &'static str {

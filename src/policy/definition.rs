@@ -2,7 +2,7 @@
 
 use crate::machine::Machine;
 use crate::policy::action::{Action, Children};
-use crate::policy::selector::{ends_in, relative_tail, Subject, ANY_BINARY};
+use crate::policy::selector::{ends_in, relative_tail, PolicySelector, ANY_BINARY};
 use crate::syscall::Symbol;
 
 /// A policy.
@@ -55,14 +55,14 @@ impl Policy {
 
     /// What it is for.
     #[must_use]
-    pub fn subject(&self) -> Subject {
-        Subject { binary: self.binary.clone(), cgroup: self.cgroup.clone() }
+    pub fn selector(&self) -> PolicySelector {
+        PolicySelector { binary: self.binary.clone(), cgroup: self.cgroup.clone() }
     }
 
     /// The same, for people.
     #[must_use]
     pub fn name(&self) -> String {
-        self.subject().to_string()
+        self.selector().to_string()
     }
 
     /// Whether the relative `path` of a log can be this policy's absolute one: a log does not tell

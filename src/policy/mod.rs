@@ -18,4 +18,4 @@ pub use load::{load, load_parts, LoadError, Loaded};
 pub use merge::MergeError;
 pub use parse::document::parse;
 pub use parse::problem::Problem;
-pub use selector::{ends_in, relative_tail, Subject, ANY_BINARY};
+pub use selector::{ends_in, relative_tail, PolicySelector, ANY_BINARY};

@@ -7,14 +7,14 @@ pub const ANY_BINARY: &str = "*";
 
 /// What a policy is for: of several policies each has another one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Subject {
+pub struct PolicySelector {
     /// As [`Policy::binary`].
     pub binary: String,
     /// As [`Policy::cgroup`].
     pub cgroup: Option<String>,
 }
 
-impl fmt::Display for Subject {
+impl fmt::Display for PolicySelector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.binary)?;
         match &self.cgroup {

@@ -43,7 +43,7 @@ impl Frame {
 
 /// What is told of the first of several violations that are the same.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct First {
+pub struct Sample {
     /// The thread group.
     pub pid: u32,
     /// The thread.
@@ -93,7 +93,7 @@ pub struct Entry {
     /// When the last was.
     pub last: Timestamp,
     /// The first.
-    pub facts: First,
+    pub sample: Sample,
     /// What was decided; none yet.
     pub decision: Option<Decision>,
 }
@@ -103,7 +103,7 @@ impl Entry {
     /// the innermost.
     #[must_use]
     pub fn module(&self) -> Option<&str> {
-        let known = || self.facts.stack.iter().filter(|f| f.module.is_some());
+        let known = || self.sample.stack.iter().filter(|f| f.module.is_some());
         let found = known().find(|f| !f.is_c_library()).or_else(|| known().next());
         found.and_then(|frame| frame.module.as_deref())
     }
@@ -113,9 +113,9 @@ impl Entry {
         self.last = self.last.max(other.last);
         if other.first < self.first {
             self.first = other.first;
-            self.facts = other.facts;
-        } else if self.facts.stack.is_empty() && other.first == self.first {
-            self.facts.stack = other.facts.stack;
+            self.sample = other.sample;
+        } else if self.sample.stack.is_empty() && other.first == self.first {
+            self.sample.stack = other.sample.stack;
         }
         self.decision = self.decision.or(other.decision);
     }

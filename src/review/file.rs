@@ -1,26 +1,26 @@
-//! The fragment's file, version 1 (docs/review.md): canonical, so that the same violations give the
+//! The log's file, version 1 (docs/review.md): canonical, so that the same violations give the
 //! same bytes.
 
 use crate::machine::{Context, Depth, DepthError, Reason};
-use crate::policy::Subject;
-use crate::review::entry::{Decision, Entry, First, Frame, Key};
-use crate::review::log::Fragment;
+use crate::policy::PolicySelector;
+use crate::review::entry::{Decision, Entry, Frame, Key, Sample};
+use crate::review::log::ReviewLog;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// What is wrong with a fragment's file.
+/// What is wrong with a log's file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
-pub struct FragmentError {
+pub struct ReviewLogError {
     /// What, with its place and value.
     pub what: String,
     /// What to do about it.
     pub hint: String,
 }
 
-impl FragmentError {
+impl ReviewLogError {
     fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
-        FragmentError { what: what.into(), hint: hint.into() }
+        ReviewLogError { what: what.into(), hint: hint.into() }
     }
 }
 
@@ -76,64 +76,63 @@ struct StackFrame {
     offset: Option<String>,
 }
 
-/// Reads a fragment.
+/// Reads a log.
 ///
 /// # Errors
 /// The first thing that is wrong with it.
-pub fn parse(text: &[u8]) -> Result<Fragment, FragmentError> {
+pub fn parse(text: &[u8]) -> Result<ReviewLog, ReviewLogError> {
     let file: File = serde_json::from_slice(text).map_err(|e| {
-        FragmentError::new(
-            format!("no fragment of a policy: {e}"),
+        ReviewLogError::new(
+            format!("no log of a policy: {e}"),
             "give a file that `sysfsm enforce --log-only --learn-to FILE` has written",
         )
     })?;
     if file.sysfsm_review != 1 {
-        return Err(FragmentError::new(
+        return Err(ReviewLogError::new(
             format!("sysfsm_review: unknown version `{}`", file.sysfsm_review),
             "this sysfsm reads version 1; a newer file needs a newer sysfsm",
         ));
     }
-    let mut fragment = Fragment::default();
+    let mut log = ReviewLog::default();
     for policy in file.policies {
-        let subject = Subject { binary: policy.binary, cgroup: policy.cgroup };
-        let place = |what: &str| format!("the violations of `{subject}`: {what}");
+        let selector = PolicySelector { binary: policy.binary, cgroup: policy.cgroup };
+        let place = |what: &str| format!("the violations of `{selector}`: {what}");
         let depth = Depth::try_from(policy.depth).map_err(|e: DepthError| {
-            FragmentError::new(place(&e.to_string()), "write the policy's depth")
+            ReviewLogError::new(place(&e.to_string()), "write the policy's depth")
         })?;
-        if fragment.parts.contains_key(&subject) {
-            return Err(FragmentError::new(place("they stand twice"), "leave one of the two"));
+        if log.parts.contains_key(&selector) {
+            return Err(ReviewLogError::new(place("they stand twice"), "leave one of the two"));
         }
         // A policy without violations is one all the same.
-        fragment.open(&subject, depth).map_err(|e| FragmentError::new(e.to_string(), e.hint()))?;
+        log.open(&selector, depth).map_err(|e| ReviewLogError::new(e.to_string(), e.hint()))?;
         for violation in policy.violations {
             let (key, entry) = violation.read(depth).map_err(|what| {
-                FragmentError::new(place(&what), "see docs/review.md for the format")
+                ReviewLogError::new(place(&what), "see docs/review.md for the format")
             })?;
-            let twice = fragment.parts.get(&subject).is_some_and(|p| p.entries.contains_key(&key));
+            let twice = log.parts.get(&selector).is_some_and(|p| p.entries.contains_key(&key));
             if twice {
                 let what = format!("`{}` after `{}` stands twice", key.symbol, key.context);
-                return Err(FragmentError::new(place(&what), "leave one of the two"));
+                return Err(ReviewLogError::new(place(&what), "leave one of the two"));
             }
-            fragment
-                .add(&subject, depth, key, entry)
-                .map_err(|e| FragmentError::new(e.to_string(), e.hint()))?;
+            log.add(&selector, depth, key, entry)
+                .map_err(|e| ReviewLogError::new(e.to_string(), e.hint()))?;
         }
     }
-    Ok(fragment)
+    Ok(log)
 }
 
-impl Fragment {
-    /// The fragment as a version 1 file: policies by their binaries and cgroups, violations by
+impl ReviewLog {
+    /// The log as a version 1 file: policies by their binaries and cgroups, violations by
     /// context, symbol and reason as they are written, two-space indent, final newline.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let policies = self.parts.iter().map(|(subject, part)| {
+        let policies = self.parts.iter().map(|(selector, part)| {
             let mut violations: Vec<Violation> =
                 part.entries.iter().map(|(key, entry)| Violation::write(key, entry)).collect();
             violations.sort_by(|a, b| {
                 (&a.context, &a.symbol, &a.reason).cmp(&(&b.context, &b.symbol, &b.reason))
             });
-            let Subject { binary, cgroup } = subject.clone();
+            let PolicySelector { binary, cgroup } = selector.clone();
             Policy { binary, cgroup, depth: part.depth.get().into(), violations }
         });
         let file = File { sysfsm_review: 1, policies: policies.collect() };
@@ -151,7 +150,7 @@ pub fn to_value(key: &Key, entry: &Entry) -> serde_json::Value {
 
 impl Violation {
     fn write(key: &Key, entry: &Entry) -> Self {
-        let facts = &entry.facts;
+        let sample = &entry.sample;
         Violation {
             context: key.context.symbols().iter().map(ToString::to_string).collect(),
             symbol: key.symbol.clone(),
@@ -160,13 +159,13 @@ impl Violation {
             first: format!("{:.9}", entry.first),
             last: format!("{:.9}", entry.last),
             decision: entry.decision.map(|d| d.as_str().into()),
-            pid: facts.pid,
-            tid: facts.tid,
-            comm: facts.comm.clone(),
-            number: facts.number,
-            args: facts.args.map(hex),
-            ip: hex(facts.ip),
-            stack: facts.stack.iter().map(StackFrame::write).collect(),
+            pid: sample.pid,
+            tid: sample.tid,
+            comm: sample.comm.clone(),
+            number: sample.number,
+            args: sample.args.map(hex),
+            ip: hex(sample.ip),
+            stack: sample.stack.iter().map(StackFrame::write).collect(),
         }
     }
 
@@ -194,7 +193,7 @@ impl Violation {
         for (slot, text) in args.iter_mut().zip(&self.args) {
             *slot = unhex(text)?;
         }
-        let facts = First {
+        let sample = Sample {
             pid: self.pid,
             tid: self.tid,
             comm: self.comm,
@@ -205,7 +204,7 @@ impl Violation {
         };
         let (first, last) = (time(&self.first)?, time(&self.last)?);
         let key = Key { context, symbol: self.symbol, reason };
-        Ok((key, Entry { count: self.count, first, last, facts, decision }))
+        Ok((key, Entry { count: self.count, first, last, sample, decision }))
     }
 }
 
@@ -247,16 +246,15 @@ fn time(text: &str) -> Result<Timestamp, String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::review::test_log::{entry, fragment, key, subject};
+    use crate::review::test_log::{entry, key, log, selector};
 
-    fn full() -> Fragment {
-        let mut fragment =
-            fragment(&[("brk", "read", 10, 2), ("access", "write", 5, 1), ("", "brk", 1, 1)]);
+    fn full() -> ReviewLog {
+        let mut log = log(&[("brk", "read", 10, 2), ("access", "write", 5, 1), ("", "brk", 1, 1)]);
         let mut rich = entry(7, 3);
         rich.decision = Some(Decision::Accepted);
-        rich.facts.number = Some(4);
-        rich.facts.args = [1, 2, 3, u64::MAX, 5, 6];
-        rich.facts.stack = vec![
+        rich.sample.number = Some(4);
+        rich.sample.args = [1, 2, 3, u64::MAX, 5, 6];
+        rich.sample.stack = vec![
             Frame {
                 address: 0x7f01,
                 module: Some("/lib/libc.so.6".into()),
@@ -265,32 +263,31 @@ mod tests {
             },
             Frame { address: 1, ..Frame::default() },
         ];
-        fragment
-            .add(
-                &subject("/bin/a"),
-                Depth::PAIRS,
-                Key { reason: Reason::Abi, ..key("brk", "@i386") },
-                rich,
-            )
-            .unwrap();
-        let in_cgroup = Subject { cgroup: Some("/a.slice".into()), ..subject("/bin/p") };
-        fragment.add(&in_cgroup, Depth::PAIRS, key("brk", "mmap"), entry(9, 1)).unwrap();
-        fragment
+        log.add(
+            &selector("/bin/a"),
+            Depth::PAIRS,
+            Key { reason: Reason::Abi, ..key("brk", "@i386") },
+            rich,
+        )
+        .unwrap();
+        let in_cgroup = PolicySelector { cgroup: Some("/a.slice".into()), ..selector("/bin/p") };
+        log.add(&in_cgroup, Depth::PAIRS, key("brk", "mmap"), entry(9, 1)).unwrap();
+        log
     }
 
     #[test]
     fn parse_undoes_write_and_the_form_is_canonical() {
-        let fragment = full();
-        let text = fragment.to_json();
+        let log = full();
+        let text = log.to_json();
         assert!(text.ends_with("}\n"));
         let parsed = parse(text.as_bytes()).unwrap();
-        assert_eq!(parsed, fragment);
+        assert_eq!(parsed, log);
         assert_eq!(parsed.to_json(), text);
         // By name, whatever the calls' numbers.
         let at = |what: &str| text.find(what).unwrap();
         assert!(at("/bin/a") < at("/bin/p") && at("\"access\"") < at("\"read\""));
         assert!(at("\"read\"") < at("\"cgroup\": \"/a.slice\""));
-        assert_eq!(parse(Fragment::default().to_json().as_bytes()).unwrap(), Fragment::default());
+        assert_eq!(parse(ReviewLog::default().to_json().as_bytes()).unwrap(), ReviewLog::default());
     }
 
     #[test]

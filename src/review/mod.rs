@@ -10,8 +10,8 @@ mod session;
 #[cfg(test)]
 pub(crate) mod test_log;
 
-pub use entry::{Decision, Entry, First, Frame, Key};
-pub use file::{parse, to_value, FragmentError};
+pub use entry::{Decision, Entry, Frame, Key, Sample};
+pub use file::{parse, to_value, ReviewLogError};
 pub use glob::{Glob, GlobError};
-pub use log::{DepthMismatch, Fragment, Part};
-pub use session::{Question, Sheet};
+pub use log::{DepthMismatch, Part, ReviewLog};
+pub use session::{Question, ReviewSession};

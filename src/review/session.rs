@@ -24,7 +24,7 @@ pub struct Question<'a> {
 
 /// One policy, and the violations of it that are to be decided.
 #[derive(Debug)]
-pub struct Sheet<'a> {
+pub struct ReviewSession<'a> {
     policy: &'a Policy,
     part: Part,
     /// Rejected ones are asked about once more.
@@ -33,11 +33,11 @@ pub struct Sheet<'a> {
     decided: Vec<(Key, Decision)>,
 }
 
-impl<'a> Sheet<'a> {
+impl<'a> ReviewSession<'a> {
     /// Lays a policy's violations out; with `again` the rejected ones are open once more.
     #[must_use]
     pub fn new(policy: &'a Policy, part: Part, again: bool) -> Self {
-        Sheet { policy, part, again, decided: Vec::new() }
+        ReviewSession { policy, part, again, decided: Vec::new() }
     }
 
     /// The violations.
@@ -198,7 +198,7 @@ impl<'a> Sheet<'a> {
 mod tests {
     use super::*;
     use crate::policy::parse;
-    use crate::review::test_log::{entry, fragment, key, subject};
+    use crate::review::test_log::{entry, key, log, selector};
 
     const POLICY: &str = r#"{"sysfsm": 1, "binary": "/bin/p", "runs": 4, "action": "deny", "children": "inherit",
         "transitions": {"execve": {"brk": {"calls": 4, "runs": 4}}, "brk": ["read", "mmap"]}}"#;
@@ -208,19 +208,22 @@ mod tests {
     }
 
     fn part(entries: &[(&str, &str, i64, u64)]) -> Part {
-        fragment(entries).parts.remove(&subject("/bin/p")).unwrap()
+        log(entries).parts.remove(&selector("/bin/p")).unwrap()
     }
 
     #[test]
     fn what_is_accepted_is_added_once_and_nothing_else_changes() {
         let policy = policy();
-        let mut sheet =
-            Sheet::new(&policy, part(&[("brk", "write", 1, 7), ("read", "brk", 2, 1)]), false);
-        assert_eq!(sheet.questions().len(), 2);
-        assert!(sheet.decide(&key("brk", "write"), Decision::Accepted));
-        assert!(sheet.decide(&key("read", "brk"), Decision::Rejected));
-        assert!(sheet.questions().is_empty());
-        let (wider, added) = sheet.apply();
+        let mut session = ReviewSession::new(
+            &policy,
+            part(&[("brk", "write", 1, 7), ("read", "brk", 2, 1)]),
+            false,
+        );
+        assert_eq!(session.questions().len(), 2);
+        assert!(session.decide(&key("brk", "write"), Decision::Accepted));
+        assert!(session.decide(&key("read", "brk"), Decision::Rejected));
+        assert!(session.questions().is_empty());
+        let (wider, added) = session.apply();
         assert_eq!(added, 1);
         let row = wider.machine.row(&"brk".parse().unwrap()).unwrap();
         assert_eq!(row[&"write".parse().unwrap()], Count { calls: 7, runs: 1 });
@@ -229,9 +232,9 @@ mod tests {
             (policy.runs, policy.action, policy.children)
         );
         // Once more, to the policy that has it.
-        let sheet = Sheet::new(&wider, sheet.part().clone(), false);
-        assert_eq!(sheet.apply(), (wider.clone(), 0));
-        assert!(sheet.questions().is_empty());
+        let session = ReviewSession::new(&wider, session.part().clone(), false);
+        assert_eq!(session.apply(), (wider.clone(), 0));
+        assert!(session.questions().is_empty());
     }
 
     #[test]
@@ -239,12 +242,12 @@ mod tests {
         let policy = policy();
         let seen =
             part(&[("brk", "futex", 1, 7), ("read", "futex", 2, 1), ("mmap", "futex", 2, 1)]);
-        let mut sheet = Sheet::new(&policy, seen, false);
-        assert!(sheet.decide(&key("read", "futex"), Decision::Rejected));
-        assert!(sheet.decide(&key("brk", "futex"), Decision::Anywhere));
+        let mut session = ReviewSession::new(&policy, seen, false);
+        assert!(session.decide(&key("read", "futex"), Decision::Rejected));
+        assert!(session.decide(&key("brk", "futex"), Decision::Anywhere));
         // One answer was enough.
-        assert!(sheet.questions().is_empty());
-        let (wider, added) = sheet.apply();
+        assert!(session.questions().is_empty());
+        let (wider, added) = session.apply();
         let counts = |policy: &Policy, context: &str| {
             let row = policy.machine.row(&context.parse().unwrap()).cloned().unwrap_or_default();
             row.get(&"futex".parse().unwrap()).copied()
@@ -264,11 +267,11 @@ mod tests {
                 Count { calls: 1, runs: 1 },
             );
         }
-        let mut seen = sheet.part().clone();
+        let mut seen = session.part().clone();
         seen.entries.insert(key("close", "futex"), entry(3, 1));
-        let sheet = Sheet::new(&later, seen, false);
-        assert!(sheet.questions().is_empty());
-        let (wider, added) = sheet.apply();
+        let session = ReviewSession::new(&later, seen, false);
+        assert!(session.questions().is_empty());
+        let (wider, added) = session.apply();
         assert_eq!(added, 2);
         assert!(counts(&wider, "write").is_some() && counts(&wider, "close").is_some());
         assert_eq!(counts(&wider, "futex"), None);
@@ -277,13 +280,16 @@ mod tests {
     #[test]
     fn a_rejected_one_is_asked_about_only_again_and_an_accepted_one_never() {
         let policy = policy();
-        let mut sheet =
-            Sheet::new(&policy, part(&[("brk", "write", 1, 7), ("read", "brk", 2, 1)]), false);
-        sheet.decide(&key("brk", "write"), Decision::Accepted);
-        sheet.decide(&key("read", "brk"), Decision::Rejected);
-        let part = sheet.part().clone();
-        assert!(Sheet::new(&policy, part.clone(), false).questions().is_empty());
-        let mut again = Sheet::new(&policy, part, true);
+        let mut session = ReviewSession::new(
+            &policy,
+            part(&[("brk", "write", 1, 7), ("read", "brk", 2, 1)]),
+            false,
+        );
+        session.decide(&key("brk", "write"), Decision::Accepted);
+        session.decide(&key("read", "brk"), Decision::Rejected);
+        let part = session.part().clone();
+        assert!(ReviewSession::new(&policy, part.clone(), false).questions().is_empty());
+        let mut again = ReviewSession::new(&policy, part, true);
         assert_eq!(again.questions(), [key("read", "brk")]);
         again.decide(&key("read", "brk"), Decision::Rejected);
         assert!(again.questions().is_empty());
@@ -292,8 +298,8 @@ mod tests {
     #[test]
     fn what_the_policy_knows_by_now_is_not_asked() {
         let policy = policy();
-        let sheet = Sheet::new(&policy, part(&[("brk", "mmap", 1, 1)]), false);
-        assert!(sheet.known(&key("brk", "mmap")) && sheet.questions().is_empty());
+        let session = ReviewSession::new(&policy, part(&[("brk", "mmap", 1, 1)]), false);
+        assert!(session.known(&key("brk", "mmap")) && session.questions().is_empty());
     }
 
     #[test]
@@ -303,28 +309,31 @@ mod tests {
         for (symbol, reason) in [("@i386", Reason::Abi), ("rt_sigreturn", Reason::Sigreturn)] {
             part.entries.insert(Key { reason, ..key("brk", symbol) }, entry(1, 1));
         }
-        let mut sheet = Sheet::new(&policy, part, false);
-        let questions = sheet.questions();
+        let mut session = ReviewSession::new(&policy, part, false);
+        let questions = session.questions();
         assert_eq!(questions.len(), 3);
         for key in &questions {
-            assert!(sheet.question(key).unwrap().never.is_some(), "{key:?}");
-            assert!(!sheet.decide(key, Decision::Accepted));
-            assert!(sheet.decide(key, Decision::Rejected));
+            assert!(session.question(key).unwrap().never.is_some(), "{key:?}");
+            assert!(!session.decide(key, Decision::Accepted));
+            assert!(session.decide(key, Decision::Rejected));
         }
-        assert_eq!(sheet.apply(), (policy.clone(), 0));
+        assert_eq!(session.apply(), (policy.clone(), 0));
     }
 
     #[test]
     fn a_question_says_what_the_policy_knows() {
         let policy = policy();
-        let sheet =
-            Sheet::new(&policy, part(&[("execve", "mmap", 1, 1), ("mmap", "close", 1, 1)]), false);
+        let session = ReviewSession::new(
+            &policy,
+            part(&[("execve", "mmap", 1, 1), ("mmap", "close", 1, 1)]),
+            false,
+        );
         let one = key("execve", "mmap");
-        let question = sheet.question(&one).unwrap();
+        let question = session.question(&one).unwrap();
         assert_eq!(question.row, [("brk".parse().unwrap(), Count { calls: 4, runs: 4 })]);
         assert_eq!(question.elsewhere, ["brk".parse().unwrap()]);
         let two = key("mmap", "close");
-        let question = sheet.question(&two).unwrap();
+        let question = session.question(&two).unwrap();
         assert!(
             question.row.is_empty() && question.elsewhere.is_empty() && question.never.is_none()
         );

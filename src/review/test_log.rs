@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::machine::{Depth, Reason};
-use crate::policy::Subject;
-use crate::review::entry::{Entry, First, Key};
-use crate::review::log::Fragment;
+use crate::policy::PolicySelector;
+use crate::review::entry::{Entry, Key, Sample};
+use crate::review::log::ReviewLog;
 use jiff::Timestamp;
 
 pub(crate) fn key(context: &str, symbol: &str) -> Key {
@@ -13,20 +13,19 @@ pub(crate) fn key(context: &str, symbol: &str) -> Key {
 
 pub(crate) fn entry(second: i64, count: u64) -> Entry {
     let time = Timestamp::from_second(second).unwrap();
-    let facts = First { pid: 42, tid: 42, comm: "prog".into(), ..First::default() };
-    Entry { count, first: time, last: time, facts, decision: None }
+    let sample = Sample { pid: 42, tid: 42, comm: "prog".into(), ..Sample::default() };
+    Entry { count, first: time, last: time, sample, decision: None }
 }
 
-pub(crate) fn subject(binary: &str) -> Subject {
-    Subject { binary: binary.into(), cgroup: None }
+pub(crate) fn selector(binary: &str) -> PolicySelector {
+    PolicySelector { binary: binary.into(), cgroup: None }
 }
 
-pub(crate) fn fragment(entries: &[(&str, &str, i64, u64)]) -> Fragment {
-    let mut fragment = Fragment::default();
+pub(crate) fn log(entries: &[(&str, &str, i64, u64)]) -> ReviewLog {
+    let mut log = ReviewLog::default();
     for &(context, symbol, second, count) in entries {
-        fragment
-            .add(&subject("/bin/p"), Depth::PAIRS, key(context, symbol), entry(second, count))
+        log.add(&selector("/bin/p"), Depth::PAIRS, key(context, symbol), entry(second, count))
             .unwrap();
     }
-    fragment
+    log
 }

@@ -180,9 +180,9 @@ active() { [ "$(inside systemctl is-active sysfsm)" = active ]; }
 property() { inside systemctl show --property "$1" --value sysfsm; }
 # Between an agent that has failed and the next.
 waiting() { [ "$(property SubState)" = auto-restart ]; }
-attended() { inside sysfsm status --json | grep '"attended":true'; }
-unattended() { inside sysfsm status --json | grep '"attended":false'; }
-policies() { [ "$(inside sysfsm status --json | grep -o '"binary":' | wc -l)" = "$1" ]; }
+attended() { inside sysfsm status --json | grep '"has_agent":true'; }
+unattended() { inside sysfsm status --json | grep '"has_agent":false'; }
+policies() { [ "$(inside sysfsm status --json | grep -o '"policy":' | wc -l)" = "$1" ]; }
 told() { inside journalctl --boot --unit sysfsm --output cat --no-pager | grep -F -- "$1"; }
 told_twice() { [ "$(told 'is not in the policy: killed' | wc -l)" -ge 2 ]; }
 served() { grep -qx "$1" "$dir/out"; }

@@ -79,7 +79,7 @@ fn merge_of_directories_writes_one_policy_for_each_binary() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stderr).expect("one object");
     assert_eq!(
-        (&report["given"], &report["policies"][0]["file"]),
+        (&report["given"], &report["policies"][0]["policy_file"]),
         (&json!(4), &json!("all/x.json"))
     );
     assert_eq!(report["policies"][0]["coverage"]["runs"], 3);
@@ -125,8 +125,8 @@ fn diff_lists_what_is_gained_and_lost_by_binary_and_context() {
         .lines()
         .map(|l| serde_json::from_str(l).expect("one object a line"))
         .collect();
-    let gained = json!({"event": "gained", "policy": "/bin/x", "context": ["brk"], "symbol": "write", "widens": true});
-    let lost = json!({"event": "lost", "policy": "/bin/x", "context": ["brk"], "symbol": "read", "widens": false});
+    let gained = json!({"event": "difference", "change": "gained", "policy": "/bin/x", "context": ["brk"], "symbol": "write", "widens": true});
+    let lost = json!({"event": "difference", "change": "lost", "policy": "/bin/x", "context": ["brk"], "symbol": "read", "widens": false});
     assert!(lines.len() == 4 && lines.contains(&gained) && lines.contains(&lost), "{lines:#?}");
     fails(&sysfsm(dir, &["diff", "a.json", "missing.json"]), &["missing.json"]);
 }
@@ -199,7 +199,7 @@ fn coverage_is_told_wherever_a_policy_is_made_or_shown() {
             .expect("one object");
     let coverage = &report["policies"][0]["coverage"];
     assert_eq!(
-        (&coverage["runs"], &coverage["seen_once"], &coverage["new"]["level"]),
+        (&coverage["runs"], &coverage["seen_once"], &coverage["novelty"]["confidence"]),
         (&json!(3), &json!(4), &json!(0.95))
     );
     // The policy on stdout stays a policy.
@@ -210,9 +210,9 @@ fn coverage_is_told_wherever_a_policy_is_made_or_shown() {
     assert_eq!(sysfsm(dir, &["diff", "x.json", "again.json"]).status.code(), Some(0));
     let one = sysfsm(dir, &["show", "--json", "a.json"]);
     let event: Value = serde_json::from_slice(&one.stderr).expect("one object");
-    assert_eq!(event["coverage"]["new"], Value::Null);
+    assert_eq!(event["coverage"]["novelty"], Value::Null);
     assert!(
-        event["coverage"]["untold"].as_str().is_some_and(|u| u.contains("two runs")),
+        event["coverage"]["no_novelty"].as_str().is_some_and(|u| u.contains("two runs")),
         "{event}"
     );
 }

@@ -72,7 +72,7 @@ fn a_cgroups_violation_is_of_the_cgroups_policy() {
     let file = |line: &str| {
         let told =
             explained(dir.path(), &[&["explain", "--json"], &policies[..], &[line]].concat(), "");
-        serde_json::from_str::<Value>(&told).unwrap()["file"].as_str().unwrap().to_string()
+        serde_json::from_str::<Value>(&told).unwrap()["policy_file"].as_str().unwrap().to_string()
     };
     let in_cgroup = LINE.replacen("\"policy\"", "\"cgroup\":\"/a.slice\",\"policy\"", 1);
     assert_eq!((file(LINE), file(&in_cgroup)), ("p.json".into(), "a.json".into()));
@@ -129,7 +129,7 @@ fn a_line_a_file_and_stdin_say_the_same_and_json_is_one_object_a_line() {
     assert_eq!(lines.len(), 2);
     assert_eq!(lines[0]["tried"], json!({"symbol": "socket", "words": "make a socket"}));
     assert_eq!(lines[0]["args"][0], json!({"name": "domain", "value": "0x2", "means": "AF_INET"}));
-    assert_eq!(lines[0]["elsewhere"], json!([{"context": "openat", "calls": 1, "runs": 1}]));
+    assert_eq!(lines[0]["elsewhere"], json!([{"context": ["openat"], "calls": 1, "runs": 1}]));
     assert_eq!(lines[0]["seen"], json!({"calls": 1, "runs": 1}));
 }
 

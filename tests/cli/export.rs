@@ -112,7 +112,7 @@ fn seccompiler_knows_every_call_that_is_exported() {
     let whole = export(&policy("kill", &all), Format::SeccompJson);
     compile(&whole.text);
     // A policy has no transition from `execve` to itself, and none to `restart_syscall`.
-    assert_eq!(whole.calls.len() + whole.left_out.len(), all.len() - 2);
+    assert_eq!(whole.calls.len() + whole.unsupported.len(), all.len() - 2);
     // That it can refuse.
     let wrong = whole.text.replace("\"openat\"", "\"opnat\"");
     assert!(
@@ -151,7 +151,7 @@ fn the_kernel_lets_by_what_the_policy_has_and_nothing_else() {
         Command::new(std::env::current_exe().unwrap())
             .args([
                 "--exact",
-                "a_child_of_the_next_test_makes_a_call_under_a_filter",
+                "export::a_child_of_the_next_test_makes_a_call_under_a_filter",
                 "--nocapture",
             ])
             .env(FILTER, file)
@@ -192,9 +192,9 @@ fn the_command_writes_a_file_or_stdout_and_names_what_it_left_out() {
         assert!(written.status.success() && written.stdout.is_empty());
         assert_eq!(fs::read(dir.path().join("out")).unwrap(), shown.stdout);
         let report: Value = serde_json::from_slice(&written.stderr).expect("one object");
-        assert_eq!(report["left_out"], json!(["syscall_9999", "@SIGUSR1"]));
+        assert_eq!(report["unsupported"], json!(["syscall_9999", "@SIGUSR1"]));
         assert_eq!(
-            (&report["format"], &report["calls"]),
+            (&report["format"], &report["allowed"]),
             (&json!(format), &json!(["io_uring_setup", "write"]))
         );
         assert_eq!(report["warnings"].as_array().unwrap().len(), 3);

@@ -137,7 +137,7 @@ fn patterns_accept_and_reject_and_what_is_rejected_stays_so() {
     let event: Value = serde_json::from_str(stdout.lines().next().unwrap()).unwrap();
     assert_eq!((&event["decision"], &event["symbol"]), (&json!("accepted"), &json!("write")));
     let summary: Value = serde_json::from_str(stderr.trim()).unwrap();
-    assert_eq!((&summary["accepted"], &summary["left"]), (&json!(2), &json!(0)));
+    assert_eq!((&summary["accepted"], &summary["open"]), (&json!(2), &json!(0)));
     let (_, _, stderr) = review(dir.path(), &["--reject", "nothing → nothing"], "");
     assert!(stderr.contains("`nothing → nothing`") && stderr.contains("hint: "), "{stderr}");
 }

@@ -135,7 +135,7 @@ fn crowds_and_forks_leave_nothing_behind() {
         (&0.into(), &0.into()),
         "{totals}"
     );
-    assert_eq!((watched(&status), &status["in_fallback"]), (0, &0.into()), "{status}");
+    assert_eq!((watched(&status), &status["threads_in_fallback"]), (0, &0.into()), "{status}");
     for (before, after, whose) in
         [(before[0], after[0], "the kernel"), (before[1], after[1], "the agent")]
     {

@@ -82,7 +82,7 @@ impl Trial {
     fn enforced(&self) -> Vec<String> {
         let (_, status) = self.place.status(&self.lab);
         let policies = status["policies"].as_array().cloned().unwrap_or_default();
-        policies.iter().map(|policy| policy["binary"].as_str().unwrap().to_string()).collect()
+        policies.iter().map(|policy| policy["policy"].as_str().unwrap().to_string()).collect()
     }
 
     /// Runs the agent under strace with these options; its log besides.

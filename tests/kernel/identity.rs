@@ -18,7 +18,7 @@ pub(super) fn hold(lab: &Lab, policies: &Path, options: &[&str]) -> Place {
     let place = Place::new(lab);
     let mut agent = place.enforce(policies, &["--at-most", "kill", "--detach"]);
     lab.start(agent.args(options)).end().well("the agent");
-    assert_eq!(place.status(lab).1["attended"], false);
+    assert_eq!(place.status(lab).1["has_agent"], false);
     place
 }
 

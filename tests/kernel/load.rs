@@ -49,7 +49,11 @@ fn a_storm_is_told_by_its_number() {
     let of = |kind: &str, key: &str| -> u64 {
         let lines =
             told.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        lines.filter(|e| e["event"] == kind).map(|e| e[key].as_u64().unwrap_or(1)).sum()
+        let count = |e: serde_json::Value| match kind {
+            "stop" => e["totals"][key].as_u64().unwrap(),
+            _ => e[key].as_u64().unwrap_or(1),
+        };
+        lines.filter(|e| e["event"] == kind).map(count).sum()
     };
     let (one_by_one, by_number, all) =
         (of("violation", "count"), of("repeated", "count"), of("stop", "violations"));

@@ -41,7 +41,7 @@ fn enforcement_outlives_its_agent_until_it_is_stopped() {
     assert!(shell.attack(&lab).killed());
     let (code, status) = place.status(&lab);
     assert_eq!(
-        (code, &status["enforced"], &status["attended"]),
+        (code, &status["enforced"], &status["has_agent"]),
         (Some(0), &true.into(), &true.into())
     );
     assert_eq!(status["policies"][0]["processes"], 1, "{status}");
@@ -57,7 +57,7 @@ fn enforcement_outlives_its_agent_until_it_is_stopped() {
     server.said(|said| said.contains("two"));
     let (_, status) = place.status(&lab);
     assert_eq!(
-        (&status["attended"], &status["level"]),
+        (&status["has_agent"], &status["level"]),
         (&false.into(), &"kill".into()),
         "{status}"
     );
@@ -75,9 +75,9 @@ fn enforcement_outlives_its_agent_until_it_is_stopped() {
     let agent = place.agent(&lab, &shell.policy, &KILL, "taken over");
     let stopped = place.stop(&lab);
     let told = agent.end().well("an agent of what has ended").stdout;
-    assert_eq!(event(&told, "stop")["violations"], 3, "{told}");
+    assert_eq!(event(&told, "stop")["totals"]["violations"], 3, "{told}");
     assert_eq!(
-        (&stopped["enforced"], &stopped["violations"]),
+        (&stopped["enforced"], &stopped["totals"]["violations"]),
         (&true.into(), &3.into()),
         "{stopped}"
     );
@@ -174,14 +174,14 @@ fn a_reload_takes_all_of_the_new_policies_or_none() {
     assert!(first.attack(&lab).killed() && second.attack(&lab).status.success());
 
     let changed = reload("changed", &|| fs::remove_file(policies.join("third.json")).unwrap());
-    assert_eq!(changed["policies"], 2, "{changed}");
+    assert_eq!(changed["policy_count"], 2, "{changed}");
     echo("three");
     assert!(first.attack(&lab).killed() && second.attack(&lab).killed());
     assert!(first.lives(&lab) && second.lives(&lab));
 
     // One less.
     let changed = reload("changed", &|| fs::remove_file(policies.join("second.json")).unwrap());
-    assert_eq!(changed["policies"], 1, "{changed}");
+    assert_eq!(changed["policy_count"], 1, "{changed}");
     echo("four");
     assert!(first.attack(&lab).killed() && second.attack(&lab).status.success());
 

@@ -136,7 +136,7 @@ fn a_thousand_reloads_leave_no_call_unjudged() {
     );
     // All of it in the first set, which has not grown.
     assert_eq!(fs::read_dir(&place.0).unwrap().count(), 1);
-    assert!(status["former_policies"].as_u64().unwrap() < 10, "{status}");
+    assert!(status["draining_policies"].as_u64().unwrap() < 10, "{status}");
 }
 
 #[test]

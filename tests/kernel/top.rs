@@ -46,7 +46,7 @@ fn it_tells_what_is_so_and_takes_nothing_from_the_agent() {
     let said = watching.said(|said| said.contains("\"symbol\":\"execve\""));
     let last = event(&said, "top");
     assert_eq!(last["policies"][0]["violations"], 1, "{last}");
-    assert_eq!(last["violations"][0]["policy"], shell.binary.to_str().unwrap(), "{last}");
+    assert_eq!(last["new_violations"][0]["policy"], shell.binary.to_str().unwrap(), "{last}");
     kill(watching.pid(), Signal::SIGTERM).unwrap();
     watching.end().well("top");
 
@@ -56,16 +56,16 @@ fn it_tells_what_is_so_and_takes_nothing_from_the_agent() {
         assert_eq!(now[key], value, "{now}");
     }
     assert_eq!(
-        (&now["attended"], &now["totals"]["violations"]),
+        (&now["has_agent"], &now["totals"]["violations"]),
         (&true.into(), &1.into()),
         "{now}"
     );
     assert_eq!(
-        (&now["rates"]["calls"], &now["rates"]["violations"]),
+        (&now["rates"]["calls_per_second"], &now["rates"]["violations_per_second"]),
         (&0.0.into(), &0.0.into()),
         "{now}"
     );
-    assert!(now["violations"].is_null() && now["policies"][0]["violations"] == 1, "{now}");
+    assert!(now["new_violations"].is_null() && now["policies"][0]["violations"] == 1, "{now}");
     let process = &now["processes"][0];
     assert_eq!(
         (&process["pid"], &process["threads"]),

@@ -44,7 +44,7 @@ fn an_upgrade_under_load_leaves_no_gap() {
         let mut agent = lab.start(Command::new(builds[turn % 2]).args(options.get_args()));
         let said = agent.said(|said| said.contains("\"event\":\"start\""));
         assert_eq!(
-            event(&said, "start")["pinned"],
+            event(&said, "start")["outcome"],
             pinned,
             "turn {turn}: {said}{}",
             agent.stderr()
@@ -65,13 +65,13 @@ fn an_upgrade_under_load_leaves_no_gap() {
             agent = begin(turn, "replaced");
             // Asked of this build.
             let (code, status) = place.status(&lab);
-            assert_eq!((code, &status["attended"]), (Some(0), &true.into()), "{status}");
+            assert_eq!((code, &status["has_agent"]), (Some(0), &true.into()), "{status}");
             assert_eq!(
                 (&status["level"], &status["version"]),
                 (&"kill".into(), &env!("CARGO_PKG_VERSION").into())
             );
             let binary = shell.binary.to_str().unwrap();
-            assert_eq!(status["policies"][0]["binary"], binary, "{status}");
+            assert_eq!(status["policies"][0]["policy"], binary, "{status}");
             assert_eq!(status["totals"].is_null(), turn % 2 == 1, "turn {turn}: {status}");
         }
         agent

@@ -55,7 +55,7 @@ clean() {
 
 # started PID FILE: waits for the start event
 started() {
-	until grep -q '"event":"start"' "$2"; do
+	until grep -Eq '"event":"(record_)?start"' "$2"; do
 		kill -0 "$1" 2>/dev/null || fail "it does not start:" "$(cat "$dir/errors")"
 		sleep 0.1
 	done

@@ -1,16 +1,19 @@
 //! `sysfsm check`: replay of logs against policies.
 
-use crate::cli::events::violation::Violation;
+use crate::cli::events::event::{Event, Kind};
+use crate::cli::events::violation;
+use crate::cli::format::count::counted;
 use crate::cli::io::failure::Failure;
 use crate::cli::io::input::Inputs;
 use crate::cli::io::output;
-use crate::cli::io::report::{self, counted};
+use crate::cli::io::policy_args::PolicyArgs;
+use crate::cli::io::report;
 use crate::cli::policies::warnings;
 use crate::event::EventKind;
-use crate::machine::{BoundMachine, Judge, Replay};
+use crate::explain::Violation;
+use crate::machine::{BoundMachine, Finding, Judge, Replay};
 use crate::policy::{self, Children, Loaded, Policy};
 use crate::trace::Reader;
-use serde_json::{json, Value};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,23 +22,29 @@ use std::sync::Arc;
 /// What `check` is given.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A policy, or a directory of policies; may be given several times
-    #[arg(short, long = "policy", value_name = "FILE|DIR", required = true)]
-    policies: Vec<PathBuf>,
+    #[command(flatten)]
+    policies: PolicyArgs,
     /// Logs of strace: files, the files of one `strace -ff`, or `-`
-    #[arg(value_name = "TRACE", required = true)]
+    #[arg(value_name = "TRACE")]
     traces: Vec<PathBuf>,
     /// A line that fits nothing is an error
     #[arg(long)]
     strict: bool,
     /// Print violations as JSON, one a line
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let loaded = policy::load(&args.policies)?;
-    let inputs = Inputs::new(&args.traces)?;
+    let (policies, traces) = args.policies.before(&args.traces);
+    if traces.is_empty() {
+        return Err(Failure::new(
+            "no log to check",
+            "name it: sysfsm check -p POLICY TRACE; after several policies: -p A B -- TRACE",
+        ));
+    }
+    let loaded = policy::load(&policies)?;
+    let inputs = Inputs::new(&traces)?;
     let mut reader = Reader::new();
     let bounds = loaded
         .iter()
@@ -59,31 +68,13 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         let Some(finding) = replay.event(&event) else { return };
         violations += 1;
         let Some(Loaded { policy, .. }) = loaded.get(finding.bound) else { return };
-        let mut violation = Violation::new(
-            &policy.binary,
-            policy.action,
-            finding.reason,
-            finding.context,
-            &finding.symbol,
-        );
-        violation.call = finding.foreign.as_deref();
-        violation.file = Some(inputs.file(finding.place));
-        violation.line = Some(finding.place.line);
-        // A log without a column of ids says nothing of them.
-        if finding.tid != 0 {
-            violation.pid = Some(finding.pid);
-            violation.tid = Some(finding.tid);
-        }
+        let violation = violation(policy, &finding, &inputs);
         if failure.is_none() {
             failure = output::line(&if args.json {
-                violation.to_json()
+                violation::event(Kind::Violation, &violation).to_json()
             } else {
-                format!(
-                    "{}: {}: {}",
-                    inputs.place(finding.place),
-                    policy.binary,
-                    violation.sentence()
-                )
+                let place = inputs.place(finding.place);
+                format!("{place}: {}: {}", policy.binary, violation.sentence())
             })
             .err();
         }
@@ -100,28 +91,38 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     if runs == 0 {
         return Err(nothing_checked(&loaded, &execs));
     }
-    if args.json {
-        let mut object = report::json(report, &inputs);
-        object.extend([
-            ("event".into(), json!("check")),
-            ("judged".into(), json!(replay.judged())),
-            ("runs".into(), json!(runs)),
-            ("violations".into(), json!(violations)),
-        ]);
-        eprintln!("{}", Value::Object(object));
-    } else {
-        report::print(report, &inputs);
-        for loaded in &loaded {
-            warnings::warn_of(&loaded.policy);
-        }
-        eprintln!(
+    let event = report::describe(Event::new(Kind::Check), report, &inputs)
+        .with("judged", replay.judged())
+        .with("runs", runs)
+        .with("violations", violations)
+        .saying(format!(
             "{} in {} of {}",
             counted(violations, "violation"),
             counted(replay.judged(), "judged call"),
             counted(runs, "run"),
-        );
+        ));
+    if !args.json {
+        report::print(report, &inputs);
+        loaded.iter().for_each(|loaded| warnings::warn_of(&loaded.policy));
     }
+    report::event(&event);
     Ok(if violations > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// The violation that a log shows.
+fn violation(policy: &Policy, finding: &Finding, inputs: &Inputs) -> Violation {
+    let selector = policy.selector();
+    let mut violation =
+        Violation::new(&selector, policy.action, finding.reason, &finding.context, &finding.symbol);
+    violation.call = finding.foreign.as_deref().map(ToString::to_string);
+    violation.file = Some(inputs.file(finding.place));
+    violation.line = Some(finding.place.line);
+    // A log without a column of ids says nothing of them.
+    if finding.tid != 0 {
+        violation.pid = Some(finding.pid);
+        violation.tid = Some(finding.tid);
+    }
+    violation
 }
 
 /// The error of logs in which no policy's binary runs: it names both sides.

@@ -1,12 +1,14 @@
 //! `sysfsm diff`: what differs between policies, and what of it allows more.
 
+use crate::cli::events::event::{Event, Kind};
+use crate::cli::format::count::counted;
 use crate::cli::io::failure::Failure;
 use crate::cli::io::output;
-use crate::cli::io::report::counted;
+use crate::cli::io::report;
 use crate::machine::Context;
-use crate::policy::{self, Change, Difference, Loaded, Policy};
+use crate::policy::{self, Change, Difference, Loaded, Policy, PolicySelector};
 use crate::syscall::Symbol;
-use serde_json::{json, Value};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,7 +27,7 @@ pub(crate) struct Args {
     check: bool,
     /// Print differences as JSON, one a line
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 /// What differs of one binary.
@@ -50,55 +52,46 @@ impl Finding {
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let old = load(&args.old)?;
     let new = load(&args.new)?;
-    let binaries: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let compared = binaries.len() as u64;
-    let (mut told, mut widening, mut differing) = (0, 0, 0);
-    for binary in binaries {
-        let mut findings = findings(old.get(binary), new.get(binary));
+    let selectors: BTreeSet<&PolicySelector> = old.keys().chain(new.keys()).collect();
+    let compared = selectors.len() as u64;
+    let (mut found, mut widening, mut differing) = (0, 0, 0);
+    for selector in selectors {
+        let mut findings = findings(old.get(selector), new.get(selector));
         if args.check {
             findings.retain(Finding::widens);
         }
-        told += findings.len() as u64;
+        found += findings.len() as u64;
         widening += findings.iter().filter(|f| f.widens()).count() as u64;
         differing += u64::from(!findings.is_empty());
         if args.json {
             for finding in &findings {
-                output::line(&finding_json(binary, finding).to_string())?;
+                output::event(&finding_event(selector, finding))?;
             }
         } else if !findings.is_empty() {
-            output::line(&text(binary, &findings))?;
+            output::line(&text(selector, &findings))?;
         }
     }
-    if args.json {
-        let summary = json!({"event": "diff", "differences": told, "widening": widening, "binaries": compared});
-        eprintln!("{summary}");
-    } else if args.check {
-        eprintln!(
-            "{} that B allows and A does not, in {differing} of {}",
-            counted(told, "thing"),
-            named(compared)
-        );
+    let policies = counted(compared, "policy");
+    let sentence = if args.check {
+        let things = counted(found, "thing");
+        format!("{things} that B allows and A does not, in {differing} of {policies}")
     } else {
-        eprintln!(
-            "{}, {widening} of them allow more, in {differing} of {}",
-            counted(told, "difference"),
-            named(compared)
-        );
-    }
-    Ok(if told > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
+        let differences = counted(found, "difference");
+        format!("{differences}, {widening} of them allow more, in {differing} of {policies}")
+    };
+    report::event(
+        &Event::new(Kind::Diff)
+            .with("differences", found)
+            .with("widening", widening)
+            .with("policy_count", compared)
+            .saying(sentence),
+    );
+    Ok(if found > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
-fn named(count: u64) -> String {
-    if count == 1 {
-        "1 binary".into()
-    } else {
-        format!("{count} binaries")
-    }
-}
-
-fn load(path: &PathBuf) -> Result<BTreeMap<String, Policy>, Failure> {
+fn load(path: &PathBuf) -> Result<BTreeMap<PolicySelector, Policy>, Failure> {
     let loaded = policy::load(std::slice::from_ref(path))?;
-    Ok(loaded.into_iter().map(|Loaded { policy, .. }| (policy.name(), policy)).collect())
+    Ok(loaded.into_iter().map(|Loaded { policy, .. }| (policy.selector(), policy)).collect())
 }
 
 fn findings(old: Option<&Policy>, new: Option<&Policy>) -> Vec<Finding> {
@@ -111,8 +104,8 @@ fn findings(old: Option<&Policy>, new: Option<&Policy>) -> Vec<Finding> {
 }
 
 /// The findings of one binary: what changed as a whole, then the transitions by context.
-fn text(binary: &str, findings: &[Finding]) -> String {
-    let mut lines = vec![binary.to_string()];
+fn text(selector: &PolicySelector, findings: &[Finding]) -> String {
+    let mut lines = vec![selector.to_string()];
     let mut rows: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for finding in findings {
         let mut row = |context: String, line| rows.entry(context).or_default().push(line);
@@ -150,36 +143,31 @@ fn text(binary: &str, findings: &[Finding]) -> String {
     lines.join("\n")
 }
 
-fn finding_json(binary: &str, finding: &Finding) -> Value {
-    let mut object = match finding {
-        Finding::OnlyOld => json!({"event": "only", "side": "a"}),
-        Finding::OnlyNew => json!({"event": "only", "side": "b"}),
+fn finding_event(selector: &PolicySelector, finding: &Finding) -> Event {
+    let event = Event::new(Kind::Difference).about(selector);
+    let event = match finding {
+        Finding::OnlyOld => event.with("change", "only_in_a"),
+        Finding::OnlyNew => event.with("change", "only_in_b"),
         Finding::Changed(difference) => match &difference.change {
-            Change::Depth(from, to) => changed("depth", &json!(from.get()), &json!(to.get())),
-            Change::Action(from, to) => {
-                changed("action", &json!(from.as_str()), &json!(to.as_str()))
+            Change::Depth(from, to) => changed(event, "depth", from.get(), to.get()),
+            Change::Action(from, to) => changed(event, "action", from.as_str(), to.as_str()),
+            Change::Children(from, to) => changed(event, "children", from.as_str(), to.as_str()),
+            Change::Cgroup(from, to) => changed(event, "cgroup", from.clone(), to.clone()),
+            Change::Adopted(symbol) => {
+                event.with("change", "adopted").with("symbol", symbol.to_string())
             }
-            Change::Children(from, to) => {
-                changed("children", &json!(from.as_str()), &json!(to.as_str()))
-            }
-            Change::Cgroup(from, to) => changed("cgroup", &json!(from), &json!(to)),
-            Change::Adopted(symbol) => json!({"event": "adopted", "symbol": symbol.to_string()}),
-            Change::Gained(context, symbol) => transition("gained", context, *symbol),
-            Change::Lost(context, symbol) => transition("lost", context, *symbol),
+            Change::Gained(context, symbol) => transition(event, "gained", context, *symbol),
+            Change::Lost(context, symbol) => transition(event, "lost", context, *symbol),
         },
     };
-    if let Some(object) = object.as_object_mut() {
-        object.insert("policy".into(), json!(binary));
-        object.insert("widens".into(), json!(finding.widens()));
-    }
-    object
+    event.with("widens", finding.widens())
 }
 
-fn changed(key: &str, from: &Value, to: &Value) -> Value {
-    json!({"event": "changed", "key": key, "from": from, "to": to})
+fn changed(event: Event, key: &str, from: impl Into<Value>, to: impl Into<Value>) -> Event {
+    event.with("change", "changed").with("key", key).with("from", from).with("to", to)
 }
 
-fn transition(event: &str, context: &Context, symbol: Symbol) -> Value {
+fn transition(event: Event, change: &str, context: &Context, symbol: Symbol) -> Event {
     let context: Vec<String> = context.symbols().iter().map(ToString::to_string).collect();
-    json!({"event": event, "context": context, "symbol": symbol.to_string()})
+    event.with("change", change).with("context", context).with("symbol", symbol.to_string())
 }

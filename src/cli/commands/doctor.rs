@@ -1,9 +1,9 @@
 //! `sysfsm doctor`: what this kernel offers.
 
+use crate::cli::events::event::{Event, Kind};
 use crate::cli::io::failure::Failure;
 use crate::cli::io::output;
 use crate::kernel::{doctor, Level};
-use serde_json::json;
 use std::process::ExitCode;
 
 /// What `doctor` is given.
@@ -11,21 +11,19 @@ use std::process::ExitCode;
 pub(crate) struct Args {
     /// Print one JSON object a line
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let report = doctor::probe();
     for finding in &report.findings {
         output::line(&if args.json {
-            json!({
-                "event": "capability",
-                "name": finding.name,
-                "found": finding.found,
-                "needed": finding.needed,
-                "detail": finding.detail,
-            })
-            .to_string()
+            Event::new(Kind::Capability)
+                .with("name", finding.name)
+                .with("found", finding.found)
+                .with("needed", finding.needed)
+                .with("detail", finding.detail.as_str())
+                .to_json()
         } else {
             let mark = match (finding.found, finding.needed) {
                 (true, _) => "yes",
@@ -36,8 +34,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         })?;
     }
     output::line(&if args.json {
-        json!({"event": "level", "level": report.level.map(Level::as_str), "next": report.next})
-            .to_string()
+        Event::new(Kind::Level)
+            .with("level", report.level.map(Level::as_str))
+            .with("next", report.next.clone())
+            .to_json()
     } else {
         let level = report.level.map_or("none: enforce does not start here".into(), |level| {
             format!("{level}: {}", promise(level))

@@ -4,12 +4,14 @@ use crate::cli::agent::child::Child;
 use crate::cli::agent::directories::Directories;
 use crate::cli::agent::metrics::address::Address;
 use crate::cli::agent::metrics::exporter::Place;
+use crate::cli::agent::printer::{Log, Printer};
 use crate::cli::agent::service;
 use crate::cli::agent::signals::Signals;
-use crate::cli::events::printer::{Log, Printer, Start};
-use crate::cli::events::sink::Sink;
+use crate::cli::events::enforcement::Start;
 use crate::cli::io::failure::Failure;
 use crate::cli::io::failure::{ALL_THE_SAME, AS_BEFORE};
+use crate::cli::io::policy_args::PolicyArgs;
+use crate::cli::io::sink::Sink;
 use crate::cli::review::collector::Collector;
 use crate::kernel::{self, Agent, Enforcer, Level, Options, Origin, Pinned, Pins};
 use crate::policy::{self, Policy};
@@ -22,9 +24,8 @@ use std::time::{Duration, Instant};
 // Each says yes or no to something of its own.
 #[allow(clippy::struct_excessive_bools)]
 pub(crate) struct Args {
-    /// Policies, or directories of policies
-    #[arg(short, long = "policy", value_name = "FILE|DIR", required = true, num_args = 1..)]
-    policies: Vec<PathBuf>,
+    #[command(flatten)]
+    policies: PolicyArgs,
     /// Only report violations, whatever the policies' actions are
     #[arg(long)]
     log_only: bool,
@@ -42,7 +43,7 @@ pub(crate) struct Args {
     no_self_protect: bool,
     /// Print events as JSON, one a line
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
     /// Where events for people go
     #[arg(long, value_name = "WHERE", value_enum, default_value_t = Log::Auto)]
     log: Log,
@@ -107,7 +108,7 @@ fn printer(args: &Args) -> Result<Printer, Failure> {
 }
 
 fn load(args: &Args) -> Result<Vec<Policy>, Failure> {
-    Ok(policy::load(&args.policies)?.into_iter().map(|l| l.policy).collect())
+    Ok(policy::load(&args.policies.all())?.into_iter().map(|l| l.policy).collect())
 }
 
 /// Enforces for as long as this process, or CMD, is there.
@@ -123,10 +124,10 @@ fn hold(args: &Args, options: Options) -> Result<ExitCode, Failure> {
         level: enforcer.level(),
         hooks,
         functions,
-        left_out: enforcer.unsupported().to_vec(),
+        unsupported: enforcer.unsupported().to_vec(),
         log_only: args.log_only,
         adopted: enforcer.totals()?.adopted,
-        pinned: None,
+        origin: None,
     };
     printer.start(&policies, &start);
 
@@ -172,7 +173,7 @@ fn attend(args: &Args, pins: &Pins, options: Options) -> Result<ExitCode, Failur
     let mut printer = printer(args)?;
     let signals = Signals::with_reload()?;
     let agency = pins.acquire()?;
-    let mut directories = Directories::watch(&args.policies)?;
+    let mut directories = Directories::watch(&args.policies.all())?;
     let place = args.metrics.as_ref().map(Place::take).transpose()?;
     let (mut live, origin) = Agent::attach_or_load(pins, &agency, &policies, options)?;
     printer.start(&policies, &start_of(live.pinned(), origin)?);
@@ -228,13 +229,13 @@ fn start_of(pinned: &Pinned, origin: Origin) -> Result<Start, Failure> {
         level: manifest.level(),
         hooks: manifest.hooks,
         functions: manifest.functions,
-        left_out: manifest.unsupported.clone(),
+        unsupported: manifest.unsupported.clone(),
         log_only: manifest.log_only,
         adopted: pinned
             .totals()
             .map_err(|error| Failure::from(error).leaving(ALL_THE_SAME))?
             .map_or(0, |t| t.adopted),
-        pinned: Some(origin),
+        origin: Some(origin),
     })
 }
 

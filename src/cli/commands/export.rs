@@ -1,12 +1,14 @@
 //! `sysfsm export`: a policy for those that judge each call by itself.
 
+use crate::cli::events::event::{Event, Kind};
+use crate::cli::format::count::counted;
 use crate::cli::io::failure::Failure;
 use crate::cli::io::output;
-use crate::cli::io::report::{self, counted};
+use crate::cli::io::report;
 use crate::cli::policies::warnings;
 use crate::export::{self, Export};
 use crate::policy::{self, Policy};
-use serde_json::{json, Value};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -27,7 +29,7 @@ pub(crate) struct Args {
     output: PathBuf,
     /// Report what was written as one JSON object (on stderr)
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -66,38 +68,38 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let format = args.format.into();
     let export = export::export(policy, format);
     output::write(&args.output, &export.text)?;
-    if args.json {
-        eprintln!("{}", to_json(policy, format, &export, &args.output));
-        return Ok(ExitCode::SUCCESS);
+    if !args.json {
+        warnings::warn_of(policy);
+        for (what, hint) in &export.warnings {
+            report::warn(what, hint);
+        }
     }
-    warnings::warn_of(policy);
-    for (what, hint) in &export.warnings {
-        report::warn(what, hint);
-    }
-    let added: Vec<&str> = export.added.iter().copied().collect();
-    eprintln!(
-        "{}: {}, {} → {}",
-        policy.binary,
-        counted(export.calls.len() as u64, "call"),
-        if added.is_empty() { "none added".into() } else { format!("added {}", added.join(" ")) },
-        args.output.display()
-    );
+    report::event(&event(policy, format, &export, &args.output));
     Ok(ExitCode::SUCCESS)
 }
 
-fn to_json(policy: &Policy, format: export::Format, export: &Export, file: &Path) -> Value {
-    let left_out: Vec<String> = export.left_out.iter().map(ToString::to_string).collect();
-    let mut warnings = policy.warnings();
-    warnings.extend(export.warnings.iter().map(|(what, _)| what.clone()));
-    json!({
-        "event": "export",
-        "policy": policy.binary,
-        "format": format.as_str(),
-        "action": policy.action.as_str(),
-        "file": file.display().to_string(),
-        "calls": export.calls,
-        "added": export.added,
-        "left_out": left_out,
-        "warnings": warnings,
-    })
+/// The report of what was written.
+fn event(policy: &Policy, format: export::Format, export: &Export, output: &Path) -> Event {
+    let names = |names: &BTreeSet<&'static str>| names.iter().copied().collect::<Vec<&str>>();
+    let (calls, added) = (names(&export.calls), names(&export.added));
+    let unsupported: Vec<String> = export.unsupported.iter().map(ToString::to_string).collect();
+    let mut warnings = warnings::json(policy);
+    warnings.extend(export.warnings.iter().map(|(what, hint)| report::warning(what, hint)));
+    let sentence = format!(
+        "{}: {}, {} → {}",
+        policy.binary,
+        counted(calls.len() as u64, "call"),
+        if added.is_empty() { "none added".into() } else { format!("added {}", added.join(" ")) },
+        output.display()
+    );
+    Event::new(Kind::Export)
+        .about(&policy.selector())
+        .with("format", format.as_str())
+        .with("action", policy.action.as_str())
+        .with("output", output.display().to_string())
+        .with("allowed", calls)
+        .with("added", added)
+        .with("unsupported", unsupported)
+        .with("warnings", warnings)
+        .saying(sentence)
 }

@@ -1,14 +1,15 @@
 //! `sysfsm extract`: strace logs → policies.
 
+use crate::cli::events::event::{Event, Kind};
+use crate::cli::format::count::counted;
 use crate::cli::io::failure::Failure;
 use crate::cli::io::input::Inputs;
-use crate::cli::io::report::{self, counted};
+use crate::cli::io::report;
 use crate::cli::policies::learned::{PolicyOutput, Written};
 use crate::cli::policies::warnings;
 use crate::machine::{Depth, Learned, Learner};
 use crate::policy::{ends_in, relative_tail, Policy};
 use crate::trace::{Reader, Report, Warning};
-use serde_json::{json, Value};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -34,7 +35,7 @@ pub(crate) struct Args {
     strict: bool,
     /// Report what was read as one JSON object (on stderr)
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
@@ -72,30 +73,23 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     };
     let written = output.write(chosen)?;
 
-    if args.json {
-        let mut object = report::json(report, &inputs);
-        let policies: Vec<Value> = written.iter().map(Written::json).collect();
-        object.extend([
-            ("event".into(), json!("extract")),
-            ("runs".into(), json!(runs)),
-            ("binaries".into(), json!(binaries)),
-            ("stray_returns".into(), json!(notes.stray_returns)),
-            ("frames_dropped".into(), json!(notes.dropped_frames)),
-            ("policies".into(), json!(policies)),
-        ]);
-        eprintln!("{}", Value::Object(object));
-    } else {
-        eprintln!(
-            "read {}: {}, {}, {} of {}",
-            counted(report.lines, "line"),
-            counted(report.calls, "call"),
-            counted(report.threads, "thread"),
-            counted(runs, "run"),
-            if binaries == 1 { "1 binary".into() } else { format!("{binaries} binaries") },
-        );
-        for one in &written {
-            eprintln!("{}", one.line());
-        }
+    let event = report::describe(Event::new(Kind::Extract), report, &inputs)
+        .with("runs", runs)
+        .with("binary_count", binaries)
+        .with("stray_returns", notes.stray_returns)
+        .with("frames_dropped", notes.dropped_frames)
+        .with("policies", written.iter().map(Written::json).collect::<Vec<_>>());
+    let sentence = format!(
+        "read {}: {}, {}, {} of {}",
+        counted(report.lines, "line"),
+        counted(report.calls, "call"),
+        counted(report.threads, "thread"),
+        counted(runs, "run"),
+        counted(binaries as u64, "binary"),
+    );
+    let lines = written.iter().map(Written::line);
+    report::event(&lines.fold(event.saying(sentence), Event::saying));
+    if !args.json {
         report::print(report, &inputs);
         notes.print();
         for one in &written {

@@ -1,12 +1,12 @@
 //! `sysfsm merge`: policies → one for each binary.
 
+use crate::cli::events::event::{Event, Kind};
 use crate::cli::io::failure::Failure;
 use crate::cli::io::output;
-use crate::cli::io::report::counted;
-use crate::cli::policies::coverage;
+use crate::cli::io::report;
+use crate::cli::policies::learned::Written;
 use crate::cli::policies::warnings;
 use crate::policy::{self, Loaded, MergeError, Policy};
-use serde_json::{json, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,7 +23,7 @@ pub(crate) struct Args {
     output: PathBuf,
     /// Report what was merged as one JSON object (on stderr)
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
@@ -35,27 +35,17 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         return Err(several(&binaries, &args.output));
     }
     let files = output::policy_files(&binaries, &args.output)?;
-    for (one, file) in merged.iter().zip(&files) {
-        output::write(file, &one.policy.to_json())?;
+    let mut written = Vec::new();
+    for (one, file) in merged.into_iter().zip(files) {
+        output::write(&file, &one.policy.to_json())?;
+        written.push(Written { policy: one.policy, file });
     }
-    let written = merged.iter().map(|m| &m.policy).zip(&files);
-    if args.json {
-        let policies: Vec<Value> =
-            written.map(|(policy, file)| policy_json(policy, file)).collect();
-        eprintln!("{}", json!({"event": "merge", "given": given, "policies": policies}));
-        return Ok(ExitCode::SUCCESS);
-    }
-    for (policy, file) in written {
-        eprintln!(
-            "{}: {}, {}, {} → {}",
-            policy.binary,
-            counted(policy.runs, "run"),
-            counted(policy.machine.rows().len() as u64, "state"),
-            counted(policy.machine.transitions() as u64, "transition"),
-            output::named(file),
-        );
-        eprintln!("coverage: {}", coverage::line(policy));
-        warnings::warn_of(policy);
+    let event = Event::new(Kind::Merge)
+        .with("given", given)
+        .with("policies", written.iter().map(Written::json).collect::<Vec<_>>());
+    report::event(&written.iter().map(Written::line).fold(event, Event::saying));
+    if !args.json {
+        written.iter().for_each(|one| warnings::warn_of(&one.policy));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -102,17 +92,4 @@ fn several(binaries: &[&str], output: &Path) -> Failure {
         ),
         "give a directory, and each gets a file there: -o DIR/",
     )
-}
-
-fn policy_json(policy: &Policy, file: &Path) -> Value {
-    json!({
-        "binary": policy.binary,
-        "file": file.display().to_string(),
-        "depth": policy.machine.depth().get(),
-        "runs": policy.runs,
-        "states": policy.machine.rows().len(),
-        "transitions": policy.machine.transitions(),
-        "coverage": coverage::json(policy),
-        "warnings": policy.warnings(),
-    })
 }

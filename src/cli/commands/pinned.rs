@@ -1,12 +1,10 @@
 //! What `status`, `reload` and `stop` have in common: they look for what is pinned.
 
+use crate::cli::events::event::{Event, Kind};
 use crate::cli::io::failure::Failure;
 use crate::cli::io::output;
-use crate::cli::io::time::stamp;
 use crate::kernel::Pins;
-use serde_json::json;
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 /// What `status`, `reload` and `stop` are given.
 #[derive(Debug, clap::Args)]
@@ -19,10 +17,10 @@ pub(crate) struct Args {
     pub(crate) pins: PathBuf,
 }
 
-/// Nothing is pinned there.
-pub(crate) fn nothing(args: &Args, event: &str) -> Result<(), Failure> {
+/// Nothing is pinned there: the answer of the subcommand whose event is of this kind.
+pub(crate) fn nothing(args: &Args, kind: Kind) -> Result<(), Failure> {
     output::line(&if args.json {
-        json!({"event": event, "time": stamp(SystemTime::now()), "enforced": false}).to_string()
+        Event::new(kind).now().with("enforced", false).to_json()
     } else {
         format!(
             "nothing is pinned in {}: nothing is enforced beyond the end of its process",

@@ -3,22 +3,24 @@
 use crate::cli::agent::child::Child;
 use crate::cli::agent::service;
 use crate::cli::agent::signals::Signals;
+use crate::cli::events::event::{Event, Kind};
+use crate::cli::format::count::counted;
+use crate::cli::format::time::{parse_length, rough};
 use crate::cli::io::failure::Failure;
-use crate::cli::io::report::{self, counted};
-use crate::cli::io::time::{parse_length, rough, stamp};
+use crate::cli::io::report;
 use crate::cli::policies::coverage;
 use crate::cli::policies::learned::{self, PolicyOutput, Written};
 use crate::cli::policies::warnings;
 use crate::kernel::{RecordOptions, RecordTotals, Recorder, Target};
 use crate::machine::Depth;
 use crate::policy::Policy;
-use serde_json::{json, Value};
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// What `record` is given.
 #[derive(Debug, clap::Args)]
@@ -56,7 +58,7 @@ pub(crate) struct Args {
     room: u32,
     /// Report what was recorded as JSON, one object a line (on stderr)
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
     /// Run CMD; without --binary, record it and all that it starts
     #[arg(last = true, value_name = "CMD")]
     command: Vec<String>,
@@ -207,7 +209,7 @@ impl Writer {
         }
         match self.write(recorder) {
             Ok(_) => self.calls = Some(calls),
-            Err(failure) => report::warn(failure.what(), "it is tried again"),
+            Err(failure) => report::warn(&failure.what(), "it is tried again"),
         }
         Ok(())
     }
@@ -242,25 +244,22 @@ impl Writer {
 
 fn start(args: &Args, recorder: &Recorder) -> Result<(), Failure> {
     let adopted = recorder.totals()?.adopted;
-    if args.json {
-        let event = json!({
-            "event": "start",
-            "time": stamp(SystemTime::now()),
-            "version": env!("CARGO_PKG_VERSION"),
-            "depth": args.depth.get(),
-            "binaries": args.binaries,
-            "pids": args.pids,
-            "command": args.command,
-            "adopted": adopted,
-        });
-        eprintln!("{event}");
-    } else {
-        eprintln!(
-            "recording at depth {}; {} adopted",
-            args.depth,
-            counted(adopted, "running thread")
-        );
-    }
+    let sentence = format!(
+        "recording at depth {}; {} adopted",
+        args.depth,
+        counted(adopted, "running thread")
+    );
+    report::event(
+        &Event::new(Kind::RecordStart)
+            .now()
+            .with("version", env!("CARGO_PKG_VERSION"))
+            .with("depth", args.depth.get())
+            .with("binaries", args.binaries.clone())
+            .with("pids", args.pids.clone())
+            .with("command", args.command.clone())
+            .with("adopted", adopted)
+            .saying(sentence),
+    );
     Ok(())
 }
 
@@ -283,7 +282,7 @@ impl LiveLine {
             self.of = of;
             let policies: Vec<Policy> =
                 recorder.learned()?.into_iter().map(learned::policy).collect();
-            self.coverage = coverage::glance(&policies);
+            self.coverage = coverage::summary(&policies);
         }
         self.seconds += 1;
         let quiet =
@@ -297,39 +296,33 @@ impl LiveLine {
 
 fn stop(args: &Args, recorder: &Recorder, totals: &RecordTotals, written: &[Written]) {
     let nameless = recorder.nameless();
+    let event = Event::new(Kind::RecordStop)
+        .now()
+        .with("calls", totals.calls)
+        .with("runs", totals.runs)
+        .with("transitions", totals.transitions)
+        .with("quiet_seconds", totals.quiet.map(|q| q.as_secs()))
+        .with("transitions_lost", totals.transitions_lost)
+        .with("contexts_lost", totals.contexts_lost)
+        .with("programs_lost", totals.programs_lost)
+        .with("runs_uncertain", totals.runs_uncertain)
+        .with("stray_returns", totals.stray_returns)
+        .with("frames_dropped", totals.frames_dropped)
+        .with("fallback_threads", totals.fallback_threads)
+        .with("threads_refused", totals.threads_refused)
+        .with("recursion_misses", totals.recursion_misses)
+        .with("adopted", totals.adopted)
+        .with("nameless", json!(nameless))
+        .with("policies", written.iter().map(Written::json).collect::<Vec<_>>())
+        .saying(format!(
+            "recorded {}: {} of {}",
+            counted(totals.calls, "call"),
+            counted(written.iter().map(|w| w.policy.runs).sum(), "run"),
+            counted(written.len() as u64, "binary"),
+        ));
+    report::event(&written.iter().map(Written::line).fold(event, Event::saying));
     if args.json {
-        let policies: Vec<Value> = written.iter().map(Written::json).collect();
-        let event = json!({
-            "event": "stop",
-            "time": stamp(SystemTime::now()),
-            "calls": totals.calls,
-            "runs": totals.runs,
-            "transitions": totals.transitions,
-            "quiet_seconds": totals.quiet.map(|q| q.as_secs()),
-            "transitions_lost": totals.transitions_lost,
-            "contexts_lost": totals.contexts_lost,
-            "programs_lost": totals.programs_lost,
-            "runs_uncertain": totals.runs_uncertain,
-            "stray_returns": totals.stray_returns,
-            "frames_dropped": totals.frames_dropped,
-            "fallback_threads": totals.fallback_threads,
-            "threads_refused": totals.threads_refused,
-            "recursion_misses": totals.recursion_misses,
-            "adopted": totals.adopted,
-            "nameless": nameless,
-            "policies": policies,
-        });
-        eprintln!("{event}");
         return;
-    }
-    eprintln!(
-        "recorded {}: {} of {}",
-        counted(totals.calls, "call"),
-        counted(written.iter().map(|w| w.policy.runs).sum(), "run"),
-        if written.len() == 1 { "1 binary".into() } else { format!("{} binaries", written.len()) },
-    );
-    for one in written {
-        eprintln!("{}", one.line());
     }
     for path in nameless {
         report::warn(

@@ -1,15 +1,14 @@
 //! `sysfsm reload`: asks the agent to read its policies again.
 
 use crate::cli::commands::pinned::Args;
+use crate::cli::events::event::{Event, Kind};
 use crate::cli::io::failure::Failure;
 use crate::cli::io::output;
-use crate::cli::io::time::stamp;
 use crate::kernel::{Pinned, Pins};
-use serde_json::json;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-/// Asks who attends to read the policies again, and waits for the answer.
+/// Asks the agent to read its policies again, and waits for the answer.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     const PATIENCE: Duration = Duration::from_secs(60);
     let pins = Pins::at(&args.pins);
@@ -18,23 +17,21 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         return Err(none("nothing is enforced that could be reloaded"));
     }
     if !pins.has_agent() {
-        return Err(none("nobody attends to what is enforced, so nobody can reload it"));
+        return Err(none("no agent runs, so nobody can reload what is enforced"));
     }
     let Some(refused) = Pinned::ask(&pins, PATIENCE)? else {
-        return Err(none("who attends to it does not answer"));
+        return Err(none("the agent does not answer"));
     };
     if args.json {
         let outcome = if refused { "refused" } else { "reloaded" };
-        let event =
-            json!({"event": "reload", "time": stamp(SystemTime::now()), "outcome": outcome});
-        output::line(&event.to_string())?;
+        output::event(&Event::new(Kind::Reload).now().with("outcome", outcome))?;
     } else if !refused {
         output::line("reloaded")?;
     }
     if refused {
         return Err(Failure::new(
             "the reload failed",
-            "who attends to it has said why, and how that leaves what is enforced: see its output, or `journalctl -u sysfsm`",
+            "the agent has said why, and what is enforced now: see its output, or `journalctl -u sysfsm`",
         ));
     }
     Ok(ExitCode::SUCCESS)

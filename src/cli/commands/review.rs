@@ -1,14 +1,15 @@
 //! `sysfsm review`: what was only watched becomes policy, as far as the operator wants it.
 
+use crate::cli::events::event::{Event, Kind};
+use crate::cli::format::count::counted;
 use crate::cli::io::failure::Failure;
 use crate::cli::io::output;
-use crate::cli::io::report::{self, counted};
-use crate::cli::policies::subject::with_cgroup;
+use crate::cli::io::policy_args::PolicyArgs;
+use crate::cli::io::report;
 use crate::cli::review::log_file;
 use crate::cli::review::questions;
-use crate::policy::{self, Loaded, Subject};
-use crate::review::{to_value, Decision, Fragment, Glob, Sheet};
-use serde_json::{json, Value};
+use crate::policy::{self, Loaded, PolicySelector};
+use crate::review::{to_value, Decision, Glob, ReviewLog, ReviewSession};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -26,9 +27,8 @@ pub(crate) struct Args {
     /// What `enforce --log-only --learn-to` has written
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The policies that were watched, or directories of them
-    #[arg(short, long = "policy", value_name = "FILE|DIR", required = true, num_args = 1..)]
-    policies: Vec<PathBuf>,
+    #[command(flatten)]
+    policies: PolicyArgs,
     /// Where the wider policy goes; without it, it takes the old one's place
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
@@ -53,8 +53,14 @@ pub(crate) struct Args {
     again: bool,
     /// Print decisions as JSON, one a line
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
+
+/// What a question has of the review log, as it stands there.
+const SEEN: [&str; 14] = [
+    "context", "symbol", "reason", "count", "first", "last", "decision", "pid", "tid", "comm",
+    "number", "args", "ip", "stack",
+];
 
 impl Args {
     /// The patterns, each with what it decides: a later one has the last word.
@@ -67,7 +73,7 @@ impl Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let loaded = policy::load(&args.policies)?;
+    let loaded = policy::load(&args.policies.all())?;
     if args.output.is_some() && loaded.len() != 1 {
         return Err(Failure::new(
             format!("{} policies, and one output", loaded.len()),
@@ -76,49 +82,49 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     }
     let seen = log_file::read(&args.file)?.ok_or_else(|| {
         Failure::new(
-            format!("cannot read the fragment `{}`: no such file", args.file.display()),
+            format!("cannot read the review log `{}`: no such file", args.file.display()),
             "let `sysfsm enforce --log-only --learn-to FILE` write it",
         )
     })?;
-    let mut sheets = sheets(&loaded, &seen, args)?;
+    let mut sessions = sessions(&loaded, &seen, args)?;
     if args.list {
-        for (loaded, sheet) in &sheets {
-            list(&loaded.policy.subject(), sheet, args.json)?;
+        for (loaded, session) in &sessions {
+            list(&loaded.policy.selector(), session, args.json)?;
         }
     } else if args.accept_all || args.patterns().next().is_some() {
-        by_patterns(&mut sheets, args);
+        by_patterns(&mut sessions, args);
     } else {
-        by_asking(&mut sheets)?;
+        by_asking(&mut sessions)?;
     }
     if !args.list {
-        keep(&sheets, args)?;
+        keep(&sessions, args)?;
     }
-    let left: usize = sheets.iter().map(|(_, sheet)| sheet.questions().len()).sum();
+    let left: usize = sessions.iter().map(|(_, session)| session.questions().len()).sum();
     if left > 0 && !args.list {
-        advise(&sheets);
+        advise(&sessions);
     }
     Ok(if left > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
 /// The violations of each policy.
-fn sheets<'a>(
+fn sessions<'a>(
     loaded: &'a [Loaded],
-    seen: &Fragment,
+    seen: &ReviewLog,
     args: &Args,
-) -> Result<Vec<(&'a Loaded, Sheet<'a>)>, Failure> {
-    let mut sheets = Vec::new();
+) -> Result<Vec<(&'a Loaded, ReviewSession<'a>)>, Failure> {
+    let mut sessions = Vec::new();
     for loaded in loaded {
-        let subject = &loaded.policy.subject();
-        seen.fits(subject, loaded.policy.machine.depth())
+        let selector = &loaded.policy.selector();
+        seen.fits(selector, loaded.policy.machine.depth())
             .map_err(|e| Failure::from(e).within(&args.file.display().to_string()))?;
-        if let Some(part) = seen.parts.get(subject) {
-            sheets.push((loaded, Sheet::new(&loaded.policy, part.clone(), args.again)));
+        if let Some(part) = seen.parts.get(selector) {
+            sessions.push((loaded, ReviewSession::new(&loaded.policy, part.clone(), args.again)));
         }
     }
-    let given = |subject: &Subject| loaded.iter().any(|l| l.policy.subject() == *subject);
+    let given = |selector: &PolicySelector| loaded.iter().any(|l| l.policy.selector() == *selector);
     let others: Vec<String> =
-        seen.parts.keys().filter(|s| !given(s)).map(Subject::to_string).collect();
-    if sheets.is_empty() {
+        seen.parts.keys().filter(|s| !given(s)).map(PolicySelector::to_string).collect();
+    if sessions.is_empty() {
         return Err(Failure::new(
             format!("{}: nothing was seen of the given policies", args.file.display()),
             match others.as_slice() {
@@ -133,45 +139,36 @@ fn sheets<'a>(
             "give their policies too, to decide about them",
         );
     }
-    Ok(sheets)
+    Ok(sessions)
 }
 
-/// The same object, with the policy that it is about.
-fn of(subject: &Subject, mut value: Value) -> Value {
-    if let Some(object) = value.as_object_mut() {
-        object.insert("policy".into(), json!(subject.binary));
-    }
-    with_cgroup(value, subject)
-}
-
-fn list(subject: &Subject, sheet: &Sheet<'_>, json: bool) -> Result<(), Failure> {
-    for key in &sheet.keys() {
-        let Some(entry) = sheet.part().entries.get(key) else { continue };
+fn list(selector: &PolicySelector, session: &ReviewSession<'_>, json: bool) -> Result<(), Failure> {
+    for key in &session.keys() {
+        let Some(entry) = session.part().entries.get(key) else { continue };
         let state = match entry.decision {
-            _ if sheet.open(key) => "open",
+            _ if session.open(key) => "open",
             Some(decision) => decision.as_str(),
             None => "known",
         };
         if json {
-            let mut value = of(subject, to_value(key, entry));
-            if let Some(object) = value.as_object_mut() {
-                let never = sheet.question(key).and_then(|q| q.never);
-                object.insert("event".into(), json!("question"));
-                object.insert("state".into(), json!(state));
-                object.insert("never".into(), json!(never));
-            }
-            output::line(&value.to_string())?;
-        } else if let Some(question) = sheet.question(key) {
-            output::line(&format!("{state}: {subject}: {}", questions::facts(&question)))?;
+            let event = Event::new(Kind::Question)
+                .about(selector)
+                .with("state", state)
+                .with("never", session.question(key).and_then(|q| q.never));
+            let seen = to_value(key, entry);
+            let add = |event: Event, name| event.with_some(name, seen.get(name).cloned());
+            output::event(&SEEN.into_iter().fold(event, add))?;
+        } else if let Some(question) = session.question(key) {
+            output::line(&format!("{state}: {selector}: {}", questions::text(&question)))?;
         }
     }
     Ok(())
 }
 
-fn by_patterns(sheets: &mut [(&Loaded, Sheet<'_>)], args: &Args) {
+fn by_patterns(sessions: &mut [(&Loaded, ReviewSession<'_>)], args: &Args) {
     let mut used = vec![false; args.patterns().count()];
-    for (_, sheet) in sheets {
-        for key in sheet.questions() {
+    for (_, session) in sessions {
+        for key in session.questions() {
             let context = key.context.to_string();
             let mut decision = args.accept_all.then_some(Decision::Accepted);
             for ((meaning, pattern), used) in args.patterns().zip(&mut used) {
@@ -181,8 +178,8 @@ fn by_patterns(sheets: &mut [(&Loaded, Sheet<'_>)], args: &Args) {
                 }
             }
             // What one before it has decided is not open any more.
-            if let (Some(decision), true) = (decision, sheet.open(&key)) {
-                sheet.decide(&key, decision);
+            if let (Some(decision), true) = (decision, session.open(&key)) {
+                session.decide(&key, decision);
             }
         }
     }
@@ -194,12 +191,12 @@ fn by_patterns(sheets: &mut [(&Loaded, Sheet<'_>)], args: &Args) {
     }
 }
 
-fn by_asking(sheets: &mut [(&Loaded, Sheet<'_>)]) -> Result<(), Failure> {
+fn by_asking(sessions: &mut [(&Loaded, ReviewSession<'_>)]) -> Result<(), Failure> {
     let mut input = io::stdin().lock();
-    for (loaded, sheet) in sheets {
+    for (loaded, session) in sessions {
         let name = loaded.policy.name();
         let on =
-            questions::ask(sheet, &name, &mut input, &mut io::stderr().lock()).map_err(|e| {
+            questions::ask(session, &name, &mut input, &mut io::stderr().lock()).map_err(|e| {
                 Failure::new(
                     format!("cannot ask: {e}"),
                     "decide by --accept, --reject, --accept-all",
@@ -214,19 +211,19 @@ fn by_asking(sheets: &mut [(&Loaded, Sheet<'_>)]) -> Result<(), Failure> {
 
 /// Writes the wider policies, then the decisions: whoever is stopped in between is not asked about
 /// what the policy knows by now.
-fn keep(sheets: &[(&Loaded, Sheet<'_>)], args: &Args) -> Result<(), Failure> {
-    for (loaded, sheet) in sheets {
-        let (wider, added) = sheet.apply();
+fn keep(sessions: &[(&Loaded, ReviewSession<'_>)], args: &Args) -> Result<(), Failure> {
+    for (loaded, session) in sessions {
+        let (wider, added) = session.apply();
         let to: &Path = args.output.as_deref().unwrap_or(&loaded.file);
         if added > 0 || args.output.is_some() {
             output::write(to, &wider.to_json())?;
         }
-        tell(sheet, &loaded.policy.subject(), added, to, args.json)?;
+        summarize(session, &loaded.policy.selector(), added, to, args.json)?;
     }
-    log_file::update(&args.file, |fragment| {
-        for (loaded, sheet) in sheets {
-            let Some(part) = fragment.parts.get_mut(&loaded.policy.subject()) else { continue };
-            for (key, decision) in sheet.decided() {
+    log_file::update(&args.file, |log| {
+        for (loaded, session) in sessions {
+            let Some(part) = log.parts.get_mut(&loaded.policy.selector()) else { continue };
+            for (key, decision) in session.decided() {
                 if let Some(entry) = part.entries.get_mut(key) {
                     entry.decision = Some(*decision);
                 }
@@ -236,53 +233,57 @@ fn keep(sheets: &[(&Loaded, Sheet<'_>)], args: &Args) -> Result<(), Failure> {
     })
 }
 
-fn tell(
-    sheet: &Sheet<'_>,
-    subject: &Subject,
+fn summarize(
+    session: &ReviewSession<'_>,
+    selector: &PolicySelector,
     added: usize,
     to: &Path,
     as_json: bool,
 ) -> Result<(), Failure> {
-    for (key, decision) in sheet.decided() {
+    for (key, decision) in session.decided() {
         output::line(&if as_json {
             let context: Vec<String> =
                 key.context.symbols().iter().map(ToString::to_string).collect();
-            let decision = decision.as_str();
-            of(
-                subject,
-                json!({"event": "decision", "decision": decision, "context": context,
-                "symbol": key.symbol, "reason": key.reason.as_str()}),
-            )
-            .to_string()
+            Event::new(Kind::Decision)
+                .about(selector)
+                .with("decision", decision.as_str())
+                .with("context", context)
+                .with("symbol", key.symbol.as_str())
+                .with("reason", key.reason.as_str())
+                .to_json()
         } else {
-            format!("{}: {subject}: {}", decision.as_str(), questions::name(key))
+            format!("{}: {selector}: {}", decision.as_str(), questions::name(key))
         })?;
     }
-    let count = |wanted| sheet.decided().iter().filter(|(_, d)| *d == wanted).count() as u64;
+    let count = |wanted| session.decided().iter().filter(|(_, d)| *d == wanted).count() as u64;
     let accepted = count(Decision::Accepted) + count(Decision::Anywhere);
     let rejected = count(Decision::Rejected);
-    let left = sheet.questions().len() as u64;
-    let file = if to == Path::new("-") { "stdout".into() } else { to.display().to_string() };
-    if as_json {
-        let object = json!({"event": "review", "accepted": accepted, "rejected": rejected, "left": left,
-            "added": added, "file": file});
-        eprintln!("{}", of(subject, object));
-    } else {
-        eprintln!(
-            "{subject}: {}: {accepted} accepted, {rejected} rejected, {left} left; {} added → {file}",
-            counted(accepted + rejected + left, "question"),
-            counted(added as u64, "transition"),
-        );
-    }
+    let open = session.questions().len() as u64;
+    let sentence = format!(
+        "{selector}: {}: {accepted} accepted, {rejected} rejected, {open} left; {} added → {}",
+        counted(accepted + rejected + open, "question"),
+        counted(added as u64, "transition"),
+        output::named(to),
+    );
+    report::event(
+        &Event::new(Kind::Review)
+            .about(selector)
+            .with("accepted", accepted)
+            .with("rejected", rejected)
+            .with("open", open)
+            .with("added", added)
+            .with("policy_file", output::named(to))
+            .saying(sentence),
+    );
     Ok(())
 }
 
 /// Says what is to be done about the questions that are left because no policy can answer them.
-fn advise(sheets: &[(&Loaded, Sheet<'_>)]) {
-    for (loaded, sheet) in sheets {
+fn advise(sessions: &[(&Loaded, ReviewSession<'_>)]) {
+    for (loaded, session) in sessions {
         let name = loaded.policy.name();
-        for key in sheet.questions() {
-            if let Some(why) = sheet.question(&key).and_then(|q| q.never) {
+        for key in session.questions() {
+            if let Some(why) = session.question(&key).and_then(|q| q.never) {
                 report::warn(
                     &format!("{name}: {}: {why}", questions::name(&key)),
                     "enforcement will not let it by; reject it, and it is not asked again",

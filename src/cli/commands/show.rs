@@ -1,8 +1,9 @@
 //! `sysfsm show`: a policy for people.
 
+use crate::cli::format::count::counted;
 use crate::cli::io::failure::Failure;
 use crate::cli::io::output;
-use crate::cli::io::report::counted;
+use crate::cli::io::report;
 use crate::cli::policies::{coverage, warnings};
 use crate::machine::Count;
 use crate::policy::{self, Children, Policy};
@@ -36,13 +37,20 @@ enum Format {
     Svg,
 }
 
+impl Args {
+    /// Whether policies are shown as JSON.
+    pub(crate) fn json(&self) -> bool {
+        self.json || self.format == Format::Json
+    }
+}
+
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let loaded = policy::load(&args.policies)?;
     let policies: Vec<&Policy> = loaded.iter().map(|loaded| &loaded.policy).collect();
     let each = |render: fn(&Policy) -> String, gap: &str| {
         policies.iter().map(|policy| render(policy)).collect::<Vec<_>>().join(gap)
     };
-    let shown = match if args.json { Format::Json } else { args.format } {
+    let shown = match if args.json() { Format::Json } else { args.format } {
         Format::Text => each(text, "\n"),
         Format::Json => each(|policy| format!("{}\n", policy.to_value()), ""),
         Format::Dot => each(show::dot, ""),
@@ -51,8 +59,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     };
     output::write(Path::new("-"), &shown)?;
     for policy in policies {
-        if args.json || args.format == Format::Json {
-            eprintln!("{}", coverage::event(policy));
+        if args.json() {
+            report::event(&coverage::event(policy));
         }
         warnings::warn_of(policy);
     }

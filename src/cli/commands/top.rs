@@ -24,7 +24,7 @@ pub(crate) struct Args {
     events: Option<PathBuf>,
     /// Print a JSON object each second, instead of a view in the terminal
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
     /// Print one object, and end; exit status 1 if nothing is enforced
     #[arg(long, requires = "json")]
     once: bool,
@@ -61,7 +61,7 @@ fn print(once: bool, signals: &Signals, mut watcher: Watcher) -> Result<ExitCode
         // Who was kept for longer does not catch up.
         next = (next + SECOND).max(Instant::now());
         let sample = watcher.look()?;
-        output::line(&sample.to_json().to_string())?;
+        output::event(&sample.event())?;
         if once {
             return Ok(ExitCode::from(u8::from(sample.enforced.is_none())));
         }

@@ -1,13 +1,17 @@
-//! What is printed while policies are enforced: events as text, as JSON and as journal entries.
-//! The files here know the kernel's findings, and how a line is written.
-//! They may know `io` and `policies`, and nothing of agents or subcommands.
+//! The one type of everything that is printed as an event, and its renderers: text, JSON, journald.
+//! Besides, the events that several subcommands make: violations, and what an agent says.
+//! It may know `format`, and the layers below the command line; it prints nothing itself.
 
 #[cfg(feature = "kernel")]
-pub(crate) mod journal;
+pub(crate) mod enforcement;
+pub(crate) mod event;
 #[cfg(feature = "kernel")]
-pub(crate) mod printer;
+pub(crate) mod journald;
+pub(crate) mod json;
 #[cfg(feature = "kernel")]
-pub(crate) mod sink;
+pub(crate) mod kernel_violation;
+#[cfg(feature = "kernel")]
+pub(crate) mod text;
 #[cfg(feature = "kernel")]
 pub(crate) mod totals;
 pub(crate) mod violation;

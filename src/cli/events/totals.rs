@@ -1,20 +1,16 @@
-//! The totals of an enforcement, for people and as JSON.
+//! The totals of an enforcement: as fields, as a sentence, and as warnings.
 
-use crate::cli::io::report::{self, counted};
+use crate::cli::format::count::counted;
 use crate::kernel::Totals;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-/// Totals as the keys of a JSON object.
-pub(crate) fn totals_json(totals: &Totals) -> Map<String, Value> {
-    totals.each().map(|total| (total.name.into(), total.value.into())).collect()
+/// Totals as the value of `totals`, in each event that has them.
+pub(crate) fn totals_json(totals: &Totals) -> Value {
+    let fields = totals.each().map(|total| (total.name.to_string(), total.value.into()));
+    Value::Object(fields.collect())
 }
 
-/// Totals as a sentence, to stderr, and what of them is to be warned of.
-pub(crate) fn say_totals(totals: &Totals) {
-    eprintln!("{}", totals_sentence(totals));
-    warn_of_totals(totals);
-}
-
+/// Totals as a sentence.
 pub(crate) fn totals_sentence(totals: &Totals) -> String {
     let denials = match totals.denials {
         0 => String::new(),
@@ -29,8 +25,9 @@ pub(crate) fn totals_sentence(totals: &Totals) -> String {
     )
 }
 
-pub(crate) fn warn_of_totals(totals: &Totals) {
-    for (count, what) in [
+/// What of the totals should not be.
+pub(crate) fn warnings(totals: &Totals) -> Vec<String> {
+    let counts = [
         (totals.kills_failed, "kill that the kernel refused"),
         (totals.protections, "attempt of a watched program on the enforcer or its BPF objects, refused"),
         (
@@ -42,9 +39,7 @@ pub(crate) fn warn_of_totals(totals: &Totals) {
             totals.recursion_misses,
             "event of some process that the kernel did not show (two tasks at once in one program)",
         ),
-    ] {
-        if count > 0 {
-            report::warn(&format!("{count} × {what}"), "");
-        }
-    }
+    ];
+    let reported = counts.into_iter().filter(|(count, _)| *count > 0);
+    reported.map(|(count, what)| format!("{count} × {what}")).collect()
 }

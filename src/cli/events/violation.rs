@@ -1,137 +1,64 @@
-//! A violation as `check` and `enforce` print it: a line for people, or a JSON object.
+//! Violations as events.
 
-use crate::machine::{Context, Reason};
-use crate::policy::Action;
-use serde::Serialize;
+use crate::cli::events::event::{Event, Kind};
+use crate::explain::Violation;
 
-/// A violation as a JSON object. What a source does not know is left out.
-#[derive(Debug, Serialize)]
-pub(crate) struct Violation<'a> {
-    pub event: &'static str,
-    /// By which `explain` finds it again: the hash of all the rest.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub time: Option<String>,
-    pub reason: &'static str,
-    pub action: &'static str,
-    pub policy: &'a str,
-    /// The policy is for this cgroup.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cgroup: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pid: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tid: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub comm: Option<&'a str>,
-    pub context: Vec<String>,
-    pub symbol: &'a str,
-    /// A foreign call's number in its own table.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub number: Option<u32>,
-    /// A foreign call's name in the log.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub call: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub args: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ip: Option<String>,
-    /// How many, where they are not told one by one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub count: Option<u64>,
-    /// The process was to be killed, and the kernel refused to.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub kill_failed: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub file: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub line: Option<u64>,
+/// The event of a violation: every field that is known.
+pub(crate) fn event(kind: Kind, violation: &Violation) -> Event {
+    let args = (!violation.args.is_empty()).then(|| violation.args.clone());
+    Event::new(kind)
+        .with_some("id", violation.id.as_deref())
+        .with_some("time", violation.time.as_deref())
+        .with("reason", violation.reason.as_str())
+        .with("action", violation.action.as_str())
+        .about(&violation.selector())
+        .with_some("pid", violation.pid)
+        .with_some("tid", violation.tid)
+        .with_some("comm", violation.comm.as_deref())
+        .with("context", violation.context.clone())
+        .with("symbol", violation.symbol.as_str())
+        .with_some("number", violation.number)
+        .with_some("call", violation.call.as_deref())
+        .with_some("args", args)
+        .with_some("ip", violation.ip.as_deref())
+        .with_some("count", violation.count)
+        .with_some("kill_failed", violation.kill_failed)
+        .with_some("file", violation.file.as_deref())
+        .with_some("line", violation.line)
 }
 
-impl<'a> Violation<'a> {
-    pub(crate) fn new(
-        policy: &'a str,
-        action: Action,
-        reason: Reason,
-        context: Context,
-        symbol: &'a str,
-    ) -> Self {
-        Violation {
-            event: "violation",
-            id: None,
-            time: None,
-            reason: reason.as_str(),
-            action: action.as_str(),
-            policy,
-            cgroup: None,
-            pid: None,
-            tid: None,
-            comm: None,
-            context: context.symbols().iter().map(ToString::to_string).collect(),
-            symbol,
-            number: None,
-            call: None,
-            args: None,
-            ip: None,
-            count: None,
-            kill_failed: false,
-            file: None,
-            line: None,
-        }
-    }
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
 
-    /// What the kernel has judged.
-    #[cfg(feature = "kernel")]
-    pub(crate) fn of(kind: &'a crate::kernel::Kind) -> Self {
-        let mut violation = Violation::new(
-            &kind.policy.binary,
-            kind.action,
-            kind.reason,
-            kind.context,
-            &kind.symbol,
-        );
-        violation.cgroup = kind.policy.cgroup.as_deref();
-        violation.number = kind.number;
-        violation
-    }
+    use super::*;
+    use crate::machine::{Context, Depth, Reason};
+    use crate::policy::{Action, PolicySelector};
+    use crate::syscall::{nr, Symbol};
 
-    /// Gives it its id, when nothing else of it changes any more.
-    #[cfg(feature = "kernel")]
-    pub(crate) fn identify(&mut self) -> &str {
-        use sha2::{Digest as _, Sha256};
-        use std::fmt::Write as _;
-        const BYTES: usize = 6;
-        self.id = None;
-        let digest = Sha256::digest(self.to_json());
-        self.id.insert(digest.iter().take(BYTES).fold(String::new(), |mut id, byte| {
-            let _ = write!(id, "{byte:02x}");
-            id
-        }))
-    }
-
-    pub(crate) fn to_json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
-    }
-
-    /// What happened, in words: `execve after read is not in the policy`.
-    pub(crate) fn sentence(&self) -> String {
-        let symbol = self.symbol;
-        if self.reason == Reason::Sigreturn.as_str() {
-            return format!("`{symbol}` with no signal handler active");
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        let selector = PolicySelector { binary: "/bin/x".into(), cgroup: Some("/a".into()) };
+        let context = Context::start(Symbol::Call(nr::EXECVE), Depth::default());
+        let bare = Violation::new(&selector, Action::Deny, Reason::Transition, &context, "openat");
+        let full = Violation {
+            id: Some("0123".into()),
+            time: Some("now".into()),
+            pid: Some(1),
+            tid: Some(2),
+            comm: Some("x".into()),
+            number: Some(3),
+            call: Some("read".into()),
+            args: vec!["0x1".into()],
+            ip: Some("0x2".into()),
+            kill_failed: Some(false),
+            file: Some("log".into()),
+            line: Some(4),
+            ..bare.clone()
+        };
+        for violation in [bare, full] {
+            let line = event(Kind::Violation, &violation).to_json();
+            assert_eq!(Violation::parse(&line).unwrap(), violation, "{line}");
         }
-        if self.reason == Reason::Abi.as_str() {
-            let which = match (self.call, self.number) {
-                (Some(name), _) => format!("`{name}`"),
-                (None, Some(number)) => format!("call {number}"),
-                (None, None) => "a call".into(),
-            };
-            let abi = if symbol == "@x32" { "x32" } else { "32-bit" };
-            return format!("{which} through the {abi} ABI");
-        }
-        if self.context.is_empty() {
-            return format!("`{symbol}` is nowhere in the policy");
-        }
-        format!("`{symbol}` after `{}` is not in the policy", self.context.join(" "))
     }
 }

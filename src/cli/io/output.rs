@@ -1,6 +1,7 @@
 //! Where policies go: their names, and writing files so that a reader sees the old one or the new
 //! one, never a half.
 
+use crate::cli::events::event::Event;
 use crate::cli::io::failure::Failure;
 use std::collections::BTreeSet;
 use std::fs;
@@ -39,6 +40,11 @@ fn replace(to: &Path, text: &str) -> io::Result<()> {
 /// Prints a line to stdout.
 pub(crate) fn line(text: &str) -> Result<(), Failure> {
     writeln!(io::stdout().lock(), "{text}").map_err(|e| Failure::writing("stdout", &e))
+}
+
+/// Prints an event to stdout, as JSON.
+pub(crate) fn event(event: &Event) -> Result<(), Failure> {
+    line(&event.to_json())
 }
 
 /// A file's name for messages.

@@ -1,10 +1,13 @@
-//! What a reading of logs found out besides, for people and as JSON.
+//! What goes to stderr: warnings, and what a reading of logs found out besides.
 
+use crate::cli::events::event::{Event, Kind};
+use crate::cli::format::count::counted;
 use crate::cli::io::failure::Failure;
 use crate::cli::io::input::Inputs;
 use crate::event::Place;
 use crate::trace::{Report, Warning};
-use serde_json::{json, Map, Value};
+use serde_json::{json, Value};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Prints what was set aside and what is to be warned of to stderr.
 pub(crate) fn print(report: &Report, inputs: &Inputs) {
@@ -21,8 +24,8 @@ pub(crate) fn print(report: &Report, inputs: &Inputs) {
     }
 }
 
-/// The same as JSON.
-pub(crate) fn json(report: &Report, inputs: &Inputs) -> Map<String, Value> {
+/// Adds what a reading of logs found out to the event of a report.
+pub(crate) fn describe(event: Event, report: &Report, inputs: &Inputs) -> Event {
     let set_aside: Vec<Value> = report
         .set_aside
         .iter()
@@ -31,26 +34,52 @@ pub(crate) fn json(report: &Report, inputs: &Inputs) -> Map<String, Value> {
             json!({"kind": kind.to_string(), "count": tally.count, "first": first})
         })
         .collect();
-    let warnings: Vec<Value> = report
-        .warnings
-        .iter()
-        .map(|w| json!({"warning": sentence(w, inputs), "hint": w.hint()}))
-        .collect();
-    Map::from_iter([
-        ("lines".into(), json!(report.lines)),
-        ("calls".into(), json!(report.calls)),
-        ("threads".into(), json!(report.threads)),
-        ("set_aside".into(), json!(set_aside)),
-        ("warnings".into(), json!(warnings)),
-    ])
+    let warnings: Vec<Value> =
+        report.warnings.iter().map(|w| warning(&sentence(w, inputs), &w.hint())).collect();
+    event
+        .with("lines", report.lines)
+        .with("calls", report.calls)
+        .with("threads", report.threads)
+        .with("set_aside", set_aside)
+        .with("warnings", warnings)
+}
+
+/// Whether what goes to stderr is JSON. It is decided once, by the command line.
+static JSON: AtomicBool = AtomicBool::new(false);
+
+/// From now on reports, warnings and errors are JSON.
+pub(crate) fn use_json() {
+    JSON.store(true, Ordering::Relaxed);
+}
+
+/// Prints an event to stderr: a report, a warning, an error.
+pub(crate) fn event(event: &Event) {
+    if JSON.load(Ordering::Relaxed) {
+        eprintln!("{}", event.to_json());
+    } else {
+        eprintln!("{}", event.lines.join("\n"));
+    }
 }
 
 /// Prints a warning to stderr.
 pub(crate) fn warn(what: &str, hint: &str) {
-    eprintln!("warning: {what}");
+    let mut warning =
+        Event::new(Kind::Warning).with("warning", what).saying(format!("warning: {what}"));
     if !hint.is_empty() {
-        eprintln!("hint: {hint}");
+        warning = warning.with("hint", hint).saying(format!("hint: {hint}"));
     }
+    event(&warning);
+}
+
+/// Prints warnings that have no hint to stderr.
+#[cfg(feature = "kernel")]
+pub(crate) fn warn_all(warnings: &[String]) {
+    warnings.iter().for_each(|what| warn(what, ""));
+}
+
+/// A warning as a value of `warnings`.
+pub(crate) fn warning(what: &str, hint: &str) -> Value {
+    json!({"warning": what, "hint": hint})
 }
 
 /// Under `--strict` a line that was set aside is an error.
@@ -88,16 +117,6 @@ fn sentence(warning: &Warning, inputs: &Inputs) -> String {
     match warning.file() {
         Some(file) => format!("{}: {warning}", inputs.file(Place { file, line: 0 })),
         None => warning.to_string(),
-    }
-}
-
-/// `1 run`, `2 runs`, `2 policies`, `2 processes`.
-pub(crate) fn counted(count: u64, noun: &str) -> String {
-    match noun.strip_suffix('y') {
-        _ if count == 1 => format!("1 {noun}"),
-        Some(stem) => format!("{count} {stem}ies"),
-        None if noun.ends_with('s') => format!("{count} {noun}es"),
-        None => format!("{count} {noun}s"),
     }
 }
 

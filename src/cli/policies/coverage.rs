@@ -1,6 +1,7 @@
 //! How complete a policy is, for people and as JSON.
 
-use crate::cli::io::report::counted;
+use crate::cli::events::event::{Event, Kind};
+use crate::cli::format::count::counted;
 use crate::machine::{Coverage, CONFIDENCE};
 use crate::policy::Policy;
 use serde_json::{json, Value};
@@ -26,10 +27,10 @@ pub(crate) fn line(policy: &Policy) -> String {
     }
 }
 
-/// The same of several policies in a few words: of the one that the next run most likely shows
-/// something new of.
+/// The completeness of several policies, in a few words: the chance of the policy that the next run
+/// most likely shows something new of.
 #[cfg(feature = "kernel")]
-pub(crate) fn glance(policies: &[Policy]) -> String {
+pub(crate) fn summary(policies: &[Policy]) -> String {
     let novelty = |policy: &Policy| Coverage::of(&policy.machine, policy.runs).novelty.ok();
     let chances = policies.iter().filter_map(novelty).map(|chance| chance.estimate);
     match chances.max_by(f64::total_cmp) {
@@ -38,7 +39,8 @@ pub(crate) fn glance(policies: &[Policy]) -> String {
     }
 }
 
-/// The same as JSON; `new` is null where it cannot be told, and `untold` says why.
+/// The value of `coverage` in JSON. Where there is no estimate `novelty` is null, and `no_novelty`
+/// says why.
 pub(crate) fn json(policy: &Policy) -> Value {
     let coverage = Coverage::of(&policy.machine, policy.runs);
     let rounded = |p: f64| (p * 10_000.0).round() / 10_000.0;
@@ -48,20 +50,20 @@ pub(crate) fn json(policy: &Policy) -> Value {
         "transitions": coverage.transitions,
         "seen_once": coverage.seen_once,
         "seen_twice": coverage.seen_twice,
-        "new": coverage.novelty.ok().map(|chance| json!({
+        "novelty": coverage.novelty.ok().map(|chance| json!({
             "probability": rounded(chance.estimate),
             "low": rounded(chance.low),
             "high": rounded(chance.high),
-            "level": CONFIDENCE,
+            "confidence": CONFIDENCE,
         })),
     });
     if let (Err(reason), Some(object)) = (coverage.novelty, object.as_object_mut()) {
-        object.insert("untold".into(), json!(reason.to_string()));
+        object.insert("no_novelty".into(), json!(reason.to_string()));
     }
     object
 }
 
-/// The same as an event of its own, for a command whose data is something else.
-pub(crate) fn event(policy: &Policy) -> Value {
-    json!({"event": "coverage", "policy": policy.binary, "coverage": json(policy)})
+/// The event of a policy's completeness, for a subcommand whose data is something else.
+pub(crate) fn event(policy: &Policy) -> Event {
+    Event::new(Kind::Coverage).about(&policy.selector()).with("coverage", json(policy))
 }

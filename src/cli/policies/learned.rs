@@ -1,9 +1,10 @@
 //! What was learned, from logs or from the kernel, as policy files; and what is said of each.
 
+use crate::cli::format::count::counted;
 use crate::cli::io::failure::Failure;
 use crate::cli::io::output;
-use crate::cli::io::report::counted;
-use crate::cli::policies::coverage;
+use crate::cli::policies::selector::with_cgroup;
+use crate::cli::policies::{coverage, warnings};
 use crate::machine::Learned;
 use crate::policy::{Action, Children, Policy};
 use serde_json::{json, Value};
@@ -70,17 +71,18 @@ impl Written {
         )
     }
 
-    /// The same as JSON.
+    /// The policy as a value of `policies`.
     pub(crate) fn json(&self) -> Value {
-        json!({
-            "binary": self.policy.binary,
-            "file": self.file.display().to_string(),
+        let value = json!({
+            "policy": self.policy.binary,
+            "policy_file": self.file.display().to_string(),
             "depth": self.policy.machine.depth().get(),
             "runs": self.policy.runs,
             "states": self.policy.machine.rows().len(),
             "transitions": self.policy.machine.transitions(),
             "coverage": coverage::json(&self.policy),
-            "warnings": self.policy.warnings(),
-        })
+            "warnings": warnings::json(&self.policy),
+        });
+        with_cgroup(value, &self.policy.selector())
     }
 }

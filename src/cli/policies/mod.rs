@@ -3,8 +3,9 @@
 //! It knows no event and no subcommand.
 
 pub(crate) mod coverage;
+pub(crate) mod explanation;
 pub(crate) mod learned;
-pub(crate) mod subject;
+pub(crate) mod selector;
 pub(crate) mod warnings;
 #[cfg(feature = "kernel")]
 pub(crate) mod watched;

@@ -5,7 +5,7 @@ use crate::cli::io::report;
 use crate::cli::review::log_file;
 use crate::kernel::{self, StackFrame, Unwinder};
 use crate::policy::Policy;
-use crate::review::{Entry, First, Fragment, Frame, Key};
+use crate::review::{Entry, Frame, Key, ReviewLog, Sample};
 use jiff::Timestamp;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ type Asked = (Arc<Policy>, Key, Entry);
 pub(crate) struct Collector {
     file: PathBuf,
     /// What the file does not have yet.
-    fresh: Fragment,
+    fresh: ReviewLog,
     unwinder: Unwinder<Asked>,
     written: Instant,
     failing: bool,
@@ -33,9 +33,9 @@ pub(crate) struct Collector {
 impl Collector {
     /// Begins, with the file, which may be there.
     pub(crate) fn start(file: PathBuf, policies: &[Policy]) -> Result<Self, Failure> {
-        let fresh = Fragment::default();
-        log_file::update(&file, |fragment| {
-            policies.iter().try_for_each(|p| fragment.open(&p.subject(), p.machine.depth()))
+        let fresh = ReviewLog::default();
+        log_file::update(&file, |log| {
+            policies.iter().try_for_each(|p| log.open(&p.selector(), p.machine.depth()))
         })?;
         let unwinder = Unwinder::start();
         Ok(Collector { file, fresh, unwinder, written: Instant::now(), failing: false })
@@ -46,7 +46,7 @@ impl Collector {
         let Ok(time) = Timestamp::try_from(found.time) else { return };
         let kind = &found.kind;
         let key = Key { context: kind.context, symbol: kind.symbol.clone(), reason: kind.reason };
-        let facts = First {
+        let sample = Sample {
             pid: found.pid,
             tid: found.tid,
             comm: found.comm.clone(),
@@ -55,7 +55,7 @@ impl Collector {
             ip: found.ip,
             stack: Vec::new(),
         };
-        let entry = Entry { count: 1, first: time, last: time, facts, decision: None };
+        let entry = Entry { count: 1, first: time, last: time, sample, decision: None };
         let policy = kind.policy.clone();
         if let Some(snapshot) = found.stack.take() {
             let tag = (policy.clone(), key.clone(), Entry { count: 0, ..entry.clone() });
@@ -91,15 +91,15 @@ impl Collector {
     fn write(&mut self) -> Result<(), Failure> {
         if self.fresh.entries() > 0 {
             let fresh = &self.fresh;
-            log_file::update(&self.file, |fragment| fragment.merge(fresh.clone()))?;
-            self.fresh = Fragment::default();
+            log_file::update(&self.file, |log| log.merge(fresh.clone()))?;
+            self.fresh = ReviewLog::default();
         }
         Ok(())
     }
 
     fn take_in(&mut self, answers: Vec<(Asked, Vec<StackFrame>)>) {
         for ((policy, key, mut entry), stack) in answers {
-            entry.facts.stack = stack
+            entry.sample.stack = stack
                 .into_iter()
                 .map(|f| Frame {
                     address: f.address,
@@ -114,7 +114,7 @@ impl Collector {
 
     fn add(&mut self, policy: &Policy, key: Key, entry: Entry) {
         // What is new is of the policies' own depths.
-        if let Err(e) = self.fresh.add(&policy.subject(), policy.machine.depth(), key, entry) {
+        if let Err(e) = self.fresh.add(&policy.selector(), policy.machine.depth(), key, entry) {
             tracing::debug!("{e}");
         }
     }

@@ -1,10 +1,10 @@
-//! A fragment's file: `enforce --learn-to` adds to it while `review` decides, so each reads,
+//! The file of a review log: `enforce --learn-to` adds to it while `review` decides, so each reads,
 //! changes and replaces it under a lock. The lock is on its directory, since the file itself is
 //! replaced.
 
 use crate::cli::io::failure::Failure;
 use crate::cli::io::output;
-use crate::review::{self, DepthMismatch, Fragment};
+use crate::review::{self, DepthMismatch, ReviewLog};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::File;
@@ -21,15 +21,15 @@ impl From<DepthMismatch> for Failure {
     }
 }
 
-/// Reads a fragment; none if there is no such file.
-pub(crate) fn read(file: &Path) -> Result<Option<Fragment>, Failure> {
+/// Reads a review log; none if there is no such file.
+pub(crate) fn read(file: &Path) -> Result<Option<ReviewLog>, Failure> {
     let name = file.display();
     let text = match std::fs::read(file) {
         Ok(text) => text,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
         Err(e) => {
             return Err(Failure::new(
-                format!("cannot read the fragment `{name}`: {e}"),
+                format!("cannot read the review log `{name}`: {e}"),
                 "give the file of `enforce --log-only --learn-to FILE`",
             ))
         }
@@ -41,19 +41,19 @@ pub(crate) fn read(file: &Path) -> Result<Option<Fragment>, Failure> {
 /// same.
 pub(crate) fn update(
     file: &Path,
-    change: impl FnOnce(&mut Fragment) -> Result<(), DepthMismatch>,
+    change: impl FnOnce(&mut ReviewLog) -> Result<(), DepthMismatch>,
 ) -> Result<(), Failure> {
     let _lock = lock(file)?;
     let before = read(file)?;
-    let mut fragment = before.clone().unwrap_or_default();
-    change(&mut fragment).map_err(|e| {
+    let mut log = before.clone().unwrap_or_default();
+    change(&mut log).map_err(|e| {
         let failure = Failure::from(e);
         failure.within(&file.display().to_string())
     })?;
-    if before.as_ref() == Some(&fragment) {
+    if before.as_ref() == Some(&log) {
         return Ok(());
     }
-    output::write(file, &fragment.to_json())
+    output::write(file, &log.to_json())
 }
 
 fn lock(file: &Path) -> Result<Flock<File>, Failure> {

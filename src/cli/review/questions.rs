@@ -1,8 +1,8 @@
 //! Violations as questions: how they are shown, and how they are asked on a terminal.
 
-use crate::cli::io::report::counted;
+use crate::cli::format::count::counted;
 use crate::machine::Count;
-use crate::review::{Decision, Frame, Key, Question, Sheet};
+use crate::review::{Decision, Frame, Key, Question, ReviewSession};
 use std::fmt::Write as _;
 use std::io::{self, BufRead, Write};
 
@@ -20,9 +20,9 @@ pub(crate) fn name(key: &Key) -> String {
 }
 
 /// All that helps to decide.
-pub(crate) fn facts(question: &Question<'_>) -> String {
+pub(crate) fn text(question: &Question<'_>) -> String {
     let Question { key, entry, .. } = question;
-    let facts = &entry.facts;
+    let sample = &entry.sample;
     let mut text = format!("{}\n", name(key));
     let mut field = |name: &str, value: String| {
         let _ = writeln!(text, "  {name:<9} {value}");
@@ -33,17 +33,17 @@ pub(crate) fn facts(question: &Question<'_>) -> String {
         format!("once, {}", entry.first)
     };
     field("seen", times);
-    let args: Vec<String> = facts.args.iter().map(|a| format!("{a:#x}")).collect();
-    field("by", format!("{} (pid {}, tid {})", facts.comm, facts.pid, facts.tid));
+    let args: Vec<String> = sample.args.iter().map(|a| format!("{a:#x}")).collect();
+    field("by", format!("{} (pid {}, tid {})", sample.comm, sample.pid, sample.tid));
     field("arguments", args.join(", "));
-    for (index, frame) in facts.stack.iter().take(SHOWN).enumerate() {
+    for (index, frame) in sample.stack.iter().take(SHOWN).enumerate() {
         field(if index == 0 { "from" } else { "" }, place(frame));
     }
-    if facts.stack.len() > SHOWN {
-        field("", format!("… {} more", counted((facts.stack.len() - SHOWN) as u64, "frame")));
+    if sample.stack.len() > SHOWN {
+        field("", format!("… {} more", counted((sample.stack.len() - SHOWN) as u64, "frame")));
     }
-    if facts.stack.is_empty() {
-        field("from", format!("{:#x}: where that is could not be read", facts.ip));
+    if sample.stack.is_empty() {
+        field("from", format!("{:#x}: where that is could not be read", sample.ip));
     }
     if let Some(why) = question.never {
         field("never", format!("cannot be accepted: {why}"));
@@ -81,19 +81,19 @@ pub(crate) fn place(frame: &Frame) -> String {
 /// Asks about everything that is open, one by one. Whether the end was reached; else the operator
 /// has quit.
 pub(crate) fn ask(
-    sheet: &mut Sheet<'_>,
+    session: &mut ReviewSession<'_>,
     binary: &str,
     input: &mut impl BufRead,
     out: &mut impl Write,
 ) -> io::Result<bool> {
-    let all = sheet.questions();
+    let all = session.questions();
     for (index, key) in all.iter().enumerate() {
         // One answer may have decided several.
-        if !sheet.open(key) {
+        if !session.open(key) {
             continue;
         }
-        let Some(question) = sheet.question(key) else { continue };
-        write!(out, "\n{} of {}, {binary}: {}", index + 1, all.len(), facts(&question))?;
+        let Some(question) = session.question(key) else { continue };
+        write!(out, "\n{} of {}, {binary}: {}", index + 1, all.len(), text(&question))?;
         let choices = Choices::of(&question);
         loop {
             write!(out, "{} ", choices.line())?;
@@ -107,17 +107,17 @@ pub(crate) fn ask(
             match answer.as_str() {
                 "s" | "skip" => break,
                 "q" | "quit" => return Ok(false),
-                "r" | "reject" => sheet.decide(key, Decision::Rejected),
-                "a" | "accept" if choices.accept => sheet.decide(key, Decision::Accepted),
-                "w" if choices.accept => sheet.decide(key, Decision::Anywhere),
-                "c" if choices.accept => accept_where(sheet, |k, _| k.context == key.context),
+                "r" | "reject" => session.decide(key, Decision::Rejected),
+                "a" | "accept" if choices.accept => session.decide(key, Decision::Accepted),
+                "w" if choices.accept => session.decide(key, Decision::Anywhere),
+                "c" if choices.accept => accept_where(session, |k, _| k.context == key.context),
                 "m" if choices.module.is_some() => {
                     let module = choices.module.clone();
-                    accept_where(sheet, |k, m| k.symbol == key.symbol && m == module.as_deref())
+                    accept_where(session, |k, m| k.symbol == key.symbol && m == module.as_deref())
                 }
                 _ => false,
             };
-            if !sheet.open(key) {
+            if !session.open(key) {
                 break;
             }
             writeln!(out, "{}", choices.help(key))?;
@@ -127,13 +127,16 @@ pub(crate) fn ask(
 }
 
 /// Accepts what is open and fits, by its key and its module.
-fn accept_where(sheet: &mut Sheet<'_>, fits: impl Fn(&Key, Option<&str>) -> bool) -> bool {
-    let chosen: Vec<Key> = sheet
+fn accept_where(
+    session: &mut ReviewSession<'_>,
+    fits: impl Fn(&Key, Option<&str>) -> bool,
+) -> bool {
+    let chosen: Vec<Key> = session
         .questions()
         .into_iter()
-        .filter(|k| sheet.part().entries.get(k).is_some_and(|entry| fits(k, entry.module())))
+        .filter(|k| session.part().entries.get(k).is_some_and(|entry| fits(k, entry.module())))
         .collect();
-    chosen.iter().filter(|key| sheet.decide(key, Decision::Accepted)).count() > 0
+    chosen.iter().filter(|key| session.decide(key, Decision::Accepted)).count() > 0
 }
 
 /// What may be answered.
@@ -187,14 +190,14 @@ impl Choices {
 mod tests {
     use super::*;
     use crate::policy::parse;
-    use crate::review::test_log::{fragment, key, subject};
+    use crate::review::test_log::{key, log, selector};
     use crate::review::Part;
 
     const POLICY: &[u8] =
         br#"{"sysfsm": 1, "binary": "/bin/p", "transitions": {"execve": {"brk": {"calls": 4}}, "brk": ["read"]}}"#;
 
     fn part() -> Part {
-        let mut part = fragment(&[
+        let mut part = log(&[
             ("brk", "write", 1, 7),
             ("brk", "mmap", 1, 1),
             ("read", "brk", 2, 1),
@@ -202,12 +205,12 @@ mod tests {
             ("", "brk", 2, 1),
         ])
         .parts
-        .remove(&subject("/bin/p"))
+        .remove(&selector("/bin/p"))
         .unwrap();
         for (key, entry) in &mut part.entries {
             if key.symbol == "write" {
                 let module = Some("/lib/log.so".into());
-                entry.facts.stack = vec![Frame { module, ..Frame::default() }];
+                entry.sample.stack = vec![Frame { module, ..Frame::default() }];
             }
         }
         part
@@ -215,11 +218,11 @@ mod tests {
 
     fn answered(answers: &str) -> (Vec<(String, Decision)>, bool, String) {
         let policy = parse(POLICY).unwrap();
-        let mut sheet = Sheet::new(&policy, part(), false);
+        let mut session = ReviewSession::new(&policy, part(), false);
         let mut out = Vec::new();
-        let end = ask(&mut sheet, "/bin/p", &mut answers.as_bytes(), &mut out).unwrap();
+        let end = ask(&mut session, "/bin/p", &mut answers.as_bytes(), &mut out).unwrap();
         let decided =
-            sheet.decided().iter().map(|(key, decision)| (name(key), *decision)).collect();
+            session.decided().iter().map(|(key, decision)| (name(key), *decision)).collect();
         (decided, end, String::from_utf8(out).unwrap())
     }
 
@@ -253,19 +256,19 @@ mod tests {
     }
 
     #[test]
-    fn facts_say_what_the_policy_knows() {
+    fn the_text_says_what_the_policy_knows() {
         let policy = parse(POLICY).unwrap();
-        let sheet = Sheet::new(&policy, part(), false);
-        let text = facts(&sheet.question(&key("brk", "write")).unwrap());
+        let session = ReviewSession::new(&policy, part(), false);
+        let shown = text(&session.question(&key("brk", "write")).unwrap());
         for part in
             ["brk → write", "7 times", "may go on by read", "nowhere in the policy", "prog (pid 42"]
         {
-            assert!(text.contains(part), "{part} in {text}");
+            assert!(shown.contains(part), "{part} in {shown}");
         }
-        let text = facts(&sheet.question(&key("read", "brk")).unwrap());
+        let shown = text(&session.question(&key("read", "brk")).unwrap());
         assert!(
-            text.contains("may follow `execve`") && text.contains("is not in the policy"),
-            "{text}"
+            shown.contains("may follow `execve`") && shown.contains("is not in the policy"),
+            "{shown}"
         );
     }
 }

@@ -1,6 +1,6 @@
 //! A file of events that grows, read as far as it is written.
 
-use serde_json::Value;
+use crate::explain::Violation;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
@@ -31,7 +31,7 @@ struct Open {
 
 impl Follower {
     /// A follower, and the violations that the end of the file has already.
-    pub(super) fn new(path: &Path) -> (Self, Vec<Value>) {
+    pub(super) fn new(path: &Path) -> (Self, Vec<Violation>) {
         let mut follower = Follower { path: path.to_path_buf(), open: None };
         let Ok(mut open) = Open::new(path) else { return (follower, Vec::new()) };
         let length = open.file.metadata().map_or(0, |found| found.len());
@@ -43,7 +43,7 @@ impl Follower {
     }
 
     /// The violations that were written since, or the first of them: the rest comes next time.
-    pub(super) fn read(&mut self) -> Vec<Value> {
+    pub(super) fn read(&mut self) -> Vec<Violation> {
         let now = fs::metadata(&self.path).map(|found| ((found.dev(), found.ino()), found.len()));
         let mut found = self.open.as_mut().map(Open::read).unwrap_or_default();
         let Ok((identity, length)) = now else { return found };
@@ -67,7 +67,7 @@ impl Open {
         Ok(Open { file, identity, at: 0, line: Vec::new(), skip: false })
     }
 
-    fn read(&mut self) -> Vec<Value> {
+    fn read(&mut self) -> Vec<Violation> {
         let mut piece = Vec::new();
         let outcome = self
             .file
@@ -96,11 +96,9 @@ impl Open {
     }
 }
 
-/// The violation that a line is, or the violations, if it is one.
-fn violation(line: &[u8]) -> Option<Value> {
-    let event: Value = serde_json::from_slice(line).ok()?;
-    let kind = event.get("event")?;
-    (kind == "violation" || kind == "repeated").then_some(event)
+/// The violation, or the count of several, that a line is.
+fn violation(line: &[u8]) -> Option<Violation> {
+    Violation::parse_one_or_repeated(std::str::from_utf8(line).ok()?).ok()
 }
 
 #[cfg(test)]
@@ -110,12 +108,15 @@ mod tests {
     use std::io::Write as _;
     use tempfile::TempDir;
 
-    fn numbers(found: &[Value]) -> Vec<u64> {
-        found.iter().map(|event| event["pid"].as_u64().unwrap()).collect()
+    fn numbers(found: &[Violation]) -> Vec<u64> {
+        found.iter().map(|event| event.pid.unwrap().into()).collect()
     }
 
     fn event(pid: u32) -> String {
-        format!("{{\"event\":\"violation\",\"pid\":{pid}}}\n")
+        format!(
+            "{{\"event\":\"violation\",\"reason\":\"abi\",\"action\":\"log\",\"policy\":\"/bin/p\",\
+             \"context\":[],\"symbol\":\"@i386\",\"pid\":{pid}}}\n"
+        )
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! What is so at one moment, found out without an agent.
 
 use super::follow::Follower;
+use crate::cli::events::event::{Event, Kind};
 use crate::cli::events::totals::totals_json;
-use crate::cli::io::time::stamp;
-use crate::cli::policies::subject::with_cgroup;
+use crate::cli::events::violation;
+use crate::cli::format::time::stamp;
+use crate::cli::policies::selector::with_cgroup;
 use crate::cli::policies::watched::{by_policy, Under};
+use crate::explain::Violation;
 use crate::kernel::{Contexts, KernelError, Level, Manifest, Pinned, Pins, Totals, Watched};
 use crate::machine::Context;
-use crate::policy::Subject;
+use crate::policy::PolicySelector;
 use serde_json::{json, Value};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
@@ -33,7 +36,7 @@ pub(crate) struct Watcher {
 /// Violations, from a file of them.
 struct Events {
     follower: Follower,
-    recent: VecDeque<Value>,
+    recent: VecDeque<Violation>,
 }
 
 /// What was counted at the last look.
@@ -41,7 +44,7 @@ struct Last {
     at: Instant,
     since: SystemTime,
     totals: Totals,
-    violations: BTreeMap<Subject, u64>,
+    violations: BTreeMap<PolicySelector, u64>,
 }
 
 /// What is so.
@@ -50,7 +53,7 @@ pub(crate) struct Sample {
     pub time: SystemTime,
     pub enforced: Option<Enforced>,
     /// Those of the file that are new, and the last ones of all, if there is a file.
-    pub violations: Option<(Vec<Value>, Vec<Value>)>,
+    pub violations: Option<(Vec<Violation>, Vec<Violation>)>,
 }
 
 /// What is enforced.
@@ -60,7 +63,7 @@ pub(crate) struct Enforced {
     pub log_only: bool,
     pub version: String,
     pub since: SystemTime,
-    pub attended: bool,
+    pub has_agent: bool,
     /// None of another version's.
     pub totals: Option<Totals>,
     pub rates: Option<Rates>,
@@ -78,7 +81,7 @@ pub(crate) struct Rates {
 /// A policy, and what is watched under it.
 #[derive(Debug, Clone)]
 pub(crate) struct Policy {
-    pub name: Subject,
+    pub selector: PolicySelector,
     pub processes: usize,
     pub threads: usize,
     /// Since enforcement began.
@@ -92,7 +95,7 @@ pub(crate) struct Policy {
 pub(crate) struct Process {
     pub pid: u32,
     pub comm: String,
-    pub policy: Subject,
+    pub policy: PolicySelector,
     pub threads: usize,
     /// Where its threads are, and how many in each place: most first. None: not known.
     pub contexts: Vec<(Option<Context>, usize)>,
@@ -130,7 +133,7 @@ impl Watcher {
         let manifest = pinned.manifest();
         let totals = pinned.totals()?;
         let counts = pinned.violations()?.unwrap_or_default();
-        let counts: BTreeMap<Subject, u64> =
+        let counts: BTreeMap<PolicySelector, u64> =
             counts.into_iter().map(|(name, reasons)| (name, reasons.values().sum())).collect();
         let now = totals.map(|totals| Last {
             at: Instant::now(),
@@ -140,18 +143,18 @@ impl Watcher {
         });
         let last = std::mem::replace(&mut self.last, now);
         let last = last.filter(|last| last.since == manifest.since());
-        let count = |name: &Subject, counts: &BTreeMap<Subject, u64>| {
+        let count = |name: &PolicySelector, counts: &BTreeMap<PolicySelector, u64>| {
             counts.get(name).copied().unwrap_or(0)
         };
         let watched = pinned.watched()?.unwrap_or_default();
-        let policy = |(name, under): (Subject, Under)| Policy {
+        let policy = |(name, under): (PolicySelector, Under)| Policy {
             processes: under.processes.len(),
             threads: under.threads,
             violations: count(&name, &counts),
             rate: last
                 .as_ref()
                 .map(|last| last.rate(count(&name, &counts), count(&name, &last.violations))),
-            name,
+            selector: name,
         };
         let policies = by_policy(&watched, manifest).into_iter().map(policy).collect();
         let rates = last.as_ref().zip(totals).map(|(last, totals)| Rates {
@@ -167,7 +170,7 @@ impl Watcher {
             log_only: manifest.log_only,
             version: manifest.version.clone(),
             since: manifest.since(),
-            attended: self.pins.has_agent(),
+            has_agent: self.pins.has_agent(),
             totals,
             rates,
             policies,
@@ -188,13 +191,13 @@ impl Last {
 }
 
 impl Events {
-    fn read(&mut self) -> Vec<Value> {
+    fn read(&mut self) -> Vec<Violation> {
         let new = self.follower.read();
         self.remember(&new);
         new
     }
 
-    fn remember(&mut self, violations: &[Value]) {
+    fn remember(&mut self, violations: &[Violation]) {
         self.recent.extend(violations.iter().cloned());
         let surplus = self.recent.len().saturating_sub(RECENT);
         self.recent.drain(..surplus);
@@ -207,7 +210,7 @@ fn processes(
     manifest: &Manifest,
     contexts: Option<&Contexts>,
 ) -> Vec<Process> {
-    let subjects = manifest.subjects();
+    let subjects = manifest.selectors();
     let mut by_pid: BTreeMap<u32, Vec<&Watched>> = BTreeMap::new();
     for thread in watched {
         by_pid.entry(thread.pid).or_default().push(thread);
@@ -243,53 +246,53 @@ fn comm(pid: u32) -> String {
 }
 
 impl Sample {
-    pub(crate) fn to_json(&self) -> Value {
-        let mut object = json!({
-            "event": "top",
-            "time": stamp(self.time),
-            "enforced": self.enforced.is_some(),
-        });
-        let mut add = |more: Value| {
-            if let (Some(object), Value::Object(more)) = (object.as_object_mut(), more) {
-                object.extend(more);
-            }
-        };
+    pub(crate) fn event(&self) -> Event {
+        let mut event = Event::new(Kind::Top)
+            .with("time", stamp(self.time))
+            .with("enforced", self.enforced.is_some());
         if let Some(enforced) = &self.enforced {
-            add(enforced.to_json());
+            event = enforced.describe(event);
         }
         if let Some((new, _)) = &self.violations {
-            add(json!({"violations": new}));
+            event =
+                event.with("new_violations", new.iter().map(violation_json).collect::<Vec<_>>());
         }
-        object
+        event
     }
 }
 
+/// A violation as the event that it was read from.
+fn violation_json(found: &Violation) -> Value {
+    let kind = if found.count.is_some() { Kind::Repeated } else { Kind::Violation };
+    serde_json::to_value(violation::event(kind, found)).unwrap_or_default()
+}
+
 impl Enforced {
-    fn to_json(&self) -> Value {
-        json!({
-            "attended": self.attended,
-            "version": self.version,
-            "since": stamp(self.since),
-            "level": self.level.as_str(),
-            "log_only": self.log_only,
-            "totals": self.totals.as_ref().map(totals_json),
-            "rates": self.rates.map(|rates| json!({"calls": rates.calls, "violations": rates.violations})),
-            "policies": self.policies.iter().map(Policy::to_json).collect::<Vec<_>>(),
-            "processes": self.processes.iter().map(Process::to_json).collect::<Vec<_>>(),
-        })
+    fn describe(&self, event: Event) -> Event {
+        let rates = |rates: Rates| json!({"calls_per_second": rates.calls, "violations_per_second": rates.violations});
+        event
+            .with("has_agent", self.has_agent)
+            .with("version", self.version.as_str())
+            .with("since", stamp(self.since))
+            .with("level", self.level.as_str())
+            .with("log_only", self.log_only)
+            .with("totals", self.totals.as_ref().map(totals_json))
+            .with("rates", self.rates.map(rates))
+            .with("policies", self.policies.iter().map(Policy::to_json).collect::<Vec<_>>())
+            .with("processes", self.processes.iter().map(Process::to_json).collect::<Vec<_>>())
     }
 }
 
 impl Policy {
     fn to_json(&self) -> Value {
         let object = json!({
-            "binary": self.name.binary,
+            "policy": self.selector.binary,
             "processes": self.processes,
             "threads": self.threads,
             "violations": self.violations,
-            "violations_rate": self.rate,
+            "violations_per_second": self.rate,
         });
-        with_cgroup(object, &self.name)
+        with_cgroup(object, &self.selector)
     }
 }
 

@@ -1,16 +1,17 @@
 //! How a sample looks in a terminal.
 
 use super::sample::{Enforced, Process, Sample};
-use crate::cli::io::report::counted;
-use crate::cli::io::time::rough;
+use crate::cli::format::count::counted;
+use crate::cli::format::time::rough;
+use crate::explain::Violation;
 use crate::kernel::Totals;
-use crate::policy::Subject;
+use crate::machine::Reason;
+use crate::policy::PolicySelector;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize as _};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Cell, Paragraph, Row, Table};
 use ratatui::Frame;
-use serde_json::Value;
 
 /// No more lines than this for policies: the processes are what there are many of.
 const POLICIES: usize = 8;
@@ -107,10 +108,10 @@ fn header<'a>(enforced: &Enforced, sample: &Sample) -> Vec<Line<'a>> {
         Span::from(format!("enforcing at level {}", enforced.level)).green()
     };
     let ago = rough(sample.time.duration_since(enforced.since).unwrap_or_default());
-    let by = if enforced.attended {
-        Span::from("attended")
+    let by = if enforced.has_agent {
+        Span::from("an agent reads its events")
     } else {
-        Span::from("nobody reads its events").yellow()
+        Span::from("no agent reads its events").yellow()
     };
     let first = Line::from(vec![
         Span::from(format!("sysfsm {}: ", enforced.version)),
@@ -163,7 +164,7 @@ fn policies_table<'a>(enforced: &Enforced) -> Table<'a> {
     policies.sort_by_key(|policy| std::cmp::Reverse((policy.violations, policy.threads)));
     let rows = policies.into_iter().take(POLICIES).map(|policy| {
         Row::new([
-            Cell::from(name(&policy.name)),
+            Cell::from(name(&policy.selector)),
             Cell::from(policy.processes.to_string()),
             Cell::from(policy.threads.to_string()),
             Cell::from(policy.violations.to_string()).style(alarm(policy.violations)),
@@ -190,7 +191,7 @@ fn table<'a, const N: usize>(
     Table::new(rows, *widths).header(Row::new(header).bold()).block(Block::bordered().title(title))
 }
 
-fn violations_list<'a>(recent: &[Value], height: u16) -> Paragraph<'a> {
+fn violations_list<'a>(recent: &[Violation], height: u16) -> Paragraph<'a> {
     let room = usize::from(height.saturating_sub(2));
     let lines: Vec<Line<'_>> =
         recent.iter().rev().take(room).map(|v| Line::from(violation(v))).collect();
@@ -198,41 +199,30 @@ fn violations_list<'a>(recent: &[Value], height: u16) -> Paragraph<'a> {
 }
 
 /// A violation, in a line.
-fn violation(event: &Value) -> String {
-    let text = |key: &str| event.get(key).and_then(Value::as_str).unwrap_or_default();
-    let context: Vec<&str> = event
-        .get("context")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    let pid = event.get("pid").map(ToString::to_string).unwrap_or_default();
-    let done = match (text("action"), event.get("kill_failed").and_then(Value::as_bool)) {
-        ("kill", Some(true)) => "NOT KILLED",
-        ("kill", _) => "killed",
-        ("deny", _) => "denied",
-        _ => "logged",
-    };
+fn violation(found: &Violation) -> String {
     // To the second: the file has it all.
-    let time = text("time").get(11..19).unwrap_or_default();
-    let what = match context.as_slice() {
-        [] => text("symbol").to_string(),
-        _ => format!("{} → {}", context.join(" "), text("symbol")),
+    let time = found.time.as_deref().and_then(|time| time.get(11..19)).unwrap_or_default();
+    let what = match found.context.as_slice() {
+        [] => found.symbol.clone(),
+        context => format!("{} → {}", context.join(" "), found.symbol),
     };
-    let reason = match text("reason") {
-        "transition" => String::new(),
-        other => format!(" ({other})"),
+    let reason = match found.reason {
+        Reason::Transition => String::new(),
+        other => format!(" ({})", other.as_str()),
     };
-    let who = match event.get("count").and_then(Value::as_u64) {
+    let who = match found.count {
         Some(count) => format!("{count} more"),
-        None => format!("pid {pid} ({})", text("comm")),
+        None => format!(
+            "pid {} ({})",
+            found.pid.unwrap_or_default(),
+            found.comm.as_deref().unwrap_or_default()
+        ),
     };
-    plain(&format!("{time} {} {who}: {what}{reason}: {done}", text("policy")))
+    plain(&format!("{time} {} {who}: {what}{reason}: {}", found.policy, found.outcome()))
 }
 
-fn name(subject: &Subject) -> String {
-    plain(&subject.to_string())
+fn name(selector: &PolicySelector) -> String {
+    plain(&selector.to_string())
 }
 
 /// Where the threads of a process are.
@@ -276,7 +266,7 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     fn sample() -> Sample {
-        let policy = Subject { binary: "/usr/sbin/served".into(), cgroup: None };
+        let policy = PolicySelector { binary: "/usr/sbin/served".into(), cgroup: None };
         let context = Context::start(Symbol::Call(nr::EXECVE), Depth::default());
         let process = |pid, comm: &str, contexts: Vec<(Option<Context>, usize)>| Process {
             pid,
@@ -290,11 +280,11 @@ mod tests {
             log_only: false,
             version: "1.2.3".into(),
             since: UNIX_EPOCH,
-            attended: true,
+            has_agent: true,
             totals: Some(Totals { judged: 1000, violations: 2, kills: 2, ..Totals::default() }),
             rates: Some(Rates { calls: 12.34, violations: 0.5 }),
             policies: vec![Policy {
-                name: policy.clone(),
+                selector: policy.clone(),
                 processes: 2,
                 threads: 4,
                 violations: 2,
@@ -309,11 +299,12 @@ mod tests {
                 ),
             ],
         };
-        let violation = json!({
+        let line = json!({
             "event": "violation", "time": "2026-11-23T13:19:58.673899891Z", "reason": "transition",
             "action": "kill", "policy": "/usr/sbin/served", "pid": 33, "comm": "served",
             "context": ["read"], "symbol": "execve",
         });
+        let violation = Violation::parse(&line.to_string()).unwrap();
         Sample {
             time: UNIX_EPOCH + Duration::from_secs(300),
             enforced: Some(enforced),
@@ -333,7 +324,7 @@ mod tests {
     fn everything_is_in_sight() {
         let lines = drawn(&mut View::default(), &sample(), 100, 30);
         for part in [
-            "sysfsm 1.2.3: enforcing at level contain for 5 min; attended",
+            "sysfsm 1.2.3: enforcing at level contain for 5 min; an agent reads its events",
             "judged 1000 calls (12.3/s)  2 violations (0.5/s)  2 kills  0 denials  0 events lost",
             "1 policy",
             "2 watched processes",
@@ -379,11 +370,14 @@ mod tests {
         let mut sample = sample();
         sample.violations = None;
         let enforced = sample.enforced.as_mut().unwrap();
-        (enforced.totals, enforced.attended, enforced.log_only) = (None, false, true);
+        (enforced.totals, enforced.has_agent, enforced.log_only) = (None, false, true);
         let text = drawn(&mut View::default(), &sample, 100, 30).join("\n");
-        for part in
-            ["watching (log only)", "nobody reads its events", "another version's", "--events FILE"]
-        {
+        for part in [
+            "watching (log only)",
+            "no agent reads its events",
+            "another version's",
+            "--events FILE",
+        ] {
             assert!(text.contains(part), "{part} in {text}");
         }
         sample.enforced = None;

@@ -20,7 +20,7 @@ use crate::kernel::policies::level_requirements::effective_policies;
 use crate::kernel::policies::maps::Maps;
 use crate::kernel::policies::policy_set::{Change, PolicySet, Retired};
 use crate::kernel::policies::step_maps;
-use crate::policy::{Policy, Subject};
+use crate::policy::{Policy, PolicySelector};
 use std::collections::BTreeSet;
 use std::io;
 use std::mem::{offset_of, MaybeUninit};
@@ -175,7 +175,7 @@ impl ChangeableSet {
 
     /// Deletes what the kernel's maps have of retired policies. Returns how many violations there
     /// were of them.
-    fn forget(&self, retired: &[Retired]) -> Result<Vec<(Subject, ByReason)>, KernelError> {
+    fn forget(&self, retired: &[Retired]) -> Result<Vec<(PolicySelector, ByReason)>, KernelError> {
         let mut past = Vec::new();
         for one in retired {
             if let Some(replacement) = one.replacement {
@@ -184,7 +184,7 @@ impl ChangeableSet {
             let policy = &one.slot.policy;
             let counted = self.stream.maps.forget(one.number)?;
             if !counted.is_empty() {
-                past.push((policy.subject(), counted));
+                past.push((policy.selector(), counted));
             }
         }
         Ok(past)

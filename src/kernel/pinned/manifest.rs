@@ -11,7 +11,7 @@ use crate::kernel::policies::effective_policy::EffectivePolicy;
 use crate::kernel::policies::policy_set::PolicySet;
 use crate::kernel::policies::saved::SavedPolicySet;
 use crate::machine::Reason;
-use crate::policy::{Policy, Subject};
+use crate::policy::{Policy, PolicySelector};
 use libbpf_rs::libbpf_sys::{bpf_map_create_opts, BPF_F_MMAPABLE};
 use libbpf_rs::{MapCore as _, MapHandle, MapType};
 use plain::Plain;
@@ -124,9 +124,13 @@ impl Manifest {
     }
 
     /// The same with other policies, and with violations of some that are forgotten.
-    pub(crate) fn with(&self, policy_set: &PolicySet, past: Vec<(Subject, ByReason)>) -> Self {
+    pub(crate) fn with(
+        &self,
+        policy_set: &PolicySet,
+        past: Vec<(PolicySelector, ByReason)>,
+    ) -> Self {
         let mut next = Manifest { policy_set: SavedPolicySet::of(policy_set), ..self.clone() };
-        for (Subject { binary, cgroup }, reasons) in past {
+        for (PolicySelector { binary, cgroup }, reasons) in past {
             for (reason, count) in reasons {
                 let reason = reason.as_str();
                 let same = |past: &&mut Past| {
@@ -147,10 +151,11 @@ impl Manifest {
     }
 
     /// Violations of policies that are forgotten.
-    pub(crate) fn past(&self) -> impl Iterator<Item = (Subject, ByReason)> + '_ {
+    pub(crate) fn past(&self) -> impl Iterator<Item = (PolicySelector, ByReason)> + '_ {
         self.past.iter().filter_map(|past| {
             let reason = Reason::all().into_iter().find(|reason| reason.as_str() == past.reason)?;
-            let subject = Subject { binary: past.binary.clone(), cgroup: past.cgroup.clone() };
+            let subject =
+                PolicySelector { binary: past.binary.clone(), cgroup: past.cgroup.clone() };
             Some((subject, ByReason::from([(reason, past.count)])))
         })
     }
@@ -188,8 +193,8 @@ impl Manifest {
     /// What each policy is for, by its number. Also of those that have been replaced, and still
     /// have threads.
     #[must_use]
-    pub fn subjects(&self) -> BTreeMap<u32, Subject> {
-        self.policy_set.subjects()
+    pub fn selectors(&self) -> BTreeMap<u32, PolicySelector> {
+        self.policy_set.selectors()
     }
 
     /// Puts it into a map of its own.

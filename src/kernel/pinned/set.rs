@@ -14,7 +14,7 @@ use crate::kernel::pinned::manifest::{Manifest, Watched};
 use crate::kernel::pinned::pins::{Pins, Set, MANIFEST};
 use crate::kernel::policies::policy_set::PolicySet;
 use crate::kernel::support::privileges::require_privilege;
-use crate::policy::Subject;
+use crate::policy::PolicySelector;
 use std::collections::BTreeMap;
 use std::mem::offset_of;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -86,12 +86,12 @@ impl Pinned {
     ///
     /// # Errors
     /// They cannot be read.
-    pub fn violations(&self) -> Result<Option<BTreeMap<Subject, ByReason>>, KernelError> {
+    pub fn violations(&self) -> Result<Option<BTreeMap<PolicySelector, ByReason>>, KernelError> {
         if self.inside.is_none() {
             return Ok(None);
         }
-        let subjects = self.manifest.subjects();
-        let mut all: BTreeMap<Subject, ByReason> = BTreeMap::new();
+        let subjects = self.manifest.selectors();
+        let mut all: BTreeMap<PolicySelector, ByReason> = BTreeMap::new();
         let now = EventMaps::find(|name| self.set.directory.map(name))?.by_policy()?;
         let now = now
             .into_iter()
@@ -173,7 +173,7 @@ impl Pinned {
         &self,
         policy_set: &PolicySet,
     ) -> Result<WatchedProcesses, KernelError> {
-        let subjects = self.manifest.subjects();
+        let subjects = self.manifest.selectors();
         let binary = |thread: &Watched| {
             Some((thread.pid, policy_set.index_of(&subjects.get(&thread.policy)?.binary)?))
         };

@@ -42,7 +42,7 @@ impl Pinned {
                         cells.iter().filter(|cell| cell.owner != 0).count()
                     })
                 }
-                "policies" => Ok(self.manifest.subjects().len()),
+                "policies" => Ok(self.manifest.selectors().len()),
                 _ if map.map_type() != MapType::Hash => return None,
                 // A map that changes meanwhile may begin anew, again and again.
                 _ => Ok(map.keys().take(map.max_entries() as usize).count()),

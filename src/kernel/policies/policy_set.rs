@@ -7,7 +7,7 @@ use crate::kernel::policies::effective_policy::EffectivePolicy;
 use crate::kernel::policies::loaded_policy::LoadedPolicy;
 use crate::kernel::policies::selection::cgroup_key;
 use crate::kernel::policies::sizes::Sizes;
-use crate::policy::{Policy, Subject, ANY_BINARY};
+use crate::policy::{Policy, PolicySelector, ANY_BINARY};
 use crate::table::{migrations, CompiledMachine, MigrationTarget, State, Table};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -78,11 +78,11 @@ impl PolicySet {
     ) -> (PolicySet, Change) {
         let mut next = self.clone();
         let mut change = Change::default();
-        let mut before: BTreeMap<Subject, u32> =
-            self.slots.iter().map(|(&number, slot)| (slot.policy.subject(), number)).collect();
+        let mut before: BTreeMap<PolicySelector, u32> =
+            self.slots.iter().map(|(&number, slot)| (slot.policy.selector(), number)).collect();
         let mut coming = Vec::new();
         for (policy, &effective) in policies.iter().zip(effective) {
-            let number = before.remove(&policy.subject());
+            let number = before.remove(&policy.selector());
             let slot = number.and_then(|number| self.slots.get(&number));
             if slot.is_none_or(|slot| *slot.policy != *policy || slot.effective != effective) {
                 coming.push((policy, effective, number));

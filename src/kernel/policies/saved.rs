@@ -2,7 +2,7 @@
 
 use crate::kernel::policies::effective_policy::EffectivePolicy;
 use crate::kernel::policies::policy_set::{Draining, PolicySet, Slot};
-use crate::policy::{Policy, Subject};
+use crate::policy::{Policy, PolicySelector};
 use crate::table::{CompiledMachine, State, Table};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -92,11 +92,12 @@ impl SavedPolicySet {
 
     /// The subjects of all policies by their numbers, draining ones included. The policies'
     /// machines are not read.
-    pub(crate) fn subjects(&self) -> BTreeMap<u32, Subject> {
+    pub(crate) fn selectors(&self) -> BTreeMap<u32, PolicySelector> {
         let text = |slot: &SavedSlot, key| Some(slot.policy.get(key)?.as_str()?.to_string());
         let all = self.slots.iter().chain(&self.draining);
         all.filter_map(|slot| {
-            let subject = Subject { binary: text(slot, "binary")?, cgroup: text(slot, "cgroup") };
+            let subject =
+                PolicySelector { binary: text(slot, "binary")?, cgroup: text(slot, "cgroup") };
             Some((slot.number, subject))
         })
         .collect()

@@ -131,18 +131,9 @@ impl Problems {
                 Depth::try_from(u64::from(MAX_DEPTH)).unwrap_or_default()
             }
         };
-        let action = self.choice(
-            "action",
-            fields.action.as_ref(),
-            &[Action::Kill, Action::Deny, Action::Log],
-            Action::as_str,
-        );
-        let children = self.choice(
-            "children",
-            fields.children.as_ref(),
-            &[Children::Release, Children::Inherit],
-            Children::as_str,
-        );
+        let action = self.choice("action", fields.action.as_ref(), &Action::ALL, Action::as_str);
+        let children =
+            self.choice("children", fields.children.as_ref(), &Children::ALL, Children::as_str);
         let runs = match fields.runs {
             None => 0,
             Some(Json::Integer(n)) => n,

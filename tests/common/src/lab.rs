@@ -318,6 +318,7 @@ pub fn preempts_programs() -> bool {
 pub struct Report {
     pub start: Value,
     pub violations: Vec<Value>,
+    /// The totals at the end.
     pub stop: Value,
 }
 
@@ -330,7 +331,8 @@ impl Report {
             |kind: &str| events.iter().filter(|e| e["event"] == kind).cloned().collect::<Vec<_>>();
         let one =
             |kind: &str| of(kind).pop().unwrap_or_else(|| panic!("no {kind} event in {stdout}"));
-        let report = Report { start: one("start"), violations: of("violation"), stop: one("stop") };
+        let totals = one("stop")["totals"].take();
+        let report = Report { start: one("start"), violations: of("violation"), stop: totals };
         for total in
             ["kills_failed", "events_lost", "threads_refused", "frames_dropped", "recursion_misses"]
         {

@@ -36,7 +36,7 @@ impl Place {
     pub fn agent(&self, lab: &Lab, policies: &Path, options: &[&str], pinned: &str) -> Running {
         let mut agent = lab.start(self.enforce(policies, options).arg("--pin"));
         let said = agent.said(|said| said.contains("\"event\":\"start\""));
-        assert_eq!(event(&said, "start")["pinned"], pinned, "{said}{}", agent.stderr());
+        assert_eq!(event(&said, "start")["outcome"], pinned, "{said}{}", agent.stderr());
         agent
     }
 

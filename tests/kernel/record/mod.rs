@@ -46,8 +46,8 @@ fn start(lab: &Lab, arguments: &[&str]) -> Running {
     let mut command = Command::new(binary());
     command.args(["record", "--json"]).args(arguments);
     let mut running = lab.start(&mut command);
-    let said = running.complained(|text| text.contains("\"event\":\"start\""));
-    assert!(said.contains("\"event\":\"start\""), "record does not start: {said}");
+    let said = running.complained(|text| text.contains("\"event\":\"record_start\""));
+    assert!(said.contains("\"event\":\"record_start\""), "record does not start: {said}");
     running
 }
 
@@ -55,7 +55,7 @@ fn start(lab: &Lab, arguments: &[&str]) -> Running {
 #[track_caller]
 fn stopped(stderr: &str) -> Value {
     let events = stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let stop = events.into_iter().find(|event| event["event"] == "stop");
+    let stop = events.into_iter().find(|event| event["event"] == "record_stop");
     let stop = stop.unwrap_or_else(|| panic!("no stop event in {stderr}"));
     for total in
         ["transitions_lost", "contexts_lost", "programs_lost", "runs_uncertain", "threads_refused"]

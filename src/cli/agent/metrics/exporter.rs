@@ -3,7 +3,7 @@
 
 use super::address::Address;
 use super::figures::Figures;
-use super::http::{self, Answer};
+use super::http::{self, Response};
 use super::listener::{Listener, Socket};
 use crate::cli::io::failure::Failure;
 use crate::kernel::Pins;
@@ -28,7 +28,7 @@ pub(crate) struct Exporter {
 /// Figures, and those who share them.
 struct Source {
     pins: Pins,
-    last: Mutex<Option<(Instant, Answer)>>,
+    last: Mutex<Option<(Instant, Response)>>,
 }
 
 impl Place {
@@ -45,25 +45,25 @@ impl Place {
     /// Begins to answer, about what is pinned there.
     pub(crate) fn serve(self, pins: Pins) -> Result<Exporter, Failure> {
         let source = Source { pins, last: Mutex::default() };
-        http::serve(self.listener, Arc::new(move || source.answer()))
+        http::serve(self.listener, Arc::new(move || source.response()))
             .map_err(|e| Failure::new(format!("cannot begin a thread for metrics: {e}"), ""))?;
         Ok(Exporter { _socket: self.socket })
     }
 }
 
 impl Source {
-    fn answer(&self) -> Answer {
+    fn response(&self) -> Response {
         // Who comes while they are taken waits for them.
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, answer)) = last.as_ref().filter(|(taken, _)| taken.elapsed() < FRESH) {
-            return answer.clone();
+        if let Some((_, response)) = last.as_ref().filter(|(taken, _)| taken.elapsed() < FRESH) {
+            return response.clone();
         }
-        let answer = match Figures::take(&self.pins) {
+        let response = match Figures::take(&self.pins) {
             Ok(Some(figures)) => figures.encode(),
-            Ok(None) => Answer::unavailable("nothing is enforced\n"),
-            Err(e) => Answer::unavailable(&format!("{e}\n")),
+            Ok(None) => Response::unavailable("nothing is enforced\n"),
+            Err(e) => Response::unavailable(&format!("{e}\n")),
         };
-        *last = Some((Instant::now(), answer.clone()));
-        answer
+        *last = Some((Instant::now(), response.clone()));
+        response
     }
 }

@@ -1,11 +1,11 @@
-//! What is told: taken from what is pinned when somebody asks, and written in the format of
+//! The metrics: taken from what is pinned when somebody asks, and written in the format of
 //! Prometheus.
 
-use super::http::Answer;
+use super::http::Response;
 use crate::cli::policies::watched::{by_policy, Under};
 use crate::kernel::{ByReason, KernelError, Pinned, Pins, Totals, Usage};
 use crate::machine::Reason;
-use crate::policy::Subject;
+use crate::policy::PolicySelector;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
     prometheus_text, DescriptorEncoder, EncodeGaugeValue, NoLabelSet,
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What there is to tell.
+/// What the metrics are made of.
 #[derive(Debug)]
 pub(super) struct Figures {
     since: SystemTime,
@@ -26,10 +26,10 @@ pub(super) struct Figures {
     totals: Totals,
     /// Carried out, and refused.
     reloads: (u64, u64),
-    watched: BTreeMap<Subject, Under>,
+    watched: BTreeMap<PolicySelector, Under>,
     maps: Vec<Usage>,
     backlog: Option<Usage>,
-    violations: BTreeMap<Subject, ByReason>,
+    violations: BTreeMap<PolicySelector, ByReason>,
 }
 
 impl Figures {
@@ -40,7 +40,7 @@ impl Figures {
         let watched = by_policy(&pinned.watched()?.unwrap_or_default(), manifest);
         let mut violations = pinned.violations()?.unwrap_or_default();
         for name in watched.keys() {
-            // What is told of from the beginning has a rate when the first one comes.
+            // A series that is there from the beginning has a rate when the first violation comes.
             let reasons = violations.entry(name.clone()).or_default();
             for reason in Reason::all() {
                 reasons.entry(reason).or_default();
@@ -61,20 +61,20 @@ impl Figures {
         }))
     }
 
-    pub(super) fn encode(self) -> Answer {
+    pub(super) fn encode(self) -> Response {
         let mut registry = Registry::with_prefix("sysfsm");
         registry.register_collector(Box::new(self));
         let mut text = String::new();
         match prometheus_text::encode(&mut text, &registry) {
-            Ok(()) => Answer::metrics(&text),
-            Err(e) => Answer::unavailable(&format!("{e}\n")),
+            Ok(()) => Response::metrics(&text),
+            Err(e) => Response::unavailable(&format!("{e}\n")),
         }
     }
 }
 
 /// The labels of one policy.
-fn of(subject: &Subject) -> [(&'static str, &str); 2] {
-    [("policy", &subject.binary), ("cgroup", subject.cgroup.as_deref().unwrap_or_default())]
+fn of(selector: &PolicySelector) -> [(&'static str, &str); 2] {
+    [("policy", &selector.binary), ("cgroup", selector.cgroup.as_deref().unwrap_or_default())]
 }
 
 impl Collector for Figures {
@@ -125,7 +125,7 @@ impl Collector for Figures {
     }
 }
 
-/// A value, and what tells it from others of its family.
+/// A value, and the labels that distinguish it from others of its family.
 type Labelled<'l, const N: usize> = ([(&'static str, &'l str); N], u64);
 
 /// Families of metrics, one after another.
@@ -179,8 +179,10 @@ mod tests {
     #[test]
     fn whatever_a_name_has_in_it_stays_in_its_label() {
         let odd = "/opt/\"a\"\\b\nc{d=\"e\"} 1";
-        let odd =
-            |cgroup: Option<&str>| Subject { binary: odd.into(), cgroup: cgroup.map(String::from) };
+        let odd = |cgroup: Option<&str>| PolicySelector {
+            binary: odd.into(),
+            cgroup: cgroup.map(String::from),
+        };
         let violations = BTreeMap::from([(odd(None), ByReason::from([(Reason::Abi, 3)]))]);
         let figures = Figures {
             since: UNIX_EPOCH,

@@ -1,7 +1,7 @@
-//! The little of HTTP that it takes to be asked for metrics: one GET a connection, answered and
-//! closed. The length of a question, the time that it and its answer take, and how many are
-//! answered at once are bounded. (Servers that are to be had as crates either bring an asynchronous
-//! runtime, or read heads of any length for any time.)
+//! As much of HTTP as metrics need: one GET a connection, which is answered and closed. The length of
+//! a request, the time for a request and its response, and the number of connections are bounded.
+//! Servers that are crates either bring an asynchronous runtime, or read heads of any length for any
+//! time.
 
 use super::listener::{Connection, Listener};
 use prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
@@ -10,39 +10,39 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The longest head of a question.
+/// The longest head of a request.
 const HEAD: usize = 8 * 1024;
 const HEADERS: usize = 64;
-/// How long a question and its answer may take.
+/// How long a request and its response may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How many are answered at once. Who comes besides is turned away.
+/// How many connections are served at once. A further one is closed at once.
 const AT_ONCE: usize = 8;
-/// How long nobody is let in when nobody can be: descriptors may be short.
+/// How long the accept loop waits after an error: descriptors may be short.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What is asked for, as it is answered.
+/// A response.
 #[derive(Debug, Clone)]
-pub(super) struct Answer {
+pub(super) struct Response {
     status: &'static str,
     kind: &'static str,
     text: Arc<str>,
 }
 
-impl Answer {
+impl Response {
     pub(super) fn metrics(text: &str) -> Self {
-        Answer { status: "200 OK", kind: CONTENT_TYPE, text: text.into() }
+        Response { status: "200 OK", kind: CONTENT_TYPE, text: text.into() }
     }
 
     pub(super) fn unavailable(text: &str) -> Self {
-        Answer::plain("503 Service Unavailable", text)
+        Response::plain("503 Service Unavailable", text)
     }
 
     fn plain(status: &'static str, text: &str) -> Self {
-        Answer { status, kind: "text/plain; charset=utf-8", text: text.into() }
+        Response { status, kind: "text/plain; charset=utf-8", text: text.into() }
     }
 
     pub(super) fn bytes(&self) -> Vec<u8> {
-        let Answer { status, kind, text } = self;
+        let Response { status, kind, text } = self;
         let length = text.len();
         format!(
             "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{text}"
@@ -51,51 +51,54 @@ impl Answer {
     }
 }
 
-/// Who has the answer.
-pub(super) type Answerer = Arc<dyn Fn() -> Answer + Send + Sync>;
+/// Makes the response to a request for metrics.
+pub(super) type Responder = Arc<dyn Fn() -> Response + Send + Sync>;
 
-/// Answers whoever comes, from now on.
-pub(super) fn serve(listener: Listener, answerer: Answerer) -> io::Result<()> {
-    let doorkeeper = move || {
-        // Each that is answered holds one.
-        let seats = Arc::new(());
+/// Serves a listener, by threads of its own, from now on.
+pub(super) fn serve(listener: Listener, responder: Responder) -> io::Result<()> {
+    let accept_loop = move || {
+        // One reference for each connection that is served.
+        let connections = Arc::new(());
         loop {
             match listener.accept() {
-                Ok(_) if Arc::strong_count(&seats) > AT_ONCE => {}
+                Ok(_) if Arc::strong_count(&connections) > AT_ONCE => {}
                 Ok(connection) => {
-                    let (seat, answerer) = (seats.clone(), answerer.clone());
-                    let attend = move || {
-                        if let Err(e) = attend(connection, &*answerer) {
-                            tracing::debug!("who asked for metrics was not answered: {e}");
+                    let (counted, responder) = (connections.clone(), responder.clone());
+                    let serve = move || {
+                        if let Err(e) = serve_one(connection, &*responder) {
+                            tracing::debug!("a request for metrics was not answered: {e}");
                         }
-                        drop(seat);
+                        drop(counted);
                     };
-                    if let Err(e) = thread::Builder::new().name("metrics".into()).spawn(attend) {
-                        tracing::warn!("cannot answer who asks for metrics: {e}");
+                    if let Err(e) = thread::Builder::new().name("metrics".into()).spawn(serve) {
+                        tracing::warn!("cannot serve a request for metrics: {e}");
                     }
                 }
                 Err(e) => {
-                    tracing::debug!("cannot let in who asks for metrics: {e}");
+                    tracing::debug!("cannot accept a connection for metrics: {e}");
                     thread::sleep(PAUSE);
                 }
             }
         }
     };
-    thread::Builder::new().name("metrics".into()).spawn(doorkeeper).map(drop)
+    thread::Builder::new().name("metrics".into()).spawn(accept_loop).map(drop)
 }
 
-fn attend(mut connection: Box<dyn Connection>, answerer: &dyn Fn() -> Answer) -> io::Result<()> {
+fn serve_one(
+    mut connection: Box<dyn Connection>,
+    responder: &dyn Fn() -> Response,
+) -> io::Result<()> {
     let deadline = Instant::now() + PATIENCE;
-    let answer = match question(&mut *connection, deadline)? {
-        Question::Metrics => answerer(),
-        Question::Elsewhere => Answer::plain("404 Not Found", "metrics are at /metrics\n"),
-        Question::Otherwise => Answer::plain("405 Method Not Allowed", "only GET is answered\n"),
-        Question::TooLong => {
-            Answer::plain("431 Request Header Fields Too Large", "too long a question\n")
+    let response = match read_request(&mut *connection, deadline)? {
+        Request::Metrics => responder(),
+        Request::OtherPath => Response::plain("404 Not Found", "metrics are at /metrics\n"),
+        Request::OtherMethod => Response::plain("405 Method Not Allowed", "only GET is served\n"),
+        Request::TooLong => {
+            Response::plain("431 Request Header Fields Too Large", "the request is too long\n")
         }
-        Question::Nonsense => Answer::plain("400 Bad Request", "this is no HTTP\n"),
+        Request::Malformed => Response::plain("400 Bad Request", "this is no HTTP\n"),
     };
-    let bytes = answer.bytes();
+    let bytes = response.bytes();
     let mut rest = &*bytes;
     while !rest.is_empty() {
         connection.patience(left(deadline)?)?;
@@ -108,50 +111,55 @@ fn attend(mut connection: Box<dyn Connection>, answerer: &dyn Fn() -> Answer) ->
     connection.hang_up()
 }
 
-/// What is asked.
+/// What a request asks for.
 #[derive(Debug, PartialEq, Eq)]
-enum Question {
+enum Request {
+    /// `GET /metrics`.
     Metrics,
-    Elsewhere,
-    Otherwise,
+    /// Another path.
+    OtherPath,
+    /// Another method.
+    OtherMethod,
+    /// A head that is longer than is read.
     TooLong,
-    Nonsense,
+    /// No HTTP.
+    Malformed,
 }
 
-fn question(connection: &mut dyn Connection, deadline: Instant) -> io::Result<Question> {
+fn read_request(connection: &mut dyn Connection, deadline: Instant) -> io::Result<Request> {
     let mut head = Vec::new();
-    let mut piece = [0; 1024];
+    let mut chunk = [0; 1024];
     loop {
-        if let Some(question) = understand(&head) {
-            return Ok(question);
+        if let Some(request) = parse(&head) {
+            return Ok(request);
         }
         if head.len() >= HEAD {
-            return Ok(Question::TooLong);
+            return Ok(Request::TooLong);
         }
         connection.patience(left(deadline)?)?;
-        let length = connection.read(&mut piece)?;
+        let length = connection.read(&mut chunk)?;
         if length == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        head.extend(piece.iter().take(length));
+        head.extend(chunk.iter().take(length));
     }
 }
 
-/// What a head asks; none if it has no end yet.
-fn understand(head: &[u8]) -> Option<Question> {
+/// The request that a head is; none if the head has no end yet.
+fn parse(head: &[u8]) -> Option<Request> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
-    let mut request = httparse::Request::new(&mut headers);
-    match request.parse(head) {
+    let mut parsed = httparse::Request::new(&mut headers);
+    match parsed.parse(head) {
         Ok(httparse::Status::Partial) => return None,
         Ok(httparse::Status::Complete(_)) => {}
-        Err(httparse::Error::TooManyHeaders) => return Some(Question::TooLong),
-        Err(_) => return Some(Question::Nonsense),
+        Err(httparse::Error::TooManyHeaders) => return Some(Request::TooLong),
+        Err(_) => return Some(Request::Malformed),
     }
-    let path = request.path.and_then(|path| path.split('?').next());
-    Some(match (request.method, path) {
-        (Some("GET"), Some("/metrics")) => Question::Metrics,
-        (Some("GET"), _) => Question::Elsewhere,
-        _ => Question::Otherwise,
+    let path = parsed.path.and_then(|path| path.split('?').next());
+    Some(match (parsed.method, path) {
+        (Some("GET"), Some("/metrics")) => Request::Metrics,
+        (Some("GET"), _) => Request::OtherPath,
+        _ => Request::OtherMethod,
     })
 }
 
@@ -175,27 +183,27 @@ mod tests {
     fn a_head_is_understood_when_it_is_whole() {
         let whole = "GET /metrics?x=1 HTTP/1.1\r\nHost: a\r\nAccept: */*\r\n\r\n";
         for length in 0..whole.len() {
-            assert_eq!(understand(&whole.as_bytes()[..length]), None, "{length}");
+            assert_eq!(parse(&whole.as_bytes()[..length]), None, "{length}");
         }
-        for (head, question) in [
-            (whole, Question::Metrics),
-            ("GET / HTTP/1.1\r\n\r\n", Question::Elsewhere),
-            ("GET /metrics/ HTTP/1.0\r\n\r\n", Question::Elsewhere),
-            ("POST /metrics HTTP/1.1\r\n\r\n", Question::Otherwise),
-            ("\x16\x03\x01\x02\x00\x01", Question::Nonsense),
-            ("GET /metrics\r\n\r\n", Question::Nonsense),
+        for (head, wanted) in [
+            (whole, Request::Metrics),
+            ("GET / HTTP/1.1\r\n\r\n", Request::OtherPath),
+            ("GET /metrics/ HTTP/1.0\r\n\r\n", Request::OtherPath),
+            ("POST /metrics HTTP/1.1\r\n\r\n", Request::OtherMethod),
+            ("\x16\x03\x01\x02\x00\x01", Request::Malformed),
+            ("GET /metrics\r\n\r\n", Request::Malformed),
         ] {
-            assert_eq!(understand(head.as_bytes()), Some(question), "{head:?}");
+            assert_eq!(parse(head.as_bytes()), Some(wanted), "{head:?}");
         }
         let many = format!("GET /metrics HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(HEADERS + 1));
-        assert_eq!(understand(many.as_bytes()), Some(Question::TooLong));
+        assert_eq!(parse(many.as_bytes()), Some(Request::TooLong));
     }
 
     /// A door, and how to come in.
     fn open(dir: &TempDir) -> impl Fn() -> UnixStream {
         let path = dir.path().join("socket");
         let listener = Listener::Unix(UnixListener::bind(&path).unwrap());
-        serve(listener, Arc::new(|| Answer::metrics("a 1\n"))).unwrap();
+        serve(listener, Arc::new(|| Response::metrics("a 1\n"))).unwrap();
         move || {
             let stream = UnixStream::connect(&path).unwrap();
             stream.set_read_timeout(Some(4 * PATIENCE)).unwrap();
