@@ -384,7 +384,7 @@ impl Interpreter {
     /// `+++ superseded by execve in pid BY +++`: the leader is gone, and the thread `by` goes on
     /// under the leader's id.
     fn leader_superseded(&mut self, tid: Option<Tid>, by: Tid, place: Place, sink: Sink) {
-        let successor = self.state.find(by);
+        let survivor = self.state.find(by);
         if let Some(only) = self.speaker.only {
             self.superseded_by = Some(by);
             if let Some(leader) = self.state.find(only) {
@@ -392,7 +392,7 @@ impl Interpreter {
             }
             return;
         }
-        let Some(key) = successor else { return };
+        let Some(key) = survivor else { return };
         // On stderr the line may not name the leader: it is the last thread.
         let leader = tid.or_else(|| {
             let thread = self.state.thread(key)?;

@@ -94,7 +94,7 @@ pub(crate) fn sigaction(args: &[u8]) -> Option<(u8, Action)> {
     } else if let Some(inner) = act.strip_prefix(b"{") {
         structure(inner)
     } else {
-        // An address: strace could not read the structure, or was told not to (-e raw).
+        // An address: strace could not read the structure, or was asked not to (-e raw).
         Action::Unknown
     };
     Some((signal, action))

@@ -7,10 +7,10 @@ use super::thread::{CallKind, Group, Handler, OpenCall, SigHandlers, Wait};
 use crate::event::{EventKind, Place, Sink, Tid};
 use crate::syscall::SIGNAL_MAX;
 use crate::trace::syntax::args::Sharing;
-use crate::trace::syntax::dispositions::{Action, Dispositions};
+use crate::trace::syntax::dispositions::Action;
 
 impl State {
-    /// A line has a thread that was never seen.
+    /// A line is of a thread that was never seen.
     pub(crate) fn newcomer(&mut self, tid: Tid, place: Place, sink: Sink) -> Key {
         let one = match self.clones.as_slice() {
             [] => return self.attach(tid, place, sink),
@@ -66,19 +66,19 @@ impl State {
     /// The group and the signal actions of a child, with one use more of each.
     fn inheritance(&mut self, parent: Key, sharing: Sharing, tid: Tid) -> (Key, Key) {
         let Some((group, sighand)) = self.thread(parent).map(|t| (t.group, t.sighand)) else {
-            return (self.groups.add(Group::of(tid)), self.unknown_sighand());
+            return (self.groups.add(Group::of(tid)), self.sighands.add(SigHandlers::unknown()));
         };
         let group =
             if sharing.thread { self.groups.share(group) } else { self.groups.add(Group::of(tid)) };
         if sharing.sighand {
-            let set = self.family.as_ref().and_then(|k| k.sets.get(&tid).copied());
+            let set = self.family.as_ref().and_then(|f| f.sets.get(&tid).copied());
             if let Some(sighand) = self.sighands.get_mut(sighand) {
                 sighand.set = sighand.set.or(set);
             }
             return (group, self.sighands.share(sighand));
         }
         let Some(mut own) = self.sighands.get(sighand).cloned() else {
-            return (group, self.unknown_sighand());
+            return (group, self.sighands.add(SigHandlers::unknown()));
         };
         if let (Some(set), Some(family)) = (own.set.take(), &self.family) {
             for signal in 1..=SIGNAL_MAX {
@@ -92,10 +92,6 @@ impl State {
             own.actions.clear_handlers();
         }
         (group, self.sighands.add(own))
-    }
-
-    fn unknown_sighand(&mut self) -> Key {
-        self.sighands.add(SigHandlers { actions: Dispositions::unknown(), set: None })
     }
 
     /// Emits the child's `Spawn`. If the event has to wait in the parent's queue, the child's queue
@@ -204,7 +200,7 @@ impl State {
         }
     }
 
-    /// Takes the child that [`State::may_leave_child`] has added, if the child has no id so far.
+    /// Takes the child that [`State::may_leave_child`] has added, if the child has not ended.
     pub(crate) fn take_unnamed_child(&mut self) -> Option<Key> {
         self.unnamed_child.take().filter(|&k| self.thread(k).is_some_and(|t| !t.ended))
     }

@@ -192,7 +192,7 @@ impl State {
         if let Some(retired) = self.retired.remove(&tid) {
             self.emit_all(retired, sink);
         }
-        if let Some(place) = self.family.as_mut().and_then(|k| k.ended.remove(&tid)) {
+        if let Some(place) = self.family.as_mut().and_then(|f| f.ended.remove(&tid)) {
             sink(Event { tid, place, kind: EventKind::End });
         }
     }

@@ -4,7 +4,6 @@ use super::pool::Key;
 use super::state::State;
 use super::thread::{Group, SigHandlers};
 use crate::event::{EventKind, Place, Sink};
-use crate::trace::syntax::dispositions::Dispositions;
 
 impl State {
     /// An exec has succeeded. No handler of the old program returns, all actions are reset, and the
@@ -19,7 +18,7 @@ impl State {
         self.groups.release(group);
         self.sighands.release(sighand);
         let group = self.groups.add(Group::of(tid));
-        let sighand = self.sighands.add(SigHandlers { actions: Dispositions::exec(), set: None });
+        let sighand = self.sighands.add(SigHandlers::after_exec());
         if let Some(thread) = self.thread_mut(key) {
             thread.group = group;
             thread.sighand = sighand;

@@ -4,7 +4,7 @@ use super::pool::{Key, Pool};
 use super::report::{Report, WarningKind};
 use super::thread::{Group, SigHandlers, Thread, Wait};
 use crate::event::{Event, EventKind, Place, Sink, Tid};
-use crate::trace::syntax::dispositions::{ActionsSeen, Dispositions};
+use crate::trace::syntax::dispositions::ActionsSeen;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::VecDeque;
 
@@ -117,8 +117,7 @@ impl State {
     /// Adds a thread of unknown past.
     pub(crate) fn attach(&mut self, tid: Tid, place: Place, sink: Sink) -> Key {
         let group = self.groups.add(Group::of(tid));
-        let sighand =
-            self.sighands.add(SigHandlers { actions: Dispositions::unknown(), set: None });
+        let sighand = self.sighands.add(SigHandlers::unknown());
         let key = self.add(tid, group, sighand, place, sink);
         if let Some(thread) = self.thread_mut(key) {
             thread.attached = true;
@@ -317,11 +316,11 @@ impl State {
         }
         for key in self.threads.keys() {
             let Some(thread) = self.thread(key).filter(|t| !t.ended) else { continue };
-            let unseen = match &self.family {
+            let has_no_lines = match &self.family {
                 Some(family) => !family.members.contains(&thread.tid),
                 None => !self.named,
             };
-            if !thread.spoke && !thread.attached && unseen {
+            if !thread.spoke && !thread.attached && has_no_lines {
                 let first = thread.first;
                 self.report.warn(WarningKind::ChildUnseen, first);
             }
@@ -330,7 +329,7 @@ impl State {
         for key in self.threads.keys() {
             self.emit_all(key, sink);
         }
-        let ended = self.family.take().map(|k| k.ended).unwrap_or_default();
+        let ended = self.family.take().map(|f| f.ended).unwrap_or_default();
         let mut ended: Vec<(Place, Tid)> =
             ended.into_iter().map(|(tid, place)| (place, tid)).collect();
         ended.sort_unstable();

@@ -150,6 +150,18 @@ impl Group {
     }
 }
 
+impl SigHandlers {
+    /// The actions of a process that was running when the log began.
+    pub(crate) fn unknown() -> Self {
+        SigHandlers { actions: Dispositions::unknown(), set: None }
+    }
+
+    /// The actions of a process after an exec.
+    pub(crate) fn after_exec() -> Self {
+        SigHandlers { actions: Dispositions::exec(), set: None }
+    }
+}
+
 impl Thread {
     /// Whether the thread's events are emitted at once.
     pub(crate) fn emits_at_once(&self) -> bool {
