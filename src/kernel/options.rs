@@ -9,8 +9,8 @@ use crate::kernel::level::Level;
 pub struct Options {
     /// Only report, whatever the policies' actions are.
     pub log_only: bool,
-    /// Report what a machine needs that is to learn (`Reaction::Complain`), the first of each kind
-    /// with its stack.
+    /// Violations move the state as in a machine that has the transition (`Reaction::Complain`). The
+    /// first one of each kind is reported with its stack.
     pub complain: bool,
     /// Refuse to start below this level. Without one `kill` will do, but for policies that say
     /// `deny` nothing less than `prevent`.
@@ -22,28 +22,28 @@ pub struct Options {
     pub self_protect: bool,
     /// Bytes of the ring buffer for events; a power of two, and a multiple of the page size.
     pub ring_bytes: u32,
-    /// So many violations of a kind (policy, context, symbol) are told one by one a second; the
-    /// others are counted.
+    /// The most events of one kind of violation (policy, context, symbol) a second. Violations past
+    /// it are counted.
     pub full_events: u32,
     /// Go on enforcing when the process ends that has started it.
     pub pinned: bool,
     /// Policies may name binaries that are not there: they are bound when they come.
     pub allow_absent: bool,
-    /// For tests: as if no thread ever got storage, so that the spare places have to do.
+    /// For tests: no thread gets storage, so that every state is in the fallback map.
     pub fallbacks_only: bool,
-    /// For tests: as if the programs at `sys_enter` could be preempted, and were always left out of
-    /// this call.
+    /// For tests: the programs at `sys_enter` are taken for preemptible, and are never shown this
+    /// call.
     pub simulate_missed_nr: Option<u32>,
 }
 
 impl Options {
-    /// As many events of a kind as are told in full a second, if nothing else is said.
+    /// The default of `full_events`.
     pub const FULL_EVENTS: u32 = 65_536;
 }
 
 impl Default for Options {
     fn default() -> Self {
-        // 8 MiB hold about 70,000 events that nobody has read yet.
+        // 8 MiB have room for about 70,000 events.
         Options {
             log_only: false,
             complain: false,

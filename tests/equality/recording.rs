@@ -12,7 +12,7 @@ use libbpf_rs::{MapCore as _, MapFlags, ProgramInput};
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
 use sysfsm::event::{Event, EventKind, Place};
-use sysfsm::kernel::learned::{forget_ended, read, resize, LearnMaps, Recorded, Room};
+use sysfsm::kernel::learned::{forget_ended, read, resize, RecordMaps, Recorded, Room};
 use sysfsm::machine::{Depth, Learned, Learner};
 use sysfsm::syscall::nr;
 use sysfsm::syscall::Abi;
@@ -222,7 +222,7 @@ fn comparable<'a>(
 
 macro_rules! maps {
     ($maps:expr, $($and:tt)+) => {
-        LearnMaps {
+        RecordMaps {
             nodes: $($and)+ $maps.nodes,
             node_contexts: $($and)+ $maps.node_contexts,
             edges: $($and)+ $maps.edges,

@@ -5,8 +5,30 @@ use libbpf_rs::{MapCore as _, MapHandle, Object};
 use std::io;
 
 /// Declares a list of maps, generic over how a map is held (`StepMaps<MapHandle>`). The fields have
-/// the names of the maps in `bpf/`.
+/// the names of the maps in `bpf/`. `via` names a macro that borrows the maps of any skeleton:
+/// `borrow_step_maps!(skel.maps, &)`. The first argument is a `$` for that macro.
 macro_rules! map_list {
+    (
+        ($d:tt)
+        $(#[$doc:meta])*
+        $visibility:vis struct $list:ident via $borrow:ident {
+            $($(#[$about:meta])* $map:ident,)+
+        }
+    ) => {
+        $crate::kernel::bpf::map_list::map_list! {
+            $(#[$doc])*
+            $visibility struct $list {
+                $($(#[$about])* $map,)+
+            }
+        }
+
+        macro_rules! $borrow {
+            ($maps:expr, $d($borrowed:tt)+) => {
+                $list { $($map: $d($borrowed)+ $maps.$map,)+ }
+            };
+        }
+        pub(crate) use $borrow;
+    };
     (
         $(#[$doc:meta])*
         $visibility:vis struct $list:ident {
@@ -23,7 +45,7 @@ macro_rules! map_list {
             /// What `find` finds for each name.
             ///
             /// # Errors
-            /// Those of `find`.
+            /// The error of `find`.
             pub fn find<E>(find: impl Fn(&'static str) -> Result<M, E>) -> Result<Self, E> {
                 Ok($list { $($map: find(stringify!($map))?,)+ })
             }

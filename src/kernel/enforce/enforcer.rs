@@ -104,7 +104,7 @@ impl Enforcer {
             data.enforcing = true;
             data.pinned = options.pinned;
             for (number, coverage) in (0_u32..).zip(&mut data.deny_coverage) {
-                *coverage = vetoes.coverage(number) as u8;
+                *coverage = u8::try_from(vetoes.coverage(number).0).unwrap_or_default();
             }
         }
         let (hooks, attached) = Hooks::attach(&tracepoints!(skel), mode)?;

@@ -5,11 +5,11 @@ use crate::kernel::bpf::log;
 use crate::kernel::bpf::skeleton::{types, EnforceSkel, EnforceSkelBuilder, OpenEnforceSkel};
 use crate::kernel::error::KernelError;
 use crate::kernel::hooks::choose;
-use crate::kernel::identity::maps::{self, Bound, IdentityMaps};
+use crate::kernel::identity::maps::{self, borrow_identity_maps, Bound, IdentityMaps};
 use crate::kernel::level::Level;
 use crate::kernel::options::Options;
 use crate::kernel::policies::sizes::Sizes;
-use crate::kernel::policies::step_maps::{self, StepMaps};
+use crate::kernel::policies::step_maps::{self, borrow_step_maps, StepMaps};
 use crate::kernel::support::preemption::AttachMode;
 use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
 use std::mem::MaybeUninit;
@@ -38,26 +38,11 @@ pub(crate) fn load(
     choose_programs(&mut open, mode, level, judges_at_hook(options, mode), options.pinned);
     let all = &mut open.maps;
     step_maps::resize(
-        &mut StepMaps {
-            cells: &mut all.cells,
-            far_cells: &mut all.far_cells,
-            policies: &mut all.policies,
-            contexts: &mut all.contexts,
-            histories: &mut all.histories,
-            migrations: &mut all.migrations,
-        },
+        &mut borrow_step_maps!(all, &mut),
         &if options.pinned { sizes.with_room() } else { sizes },
     )?;
     let room = |entries: usize| if options.pinned { entries + entries.max(1024) } else { entries };
-    maps::resize(
-        &mut IdentityMaps {
-            binaries: &mut all.binaries,
-            paths: &mut all.paths,
-            names: &mut all.names,
-        },
-        bound,
-        room,
-    )?;
+    maps::resize(&mut borrow_identity_maps!(all, &mut), bound, room)?;
     entries::set_room(&mut all.selected, "selected", room(sizes.policies))?;
     entries::set_room(&mut all.cgroups, "cgroups", room(sizes.policies))?;
     all.events.set_max_entries(options.ring_bytes).map_err(refused)?;

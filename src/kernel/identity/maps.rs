@@ -9,8 +9,9 @@ use crate::kernel::identity::binaries::{index_of, Identities};
 use libbpf_rs::{MapCore, OpenMapMut};
 
 map_list! {
+    ($)
     /// The maps of `bpf/identity.h`.
-    pub(crate) struct IdentityMaps {
+    pub(crate) struct IdentityMaps via borrow_identity_maps {
         binaries,
         paths,
         names,
@@ -64,7 +65,7 @@ impl Bound {
             && fits(&maps.names, self.names.len())
     }
 
-    /// The same of a list that is numbered by its places.
+    /// What the maps are to hold for a list whose binaries are numbered in their order.
     pub(crate) fn in_order(identities: &Identities) -> Self {
         Bound::of(identities, index_of)
     }
@@ -99,7 +100,7 @@ pub(crate) fn add_all<M: MapCore>(
     entries::add(&maps.names, "names", &bound.names)
 }
 
-/// The same of all three.
+/// Writes the entries of all three maps, which have none.
 pub(crate) fn fill_all<M: MapCore>(
     maps: &IdentityMaps<M>,
     bound: &Bound,

@@ -1,13 +1,13 @@
-//! Vetoes in place: what refuses a call of a thread under a sentence.
+//! The vetoes in place: programs at the enforcement points, which refuse denied calls.
 
 use crate::kernel::bpf::background;
 use crate::kernel::bpf::functions::Functions;
-use crate::kernel::bpf::skeleton::{types::sysfsm_deny_coverage as Coverage, EnforceSkel};
+use crate::kernel::bpf::skeleton::{types::sysfsm_deny_coverage as DenyCoverage, EnforceSkel};
 use crate::kernel::bpf::template::{AttachPoint, Template};
 use crate::kernel::error::KernelError;
 use crate::kernel::level::Level;
 use crate::kernel::lsm::enforcement_points::{
-    call_function, EnforcementPoint, Guard, ENFORCEMENT_POINTS, PARTLY, PROTECTIONS,
+    call_function, EnforcementPoint, Guard, ENFORCEMENT_POINTS, PARTIAL, PROTECTIONS,
 };
 use crate::kernel::support::deny_mechanisms::DenyMechanisms;
 use crate::syscall;
@@ -16,31 +16,19 @@ use libbpf_rs::skel::Skel as _;
 use std::mem;
 use std::os::fd::OwnedFd;
 
-/// How much of a call the enforcement points in place refuse (`enum sysfsm_deny_coverage`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-// The constants are 0, 1 and 2.
-#[allow(clippy::cast_possible_truncation)]
-pub(crate) enum DenyCoverage {
-    None = Coverage::SYSFSM_DENY_COVERAGE_NONE.0 as u8,
-    Partial = Coverage::SYSFSM_DENY_COVERAGE_PARTIAL.0 as u8,
-    Full = Coverage::SYSFSM_DENY_COVERAGE_FULL.0 as u8,
-}
-
-/// What guards the enforcement points of this kernel. Dropping it frees them.
+/// The vetoes at the enforcement points of this kernel. Dropping them frees the points.
 pub(crate) struct Vetoes {
     links: Vec<OwnedFd>,
-    /// How many LSM hooks, and how many calls' functions, refuse.
+    /// How many LSM hooks, and how many functions of calls, have a veto.
     pub hooks: usize,
     pub functions: usize,
-    /// What this kernel has no such enforcement point for, or does not let be guarded.
+    /// The enforcement points that this kernel lacks, or allows no veto at.
     pub unsupported: Vec<String>,
-    /// What they reach.
+    /// The level that the vetoes reach.
     pub level: Level,
-    /// The calls that are refused whenever they could have an effect, and those that are refused in
-    /// part only.
-    surely: Vec<&'static str>,
-    partly: Vec<&'static str>,
+    /// The calls whose effects are all refused, and those of which some are.
+    full: Vec<&'static str>,
+    partial: Vec<&'static str>,
 }
 
 impl Vetoes {
@@ -60,8 +48,8 @@ impl Vetoes {
             functions: 0,
             unsupported: Vec::new(),
             level: mechanisms.level().min(at_most),
-            surely: Vec::new(),
-            partly: Vec::new(),
+            full: Vec::new(),
+            partial: Vec::new(),
         };
         if vetoes.level == Level::Kill {
             return Ok(vetoes);
@@ -71,10 +59,10 @@ impl Vetoes {
         for point in ENFORCEMENT_POINTS {
             if vetoes.guard(point, &templates, &mechanisms, &functions) {
                 vetoes.hooks += 1;
-                let (partly, surely) =
-                    point.calls.split_whitespace().partition(|c| PARTLY.contains(c));
-                vetoes.surely.extend::<Vec<_>>(surely);
-                vetoes.partly.extend::<Vec<_>>(partly);
+                let (partial, full) =
+                    point.calls.split_whitespace().partition(|c| PARTIAL.contains(c));
+                vetoes.full.extend::<Vec<_>>(full);
+                vetoes.partial.extend::<Vec<_>>(partial);
             } else {
                 vetoes.unsupported.push(point.hook.into());
                 if point.core {
@@ -95,8 +83,8 @@ impl Vetoes {
         Ok(vetoes)
     }
 
-    /// One enforcement point, by the LSM hook where that is honoured, else by the function that
-    /// asks it.
+    /// Guards one enforcement point: by the LSM hook where the kernel runs LSM programs, else by the
+    /// function that asks the hook.
     fn guard(
         &mut self,
         point: &EnforcementPoint,
@@ -117,11 +105,11 @@ impl Vetoes {
         link.map(|link| self.links.push(link)).is_some()
     }
 
-    /// The functions of the calls that no hook refuses for certain. Only those of the 64-bit table:
-    /// the kernel takes no others (`__ia32_sys_*`: -EINVAL on 7.3), and hooks know no ABI.
+    /// Guards the functions of the calls that no hook covers in full. Only functions of the 64-bit
+    /// table: the kernel takes no others (`__ia32_sys_*`: -EINVAL on 7.3), and hooks know no ABI.
     fn guard_calls(&mut self, templates: &Templates<'_>, functions: &Functions) {
         let veto = templates.of_guard(Guard::Veto);
-        let hooked = self.surely.clone();
+        let hooked = self.full.clone();
         // Always allowed, and functions that do not return are not to be guarded.
         let never = ["exit", "exit_group"];
         let calls = (0..CALLS).filter_map(syscall::name);
@@ -132,7 +120,7 @@ impl Vetoes {
             };
             if veto.put(call, AttachPoint::Function(id)).map(|link| self.links.push(link)).is_ok() {
                 self.functions += 1;
-                self.surely.push(call);
+                self.full.push(call);
             } else {
                 self.unsupported.push(call.into());
                 self.level = self.level.min(Level::Contain);
@@ -142,18 +130,20 @@ impl Vetoes {
 
     /// How much of a call is refused, by its number.
     pub(crate) fn coverage(&self, number: u32) -> DenyCoverage {
-        let Some(name) = syscall::name(number) else { return DenyCoverage::None };
-        if self.surely.contains(&name) {
-            DenyCoverage::Full
-        } else if self.partly.contains(&name) {
-            DenyCoverage::Partial
+        let Some(name) = syscall::name(number) else {
+            return DenyCoverage::SYSFSM_DENY_COVERAGE_NONE;
+        };
+        if self.full.contains(&name) {
+            DenyCoverage::SYSFSM_DENY_COVERAGE_FULL
+        } else if self.partial.contains(&name) {
+            DenyCoverage::SYSFSM_DENY_COVERAGE_PARTIAL
         } else {
-            DenyCoverage::None
+            DenyCoverage::SYSFSM_DENY_COVERAGE_NONE
         }
     }
 
-    /// Frees the enforcement points. To free one takes the kernel a tenth of a second and more, so
-    /// that a process of its own does it; the vetoes must refuse nobody any more.
+    /// Frees the enforcement points, in a process of its own: each takes the kernel a tenth of a
+    /// second and more. The vetoes must refuse nothing any more.
     pub(crate) fn release(&mut self) {
         background::drop_in(mem::take(&mut self.links));
     }
@@ -163,7 +153,7 @@ impl Vetoes {
     }
 }
 
-/// The programs of `bpf/veto.h`, to be put anywhere.
+/// The programs of `bpf/veto.h`, as templates.
 struct Templates<'a> {
     veto: Template<'a>,
     capability: Template<'a>,

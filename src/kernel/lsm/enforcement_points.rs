@@ -8,21 +8,21 @@
 /// Which of the programs of `bpf/veto.h` runs at an enforcement point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Guard {
-    /// Refuses what is under a sentence.
+    /// Refuses what a denied call asks for.
     Veto,
-    /// The same of capabilities.
+    /// Refuses capabilities to a denied call.
     VetoCapability,
-    /// The same of keys.
+    /// Refuses keys to a denied call.
     VetoKey,
     /// Keeps watched threads from the enforcer, where the hook's first argument is a task.
     ProtectTask,
-    /// The same, whoever the current task is.
+    /// Keeps every task from the enforcer, where the hook's first argument is a task.
     ProtectOwner,
     /// Keeps watched threads from the enforcer's BPF objects.
     ProtectObjects,
-    /// Keeps them from what is pinned, where the hook's first argument is a directory.
+    /// Keeps watched threads from what is pinned, where the hook's first argument is a directory.
     ProtectPins,
-    /// The same, where it is a mount.
+    /// Keeps watched threads from what is pinned, where the hook's first argument is a mount.
     ProtectMount,
 }
 
@@ -71,10 +71,10 @@ const fn hook(hook: &'static str, calls: &'static str) -> EnforcementPoint {
     EnforcementPoint { hook, function: "", core: false, guard: Guard::Veto, calls }
 }
 
-/// Where a sentence is carried out. Each place costs its part of a start and, above all, of an end:
-/// the kernel waits about a tenth of a second for every one that is freed
-/// (`unregister_ftrace_direct`, `kernel/trace/ftrace.c`). So none is here whose effects another one
-/// refuses already: `path_*` beside `inode_*`, say.
+/// Where denied calls are refused. Each entry costs time at the start and, above all, at the end: the
+/// kernel waits about a tenth of a second for each point that is freed (`unregister_ftrace_direct`,
+/// `kernel/trace/ftrace.c`). So no entry is here whose effects another one refuses already: `path_*`
+/// beside `inode_*`, for example.
 pub(crate) const ENFORCEMENT_POINTS: &[EnforcementPoint] = &[
     // Whatever follows a path asks for the right to search its directories first.
     hook(
@@ -188,10 +188,10 @@ pub(crate) const ENFORCEMENT_POINTS: &[EnforcementPoint] = &[
     hook("perf_event_open", "perf_event_open"),
 ];
 
-/// Calls that a hook above refuses in part only: as far as they reach outside of the process, say,
-/// or not between two pipes (`splice_pipe_to_pipe`, `fs/splice.c`), or with an error of the call's
-/// own.
-pub(crate) const PARTLY: &[&str] = &[
+/// Calls that a hook above covers in part only. Some are refused only what reaches outside of the
+/// process, one not what goes between two pipes (`splice_pipe_to_pipe`, `fs/splice.c`), and some
+/// return an error of their own.
+pub(crate) const PARTIAL: &[&str] = &[
     "ptrace",
     "keyctl",
     "unshare",
@@ -262,7 +262,7 @@ mod tests {
             ENFORCEMENT_POINTS.iter().flat_map(|c| c.calls.split_whitespace()).collect();
         let once: BTreeSet<_> = calls.iter().collect();
         assert_eq!(once.len(), calls.len(), "a call that two entries claim");
-        assert!(PARTLY.iter().all(|c| once.contains(c)), "a call that no entry claims");
+        assert!(PARTIAL.iter().all(|c| once.contains(c)), "a call that no entry claims");
         // Younger calls are unknown to an older header.
         let unknown = calls.iter().filter(|c| syscall::number(c).is_none()).count();
         assert!(unknown < 12, "{unknown} calls that the table does not know");

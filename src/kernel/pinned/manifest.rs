@@ -33,7 +33,7 @@ pub struct Manifest {
     /// When it began to enforce, in nanoseconds since 1970.
     since: u64,
     level: String,
-    /// How many LSM hooks refuse what is under a sentence.
+    /// How many LSM hooks have a veto.
     pub hooks: usize,
     /// How many functions of system calls do.
     pub functions: usize,

@@ -105,7 +105,7 @@ impl Pinned {
         Ok(Some(all))
     }
 
-    /// How many threads' states are in a spare place now, until their next call; none of another
+    /// How many threads' states are in the fallback map now, until their next call; none of another
     /// version's set.
     #[must_use]
     pub fn in_fallback(&self) -> Option<u64> {

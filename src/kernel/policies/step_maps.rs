@@ -13,8 +13,9 @@ use libbpf_rs::{MapCore, OpenMapMut};
 use std::mem::{offset_of, size_of};
 
 map_list! {
+    ($)
     /// The maps of the step (`bpf/maps.h`).
-    pub struct StepMaps {
+    pub struct StepMaps via borrow_step_maps {
         /// The array of cells: the rows of all machines.
         cells,
         /// Cells of calls that have no column.

@@ -2,6 +2,7 @@
 //! by the same code.
 
 use crate::kernel::bpf::array;
+use crate::kernel::bpf::map_list::map_list;
 use crate::kernel::bpf::skeleton::types;
 use crate::kernel::bpf::wire;
 use crate::kernel::error::KernelError;
@@ -10,20 +11,23 @@ use crate::syscall::Symbol;
 use libbpf_rs::{MapCore, MapFlags, OpenMapMut};
 use std::collections::{BTreeMap, HashSet};
 
-/// The maps of the learning step, by the names of `bpf/record_step.h` and `bpf/runs.h`.
-pub struct LearnMaps<M> {
-    /// Program and context → node.
-    pub nodes: M,
-    /// Node → program and context.
-    pub node_contexts: M,
-    /// The transitions.
-    pub edges: M,
-    /// Live runs → their threads.
-    pub live_runs: M,
-    /// Which live run has taken which transition.
-    pub taken: M,
-    /// Program → how many runs it had.
-    pub run_counts: M,
+map_list! {
+    ($)
+    /// The maps of a recording: those of `bpf/record_step.h` and `bpf/runs.h`.
+    pub struct RecordMaps via borrow_record_maps {
+        /// Program and context → node.
+        nodes,
+        /// Node → program and context.
+        node_contexts,
+        /// The transitions.
+        edges,
+        /// Live runs → their threads.
+        live_runs,
+        /// Which live run has taken which transition.
+        taken,
+        /// Program → how many runs it had.
+        run_counts,
+    }
 }
 
 /// How much the kernel has room for.
@@ -66,7 +70,7 @@ const BATCH: u32 = 8192;
 ///
 /// # Errors
 /// libbpf refuses a size.
-pub fn resize(maps: &mut LearnMaps<&mut OpenMapMut<'_>>, room: Room) -> Result<(), KernelError> {
+pub fn resize(maps: &mut RecordMaps<&mut OpenMapMut<'_>>, room: Room) -> Result<(), KernelError> {
     let set = |map: &mut OpenMapMut<'_>, name: &'static str, entries: u32| {
         map.set_max_entries(entries.max(1)).map_err(|cause| KernelError::Fill {
             map: name,
@@ -74,7 +78,7 @@ pub fn resize(maps: &mut LearnMaps<&mut OpenMapMut<'_>>, room: Room) -> Result<(
             cause,
         })
     };
-    // The numbers begin at 1, and a few are lost when two CPUs meet the same thing at once.
+    // The numbers begin at 1, and a few are lost when two CPUs add one context at once.
     let nodes = room.transitions.saturating_add(room.transitions / 8).saturating_add(64);
     set(maps.nodes, "nodes", nodes)?;
     set(maps.node_contexts, "node_contexts", nodes)?;
@@ -92,7 +96,7 @@ pub fn resize(maps: &mut LearnMaps<&mut OpenMapMut<'_>>, room: Room) -> Result<(
 /// # Errors
 /// A map cannot be read.
 pub fn read<M: MapCore>(
-    maps: &LearnMaps<&M>,
+    maps: &RecordMaps<&M>,
     depth: Depth,
 ) -> Result<BTreeMap<u32, Recorded>, KernelError> {
     let mut edges: Vec<types::sysfsm_edge> = array::read(maps.edges, "edges", u32::MAX)?;
@@ -123,7 +127,7 @@ pub fn read<M: MapCore>(
 ///
 /// # Errors
 /// A map cannot be read or changed.
-pub fn forget_ended<M: MapCore>(maps: &LearnMaps<&M>) -> Result<usize, KernelError> {
+pub fn forget_ended<M: MapCore>(maps: &RecordMaps<&M>) -> Result<usize, KernelError> {
     let mut taken = Vec::new();
     // This iterator ends at an error without a word; then some are left for the next time.
     let batches = maps.taken.lookup_batch(BATCH, MapFlags::ANY, MapFlags::ANY);

@@ -10,9 +10,9 @@ use crate::kernel::events::totals::Totals;
 use crate::kernel::hooks::{choose, tracepoints, Attached, Hooks};
 use crate::kernel::identity::binaries::{identify, index_of, Identities, Wanted};
 use crate::kernel::identity::inode::Inodes;
-use crate::kernel::identity::maps::{self as bind, Bound, IdentityMaps};
+use crate::kernel::identity::maps::{self as bind, borrow_identity_maps, Bound, IdentityMaps};
 use crate::kernel::identity::processes::{candidates, Candidate, WatchedProcesses};
-use crate::kernel::record::learned::{self, LearnMaps, Room};
+use crate::kernel::record::learned::{self, borrow_record_maps, RecordMaps, Room};
 use crate::kernel::record::names::{running, Names, Running};
 use crate::kernel::support::preemption::AttachMode;
 use crate::kernel::support::privileges::{require_btf, require_privilege};
@@ -86,19 +86,6 @@ pub struct Recorder {
     attached: Attached,
     names: Names,
     depth: Depth,
-}
-
-macro_rules! maps {
-    ($maps:expr, $($and:tt)+) => {
-        LearnMaps {
-            nodes: $($and)+ $maps.nodes,
-            node_contexts: $($and)+ $maps.node_contexts,
-            edges: $($and)+ $maps.edges,
-            live_runs: $($and)+ $maps.live_runs,
-            taken: $($and)+ $maps.taken,
-            run_counts: $($and)+ $maps.run_counts,
-        }
-    };
 }
 
 impl Recorder {
@@ -201,7 +188,7 @@ impl Recorder {
     /// # Errors
     /// A map cannot be read or changed.
     pub fn tidy(&self) -> Result<(), KernelError> {
-        let forgotten = learned::forget_ended(&maps!(self.skel.maps, &))?;
+        let forgotten = learned::forget_ended(&borrow_record_maps!(self.skel.maps, &))?;
         tracing::debug!("forgot what {forgotten} ended runs had taken");
         Ok(())
     }
@@ -220,7 +207,9 @@ impl Recorder {
     pub fn learned(&self) -> Result<Vec<Learned>, KernelError> {
         let mut all: Vec<Learned> = Vec::new();
         let mut places: HashMap<&str, usize> = HashMap::new();
-        for (number, recorded) in learned::read(&maps!(self.skel.maps, &), self.depth)? {
+        for (number, recorded) in
+            learned::read(&borrow_record_maps!(self.skel.maps, &), self.depth)?
+        {
             let Some(name) = self.names.known.get(&number) else { continue };
             // A script that was exec'd from several directories has several numbers.
             if let Some(same) = places.get(name.as_str()).and_then(|&at| all.get_mut(at)) {
@@ -357,15 +346,11 @@ fn load(
     choose!(open, mode);
     let maps = &mut open.maps;
     bind::resize(
-        &mut IdentityMaps {
-            binaries: &mut maps.binaries,
-            paths: &mut maps.paths,
-            names: &mut maps.names,
-        },
+        &mut borrow_identity_maps!(maps, &mut),
         &Bound::in_order(identities),
         |entries| entries,
     )?;
-    learned::resize(&mut maps!(maps, &mut), room)?;
+    learned::resize(&mut borrow_record_maps!(maps, &mut), room)?;
     maps.programs.set_max_entries(room.programs).map_err(refused)?;
     maps.new_programs.set_max_entries(RING_BYTES).map_err(refused)?;
     open.load().map_err(refused)
