@@ -83,8 +83,9 @@ impl Coverage {
 
 /// Bounds on the number of novel runs: runs that showed a transition which no other run showed.
 ///
-/// The counts do not say which run showed a transition. So the transitions that were seen in one run
-/// are put into groups, each of transitions that probably come from one run. The groups are counted.
+/// The counts do not say which run showed a transition. So the transitions that were seen in one
+/// run are put into groups, each of transitions that probably come from one run. The groups are
+/// counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct NovelRuns {
     /// The count where doubtful transitions are put together.
@@ -122,7 +123,8 @@ fn novel_runs(machine: &Machine, runs: u64) -> NovelRuns {
     }
     // A state that only one run ever reached joins all its transitions into one group. A state that
     // other runs reached too joins the transitions to it with those from it. That gives the smaller
-    // count. In a common state most such pairs come from different runs, which gives the larger one.
+    // count. In a common state most such pairs come from different runs, which gives the larger
+    // one.
     let mut few = Groups::new(singles);
     let mut many = Groups::new(singles);
     for state in states.values() {

@@ -259,8 +259,8 @@ impl Judge {
         verdict
     }
 
-    /// The state after these symbols: their longest suffix that is a context of the machine, or lost
-    /// (rule 8, resync).
+    /// The state after these symbols: their longest suffix that is a context of the machine, or
+    /// lost (rule 8, resync).
     fn resync(&self, seen: Context) -> State {
         if self.depth.context_len() == 0 {
             return State::In(Context::EMPTY);
@@ -270,8 +270,8 @@ impl Judge {
             .map_or(State::Lost(seen), State::In)
     }
 
-    /// The state after these symbols under `reaction`. In complain mode a full window is the context,
-    /// whether the machine has that context or not.
+    /// The state after these symbols under `reaction`. In complain mode a full window is the
+    /// context, whether the machine has that context or not.
     fn resync_for(&self, seen: Context, reaction: Reaction) -> State {
         if reaction == Reaction::Complain && seen.symbols().len() == self.depth.context_len() {
             return State::In(seen);

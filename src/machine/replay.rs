@@ -33,7 +33,8 @@ pub struct Finding {
     pub reason: Reason,
     /// The context of the thread's state before the call.
     pub context: Context,
-    /// The call's name. A call through a foreign ABI is [`Abi::symbol`].
+    /// The call's name. A call through a foreign ABI is
+    /// [`Abi::symbol`](crate::syscall::Abi::symbol).
     pub symbol: String,
     /// The name that the log gives a call through a foreign ABI.
     pub foreign: Option<Arc<str>>,
@@ -82,8 +83,8 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
         self.judged
     }
 
-    /// By machine: the number of executions that were judged. A thread that was running when the log
-    /// began counts as an execution of its own.
+    /// By machine: the number of executions that were judged. A thread that was running when the
+    /// log began counts as an execution of its own.
     pub fn runs(&self) -> &[u64] {
         &self.runs
     }

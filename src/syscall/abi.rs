@@ -10,8 +10,8 @@ pub enum Abi {
 }
 
 impl Abi {
-    /// What stands in place of a symbol for a call through this ABI: the number of such a call means
-    /// nothing in the 64-bit table (semantics, rule 6).
+    /// What stands in place of a symbol for a call through this ABI: the number of such a call
+    /// means nothing in the 64-bit table (semantics, rule 6).
     #[must_use]
     pub fn symbol(self) -> &'static str {
         match self {

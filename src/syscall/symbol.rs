@@ -87,7 +87,9 @@ impl ParseSymbolError {
             None if self.text.starts_with('@') => {
                 "a pseudo-symbol is `@` and a signal's name, as in `@SIGUSR1` or `@SIGRT_2`".into()
             }
-            None => "a symbol is a system call's name; a number that the table does not know is written `syscall_462`".into(),
+            None => "a symbol is a system call's name; a number that the table does not know is \
+                     written `syscall_462`"
+                .into(),
         }
     }
 }

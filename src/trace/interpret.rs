@@ -244,8 +244,8 @@ impl Interpreter {
         self.state.close_call(key, sink);
     }
 
-    /// The thread's open call has returned. `late` are the arguments that strace printed only at the
-    /// return.
+    /// The thread's open call has returned. `late` are the arguments that strace printed only at
+    /// the return.
     fn complete(&mut self, key: Key, late: Option<&[u8]>, result: &[u8], place: Place, sink: Sink) {
         self.counts.failures += u64::from(failed(result));
         let Some(open) = self.state.thread_mut(key).and_then(|t| t.open.as_mut()) else { return };

@@ -45,7 +45,8 @@ impl LogCounts {
             MEMORY.iter().any(|&nr| named == Named::Number(nr)) || named == Named::Only32;
     }
 
-    /// The warning about the log of this index, at most one. `summary`: the log has a summary (`-c`).
+    /// The warning about the log of this index, at most one. `summary`: the log has a summary
+    /// (`-c`).
     pub(super) fn warning(&self, file: u32, summary: bool) -> Option<Warning> {
         let calls = self.calls;
         if calls == 0 && summary {

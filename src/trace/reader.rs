@@ -168,8 +168,8 @@ impl Reader {
         }
     }
 
-    /// Begins the fast path of the thread that has just spoken, if the thread is in no call and none
-    /// of its events has to wait.
+    /// Begins the fast path of the thread that has just spoken, if the thread is in no call and
+    /// none of its events has to wait.
     fn enter_fast_path(&mut self, speaker: Option<Tid>) {
         let Some(key) = self.interpreter.speaker.last_to_speak(speaker) else { return };
         let free =
@@ -214,9 +214,9 @@ impl Reader {
         self.scratch = scratch;
     }
 
-    /// Takes a line that does not begin as strace's lines of events do: the rest of an earlier line,
-    /// a message, or an event behind the program's own output. Returns false if the line is none of
-    /// these.
+    /// Takes a line that does not begin as strace's lines of events do: the rest of an earlier
+    /// line, a message, or an event behind the program's own output. Returns false if the line is
+    /// none of these.
     fn other_line(&mut self, text: &[u8], place: Place, sink: Sink) -> bool {
         if self.interpreter.continues_partial(text, place, sink) {
             return true;

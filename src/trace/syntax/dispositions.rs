@@ -171,8 +171,8 @@ mod tests {
     #[test]
     fn actions_in_every_shape() {
         let s = |t: &str| sigaction(t.as_bytes());
-        let named =
-            "{sa_handler=0x55d, sa_mask=[INT CHLD], sa_flags=SA_RESTORER|SA_RESTART, sa_restorer=0x7f}";
+        let named = "{sa_handler=0x55d, sa_mask=[INT CHLD], sa_flags=SA_RESTORER|SA_RESTART, \
+             sa_restorer=0x7f}";
         assert_eq!(s(&format!("SIGINT, {named}, NULL, 8")), Some((2, Action::Handler)));
         assert_eq!(s(&format!("SIGINT, {named},  ")), Some((2, Action::Handler)));
         assert_eq!(

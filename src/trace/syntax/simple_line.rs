@@ -1,5 +1,6 @@
-//! Simple lines, which most of a log consists of: a whole call that is only a symbol, or one half of
-//! such a call. A simple line is parsed from its own bytes alone, so that any thread can parse it.
+//! Simple lines, which most of a log consists of: a whole call that is only a symbol, or one half
+//! of such a call. A simple line is parsed from its own bytes alone, so that any thread can parse
+//! it.
 
 use super::columns::{self, RecentColumn};
 use super::ending::Outcome;

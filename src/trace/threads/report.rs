@@ -33,10 +33,15 @@ impl SetAside {
     pub fn hint(self) -> String {
         match self {
             SetAside::Junk => "let strace write to a file of its own: strace -f -o FILE",
-            SetAside::Cut => "the log's end, or a part of it, is missing: was strace killed, or the disk full?",
-            SetAside::NoBeginning => "the log's beginning, or a part of it, is missing: give the whole log",
+            SetAside::Cut => {
+                "the log's end, or a part of it, is missing: was strace killed, or the disk full?"
+            }
+            SetAside::NoBeginning => {
+                "the log's beginning, or a part of it, is missing: give the whole log"
+            }
             SetAside::UnknownCall => {
-                "the header may be older than the log's kernel: build with SYSFSM_UNISTD set to a newer unistd_64.h"
+                "the header may be older than the log's kernel: build with SYSFSM_UNISTD set to \
+                 a newer unistd_64.h"
             }
             SetAside::TooLong => "is this a log of strace?",
         }
@@ -159,13 +164,16 @@ impl Warning {
             Warning::NoCalls { .. } => "give a log that strace wrote: strace -f -o FILE CMD",
             Warning::SummaryOnly { .. } => "trace without -c (or with -C, which prints both)",
             Warning::NoExec { .. } => {
-                "let strace start the program (strace -f -o FILE CMD), or name the binary with --binary"
+                "let strace start the program (strace -f -o FILE CMD), or name the binary with \
+                 --binary"
             }
             Warning::Filtered { .. } | Warning::NoMemory { .. } => {
                 "trace every call: without -e trace=, -e status= and -z"
             }
             Warning::NoFailures { .. } => "was it traced with -z or -e status=? trace without them",
-            Warning::ChildrenUnseen { .. } => "trace with -f, and give all the files of one -ff together",
+            Warning::ChildrenUnseen { .. } => {
+                "trace with -f, and give all the files of one -ff together"
+            }
             Warning::ThirtyTwoBit { .. } => {
                 "a policy holds calls of the 64-bit table only: trace a 64-bit program"
             }
