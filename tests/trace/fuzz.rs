@@ -1,5 +1,6 @@
-//! Nothing that a log or a policy file holds makes the readers panic, loop or half-work. Each
-//! target mutates real input for half a minute; the seed is printed, and `SYSFSM_SEED` repeats it.
+//! No content of a log or of a policy file makes the readers panic, loop or work by half. Each
+//! target mutates real input for half a minute. The seed is printed, and `SYSFSM_SEED` repeats a
+//! run.
 
 use std::time::{Duration, Instant};
 use sysfsm::machine::{Depth, Learner};
@@ -32,8 +33,8 @@ impl Random {
         usize::try_from((z ^ (z >> 31)) % n.max(1) as u64).unwrap()
     }
 
-    /// One to eight of: a byte changed, a piece dropped, doubled or moved, a word put in, the end
-    /// cut off.
+    /// Makes one to eight changes: a byte changed, a part dropped, doubled or moved, a word
+    /// inserted, or the end cut off.
     fn mutate(&mut self, text: &[u8], words: &[&str]) -> Vec<u8> {
         let mut text = text.to_vec();
         for _ in 0..=self.below(8) {
@@ -43,13 +44,13 @@ impl Random {
                 0 if !text.is_empty() => text[at] = u8::try_from(self.below(256)).unwrap(),
                 1 => drop(text.drain(at..end)),
                 2 => {
-                    let piece = text[at..end].to_vec();
-                    text.splice(at..at, piece);
+                    let part = text[at..end].to_vec();
+                    text.splice(at..at, part);
                 }
                 3 => {
-                    let piece: Vec<u8> = text.drain(at..end).collect();
+                    let part: Vec<u8> = text.drain(at..end).collect();
                     let to = self.below(text.len());
-                    text.splice(to..to, piece);
+                    text.splice(to..to, part);
                 }
                 4 | 5 => {
                     let word = words[self.below(words.len())].bytes();
@@ -62,7 +63,7 @@ impl Random {
     }
 }
 
-/// Pieces of every line shape.
+/// Parts of lines of every shape.
 const LOG_WORDS: &[&str] = &[
     "\n",
     " <unfinished ...>",

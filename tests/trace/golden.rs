@@ -21,13 +21,13 @@ struct Case {
     expected: Value,
 }
 
-/// The style of a log that is left as it is.
+/// The style that leaves a log as it is.
 const AS_IT_IS: &str = "as it is";
 
 /// A way in which strace may print the line (PID, BODY) of a log.
 type Style = fn(&str, &str, usize) -> String;
 
-/// The columns that options of strace put before a line: none of them may change what is learned.
+/// The columns that options of strace put before a line. None of them may change what is learned.
 const STYLES: [(&str, Style); 9] = [
     ("-t", |pid, body, _| format!("{pid:<5} 10:00:00 {body}")),
     ("-tt", |pid, body, n| format!("{pid:<5} 10:00:00.{n:06} {body}")),
@@ -91,8 +91,8 @@ impl Case {
         depths.keys().map(String::as_str).collect()
     }
 
-    /// What is wrong with the policies that these traces teach at these depths, and (as it is) with
-    /// their replay.
+    /// What is wrong with the policies that these traces teach at these depths. For the log as it
+    /// is, also what is wrong with its replay.
     fn faults(&self, style: &str, traces: &[PathBuf], depths: &[&str]) -> Vec<String> {
         let mut faults = Vec::new();
         for depth in depths {

@@ -1,5 +1,5 @@
-//! What a line of a log and a step cost, in instructions: counted by valgrind, so that the bounds
-//! hold on any machine, however busy. Times are the matter of `make bench`.
+//! The cost of a line of a log and of a step, in instructions. valgrind counts them, so that the
+//! bounds apply on any machine, however busy. `make bench` measures times.
 
 use std::fs;
 use std::path::Path;
@@ -9,8 +9,8 @@ use sysfsm_testing::binary;
 use sysfsm_testing::fixture;
 use tempfile::TempDir;
 
-/// Instructions that a program executes, in all its threads; on one processor, so that it has no
-/// reason to have several.
+/// The number of instructions that a program executes in all its threads. The program runs on one
+/// processor, so that it starts no worker threads.
 fn count(program: &Path, arguments: &[&str]) -> u64 {
     let output = Command::new("taskset")
         .args(["-c", "0", "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"])
@@ -25,7 +25,7 @@ fn count(program: &Path, arguments: &[&str]) -> u64 {
     counted.trim().parse().unwrap()
 }
 
-/// How many each of so many more things takes.
+/// The instructions of one thing, by the counts for a few things and for `more` things more.
 fn each(few: u64, many: u64, more: u64) -> u64 {
     (many - few) / more
 }
@@ -36,7 +36,7 @@ fn within(what: &str, instructions: u64, bound: u64) {
     assert!(instructions <= bound, "{what}: {instructions}, bound {bound}");
 }
 
-/// Instructions a line, of a command that reads a log.
+/// The instructions of one line, of a command that reads a log.
 fn a_line(dir: &Path, command: &[&str], threads: bool) -> u64 {
     const FEW: u64 = 500;
     const MANY: u64 = 5_500;

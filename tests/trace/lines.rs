@@ -1,4 +1,4 @@
-//! Lines of strace, of many versions and options, and the events that they tell.
+//! Lines of strace, of many versions and options, and their events.
 
 use std::fmt::Write as _;
 use sysfsm::event::{Event, EventKind};
@@ -29,9 +29,9 @@ fn read(log: &[u8]) -> (String, Report) {
     (words.join(" "), reader.report().clone())
 }
 
-/// The log tells these events, and nothing in it is set aside.
+/// The log has these events, and none of its lines is set aside.
 #[track_caller]
-fn tells(log: &str, events: &str) -> Report {
+fn emits(log: &str, events: &str) -> Report {
     let (found, report) = read(log.as_bytes());
     let wanted: Vec<&str> = events.split_whitespace().collect();
     assert_eq!(found, wanted.join(" "));
@@ -39,7 +39,7 @@ fn tells(log: &str, events: &str) -> Report {
     report
 }
 
-/// The log tells these events, and this is set aside.
+/// The log has these events, and lines of these kinds are set aside.
 #[track_caller]
 fn sets_aside(log: &str, events: &str, kinds: &[SetAside]) -> Report {
     let (found, report) = read(log.as_bytes());
@@ -61,7 +61,7 @@ const RET_7F: &str = "sa_mask=[], sa_flags=SA_RESTORER, sa_restorer=0x7f}, NULL,
 
 #[test]
 fn a_log_without_columns_is_one_thread() {
-    let report = tells(
+    let report = emits(
         "execve(\"/bin/true\", [\"true\"], 0x7ffd /* 20 vars */) = 0\n\
          brk(NULL)                               = 0x55d\n\
          access(\"/etc/ld.so.preload\", R_OK)      = -1 ENOENT (No such file or directory)\n\
@@ -74,12 +74,12 @@ fn a_log_without_columns_is_one_thread() {
 }
 
 #[test]
-fn several_logs_in_one_file_are_several_lives() {
+fn several_logs_in_one_file_have_several_threads() {
     let run =
         "execve(\"/a\", [], 0x7 /* 0 vars */) = 0\nfork() = 9\nexit_group(0) = ?\n+++ exited with 0 +++\n";
     let once = "0:execve 0:exec(/a) 0:fork 0:+9 0:exit_group 0:end";
     let again = "9:end"; // Its number came again before it was ever heard of.
-    let report = tells(
+    let report = emits(
         &run.repeat(2),
         &format!("{once} 0:execve 0:exec(/a) 0:fork {again} 0:+9 0:exit_group 0:end 9:end"),
     );
@@ -88,7 +88,7 @@ fn several_logs_in_one_file_are_several_lives() {
 }
 
 #[test]
-fn unfinished_and_resumed_calls_are_told_at_their_entry() {
+fn unfinished_and_resumed_calls_are_emitted_at_their_entry() {
     for (open, close) in [
         ("read(0,  <unfinished ...>", "<... read resumed> \"x\", 1) = 1"), // before 5.0
         ("read(0, <unfinished ...>", "<... read resumed>\"x\", 1)       = 1"), // 5.0 to 6.x
@@ -100,7 +100,7 @@ fn unfinished_and_resumed_calls_are_told_at_their_entry() {
         ),
     ] {
         let name = open.split('(').next().unwrap();
-        tells(
+        emits(
             &format!("1 {open}\n2 getpid() = 2\n1 {close}\n1 close(3) = 0\n"),
             &format!("1:{name} 2:getpid 1:close 1:end 2:end"),
         );
@@ -109,7 +109,7 @@ fn unfinished_and_resumed_calls_are_told_at_their_entry() {
 
 #[test]
 fn calls_that_never_return_are_understood() {
-    tells(
+    emits(
         "1 futex(0x7f, FUTEX_WAIT <unfinished ...>) = ?\n\
          1 +++ killed by SIGKILL +++\n\
          2 read(0, <unfinished ...>\n\
@@ -129,7 +129,7 @@ fn calls_that_never_return_are_understood() {
 
 #[test]
 fn stacks_dumps_summaries_and_messages_are_neither_events_nor_set_aside() {
-    tells(
+    emits(
         "strace: Process 5 attached\n\
          5 read(0, \"hi\", 5) = 2\n \
          > /usr/lib/libc.so.6(__read+0x1c) [0xf69dc]\n \
@@ -171,8 +171,8 @@ fn columns_and_colours_change_nothing() {
 }
 
 #[test]
-fn children_and_threads_are_told_when_their_call_returns() {
-    tells(
+fn children_and_threads_are_emitted_when_their_call_returns() {
+    emits(
         "1 clone(child_stack=NULL, flags=CLONE_CHILD_CLEARTID|SIGCHLD, child_tidptr=0x7f) = 2\n\
          1 clone3({flags=CLONE_VM|CLONE_SIGHAND|CLONE_THREAD, stack=0x7f} => {parent_tid=[3]}, 88) = 3\n\
          1 vfork() = 4\n\
@@ -188,12 +188,13 @@ fn children_and_threads_are_told_when_their_call_returns() {
 
 #[test]
 fn a_child_may_speak_before_its_creators_call_returns() {
-    tells(
+    emits(
         "1 vfork( <unfinished ...>\n2 execve(\"/a\", [\"a\"], NULL) = 0\n1 <... vfork resumed>) = 2\n",
         "1:vfork 1:+2 2:execve 2:exec(/a) 1:end 2:end",
     );
-    // Before 4.13 the flags are printed at the return: until then it may be a thread or a process.
-    tells(
+    // Before 4.13 the flags are printed at the return. Until then the child may be a thread or a
+    // process.
+    emits(
         "1 clone( <unfinished ...>\n2 getpid() = 1\n1 <... clone resumed> child_stack=0x7f, flags=CLONE_VM|CLONE_SIGHAND|CLONE_THREAD) = 2\n",
         "1:clone 1:&2 2:getpid 1:end 2:end",
     );
@@ -219,7 +220,7 @@ fn many_threads_may_be_made_before_the_first_of_them_speaks_and_die_at_once() {
         write!(log, "{tid} <... pause resumed>) = ?\n{tid} +++ exited with 0 +++\n").unwrap();
         write!(events, " {tid}:end").unwrap();
     }
-    let report = tells(&log, &events);
+    let report = emits(&log, &events);
     assert_eq!(report.threads, 5999);
     assert!(!warns(&report, |w| matches!(w, Warning::Filtered { .. })));
 }
@@ -228,29 +229,29 @@ fn many_threads_may_be_made_before_the_first_of_them_speaks_and_die_at_once() {
 fn a_thread_killed_inside_the_call_may_leave_a_child() {
     const BEGIN: &str = "1 execve(\"/d\", [\"d\"], 0x7f /* 1 var */) = 0\n";
     let child = "2 getpid() = 2\n2 exit_group(0) = ?\n";
-    let report = tells(
+    let report = emits(
         &format!("{BEGIN}1 fork( <unfinished ...>\n1 +++ killed by SIGKILL +++\n{child}"),
         "1:execve 1:exec(/d) 1:fork 1:+4294967295 1:end 4294967295:->2 2:getpid 2:exit_group 2:end",
     );
     assert_eq!((report.threads, report.warnings), (2, vec![]));
-    tells(
+    emits(
         &format!("{BEGIN}1 fork() = ?\n{child}1 +++ killed by SIGKILL +++\n"),
         "1:execve 1:exec(/d) 1:fork 1:+2 2:getpid 2:exit_group 2:end 1:end",
     );
-    // Nobody speaks: there is none. A thread of the same group is killed with its creator.
-    let silent = tells(
+    // No child has a line: there is none. A child of the same group is killed with its creator.
+    let silent = emits(
         &format!("{BEGIN}1 fork() = ?\n1 +++ killed by SIGKILL +++\n"),
         "1:execve 1:exec(/d) 1:fork 1:+4294967295 1:end 4294967295:end",
     );
     assert_eq!(silent.threads, 1);
-    tells(
+    emits(
         &format!(
             "{BEGIN}1 clone(flags=CLONE_VM|CLONE_THREAD <unfinished ...>\n1 +++ killed by SIGKILL +++\n"
         ),
         "1:execve 1:exec(/d) 1:clone 1:end",
     );
     // A call that was interrupted before it made a child.
-    tells(
+    emits(
         &format!("{BEGIN}1 fork() = ? ERESTARTNOINTR (To be restarted)\n1 fork() = 2\n{child}"),
         "1:execve 1:exec(/d) 1:fork 1:fork 1:+2 2:getpid 2:exit_group 2:end 1:end",
     );
@@ -258,7 +259,7 @@ fn a_thread_killed_inside_the_call_may_leave_a_child() {
 
 #[test]
 fn with_several_possible_creators_a_child_waits() {
-    tells(
+    emits(
         "2 getpid() = 2\n\
          1 fork( <unfinished ...>\n\
          2 fork( <unfinished ...>\n\
@@ -268,8 +269,8 @@ fn with_several_possible_creators_a_child_waits() {
          1 <... fork resumed>) = 4\n",
         "2:getpid 1:fork 2:fork 2:+3 3:getpid 1:+4 4:gettid 2:end 1:end 3:end 4:end",
     );
-    // It may even be over before it is known whose it was.
-    tells(
+    // The child may end before its creator is known.
+    emits(
         "2 getpid() = 2\n1 fork( <unfinished ...>\n2 fork( <unfinished ...>\n3 exit_group(0) = ?\n3 +++ exited with 0 +++\n\
          2 <... fork resumed>) = -1 EAGAIN (x)\n1 <... fork resumed>) = 3\n",
         "2:getpid 1:fork 2:fork 1:+3 3:exit_group 3:end 2:end 1:end",
@@ -289,8 +290,8 @@ fn a_wait_that_is_too_long_ends_with_a_guess() {
 }
 
 #[test]
-fn a_number_that_comes_again_is_another_life() {
-    let report = tells(
+fn an_id_that_comes_again_is_another_thread() {
+    let report = emits(
         "1 fork() = 2\n2 getpid() = 2\n1 fork() = 2\n2 gettid() = 2\n",
         "1:fork 1:+2 2:getpid 1:fork 2:end 1:+2 2:gettid 1:end 2:end",
     );
@@ -317,51 +318,51 @@ fn on_stderr_the_first_thread_has_no_name_until_it_has_a_child() {
          [pid    12] +++ exited with 0 +++\n\
          exit_group(0) = ?\n\
          +++ exited with 0 +++\n";
-    tells(glued, wanted);
+    emits(glued, wanted);
     // -q: no messages. The child, or the parent, may be the first to be named.
     let quiet = glued
         .replace("SIGCHLDstrace: Process 11 attached\n, ", "SIGCHLD, ")
         .replace("SIGCHLDstrace: Process 12 attached\n <unf", "SIGCHLD <unf");
     assert!(!quiet.contains("attached"));
-    tells(&quiet, wanted);
+    emits(&quiet, wanted);
     // Where clone's arguments are printed at its return (up to 4.12).
     let old = quiet
         .replace("clone(child_stack=NULL, flags=SIGCHLD <", "clone(Process 12 attached\n <")
         .replace("clone resumed>, ch", "clone resumed> child_stack=0, flags=SIGCHLD, ch");
-    tells(&old, wanted);
+    emits(&old, wanted);
 }
 
 #[test]
 fn on_stderr_the_last_thread_may_be_a_child_that_never_spoke() {
     // -q: no `Process 2 attached`.
-    tells(
+    emits(
         "fork() = 2\n[pid 1] exit_group(0) = ?\n[pid 1] +++ exited with 0 +++\ngetpid() = 2\nfork() = 3\n[pid 2] getpid() = 2\n",
         "0:fork 0:+2 0:exit_group 0:end 2:getpid 2:fork 2:+3 2:getpid 3:end 2:end",
     );
     // Without -f it is another log.
-    tells(
+    emits(
         "fork() = 2\nexit_group(0) = ?\n+++ exited with 0 +++\ngetpid() = 7\n",
         "0:fork 0:+2 0:exit_group 0:end 0:getpid 0:end 2:end",
     );
 }
 
 #[test]
-fn messages_and_output_may_break_a_line() {
-    tells(
+fn messages_and_output_may_interrupt_a_line() {
+    emits(
         "vfork(strace: Process 12 attached\n) = 12\nwrite(1, \"hi\\n\", 3hi\n) = 3\ngetpid() = 1\n",
         "0:vfork 0:+12 0:write 0:getpid 0:end 12:end",
     );
-    tells(
+    emits(
         "write(1, \"hi\", 2hi) = 2\nhello worldread(0, \"\", 1) = 0\nbye+++ exited with 0 +++\n",
         "0:write 0:read 0:end",
     );
-    tells(
+    emits(
         "[pid 1] fork() = 2\nhello[pid 2] write(1, \"\", 0) = 0\n",
         "1:fork 1:+2 2:write 1:end 2:end",
     );
-    // What follows the call of one that ends is not the rest of a sibling's call.
+    // A line behind the exit call of a thread is not the rest of a sibling's call.
     for rest in [") = ?", " <unfinished ...>"] {
-        tells(
+        emits(
             &format!(
                 "[pid 1] fork() = 2\n[pid 1] fork( <unfinished ...>\n[pid 2] exit_group(0strace: Process 3 attached\n\
                  {rest}\n[pid 1] <... fork resumed>) = 3\n[pid 3] getpid() = 3\n"
@@ -370,12 +371,12 @@ fn messages_and_output_may_break_a_line() {
         );
     }
     // Under -z strace 6.1 does not say whose call returns.
-    tells(
+    emits(
         "5 getgid( <unfinished ...>\n)                = 0\n5 getpid() = 5\n",
         "5:getgid 5:getpid 5:end",
     );
-    // A dump of what was written is no rest, whatever it looks like.
-    tells(
+    // A dump of what was written is no rest of a line, whatever it looks like.
+    emits(
         "5 fork() = 6\n5 wait4(-1,  <unfinished ...>\n6 write(1, \"a) = 3\", 6) = 6\n | 00000  61 29 20 3d 20 33    a) = 3           |\n\
          5 <... wait4 resumed>NULL, 0, NULL) = 6\n",
         "5:fork 5:+6 5:wait4 6:write 5:end 6:end",
@@ -383,7 +384,7 @@ fn messages_and_output_may_break_a_line() {
 }
 
 #[test]
-fn what_fits_nothing_is_set_aside() {
+fn what_is_not_understood_is_set_aside() {
     use SetAside::{Cut, Junk, NoBeginning, UnknownCall};
     sets_aside(
         "$ strace ls\nread(0, \"\", 1) = 0\nhello (world)\ntime(s): 4\n12 apples\n",
@@ -409,17 +410,17 @@ fn what_fits_nothing_is_set_aside() {
 
 #[test]
 fn numbers_and_old_names_are_understood() {
-    tells("syscall_0x1(1) = 0\nsyscall_1(1) = 0\nSYS_1(1) = 0\nsyscall_0xffffffffffffffff() = -1 ENOSYS (x)\npread(3) = 0\n_exit(0) = ?\n",
+    emits("syscall_0x1(1) = 0\nsyscall_1(1) = 0\nSYS_1(1) = 0\nsyscall_0xffffffffffffffff() = -1 ENOSYS (x)\npread(3) = 0\n_exit(0) = ?\n",
         "0:write 0:write 0:write 0:syscall_4294967295 0:pread64 0:exit 0:end");
 }
 
 #[test]
-fn foreign_calls_are_told_from_those_of_the_64_bit_table() {
-    tells(
+fn foreign_calls_are_distinguished_from_those_of_the_64_bit_table() {
+    emits(
         "readv#64(3, [], 0) = 0\n64:readv(3, [], 0) = 0\nread(3) = 0\n",
         "0:X32!readv 0:X32!readv 0:read 0:end",
     );
-    let report = tells(
+    let report = emits(
         "1 execve(\"/a32\", [], NULL) = 0\n\
          1 [ Process PID=1 runs in 32 bit mode. ]\n\
          1 brk(NULL) = 0x5\n\
@@ -436,12 +437,12 @@ fn foreign_calls_are_told_from_those_of_the_64_bit_table() {
     );
     assert!(warns(&report, |w| matches!(w, Warning::ThirtyTwoBit { .. })));
     // -o or -q: no note.
-    let report = tells(
+    let report = emits(
         "mmap2(NULL, 4096) = 0x5\nread(0) = 0\nsocketcall(1) = 0\n",
         "0:I386!mmap2 0:read 0:I386!socketcall 0:end",
     );
     assert!(warns(&report, |w| matches!(w, Warning::ThirtyTwoBit { calls } if calls.count == 2)));
-    tells("strace: [ Process PID=7 runs in 32 bit mode. ]\nread(0) = 0\n", "0:I386!read 0:end");
+    emits("strace: [ Process PID=7 runs in 32 bit mode. ]\nread(0) = 0\n", "0:I386!read 0:end");
 }
 
 #[test]
@@ -451,17 +452,17 @@ fn exec_by_a_thread_goes_on_under_the_leaders_id() {
         "1:execve 1:exec(/a) 1:clone 1:&2 1:pause 2:execve 1:end 2:->1 1:exec(/b) 1:brk 1:exit_group 1:end";
     let end =
         "1 <... execve resumed>) = 0\n1 brk(NULL) = 0x5\n1 exit_group(0) = ?\n1 +++ exited with 0 +++\n";
-    tells(&format!("{start}2 execve(\"/b\", [], NULL <pid changed to 1 ...>\n1 +++ superseded by execve in pid 2 +++\n{end}"), wanted);
-    tells(&format!("{start}2 execve(\"/b\", [], NULL <unfinished ...>\n1 +++ superseded by execve in pid 2 +++\n{end}"), wanted);
+    emits(&format!("{start}2 execve(\"/b\", [], NULL <pid changed to 1 ...>\n1 +++ superseded by execve in pid 2 +++\n{end}"), wanted);
+    emits(&format!("{start}2 execve(\"/b\", [], NULL <unfinished ...>\n1 +++ superseded by execve in pid 2 +++\n{end}"), wanted);
     // --quiet=thread-execve
-    tells(&format!("{start}2 execve(\"/b\", [], NULL <unfinished ...>\n{end}"), wanted);
-    // On stderr, where only one thread is left the moment the leader is gone.
+    emits(&format!("{start}2 execve(\"/b\", [], NULL <unfinished ...>\n{end}"), wanted);
+    // On stderr, where only one thread is left as soon as the leader is gone.
     let stderr = format!(
         "{}[pid 2] execve(\"/b\", [], NULL <pid changed to 1 ...>\n+++ superseded by execve in pid 2 +++\n{}",
         start.replace("1 execve", "execve").replace("1 clone", "clone").replace("1 pause", "[pid 1] pause"),
         end.replace("1 ", "").replace("= ?\n1", "= ?\n")
     );
-    tells(
+    emits(
         &stderr,
         &wanted
             .replace("1:", "0:")
@@ -472,7 +473,7 @@ fn exec_by_a_thread_goes_on_under_the_leaders_id() {
 
 #[test]
 fn a_handler_begins_where_rt_sigaction_says_so() {
-    tells(
+    emits(
         &format!(
             "1 execve(\"/a\", [], NULL) = 0\n\
              1 --- SIGCHLD {{si_signo=SIGCHLD, si_code=CLD_EXITED}} ---\n\
@@ -512,7 +513,7 @@ fn handlers_are_copied_by_fork_shared_by_threads_and_reset_by_exec() {
          3 execve(\"/b\", [], NULL) = 0\n\
          3 --- SIGUSR1 {{}} ---\n"
     );
-    tells(
+    emits(
         &log,
         "1:execve 1:exec(/a) 1:clone 1:&2 2:rt_sigaction 1:fork 1:+3 1:rt_sigaction 1:clone3 1:+4
          1:@SIGUSR1 2:@SIGUSR2 3:@SIGUSR1 3:execve 3:exec(/b) 1:end 2:end 3:end 4:end",
@@ -522,12 +523,13 @@ fn handlers_are_copied_by_fork_shared_by_threads_and_reset_by_exec() {
 #[test]
 fn in_a_log_that_starts_in_the_middle_the_return_decides() {
     let usr1 = "1 --- SIGUSR1 {si_signo=SIGUSR1} ---\n";
-    tells(
+    emits(
         &format!("1 pause() = ?\n{usr1}1 getpid() = 1\n1 rt_sigreturn({{mask=[]}}) = 0\n1 close(0) = 0\n{usr1}1 gettid() = 1\n"),
         "1:pause 1:@SIGUSR1 1:getpid 1:rt_sigreturn 1:close 1:@SIGUSR1 1:gettid 1:end",
     );
-    tells(&format!("1 pause() = ?\n{usr1}1 getpid() = 1\n"), "1:pause 1:getpid 1:end");
-    // Ends, execs, or goes on for long: no handler ran. A later return overturns that.
+    emits(&format!("1 pause() = ?\n{usr1}1 getpid() = 1\n"), "1:pause 1:getpid 1:end");
+    // The thread ends, execs or goes on for long: no handler ran. A later return shows the
+    // contrary.
     let many = "1 getpid() = 1\n".repeat(5000);
     let (words, _) =
         read(format!("{usr1}{many}{usr1}1 rt_sigreturn() = 0\n{usr1}1 close(1) = 0\n").as_bytes());
@@ -536,12 +538,12 @@ fn in_a_log_that_starts_in_the_middle_the_return_decides() {
         "{}",
         &words[words.len() - 80..]
     );
-    tells(
+    emits(
         &format!("{usr1}1 execve(\"/a\", [], NULL) = 0\n1 rt_sigreturn() = 0\n"),
         "1:execve 1:exec(/a) 1:rt_sigreturn 1:end",
     );
     // Two nested: the inner one returns first.
-    tells(
+    emits(
         &format!(
             "{usr1}1 getpid() = 1\n1 --- SIGUSR2 {{}} ---\n1 rt_sigreturn() = 0\n1 gettid() = 1\n"
         ),
@@ -551,20 +553,20 @@ fn in_a_log_that_starts_in_the_middle_the_return_decides() {
 
 #[test]
 fn children_of_a_thread_that_waits_wait_too() {
-    tells(
+    emits(
         "1 --- SIGCHLD {} ---\n1 fork() = 2\n2 getpid() = 2\n2 exit_group(0) = ?\n2 +++ exited with 0 +++\n1 rt_sigreturn() = 0\n",
         "1:@SIGCHLD 1:fork 1:+2 2:getpid 2:exit_group 2:end 1:rt_sigreturn 1:end",
     );
-    // The child returns from the handler in which it was made: so there is one.
-    tells(
+    // The child returns from the handler in which it was made, so that a handler ran.
+    emits(
         "1 --- SIGCHLD {} ---\n1 fork() = 2\n2 rt_sigreturn() = 0\n1 getpid() = 1\n",
         "1:@SIGCHLD 1:fork 1:+2 2:rt_sigreturn 1:getpid 1:end 2:end",
     );
 }
 
 #[test]
-fn strace_4_5_says_nothing_of_an_end() {
-    tells(
+fn strace_4_5_does_not_report_an_end() {
+    emits(
         "Process 2 attached (waiting for parent)\n\
          Process 2 resumed (parent 1 ready)\n\
          1 clone(child_stack=0, flags=CLONE_CHILD_CLEARTID|SIGCHLD, child_tidptr=0x7f) = 2\n\
@@ -579,13 +581,13 @@ fn strace_4_5_says_nothing_of_an_end() {
 
 #[test]
 fn execveat_and_odd_paths() {
-    tells(
+    emits(
         "execveat(3</usr/bin/true>, \"\", [\"true\"], NULL, AT_EMPTY_PATH) = 0\n\
          execve(\"/caf\\303\\251\", [\"a, b\"], NULL) = 0\n\
          execve(\"/no\", [], NULL) = -1 ENOENT (No such file or directory)\n",
         "0:execveat 0:exec(/usr/bin/true) 0:execve 0:exec(/café) 0:execve 0:end",
     );
-    let report = tells(
+    let report = emits(
         "execveat(3, \"\", [\"true\"], NULL, AT_EMPTY_PATH) = 0\nexecve(0x7ffd00001000, 0x7ffd, 0x7ffe) = 0\n",
         "0:execveat 0:exec() 0:execve 0:exec() 0:end",
     );
@@ -594,11 +596,11 @@ fn execveat_and_odd_paths() {
 
 #[test]
 fn calls_that_strace_tampered_with_have_no_effect() {
-    tells(
+    emits(
         "fork() = 5 (INJECTED)\nexecve(\"/a\", [], NULL) = 0 (INJECTED)\ngetpid() = 1 (DELAYED)\n",
         "0:fork 0:execve 0:getpid 0:end",
     );
-    tells(
+    emits(
         "7 exit_group(0) = -1 EPERM (Operation not permitted) (INJECTED)\n7 getpid() = 7\n",
         "7:exit_group 7:getpid 7:end",
     );
@@ -606,15 +608,15 @@ fn calls_that_strace_tampered_with_have_no_effect() {
 
 #[test]
 fn within_a_pid_namespace_the_returned_number_is_another() {
-    tells(
+    emits(
         "9 execve(\"/a\", [], NULL) = 0\n9 fork() = 2\n1234 getpid() = 2\n9 vfork( <unfinished ...>\n1235 getpid() = 3\n9 <... vfork resumed>) = 3\n",
         "9:execve 9:exec(/a) 9:fork 9:+2 2:->1234 1234:getpid 9:vfork 9:+1235 1235:getpid 9:end 1234:end 1235:end",
     );
 }
 
 #[test]
-fn what_a_log_lacks_is_warned_of() {
-    let report = tells(
+fn what_a_log_lacks_gives_a_warning() {
+    let report = emits(
         "1 openat(AT_FDCWD, \"/a\", O_RDONLY) = 3\n1 +++ exited with 0 +++\n",
         "1:openat 1:end",
     );
@@ -639,8 +641,8 @@ fn what_a_log_lacks_is_warned_of() {
     assert!(warns(&read(b"").1, |w| matches!(w, Warning::NoCalls { .. })));
     let summary = b"% time     seconds  usecs/call     calls    errors syscall\n------ ----------- ----------- --------- --------- ----------------\n100.00    0.000000           0         1           read\n";
     assert!(warns(&read(summary).1, |w| matches!(w, Warning::SummaryOnly { .. })));
-    // Siblings of whoever ends the group, or execs, end without a call of their own.
-    let report = tells(
+    // The siblings of a thread that ends the group, or execs, end without a call of their own.
+    let report = emits(
         "1 execve(\"/a\", [], NULL) = 0\n1 clone(child_stack=0x7f, flags=CLONE_VM|CLONE_SIGHAND|CLONE_THREAD) = 2\n\
          2 pause( <unfinished ...>\n1 exit_group(0 <unfinished ...>\n2 <... pause resumed>) = ?\n1 <... exit_group resumed>) = ?\n\
          2 +++ exited with 0 +++\n1 +++ exited with 0 +++\n",
@@ -693,7 +695,7 @@ fn in_a_family_threads_that_were_running_before_ran_together() {
         (2, "write(1, \"\", 1) = 1\n+++ exited with 0 +++\n"),
     ]);
     assert_eq!(events, "1:read 1:exit_group 2:write 1:end 2:end");
-    // An id that comes again is another life.
+    // An id that comes again is another thread.
     let (events, _) = family(&[(1, "exit(0) = ?\n+++ exited with 0 +++\ngetpid() = 1\n")]);
     assert_eq!(events, "1:exit 1:end 1:getpid 1:end");
 }
@@ -721,7 +723,7 @@ fn in_a_family_the_leaders_file_goes_on_with_the_thread_that_execs() {
 }
 
 #[test]
-fn in_a_family_a_shared_table_whose_order_is_not_known_leaves_it_to_the_return() {
+fn in_a_family_shared_actions_of_unknown_order_are_decided_by_the_return() {
     let leader = "execve(\"/a\", [], NULL) = 0\n\
          clone(child_stack=0x7f, flags=CLONE_VM|CLONE_SIGHAND|CLONE_THREAD) = 2\n\
          --- SIGUSR1 {} ---\ngetpid() = 1\nrt_sigreturn() = 0\n--- SIGUSR2 {} ---\ngettid() = 1\nexit_group(0) = ?\n";

@@ -1,5 +1,5 @@
-//! Whatever a log holds, reading it neither panics nor tells a story that cannot be: a thread is
-//! made once, ends once, and every life ends.
+//! Whatever a log has in it, reading neither panics nor emits events that are not possible: a
+//! thread is made once and ends once, and every thread ends.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -53,7 +53,7 @@ const LINES: &[&str] = &[
     "strace: Process 2 attached",
 ];
 
-/// Reads, and holds the events against what can be.
+/// Reads, and checks that the events are possible.
 fn check(run: impl FnOnce(&mut Reader, &mut dyn FnMut(Event))) -> Result<(), TestCaseError> {
     let mut alive: HashSet<Tid> = HashSet::new();
     let mut wrong = Vec::new();
@@ -71,7 +71,7 @@ fn check(run: impl FnOnce(&mut Reader, &mut dyn FnMut(Event))) -> Result<(), Tes
                     wrong.push(event);
                 }
             }
-            // A thread of which nothing but its end is told is a thread too.
+            // A thread of which only the end is emitted is a thread too.
             EventKind::End => {
                 alive.remove(&event.tid);
             }
@@ -111,17 +111,17 @@ proptest! {
     }
 
     #[test]
-    fn lines_in_any_order_tell_a_possible_story(lines in vec(line(), 0..60)) {
+    fn lines_in_any_order_give_possible_events(lines in vec(line(), 0..60)) {
         read(lines.concat().as_bytes())?;
     }
 
     #[test]
-    fn named_lines_in_any_order_tell_a_possible_story(lines in vec(named_line(), 0..80)) {
+    fn named_lines_in_any_order_give_possible_events(lines in vec(named_line(), 0..80)) {
         read(lines.concat().as_bytes())?;
     }
 
     #[test]
-    fn broken_lines_tell_a_possible_story(
+    fn broken_lines_give_possible_events(
         lines in vec(line(), 1..40),
         wounds in vec((any::<prop::sample::Index>(), any::<u8>(), 0..3_u8), 0..12),
     ) {
@@ -138,7 +138,7 @@ proptest! {
     }
 
     #[test]
-    fn families_tell_a_possible_story(files in vec(vec(proptest::sample::select(LINES), 0..20), 1..6)) {
+    fn families_give_possible_events(files in vec(vec(proptest::sample::select(LINES), 0..20), 1..6)) {
         let files: Vec<String> = files.iter().map(|f| f.join("\n")).collect();
         let members: Vec<Member> = (0..).take(files.len()).map(|file| Member { file, pid: file + 1 }).collect();
         check(|reader, sink| {

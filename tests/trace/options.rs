@@ -1,5 +1,5 @@
-//! Logs that strace 6.1 wrote of the programs beside them, one program with many options: the
-//! options change nothing, and the files of `-ff` tell the same as one log.
+//! Logs that strace 6.1 wrote of the programs beside them, of one program with many options. The
+//! options change nothing, and the files of `-ff` have the events of one log.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -14,11 +14,11 @@ fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trace/strace").join(name)
 }
 
-/// One thread's story: what it did, and the stories of those whom it made.
+/// One thread's story: what the thread did, and the stories of its children.
 #[derive(Default)]
 struct Story(Vec<(String, Option<usize>)>);
 
-/// All stories, told from their beginnings; ids and the order among threads do not show.
+/// All stories from their beginnings, without ids and without the order among threads.
 #[derive(Default)]
 struct Stories {
     all: Vec<Story>,
@@ -62,19 +62,19 @@ impl Stories {
         self.all[at].0.push((word, child));
     }
 
-    fn tell(&self, at: usize, indent: usize, out: &mut String) {
+    fn write(&self, at: usize, indent: usize, out: &mut String) {
         for (word, child) in &self.all[at].0 {
             writeln!(out, "{:indent$}{word}", "").unwrap();
             if let Some(child) = child {
-                self.tell(*child, indent + 2, out);
+                self.write(*child, indent + 2, out);
             }
         }
     }
 
-    fn told(&self) -> String {
+    fn text(&self) -> String {
         let mut out = String::new();
         for &at in &self.beginnings {
-            self.tell(at, 0, &mut out);
+            self.write(at, 0, &mut out);
         }
         out
     }
@@ -86,7 +86,7 @@ fn log(name: &str) -> (String, Report) {
     reader
         .read(0, BufReader::new(File::open(data(name)).unwrap()), &mut |e| stories.take(e))
         .unwrap();
-    (stories.told(), reader.report().clone())
+    (stories.text(), reader.report().clone())
 }
 
 fn family(name: &str) -> (String, Report) {
@@ -105,7 +105,7 @@ fn family(name: &str) -> (String, Report) {
             paths.push(path);
         }
     }
-    // The order in which they are given does not matter.
+    // The order in which the files are given does not matter.
     members.reverse();
     paths.reverse();
     let mut stories = Stories::default();
@@ -115,7 +115,7 @@ fn family(name: &str) -> (String, Report) {
             stories.take(e);
         })
         .unwrap();
-    (stories.told(), reader.report().clone())
+    (stories.text(), reader.report().clone())
 }
 
 #[track_caller]
@@ -139,13 +139,13 @@ fn options_change_nothing_of_nested_handlers_fork_and_vfork() {
 }
 
 #[test]
-fn a_family_of_files_tells_what_one_log_tells() {
+fn a_family_of_files_has_the_events_of_one_log() {
     is("nested.events", family("nested.ff"), "nested.ff");
     is("threads.events", family("threads.ff"), "threads.ff");
 }
 
 #[test]
-fn threads_and_the_exec_of_one_of_them_are_told_alike_on_stderr_and_in_a_file() {
+fn threads_and_the_exec_of_one_of_them_have_the_same_events_on_stderr_and_in_a_file() {
     for name in ["o", "stderr", "merged"] {
         let name = format!("threads.{name}.log");
         is("threads.events", log(&name), &name);

@@ -11,7 +11,7 @@ use sysfsm::machine::{
 use sysfsm::policy::{parse, Action, Children, Policy};
 use sysfsm::syscall::{nr, Symbol};
 
-/// What a made-up thread does next; the interpreter below makes lawful events of it.
+/// What a made-up thread does next. The interpreter below makes possible events of these acts.
 #[derive(Debug, Clone)]
 enum Act {
     Call(u32),
@@ -42,7 +42,7 @@ fn events(acts: &[(u8, Act)]) -> Vec<Event> {
     let exec = |program: u8| EventKind::Exec(Arc::from(format!("/bin/p{program}")));
     push(1, EventKind::Call(nr::EXECVE));
     push(1, exec(0));
-    // Of each live thread: its id, and how many handlers are active.
+    // By live thread: its id, and the number of active handlers.
     let mut live: Vec<(Tid, u32)> = vec![(1, 0)];
     let mut next = 2;
     for (who, act) in acts {
@@ -89,7 +89,7 @@ fn learn(events: &[Event], depth: Depth) -> Vec<Learned> {
     learner.finish()
 }
 
-/// Has one thread act before a machine, and tells of each transition that is a violation.
+/// Judges the acts of one thread, and reports each transition that is a violation.
 fn watch(
     machine: &Machine,
     acts: &[(u8, Act)],
@@ -263,7 +263,7 @@ proptest! {
     fn what_two_logs_teach_is_what_both_teach_merged(a in acts(), b in acts(), depth in 1_u64..=8) {
         let depth = Depth::try_from(depth).unwrap();
         let (a, b) = (events(&a), events(&b));
-        // Where a log ends, its threads do.
+        // The threads of a log end with the log.
         let ends = (1..1000).map(|tid| Event { tid, place: Place::default(), kind: EventKind::End });
         let both: Vec<Event> = a.iter().cloned().chain(ends).chain(b.iter().cloned()).collect();
         let mut merged = std::collections::BTreeMap::<Arc<str>, Policy>::new();
