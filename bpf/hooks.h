@@ -154,10 +154,15 @@ static __always_inline int sysfsm_deliver(struct k_sigaction *action, __u32 sign
 	thread = sysfsm_thread(bpf_get_current_task_btf());
 	if (!thread)
 		return 0;
-	if (!fallback || !thread->handled)
-		sysfsm_on_signal(thread, signal);
-	if (fallback || preemptible)
-		thread->handled = !fallback;
+	if (fallback) {
+		if (!thread->handled)
+			sysfsm_on_signal(thread, signal);
+		thread->handled = 0;
+		return 0;
+	}
+	if (preemptible)
+		thread->handled = 1;
+	sysfsm_on_signal(thread, signal);
 	return 0;
 }
 

@@ -88,12 +88,13 @@ static __noinline int sysfsm_report(struct sysfsm_thread *thread, struct pt_regs
 {
 	struct sysfsm_counters *counts = sysfsm_counters();
 	__u8 enforcement = sysfsm_enforcement_for(thread, kind);
+	__u8 action = sysfsm_action_of(enforcement);
 	struct sysfsm_violation_count *count;
 	struct sysfsm_event *event;
 	__u8 kill_failed = 0;
 
 	kind->policy = thread->policy;
-	kind->action = sysfsm_action_of(enforcement);
+	kind->action = action;
 	kind->pad = 0;
 	/* First of all: nothing that follows may fail before it. */
 	thread->enforcement = enforcement;
@@ -102,11 +103,11 @@ static __noinline int sysfsm_report(struct sysfsm_thread *thread, struct pt_regs
 	if (!counts)
 		return 0;
 	SYSFSM_COUNT(counts->violations);
-	if (kind->action == SYSFSM_DENY)
+	if (action == SYSFSM_DENY)
 		SYSFSM_COUNT(counts->denials);
-	else if (kind->action == SYSFSM_KILL && kill_failed)
+	else if (action == SYSFSM_KILL && kill_failed)
 		SYSFSM_COUNT(counts->kills_failed);
-	else if (kind->action == SYSFSM_KILL)
+	else if (action == SYSFSM_KILL)
 		SYSFSM_COUNT(counts->kills);
 	if (complain && thread->action == SYSFSM_COMPLAIN) {
 		if (sysfsm_complain(regs, kind))
@@ -169,6 +170,7 @@ static __noinline int sysfsm_judge_slow(struct task_struct *task, struct sysfsm_
 {
 	/* The policy and the action are filled in once there is a violation: sysfsm_report(). */
 	struct sysfsm_violation_kind kind;
+	__u32 state;
 	__u8 verdict;
 
 	kind.nr = nr;
@@ -178,11 +180,12 @@ static __noinline int sysfsm_judge_slow(struct task_struct *task, struct sysfsm_
 	if (complain)
 		sysfsm_keep_unmodelled(thread);
 	if (kind.abi == SYSFSM_X86_64)
-		verdict = sysfsm_call(thread, nr, &kind.state);
+		verdict = sysfsm_call(thread, nr, &state);
 	else
-		verdict = sysfsm_foreign(thread, &kind.state);
+		verdict = sysfsm_foreign(thread, &state);
 	if (verdict == SYSFSM_ALLOWED)
 		return 0;
+	kind.state = state;
 	kind.verdict = verdict;
 	sysfsm_report(thread, regs, &kind);
 	return 0;
