@@ -2,13 +2,13 @@
 
 use serde_json::{json, Value};
 use std::fs;
-use std::os::unix::net::UnixDatagram;
-use std::os::unix::process::{parent_id, ExitStatusExt as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use sysfsm::export::{export, Format};
 use sysfsm::policy::{load, parse, Policy};
 use sysfsm_testing::command::{sysfsm, text};
+use sysfsm_testing::fixture;
 use tempfile::TempDir;
 
 const ACTIONS: [&str; 3] = ["kill", "deny", "log"];
@@ -120,26 +120,6 @@ fn seccompiler_knows_every_call_that_is_exported() {
     );
 }
 
-/// Names the filter under which the next test, run as a child, puts itself.
-const FILTER: &str = "SYSFSM_TEST_FILTER";
-const TRIES: &str = "SYSFSM_TEST_TRIES";
-
-/// Ends with 0 if the call succeeded, with 10 + errno if it failed.
-#[test]
-fn a_child_of_the_next_test_makes_a_call_under_a_filter() {
-    let Ok(file) = std::env::var(FILTER) else { return };
-    let forbidden = std::env::var(TRIES).is_ok_and(|t| t == "socket");
-    let filter = compile(&fs::read_to_string(file).unwrap());
-    seccompiler::apply_filter(&filter).unwrap();
-    let outcome = if forbidden { UnixDatagram::unbound().map(drop) } else { Ok(()) };
-    let code = match outcome {
-        Ok(()) if parent_id() == 0 => 1,
-        Ok(()) => 0,
-        Err(e) => 10 + e.raw_os_error().unwrap_or(0),
-    };
-    std::process::exit(code);
-}
-
 #[test]
 fn the_kernel_lets_by_what_the_policy_has_and_nothing_else() {
     let dir = TempDir::new().unwrap();
@@ -148,17 +128,7 @@ fn the_kernel_lets_by_what_the_policy_has_and_nothing_else() {
         // What the child needs for its trial, and the end of a process.
         let policy = policy(action, &["getppid", "write", "close", "munmap", "sigaltstack"]);
         fs::write(&file, export(&policy, Format::SeccompJson).text).unwrap();
-        Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "export::a_child_of_the_next_test_makes_a_call_under_a_filter",
-                "--nocapture",
-            ])
-            .env(FILTER, file)
-            .env(TRIES, tries)
-            .stdout(Stdio::null())
-            .status()
-            .unwrap()
+        Command::new(fixture("filtered")).args([file.as_os_str(), tries.as_ref()]).status().unwrap()
     };
     for action in ACTIONS {
         assert_eq!(child(action, "getppid").code(), Some(0), "{action}: a call of the policy");

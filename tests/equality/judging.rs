@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code)]
 
+use crate::{CALLS, SIGNALS};
 use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
 use libbpf_rs::{MapCore as _, MapFlags, MapHandle, ProgramInput};
 use std::mem::MaybeUninit;
@@ -18,38 +19,16 @@ use sysfsm::policy::{Action, Children};
 use sysfsm::syscall::{nr, Symbol};
 use sysfsm::table::{migrations, CompiledMachine, Table};
 use sysfsm_testing::bpf::step_test;
-use sysfsm_testing::random::Random;
+use sysfsm_testing::random::{seed, Random};
 
 /// Machines at once, threads, and how many events one load of the object judges.
 const MACHINES: usize = 16;
 const THREADS: u32 = 24;
-/// The first of them nest handlers past the limit of frames; nobody forks over them.
+/// The first threads nest handlers past the limit of frames; nobody forks over them.
 const NESTERS: u32 = 6;
 const BATCH: usize = 1024;
 const BATCHES: usize = 24;
 const ROUNDS: u64 = 8;
-
-/// Calls that events draw from: ordinary ones, those that the semantics know, numbers without a
-/// column.
-const CALLS: [u32; 16] = [
-    0,
-    1,
-    2,
-    3,
-    9,
-    12,
-    nr::CLONE,
-    nr::EXECVE,
-    nr::EXIT,
-    nr::EXIT_GROUP,
-    nr::RESTART_SYSCALL,
-    nr::RT_SIGRETURN,
-    447,
-    1023,
-    5000,
-    u32::MAX,
-];
-const SIGNALS: [u8; 4] = [1, 10, 34, 64];
 
 /// A machine that random walks have left behind, so that its contexts hang together as learned ones
 /// do.
@@ -397,10 +376,7 @@ fn compare(
 
 #[test]
 fn the_bpf_step_equals_the_rust_step() {
-    let base =
-        std::env::var("SYSFSM_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| {
-            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
-        });
+    let base = seed();
     let mut violations = 0;
     for round_number in 0..ROUNDS {
         violations += round(base + round_number);

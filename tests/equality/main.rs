@@ -5,5 +5,31 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stderr)]
 
+use sysfsm::syscall::nr;
+
 mod judging;
 mod recording;
+
+/// Calls that events draw from: ordinary ones, those that the semantics know, numbers without a
+/// column.
+const CALLS: [u32; 16] = [
+    0,
+    1,
+    2,
+    3,
+    9,
+    12,
+    nr::CLONE,
+    nr::EXECVE,
+    nr::EXIT,
+    nr::EXIT_GROUP,
+    nr::RESTART_SYSCALL,
+    nr::RT_SIGRETURN,
+    447,
+    1023,
+    5000,
+    u32::MAX,
+];
+
+/// Signals that events draw from.
+const SIGNALS: [u8; 4] = [1, 10, 34, 64];

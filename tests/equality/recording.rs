@@ -7,6 +7,7 @@
 
 #![allow(unsafe_code)]
 
+use crate::{CALLS, SIGNALS};
 use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
 use libbpf_rs::{MapCore as _, MapFlags, ProgramInput};
 use std::collections::BTreeMap;
@@ -17,34 +18,16 @@ use sysfsm::machine::{Depth, Learned, Learner};
 use sysfsm::syscall::nr;
 use sysfsm::syscall::Abi;
 use sysfsm_testing::bpf::record_test;
-use sysfsm_testing::random::Random;
+use sysfsm_testing::random::{seed, Random};
 
 const PROGRAMS: u32 = 5;
 /// Threads that were running before belong to this one.
 const ASSUMED: u32 = 3;
 const THREADS: usize = 24;
-/// The first of them nest handlers past the limit of frames; nobody forks over them.
+/// The first threads nest handlers past the limit of frames; nobody forks over them.
 const NESTERS: usize = 6;
 const BATCH: usize = 1024;
 const BATCHES: usize = 16;
-
-const CALLS: [u32; 14] = [
-    0,
-    1,
-    2,
-    3,
-    9,
-    nr::CLONE,
-    nr::EXECVE,
-    nr::EXIT,
-    nr::EXIT_GROUP,
-    nr::RESTART_SYSCALL,
-    nr::RT_SIGRETURN,
-    447,
-    5000,
-    u32::MAX,
-];
-const SIGNALS: [u8; 4] = [1, 10, 34, 64];
 
 /// A thread, as the test drives both sides: its place in the kernel's map, and its id in the
 /// learner.
@@ -309,10 +292,7 @@ fn drive(skel: &mut record_test::RecordTestSkel<'_>, batch: &[[u32; 4]], seed: u
 
 #[test]
 fn the_kernel_learns_what_the_rust_learner_learns() {
-    let base =
-        std::env::var("SYSFSM_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| {
-            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
-        });
+    let base = seed();
     let mut transitions = 0;
     let rounds = Depth::all().count() * 2;
     for (seed, depth) in (base..).zip(Depth::all().chain(Depth::all())) {

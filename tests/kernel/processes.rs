@@ -8,28 +8,26 @@ use sysfsm_testing::lab::{Lab, Report};
 
 const TIMES: usize = 20;
 
-#[test]
-fn nested_signal_handlers_live() {
+/// Runs a program of tests/programs many times under the policy that it was learned with.
+fn lives(name: &str) {
     let lab = Lab::new();
-    let signals = lab.fixture("signals");
-    let policy = lab.learn(&signals, &[(&[], ""), (&[], "")]);
+    let program = lab.fixture(name);
+    let policy = lab.learn(&program, &[(&[], ""), (&[], "")]);
     let enforcement = lab.enforce(&[&policy], &[]);
     for _ in 0..50 {
-        lab.run(&signals, &[], "").well("signals");
+        lab.run(&program, &[], "").well(name);
     }
-    enforcement.stop().lawful("signals");
+    enforcement.stop().lawful(name);
+}
+
+#[test]
+fn nested_signal_handlers_live() {
+    lives("signals");
 }
 
 #[test]
 fn children_of_every_kind_live() {
-    let lab = Lab::new();
-    let forks = lab.fixture("forks");
-    let policy = lab.learn(&forks, &[(&[], ""), (&[], "")]);
-    let enforcement = lab.enforce(&[&policy], &[]);
-    for _ in 0..50 {
-        lab.run(&forks, &[], "").well("forks");
-    }
-    enforcement.stop().lawful("forks");
+    lives("forks");
 }
 
 #[test]

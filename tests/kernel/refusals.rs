@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use sysfsm_testing::binary;
+use sysfsm_testing::command::fails;
 use tempfile::TempDir;
 
 /// A folder that everybody may read, with a copy of sysfsm and of a program.
@@ -35,15 +36,6 @@ fn enforce(dir: &Path, policies: &[&Path], more: &[&str]) -> Output {
         command.arg("--policy").arg(path);
     }
     command.args(["--", "/bin/true"]).output().expect("sysfsm runs")
-}
-
-fn fails(output: &Output, parts: &[&str]) {
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{stderr}");
-    assert!(stderr.starts_with("error: ") && stderr.contains("\nhint: "), "{stderr}");
-    for part in parts {
-        assert!(stderr.contains(part), "{part:?} in {stderr}");
-    }
 }
 
 #[test]

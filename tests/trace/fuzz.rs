@@ -1,66 +1,42 @@
 //! No content of a log or of a policy file makes the readers panic, loop or work by half. Each
-//! target mutates real input for half a minute. The seed is printed, and `SYSFSM_SEED` repeats a
+//! target mutates real input for a minute. The seed is printed, and `SYSFSM_SEED` repeats a
 //! run.
 
 use std::time::{Duration, Instant};
 use sysfsm::machine::{Depth, Learner};
 use sysfsm::policy::parse;
 use sysfsm::trace::{Member, Reader};
+use sysfsm_testing::random::{seed, Random};
 
 const HOW_LONG: Duration = Duration::from_secs(60);
 
-/// splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Self {
-        let seed =
-            std::env::var("SYSFSM_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| {
-                u64::try_from(
-                    std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() % u128::from(u64::MAX),
-                )
-                .unwrap()
-            });
-        eprintln!("SYSFSM_SEED={seed}");
-        Random(seed)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % n.max(1) as u64).unwrap()
-    }
-
-    /// Makes one to eight changes: a byte changed, a part dropped, doubled or moved, a word
-    /// inserted, or the end cut off.
-    fn mutate(&mut self, text: &[u8], words: &[&str]) -> Vec<u8> {
-        let mut text = text.to_vec();
-        for _ in 0..=self.below(8) {
-            let at = self.below(text.len());
-            let end = (at + self.below(40)).min(text.len());
-            match self.below(7) {
-                0 if !text.is_empty() => text[at] = u8::try_from(self.below(256)).unwrap(),
-                1 => drop(text.drain(at..end)),
-                2 => {
-                    let part = text[at..end].to_vec();
-                    text.splice(at..at, part);
-                }
-                3 => {
-                    let part: Vec<u8> = text.drain(at..end).collect();
-                    let to = self.below(text.len());
-                    text.splice(to..to, part);
-                }
-                4 | 5 => {
-                    let word = words[self.below(words.len())].bytes();
-                    text.splice(at..at, word);
-                }
-                _ => text.truncate(at.max(1)),
+/// Makes one to eight changes: a byte changed, a part dropped, doubled or moved, a word inserted, or
+/// the end cut off.
+fn mutate(random: &mut Random, text: &[u8], words: &[&str]) -> Vec<u8> {
+    let mut text = text.to_vec();
+    for _ in 0..=random.below(8) {
+        let at = random.below(text.len());
+        let end = (at + random.below(40)).min(text.len());
+        match random.below(7) {
+            0 if !text.is_empty() => text[at] = u8::try_from(random.below(256)).unwrap(),
+            1 => drop(text.drain(at..end)),
+            2 => {
+                let part = text[at..end].to_vec();
+                text.splice(at..at, part);
             }
+            3 => {
+                let part: Vec<u8> = text.drain(at..end).collect();
+                let to = random.below(text.len());
+                text.splice(to..to, part);
+            }
+            4 | 5 => {
+                let word = random.pick(words).bytes();
+                text.splice(at..at, word);
+            }
+            _ => text.truncate(at.max(1)),
         }
-        text
     }
+    text
 }
 
 /// Parts of lines of every shape.
@@ -118,12 +94,12 @@ const LOG: &str = r#"7 execve("/usr/bin/sh", ["sh"], 0x7ffd /* 8 vars */) = 0
 
 #[test]
 fn no_log_makes_the_reader_panic() {
-    let mut random = Random::new();
+    let mut random = Random(seed());
     let end = Instant::now() + HOW_LONG;
     let mut rounds = 0_u64;
     while Instant::now() < end {
-        let text = random.mutate(LOG.as_bytes(), LOG_WORDS);
-        let other = random.mutate(LOG.as_bytes(), LOG_WORDS);
+        let text = mutate(&mut random, LOG.as_bytes(), LOG_WORDS);
+        let other = mutate(&mut random, LOG.as_bytes(), LOG_WORDS);
         let depth = Depth::try_from(1 + random.below(8) as u64).unwrap();
         let mut learner = Learner::new(depth);
         let mut reader = Reader::new();
@@ -177,11 +153,11 @@ const POLICY: &str = r#"{"sysfsm": 1, "binary": "/usr/bin/cat", "arch": "x86_64"
 
 #[test]
 fn no_policy_makes_its_reader_panic_and_what_it_takes_it_writes_back() {
-    let mut random = Random::new();
+    let mut random = Random(seed());
     let end = Instant::now() + HOW_LONG;
     let (mut good, mut bad) = (0_u64, 0_u64);
     while Instant::now() < end {
-        let text = random.mutate(POLICY.as_bytes(), POLICY_WORDS);
+        let text = mutate(&mut random, POLICY.as_bytes(), POLICY_WORDS);
         match parse(&text) {
             Ok(policy) => {
                 good += 1;

@@ -2,7 +2,7 @@
 
 use crate::binary;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 
 /// Runs the binary with these arguments in a directory.
 pub fn sysfsm(dir: &Path, args: &[&str]) -> Output {
@@ -19,11 +19,19 @@ pub fn text(bytes: &[u8]) -> String {
 }
 
 /// Exit status 2, nothing on stdout, and an error with a hint that says all of `parts`.
+#[track_caller]
 pub fn fails(output: &Output, parts: &[&str]) {
     let stderr = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(output.stdout.is_empty(), "{}", text(&output.stdout));
-    assert!(stderr.starts_with("error: ") && stderr.contains("\nhint: "), "{stderr}");
+    assert!(stderr.starts_with("error: "), "{stderr}");
+    refused(output.status, &stderr, parts);
+}
+
+/// Exit status 2, and, among what went to stderr, an error with a hint that says all of `parts`.
+#[track_caller]
+pub fn refused(status: ExitStatus, stderr: &str, parts: &[&str]) {
+    assert_eq!(status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("error: ") && stderr.contains("\nhint: "), "{stderr}");
     assert!(!stderr.contains("panicked"), "{stderr}");
     for part in parts {
         assert!(stderr.contains(part), "{part:?} in {stderr}");

@@ -19,7 +19,7 @@ pub mod command;
 pub mod lab;
 pub mod more_ids;
 pub mod place;
-pub mod random;
 pub mod shell;
 
 pub use built::{binary, fixture};
+pub use sysfsm_fixtures::random;

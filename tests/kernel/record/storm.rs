@@ -4,20 +4,8 @@
 use super::{json, start, stopped, transitions, Transitions};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
+use sysfsm_fixtures::walk::{walk, MARK};
 use sysfsm_testing::lab::Lab;
-
-/// As in tests/programs/walkers.rs.
-const NUMBERS: u64 = 48;
-const FIRST: u64 = 4000;
-const MARK: u64 = 4999;
-
-fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
 
 /// Symbol → how often, and in which processes.
 type Row = BTreeMap<u64, (u64, BTreeSet<u64>)>;
@@ -28,10 +16,9 @@ fn reference(depth: usize, threads: u64, walks: &[(u64, u64)]) -> Transitions {
     let mut all: BTreeMap<Vec<u64>, Row> = BTreeMap::new();
     for &(seed, calls) in walks {
         let process = seed / threads;
-        let mut state = seed;
-        let walk = (0..calls).map(|_| FIRST + next(&mut state) % NUMBERS);
+        let numbers = walk(seed).take(usize::try_from(calls).unwrap());
         let mut context = vec![MARK];
-        for symbol in walk.chain([MARK]) {
+        for symbol in numbers.chain([MARK]) {
             if context.last() == Some(&symbol) {
                 continue;
             }

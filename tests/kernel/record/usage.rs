@@ -4,6 +4,7 @@ use super::{json, transitions};
 use std::path::Path;
 use std::process::Command;
 use sysfsm_testing::binary;
+use sysfsm_testing::command::refused;
 use sysfsm_testing::lab::{Ended, Lab};
 
 fn record(lab: &Lab, arguments: &[&str]) -> Ended {
@@ -12,12 +13,7 @@ fn record(lab: &Lab, arguments: &[&str]) -> Ended {
 
 #[track_caller]
 fn fails(ended: &Ended, parts: &[&str]) {
-    let stderr = &ended.stderr;
-    assert_eq!(ended.status.code(), Some(2), "{stderr}");
-    assert!(stderr.contains("error: ") && stderr.contains("\nhint: "), "{stderr}");
-    for part in parts {
-        assert!(stderr.contains(part), "{part:?} in {stderr}");
-    }
+    refused(ended.status, &ended.stderr, parts);
 }
 
 #[test]

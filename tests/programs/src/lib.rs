@@ -13,3 +13,5 @@
 
 pub mod battery;
 pub mod load;
+pub mod random;
+pub mod walk;

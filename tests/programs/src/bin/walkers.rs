@@ -11,24 +11,11 @@
 
 use std::process::{exit, Command};
 use std::time::{Duration, Instant};
+use sysfsm_fixtures::walk::{walk, MARK};
 
-/// So many numbers that no kernel knows, from this one on.
-const NUMBERS: u64 = 48;
-const FIRST: i64 = 4000;
-const MARK: i64 = 4999;
-
-/// splitmix64, of which the test has a copy.
-fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-fn call(number: i64) {
+fn call(number: u64) {
     // SAFETY: the kernel has no such call.
-    unsafe { libc::syscall(number) };
+    unsafe { libc::syscall(number.cast_signed()) };
 }
 
 /// How long a walk is.
@@ -47,11 +34,11 @@ impl Length {
     }
 }
 
-fn walk(seed: u64, length: Length) {
+fn go(seed: u64, length: Length) {
     // Of a walk for a time: to look at the clock is no call, but it takes as long as some.
     const AT_ONCE: u64 = 4096;
     let begun = Instant::now();
-    let mut state = seed;
+    let mut numbers = walk(seed);
     let mut walked = 0;
     call(MARK);
     loop {
@@ -63,9 +50,8 @@ fn walk(seed: u64, length: Length) {
         if more == 0 {
             break;
         }
-        for _ in 0..more {
-            call(FIRST + i64::try_from(next(&mut state) % NUMBERS).unwrap_or(0));
-        }
+        let more_numbers = usize::try_from(more).unwrap_or(usize::MAX);
+        numbers.by_ref().take(more_numbers).for_each(call);
         walked += more;
     }
     call(MARK);
@@ -104,7 +90,7 @@ fn main() {
                 usage()
             };
             let walkers: Vec<_> = (0..threads)
-                .map(|t| std::thread::spawn(move || walk(first_seed + t, length)))
+                .map(|t| std::thread::spawn(move || go(first_seed + t, length)))
                 .collect();
             for walker in walkers {
                 if walker.join().is_err() {

@@ -4,10 +4,26 @@ use super::super::attacker::Attacker;
 use super::super::outside::Outside;
 use super::super::stage::{LISTENER, PAIR};
 use super::{entry, Entry};
-use libc::{AF_INET, AF_UNIX, SOCK_DGRAM, SOCK_STREAM};
+use libc::{SYS_bind, SYS_connect, AF_INET, AF_UNIX, SOCK_DGRAM, SOCK_STREAM};
 
 /// The time to live that setsockopt sets.
 const TTL: i32 = 77;
+
+/// The arguments of connect and of bind: a TCP socket, and a port of 127.0.0.1.
+fn tcp(a: &mut Attacker, port: u16) -> [i64; 6] {
+    args![a.socket(AF_INET, SOCK_STREAM), a.address(port), 16]
+}
+
+/// The arguments of connect and of bind: a UDP socket, and a port of 127.0.0.1.
+fn udp(a: &mut Attacker, port: u16) -> [i64; 6] {
+    args![a.socket(AF_INET, SOCK_DGRAM), a.address(port), 16]
+}
+
+/// The arguments of connect and of bind: a UNIX socket, and a name on the stage.
+fn unix(a: &mut Attacker, name: &str) -> [i64; 6] {
+    let (address, length) = a.unix_address(name);
+    args![a.socket(AF_UNIX, SOCK_STREAM), address, length]
+}
 
 /// A `msghdr` of 6 bytes to the driver's UDP port, and what follows it in a `mmsghdr`.
 fn message(a: &mut Attacker) -> i64 {
@@ -31,54 +47,14 @@ fn awaited(a: &mut Attacker) -> i32 {
 }
 
 pub const ENTRIES: &[Entry] = &[
-    entry(
-        "connect-tcp",
-        libc::SYS_connect,
-        |a| args![a.socket(AF_INET, SOCK_STREAM), a.address(a.stage.tcp), 16],
-        Outside::connected,
-    )
-    .i386(362),
-    entry(
-        "connect-udp",
-        libc::SYS_connect,
-        |a| args![a.socket(AF_INET, SOCK_DGRAM), a.address(a.stage.udp), 16],
-        |o| o.udp_line(o.stage.udp),
-    )
-    .i386(362),
-    entry(
-        "connect-unix",
-        libc::SYS_connect,
-        |a| {
-            let (address, length) = a.unix_address("listener");
-            args![a.socket(AF_UNIX, SOCK_STREAM), address, length]
-        },
-        |o| o.listener.accept().is_ok(),
-    )
-    .i386(362),
-    entry(
-        "bind-tcp",
-        libc::SYS_bind,
-        |a| args![a.socket(AF_INET, SOCK_STREAM), a.address(a.stage.free), 16],
-        Outside::taken,
-    )
-    .i386(361),
-    entry(
-        "bind-udp",
-        libc::SYS_bind,
-        |a| args![a.socket(AF_INET, SOCK_DGRAM), a.address(a.stage.free), 16],
-        |o| o.udp_line(o.stage.free),
-    )
-    .i386(361),
-    entry(
-        "bind-unix",
-        libc::SYS_bind,
-        |a| {
-            let (address, length) = a.unix_address("made");
-            args![a.socket(AF_UNIX, SOCK_STREAM), address, length]
-        },
-        |o| o.exists("made"),
-    )
-    .i386(361),
+    entry("connect-tcp", SYS_connect, |a| tcp(a, a.stage.tcp), Outside::connected).i386(362),
+    entry("connect-udp", SYS_connect, |a| udp(a, a.stage.udp), |o| o.udp_line(o.stage.udp))
+        .i386(362),
+    entry("connect-unix", SYS_connect, |a| unix(a, "listener"), |o| o.listener.accept().is_ok())
+        .i386(362),
+    entry("bind-tcp", SYS_bind, |a| tcp(a, a.stage.free), Outside::taken).i386(361),
+    entry("bind-udp", SYS_bind, |a| udp(a, a.stage.free), |o| o.udp_line(o.stage.free)).i386(361),
+    entry("bind-unix", SYS_bind, |a| unix(a, "made"), |o| o.exists("made")).i386(361),
     entry("listen", libc::SYS_listen, |a| args![bound(a), 5], Outside::listens).i386(363),
     // The connection is not in the queue any more.
     entry("accept", libc::SYS_accept, |a| args![awaited(a), 0, 0], |o| !o.connected()),

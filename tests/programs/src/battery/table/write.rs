@@ -4,12 +4,17 @@ use super::super::attacker::Attacker;
 use super::super::outside::Outside;
 use super::super::stage::PAIR;
 use super::{entry, Entry};
-use libc::{O_RDONLY, O_WRONLY};
+use libc::{SYS_pwrite64, SYS_pwritev2, SYS_vmsplice, SYS_write, SYS_writev, O_RDONLY, O_WRONLY};
 
-/// An `iovec` of 6 bytes.
-fn vector(a: &mut Attacker) -> i64 {
+/// The arguments of write and of its like: where to, and 6 bytes.
+fn text(to: i64, a: &mut Attacker) -> [i64; 6] {
+    args![to, a.text("forbid"), 6]
+}
+
+/// The arguments of writev and of its like: where to, and an `iovec` of 6 bytes.
+fn vector(to: i64, a: &mut Attacker) -> [i64; 6] {
     let text = a.text("forbid");
-    a.words(&[text, 6])
+    args![to, a.words(&[text, 6]), 1]
 }
 
 /// The reading end of a pipe that holds 6 bytes.
@@ -23,51 +28,20 @@ fn full_pipe(a: &mut Attacker) -> i64 {
 }
 
 pub const ENTRIES: &[Entry] = &[
-    entry(
-        "write-file",
-        libc::SYS_write,
-        |a| args![a.open("file", O_WRONLY), a.text("forbid"), 6],
-        Outside::rewritten,
-    )
-    .i386(4),
-    entry(
-        "pwrite64-file",
-        libc::SYS_pwrite64,
-        |a| args![a.open("file", O_WRONLY), a.text("forbid"), 6, 0],
-        Outside::rewritten,
-    )
-    .i386(181),
-    entry(
-        "writev-file",
-        libc::SYS_writev,
-        |a| args![a.open("file", O_WRONLY), vector(a), 1],
-        Outside::rewritten,
-    ),
+    entry("write-file", SYS_write, |a| text(a.open("file", O_WRONLY), a), Outside::rewritten)
+        .i386(4),
+    entry("pwrite64-file", SYS_pwrite64, |a| text(a.open("file", O_WRONLY), a), Outside::rewritten)
+        .i386(181),
+    entry("writev-file", SYS_writev, |a| vector(a.open("file", O_WRONLY), a), Outside::rewritten),
     entry(
         "pwritev2-file",
-        libc::SYS_pwritev2,
-        |a| args![a.open("file", O_WRONLY), vector(a), 1, 0, 0, 0],
+        SYS_pwritev2,
+        |a| vector(a.open("file", O_WRONLY), a),
         Outside::rewritten,
     ),
-    entry(
-        "write-pipe",
-        libc::SYS_write,
-        |a| args![a.open("pipe", O_WRONLY), a.text("forbid"), 6],
-        Outside::piped,
-    )
-    .i386(4),
-    entry(
-        "writev-pipe",
-        libc::SYS_writev,
-        |a| args![a.open("pipe", O_WRONLY), vector(a), 1],
-        Outside::piped,
-    ),
-    entry(
-        "vmsplice-pipe",
-        libc::SYS_vmsplice,
-        |a| args![a.open("pipe", O_WRONLY), vector(a), 1, 0],
-        Outside::piped,
-    ),
+    entry("write-pipe", SYS_write, |a| text(a.open("pipe", O_WRONLY), a), Outside::piped).i386(4),
+    entry("writev-pipe", SYS_writev, |a| vector(a.open("pipe", O_WRONLY), a), Outside::piped),
+    entry("vmsplice-pipe", SYS_vmsplice, |a| vector(a.open("pipe", O_WRONLY), a), Outside::piped),
     entry(
         "tee-pipe",
         libc::SYS_tee,
@@ -75,20 +49,8 @@ pub const ENTRIES: &[Entry] = &[
         Outside::piped,
     )
     .i386(315),
-    entry(
-        "write-tcp",
-        libc::SYS_write,
-        |a| args![a.connected(), a.text("forbid"), 6],
-        Outside::received,
-    )
-    .i386(4),
-    entry(
-        "write-unix",
-        libc::SYS_write,
-        |a| args![PAIR, a.text("forbid"), 6],
-        Outside::pair_received,
-    )
-    .i386(4),
+    entry("write-tcp", SYS_write, |a| text(a.connected(), a), Outside::received).i386(4),
+    entry("write-unix", SYS_write, |a| text(PAIR.into(), a), Outside::pair_received).i386(4),
     entry(
         "sendfile",
         libc::SYS_sendfile,
