@@ -25,10 +25,10 @@ fn enforce(policies: &Path, options: &[&str], command: &[&str]) -> (Output, serd
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .find(|event| event["event"] == "stop")
-        .map(|mut event| event["totals"].take())
         .unwrap_or_else(|| {
             panic!("no stop event: {stdout}{}", String::from_utf8_lossy(&output.stderr))
-        });
+        })["totals"]
+        .take();
     (output, stop)
 }
 
