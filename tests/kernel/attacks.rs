@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use sysfsm_testing::lab::{Ended, Lab};
 
-/// An attack of tests/programs/victim, and where it is seen to begin.
+/// An attack of tests/programs/src/bin/victim, and where it is seen to begin.
 const ATTACKS: [(&str, &str); 11] = [
     ("shell", "transition: readv → execve"),
     ("connect-back PORT", "transition: readv → socket"),

@@ -1,7 +1,7 @@
-//! The battery: every attack of tests/programs/battery is attempted once, and its effect is looked
-//! for from outside: without enforcement, where each must have it, so that each look is known to be
-//! able to fail; under `kill`; and under `deny`, by one attacker that sees EPERM every time and
-//! then ends well.
+//! The battery: every attack of tests/programs/src/bin/battery is attempted once, and its effect is
+//! looked for from outside: without enforcement, where each must have it, so that each look is
+//! known to be able to fail; under `kill`; and under `deny`, by one attacker that sees EPERM every
+//! time and then ends well.
 //!
 //! It sets clocks and names, mounts and takes over whatever it can: it runs in the guests of
 //! tests/vm alone, which say by `BATTERY_LEVEL` what level their kernel has to reach.

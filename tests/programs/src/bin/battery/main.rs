@@ -1,4 +1,4 @@
-//! The attacker of the battery (tests/kernel/battery). From standard input it reads one line for
+//! The attacker of the battery (tests/veto/battery). From standard input it reads one line for
 //! each attack, prepares it by lawful calls, makes the forbidden call exactly once, between two
 //! markers, and prints `RESULT` and what the call returned; then it waits for the next line, so
 //! that the driver can look around. At the end of its input it does lawful work and ends with
