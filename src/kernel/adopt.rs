@@ -1,5 +1,5 @@
-//! Adoption: running processes come under what has just begun. The kernel's side looks at their
-//! threads.
+//! Adoption: threads of running processes come under policies, or into a recording. A program looks
+//! at each thread.
 
 use crate::kernel::bpf::entries::put;
 use crate::kernel::bpf::objects;
@@ -10,17 +10,23 @@ use crate::kernel::identity::processes::Candidate;
 use libbpf_rs::MapCore;
 use std::os::fd::BorrowedFd;
 
-/// What adopts in the kernel.
+/// The program that adopts, and its maps.
 pub(crate) struct Adoption<'a, M> {
-    /// The program, attached as an iterator.
+    /// The link of the program, which is an iterator over all threads.
     pub link: BorrowedFd<'a>,
+    /// The processes to adopt.
     pub adoptees: &'a M,
+    /// The totals, which count adopted threads.
     pub counters: &'a M,
 }
 
 impl<M: MapCore> Adoption<'_, M> {
-    /// Adopts again and again, until a look finds no new thread: one may be born of one that was
-    /// not adopted yet. How many threads were adopted.
+    /// Adopts the threads of the processes that `candidates` finds, again and again until no thread
+    /// is new: a thread may be created by one that was not adopted yet. Returns how many threads were
+    /// adopted.
+    ///
+    /// # Errors
+    /// A thread finds no room for its state, or new threads do not end.
     pub(crate) fn repeat(
         &self,
         mut candidates: impl FnMut() -> Result<Vec<Candidate>, KernelError>,
@@ -30,7 +36,7 @@ impl<M: MapCore> Adoption<'_, M> {
         let mut before = first;
         for _ in 0..PASSES {
             let found = candidates()?;
-            // As many at a time as the map takes.
+            // The map takes this many at a time.
             for some in found.chunks(32_768) {
                 self.once(some)?;
             }
@@ -50,6 +56,7 @@ impl<M: MapCore> Adoption<'_, M> {
         )))
     }
 
+    /// One pass over all threads.
     fn once(&self, candidates: &[Candidate]) -> Result<(), KernelError> {
         for candidate in candidates {
             let value = types::sysfsm_adoptee {

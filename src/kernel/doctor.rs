@@ -1,4 +1,4 @@
-//! What this kernel offers, found out by trying, not by its version.
+//! The report of `sysfsm doctor`: what this kernel offers, found out by trying.
 
 use crate::kernel::bpf::log;
 use crate::kernel::error::KernelError;
@@ -15,32 +15,32 @@ use std::fs;
 use std::mem::{size_of, MaybeUninit};
 use std::path::Path;
 
-/// A capability, and what was found.
+/// A feature of the kernel, or of this machine.
 #[derive(Debug, Clone)]
 pub struct Finding {
-    /// What was tried.
+    /// The feature's name.
     pub name: &'static str,
-    /// Whether it is there.
+    /// Whether the feature is there.
     pub found: bool,
-    /// Whether `enforce` starts without it.
+    /// Whether `enforce` needs the feature to start.
     pub needed: bool,
-    /// What it is for, or what is in the way.
+    /// What the feature is for, or why it is missing.
     pub detail: String,
 }
 
-/// Everything that was found.
+/// All features.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// One for each capability, in the order in which `enforce` needs them.
+    /// The features, in the order in which `enforce` needs them.
     pub findings: Vec<Finding>,
-    /// What `enforce` would reach; none where it does not start.
+    /// The level that `enforce` would reach; `None` if it does not start.
     pub level: Option<Level>,
-    /// What to change for the next level; none at the highest.
+    /// What to change for the next level; `None` at the highest.
     pub next: Option<String>,
 }
 
-/// Tries everything that `enforce` needs or makes use of. What depends on something that is missing
-/// is left out.
+/// Tries every feature that `enforce` needs or makes use of. A feature that depends on a missing one
+/// is not tried.
 #[must_use]
 pub fn probe() -> Report {
     let mut report = Report { findings: Vec::new(), level: None, next: None };
@@ -99,6 +99,7 @@ pub fn probe() -> Report {
 }
 
 impl Report {
+    /// Adds a feature: what `good` says if the trial succeeds, else its error.
     fn add(
         &mut self,
         name: &'static str,
@@ -112,10 +113,12 @@ impl Report {
         found
     }
 
+    /// Adds a feature that `enforce` does not need.
     fn add_text(&mut self, name: &'static str, found: bool, detail: String) {
         self.findings.push(Finding { name, found, needed: false, detail });
     }
 
+    /// Adds the mechanisms that deny, and the level.
     fn add_mechanisms(&mut self, mechanisms: &DenyMechanisms) {
         for (name, outcome, good) in [
             ("lsm_programs", &mechanisms.lsm, "LSM programs run, and refuse"),
@@ -153,13 +156,15 @@ impl Report {
     }
 }
 
+/// Tries the mechanisms that deny.
 fn mechanisms() -> Result<DenyMechanisms, KernelError> {
     let mut finder = MaybeUninit::uninit();
     let inodes = Inodes::load(&mut finder)?;
     DenyMechanisms::find(&inodes)
 }
 
-/// Whether locked memory bounds maps: before 5.11 they counted as such, since then as the cgroup's.
+/// Whether the limit of locked memory bounds maps. It did before Linux 5.11; since then the memory
+/// limit of the cgroup does.
 fn memory_lock() -> Result<String, String> {
     let bounded = || -> nix::Result<bool> {
         let (soft, hard) = getrlimit(Resource::RLIMIT_MEMLOCK)?;
@@ -189,6 +194,7 @@ fn lsm_list() -> String {
     securityfs("lsm")
 }
 
+/// The text of a file in securityfs, or why it cannot be read.
 fn securityfs(file: &str) -> String {
     fs::read_to_string(Path::new("/sys/kernel/security").join(file)).map_or_else(
         |e| format!("unknown: /sys/kernel/security/{file}: {e}"),

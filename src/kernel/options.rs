@@ -4,30 +4,31 @@ use crate::kernel::level::Level;
 
 /// How policies are enforced.
 #[derive(Debug, Clone, Copy)]
-// Each says yes or no to something of its own.
+// Each boolean is an option of its own.
 #[allow(clippy::struct_excessive_bools)]
 pub struct Options {
-    /// Only report, whatever the policies' actions are.
+    /// Violations are only reported, whatever the policies' actions are.
     pub log_only: bool,
     /// Violations move the state as in a machine that has the transition (`Reaction::Complain`). The
     /// first one of each kind is reported with its stack.
     pub complain: bool,
-    /// Refuse to start below this level. Without one `kill` will do, but for policies that say
-    /// `deny` nothing less than `prevent`.
+    /// The level that is required. Without one `kill` is enough, but policies that say `deny` require
+    /// `prevent`.
     pub require: Option<Level>,
-    /// Use no stronger level than this: fewer hooks, which other processes pass too, and a quicker
-    /// start.
+    /// The highest level that is used. A lower one has fewer hooks, which other processes pass, too,
+    /// and a quicker start.
     pub at_most: Level,
-    /// Keep watched threads from the enforcer and its BPF objects, where the level allows it.
+    /// Watched threads are kept from the enforcer and its BPF objects, where the level allows it.
     pub self_protect: bool,
-    /// Bytes of the ring buffer for events; a power of two, and a multiple of the page size.
+    /// The size of the ring buffer for events, in bytes: a power of two, and a multiple of the page
+    /// size.
     pub ring_bytes: u32,
     /// The most events of one kind of violation (policy, context, symbol) a second. Violations past
     /// it are counted.
     pub full_events: u32,
-    /// Go on enforcing when the process ends that has started it.
+    /// The policies stay enforced when this process ends.
     pub pinned: bool,
-    /// Policies may name binaries that are not there: they are bound when they come.
+    /// Policies may name binaries that do not exist. These are bound when they come to exist.
     pub allow_absent: bool,
     /// For tests: no thread gets storage, so that every state is in the fallback map.
     pub fallbacks_only: bool,

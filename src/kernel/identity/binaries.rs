@@ -1,4 +1,4 @@
-//! Which file a policy means: what the kernel compares at an exec.
+//! Which files the binaries of policies are: what the kernel compares at an exec.
 
 use crate::kernel::bpf::skeleton::types::sysfsm_limit as Limit;
 use crate::kernel::error::KernelError;
@@ -9,36 +9,37 @@ use std::io::{ErrorKind, Read as _};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// What the kernel's maps are to hold, each with the binary's place among all.
+/// By what the kernel knows binaries. Each identity has the index of its binary among all.
 #[derive(Debug, Default)]
 pub(crate) struct Identities {
-    /// Files, wherever they are linked or mounted.
+    /// Files. A file is the same one wherever it is linked or mounted.
     pub files: BTreeMap<FileId, usize>,
-    /// Paths, whichever file is there (`keys_of`).
+    /// Paths, whichever file is there, as keys ([`keys_of`]).
     pub paths: BTreeMap<Vec<u8>, usize>,
+    /// File names, in whichever directory the file is.
     pub names: BTreeMap<String, usize>,
-    /// The scripts' own files, for adoption.
+    /// The files of scripts, for adoption.
     pub script_files: HashMap<Stat, usize>,
-    /// The scripts' interpreters, for adoption.
+    /// The interpreters of scripts, for adoption.
     pub interpreters: HashSet<Stat>,
 }
 
 impl Identities {
-    /// The binary whose path this is, seen from the root of who runs it.
+    /// The binary with this path, as the process that runs it sees it from its root directory.
     pub(crate) fn at(&self, path: &Path) -> Option<usize> {
         let key = keys_of(path).pop()?;
         self.paths.get(&key).copied()
     }
 }
 
-/// The number of what has this place in a list: 0 there is none.
+/// The number of the item with this index in a list: numbers begin at 1, and 0 is none.
 pub(crate) fn index_of(place: usize) -> u32 {
     u32::try_from(place + 1).unwrap_or(0)
 }
 
-/// By what a path is known to the kernel's side (`struct sysfsm_path`): the rest of the path from
-/// each of the directories on it, and the way from there up to the root. The last one is that of
-/// the file's own directory.
+/// The keys of a path (`struct sysfsm_path`), one for each directory on it: the rest of the path
+/// from that directory, then the names from there up to the root. The last key is that of the file's
+/// own directory.
 fn keys_of(path: &Path) -> Vec<Vec<u8>> {
     let names: Vec<&[u8]> = path.iter().skip(1).map(OsStrExt::as_bytes).collect();
     let key = |from: usize| {
@@ -57,18 +58,18 @@ fn keys_of(path: &Path) -> Vec<Vec<u8>> {
 /// The longest file name (`NAME_MAX`).
 const MAX_NAME: usize = Limit::SYSFSM_NAME.0 as usize - 1;
 
-/// The longest path that the kernel's side compares. A key has room for one byte more, besides the
-/// zero: a path that was cut off is no other's.
+/// The longest path that is compared. A key has room for one byte more, besides the zero, so that a
+/// path that was cut off equals no other one.
 const MAX_PATH: usize = Limit::SYSFSM_PATH.0 as usize - 2;
 
-/// The most names of a path that is compared, the root directory counted as one.
+/// The most names of a path that is compared. The root directory counts as one.
 const MAX_NAMES: usize = Limit::SYSFSM_PATH_NAMES.0 as usize;
 
-/// Why a policy cannot be bound.
+/// Why a binary cannot be bound.
 enum Problem {
     /// A message and a hint.
     Policy(String, String),
-    /// It could not be found out.
+    /// The kernel could not be asked.
     Kernel(KernelError),
 }
 
@@ -82,19 +83,21 @@ fn problem(what: String, hint: &str) -> Problem {
     Problem::Policy(what, hint.into())
 }
 
-/// A binary to be found.
+/// A binary that is to be bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Wanted<'a> {
     /// A path, or a file name.
     pub binary: &'a str,
-    /// It need not be there yet, or not on this side of some root: its path is bound.
+    /// The file need not exist yet, or may only exist under another root directory. Then its path is
+    /// bound.
     pub may_be_absent: bool,
 }
 
-/// Finds the files of binaries.
+/// Finds the identities of binaries.
 ///
 /// # Errors
-/// Everything that cannot be bound, a message and a hint each.
+/// [`KernelError::Bind`] with every binary that cannot be bound, or what the kernel could not be
+/// asked.
 pub(crate) fn identify(
     wanted: &[Wanted<'_>],
     inodes: &mut Inodes<'_>,
@@ -128,6 +131,7 @@ pub(crate) fn identify(
     }
 }
 
+/// Adds the identities of the binary with this index.
 fn one(
     index: usize,
     wanted: Wanted<'_>,
@@ -183,7 +187,7 @@ fn one(
     }
     let kind = kind(path).map_err(unreadable)?;
     for spelling in spellings(path).map_err(unreadable)? {
-        // A script has nothing else by which it is known.
+        // A script is known by its path only.
         if !bind(&spelling) && matches!(kind, Kind::Script(_)) {
             return Err(too_long(&spelling));
         }
@@ -214,10 +218,10 @@ fn too_long(path: &Path) -> Problem {
     )
 }
 
-/// What a file is to an exec.
+/// What an exec makes of a file.
 enum Kind {
     Program,
-    /// A script, with its interpreter's file, if that exists.
+    /// A script. Its interpreter's file, if that exists.
     Script(Option<Stat>),
 }
 
@@ -234,8 +238,8 @@ fn kind(path: &Path) -> std::io::Result<Kind> {
     Ok(Kind::Script(fs::metadata(name).ok().map(|m| Stat::of(&m))))
 }
 
-/// The paths by which a binary is exec'd: the policy's own, the one without links, and that one
-/// through the links of the root directory (`/bin` for `/usr/bin`).
+/// The paths by which a binary is exec'd: the one in the policy, the canonical one, and that one
+/// through the links in the root directory (`/bin` for `/usr/bin`).
 fn spellings(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     let canonical = fs::canonicalize(path)?;
     let mut all = vec![path.to_path_buf()];

@@ -1,6 +1,6 @@
-//! Files as the kernel numbers them. stat(2) shows other device numbers where a file system makes
-//! up its own (overlayfs, btrfs), so the kernel itself is asked: we open the file, and a program
-//! over the open files tells.
+//! Files as the kernel numbers them. stat(2) shows other device numbers where a file system makes up
+//! its own (overlayfs, btrfs). So the file is opened, and a BPF iterator over open files reads the
+//! kernel's numbers.
 
 use crate::kernel::bpf::log;
 use crate::kernel::bpf::skeleton::{types, IdentifySkel, IdentifySkelBuilder};
@@ -16,22 +16,23 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-/// A file, by what the kernel compares at an exec.
+/// A file, as the kernel compares files at an exec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct FileId {
     device: u32,
     inode: u64,
-    /// Tells a file from one that is gone and had the same number.
+    /// Differs between a file and a deleted one that had the same inode number.
     generation: u32,
 }
 
 impl FileId {
+    /// The file as the C header has it.
     pub(crate) fn wire(self) -> types::sysfsm_file {
         types::sysfsm_file { inode: self.inode, device: self.device, generation: self.generation }
     }
 }
 
-/// A file, by what stat(2) shows of it: enough to tell whether two paths are one file.
+/// A file, as stat(2) shows it. Two paths of one file have equal values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Stat {
     device: u64,
@@ -39,28 +40,34 @@ pub(crate) struct Stat {
 }
 
 impl Stat {
+    /// The file that this metadata is of.
     pub(crate) fn of(metadata: &Metadata) -> Self {
         Stat { device: metadata.dev(), inode: metadata.ino() }
     }
 }
 
-/// Files whose descriptors are held at once: far below the usual limit of 1,024.
+/// How many files are open at once: far below the usual limit of 1,024.
 const BATCH: usize = 256;
 
-/// Asks the kernel for the numbers of files, once for each file.
+/// The kernel's numbers of files. The kernel is asked once for each file.
 pub(crate) struct Inodes<'a> {
     skel: IdentifySkel<'a>,
     known: HashMap<Stat, FileId>,
 }
 
-/// What the kernel tells of a process's descriptors.
+/// The open files of this process.
 struct OwnFiles {
+    /// By descriptor, the file.
     by_descriptor: HashMap<u32, FileId>,
+    /// The process's id in the initial process namespace; `None` without an open file.
     process: Option<u32>,
 }
 
 impl<'a> Inodes<'a> {
-    /// Loads the program that tells.
+    /// Loads the iterator.
+    ///
+    /// # Errors
+    /// The kernel refuses the program.
     pub(crate) fn load(object: &'a mut MaybeUninit<OpenObject>) -> Result<Self, KernelError> {
         let refused = |cause| KernelError::Load { cause, log: log::take() };
         let skel = IdentifySkelBuilder::default()
@@ -71,7 +78,13 @@ impl<'a> Inodes<'a> {
         Ok(Inodes { skel, known: HashMap::new() })
     }
 
-    /// The file that a path leads to.
+    /// The file that a path leads to. The inner error is that of the file system.
+    ///
+    /// # Errors
+    /// The iterator cannot be read. The inner error is that of the file system.
+    ///
+    /// # Errors
+    /// The iterator cannot be read.
     pub(crate) fn of(&mut self, path: &Path) -> Result<io::Result<FileId>, KernelError> {
         let stat = match std::fs::metadata(path) {
             Ok(metadata) => Stat::of(&metadata),
@@ -85,18 +98,21 @@ impl<'a> Inodes<'a> {
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it was just replaced")))
     }
 
-    /// The file of these numbers, if it was asked for before.
+    /// The file, if the kernel was asked for it before.
     pub(crate) fn known(&self, stat: Stat) -> Option<FileId> {
         self.known.get(&stat).copied()
     }
 
-    /// Asks for many files at a time. One that cannot be opened is left out.
+    /// Asks the kernel for many files at a time. A file that cannot be opened is skipped.
+    ///
+    /// # Errors
+    /// The iterator cannot be read.
     pub(crate) fn learn(&mut self, paths: &[impl AsRef<Path>]) -> Result<(), KernelError> {
         for batch in paths.chunks(BATCH) {
             let files: Vec<(File, Stat)> = batch
                 .iter()
                 .filter_map(|path| {
-                    // O_PATH needs no right to read, and disturbs no device.
+                    // O_PATH needs no right to read, and does not open a device.
                     let flags = nix::libc::O_PATH | nix::libc::O_CLOEXEC;
                     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
                     let stat = Stat::of(&file.metadata().ok()?);
@@ -115,10 +131,13 @@ impl<'a> Inodes<'a> {
         Ok(())
     }
 
-    /// This process's id, as the kernel counts it: a process namespace shows another.
+    /// The id of this process in the initial process namespace. In its own it may have another one.
+    ///
+    /// # Errors
+    /// The iterator cannot be read.
     pub(crate) fn process(&self) -> Result<u32, KernelError> {
         let program = "handle_open_file";
-        // Standard streams may be closed; this file is open meanwhile.
+        // Standard streams may be closed, and the iterator needs an open file.
         let _file = File::open("/").map_err(KernelError::Proc)?;
         self.own_files()?.process.ok_or_else(|| KernelError::Iterate {
             program,
@@ -126,7 +145,7 @@ impl<'a> Inodes<'a> {
         })
     }
 
-    /// The files behind this process's descriptors.
+    /// Runs the iterator over the open files of this process.
     fn own_files(&self) -> Result<OwnFiles, KernelError> {
         let program = "handle_open_file";
         let failed = |cause| KernelError::Attach { program, cause, log: log::take() };

@@ -1,4 +1,4 @@
-//! Binaries and cgroups → the maps that the kernel decides by at an exec.
+//! The maps by which the kernel knows binaries at an exec.
 
 use crate::kernel::bpf::entries::{self, text, Entries};
 use crate::kernel::bpf::map_list::map_list;
@@ -10,7 +10,7 @@ use libbpf_rs::{MapCore, OpenMapMut};
 
 map_list! {
     ($)
-    /// The maps of `bpf/identity.h`.
+    /// The maps of `bpf/identity.h`: from an identity to the number of a binary.
     pub(crate) struct IdentityMaps via borrow_identity_maps {
         binaries,
         paths,
@@ -18,7 +18,7 @@ map_list! {
     }
 }
 
-/// What the maps are to hold: `number` numbers the binaries.
+/// The entries of these maps.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Bound {
     pub binaries: Entries,
@@ -27,6 +27,7 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
+    /// The entries of some identities. `number` is the number of the binary with an index.
     pub(crate) fn of(identities: &Identities, number: impl Fn(usize) -> u32) -> Self {
         let value = |&binary: &usize| number(binary).to_ne_bytes().to_vec();
         Bound {
@@ -48,7 +49,10 @@ impl Bound {
         }
     }
 
-    /// What the maps hold.
+    /// The entries that the maps have.
+    ///
+    /// # Errors
+    /// A map cannot be read.
     pub(crate) fn read<M: MapCore>(maps: &IdentityMaps<M>) -> Result<Self, KernelError> {
         Ok(Bound {
             binaries: entries::read(&maps.binaries, "binaries")?,
@@ -57,7 +61,8 @@ impl Bound {
         })
     }
 
-    /// Whether the maps have room for it, and for what they hold now.
+    /// Whether the maps have room for twice these entries: those that they have now may all be other
+    /// ones.
     pub(crate) fn fits<M: MapCore>(&self, maps: &IdentityMaps<M>) -> bool {
         let fits = |map: &M, entries: usize| 2 * entries <= map.max_entries() as usize;
         fits(&maps.binaries, self.binaries.len())
@@ -71,7 +76,10 @@ impl Bound {
     }
 }
 
-/// Gives the maps the sizes that the identities need.
+/// Gives the maps their sizes: `room` for a number of entries. The object must not be loaded yet.
+///
+/// # Errors
+/// libbpf refuses a size.
 pub(crate) fn resize(
     maps: &mut IdentityMaps<&mut OpenMapMut<'_>>,
     bound: &Bound,
@@ -82,15 +90,21 @@ pub(crate) fn resize(
     entries::set_room(maps.names, "names", room(bound.names.len()))
 }
 
-/// What the kernel knows of them becomes this, an entry at a time: first what is new or different,
-/// then what is to go.
+/// Makes these the entries of the maps, an entry at a time: first new and changed ones are written,
+/// then the others are deleted.
+///
+/// # Errors
+/// A map cannot be read or changed.
 pub(crate) fn update<M: MapCore>(maps: &IdentityMaps<M>, bound: &Bound) -> Result<(), KernelError> {
     entries::sync(&maps.binaries, "binaries", &bound.binaries)?;
     entries::sync(&maps.paths, "paths", &bound.paths)?;
     entries::sync(&maps.names, "names", &bound.names)
 }
 
-/// Adds what they have for keys that it has not: nothing that the kernel knows of them changes.
+/// Adds the entries whose keys the maps do not have. The entries that they have stay as they are.
+///
+/// # Errors
+/// A map cannot be read or changed.
 pub(crate) fn add_all<M: MapCore>(
     maps: &IdentityMaps<M>,
     bound: &Bound,

@@ -8,21 +8,28 @@ use std::fs;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// A running process, and the binary that it is taken for: its place in a list; none: any.
+/// A running process that is to be adopted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Candidate {
+    /// The process's id.
     pub pid: u32,
+    /// The file that it runs.
     pub exe: FileId,
+    /// The number of the binary that it is taken for; `None` if a policy for any binary is meant.
     pub binary: Option<u32>,
 }
 
-/// The processes that are watched already, each with the binary whose policy it is to be under:
-/// whatever they run by now.
+/// Processes that are watched already, whatever they run by now. Each has the index of the binary
+/// whose policy it is to be under.
 pub(crate) type WatchedProcesses = BTreeMap<u32, usize>;
 
-/// Every process whose program is among the identities, and those that are watched already; `all`:
-/// and any other. `number` numbers the binaries. Processes come and go meanwhile: one that cannot
-/// be read any more is left out, and the kernel side compares the executable once more.
+/// The processes that are to be adopted: those that run a binary of the identities, and those that
+/// are watched already. With `all` every process is. `number` is the number of the binary with an
+/// index. Processes come and go meanwhile: one that cannot be read any more is skipped, and the
+/// program that adopts compares the file once more.
+///
+/// # Errors
+/// `/proc` cannot be read, or the kernel cannot be asked for files.
 pub(crate) fn candidates(
     identities: &Identities,
     inodes: &mut Inodes<'_>,
@@ -56,6 +63,7 @@ pub(crate) fn candidates(
     Ok(found.into_iter().filter_map(candidate).collect())
 }
 
+/// The index of the binary that a process runs.
 fn binary_of(
     process: &Path,
     exe: Stat,
@@ -69,8 +77,8 @@ fn binary_of(
     });
     let by_path = || {
         let target = target.as_deref()?;
-        // Of a mount namespace of its own the path is told from its own root, of a chroot from
-        // ours.
+        // The path of a process in a mount namespace of its own begins at its own root, that of a
+        // process in a chroot at ours.
         let inside = fs::read_link(process.join("root"))
             .ok()
             .and_then(|root| target.strip_prefix(root).ok());
@@ -81,7 +89,7 @@ fn binary_of(
     if direct.is_none() && !identities.interpreters.contains(&exe) && identities.names.is_empty() {
         return None;
     }
-    // What was exec'd: the program itself, or a script that the program interprets.
+    // The file that was given to exec is the program itself, or a script that it interprets.
     let given = exec_path(process);
     let Some(script) = given.as_deref().and_then(|path| script_of(process, path)) else {
         return direct;
@@ -93,7 +101,7 @@ fn binary_of(
     identities.script_files.get(&script).copied().or_else(by_name)
 }
 
-/// The script that a process was exec'd by, if the path leads to one.
+/// The script that a path leads to, as a process sees it; `None` if there is no script.
 pub(crate) fn script_of(process: &Path, path: &Path) -> Option<Stat> {
     let path = path
         .strip_prefix("/")
@@ -104,8 +112,8 @@ pub(crate) fn script_of(process: &Path, path: &Path) -> Option<Stat> {
     script.then(|| fs::metadata(&path).map(|m| Stat::of(&m)).ok()).flatten()
 }
 
-/// The path that the process was exec'd by: the kernel leaves it on the new stack (`AT_EXECFN`,
-/// `fs/binfmt_elf.c`).
+/// The path that was given to the exec of a process. The kernel leaves it on the new stack
+/// (`AT_EXECFN`, `fs/binfmt_elf.c`).
 pub(crate) fn exec_path(process: &Path) -> Option<PathBuf> {
     const AT_EXECFN: u64 = 31;
     let auxv = fs::read(process.join("auxv")).ok()?;
@@ -120,7 +128,7 @@ pub(crate) fn exec_path(process: &Path) -> Option<PathBuf> {
     let mut memory = fs::File::open(process.join("mem")).ok()?;
     memory.seek(SeekFrom::Start(address)).ok()?;
     let mut text = Vec::new();
-    // The string may end at the end of the stack, where reading on fails.
+    // The string may end where the stack does. Reading on fails there.
     drop(memory.take(4096).read_to_end(&mut text));
     let end = text.iter().position(|&b| b == 0)?;
     let text = String::from_utf8(text.get(..end)?.to_vec()).ok()?;

@@ -32,8 +32,13 @@ pub(crate) struct Vetoes {
 }
 
 impl Vetoes {
-    /// Guards whatever this kernel lets be guarded; `judge_at_hook`: calls may have to be judged at
-    /// the enforcement points.
+    /// Attaches programs to all enforcement points that this kernel has, up to a level. With
+    /// `judge_at_hook` the programs judge calls that the programs at `sys_enter` have missed. With
+    /// `self_protect` the enforcer is protected, and what is pinned, too, if it is `pinned`.
+    ///
+    /// # Errors
+    /// The kernel's functions cannot be read. What cannot be attached is no error: it lowers the
+    /// level, or is unsupported.
     pub(crate) fn attach(
         skel: &EnforceSkel<'_>,
         mut mechanisms: DenyMechanisms,
@@ -95,13 +100,12 @@ impl Vetoes {
         let template = templates.of_guard(point.guard);
         let hook = || functions.id(&format!("bpf_lsm_{}", point.hook)).map(AttachPoint::Lsm);
         let function = || functions.id(&point.function()).map(AttachPoint::Function);
-        let places = [
+        let points = [
             mechanisms.lsm.is_ok().then(hook).flatten(),
-            // A hook that BPF may not have may still be asked by a function that it may.
+            // The kernel may refuse a program at the hook and take it at the function that asks it.
             mechanisms.function.is_ok().then(function).flatten(),
         ];
-        let link =
-            places.into_iter().flatten().find_map(|place| template.put(point.hook, place).ok());
+        let link = points.into_iter().flatten().find_map(|at| template.put(point.hook, at).ok());
         link.map(|link| self.links.push(link)).is_some()
     }
 
@@ -110,7 +114,8 @@ impl Vetoes {
     fn guard_calls(&mut self, templates: &Templates<'_>, functions: &Functions) {
         let veto = templates.of_guard(Guard::Veto);
         let hooked = self.full.clone();
-        // Always allowed, and functions that do not return are not to be guarded.
+        // These are always allowed, and the kernel takes no program at a function that does not
+        // return.
         let never = ["exit", "exit_group"];
         let calls = (0..CALLS).filter_map(syscall::name);
         for call in calls.filter(|c| !hooked.contains(c) && !never.contains(c)) {
@@ -128,7 +133,7 @@ impl Vetoes {
         }
     }
 
-    /// How much of a call is refused, by its number.
+    /// How much of the call with this number is denied.
     pub(crate) fn coverage(&self, number: u32) -> DenyCoverage {
         let Some(name) = syscall::name(number) else {
             return DenyCoverage::SYSFSM_DENY_COVERAGE_NONE;
@@ -148,6 +153,7 @@ impl Vetoes {
         background::drop_in(mem::take(&mut self.links));
     }
 
+    /// The links of the attached programs.
     pub(crate) fn links(&self) -> &[OwnedFd] {
         &self.links
     }
@@ -183,6 +189,7 @@ impl<'a> Templates<'a> {
         }
     }
 
+    /// The template of a guard.
     fn of_guard(&self, guard: Guard) -> &Template<'a> {
         match guard {
             Guard::Veto => &self.veto,

@@ -1,11 +1,11 @@
-//! The enforcement points: where a refused call is refused. One table, from which every veto comes.
+//! The table of enforcement points: where the kernel lets a call be denied.
 //!
 //! An entry is an LSM hook (`include/linux/lsm_hook_defs.h`) through which the kernel asks whether
-//! an effect may happen. Where BPF is among the active LSMs the veto is an LSM program on
-//! `bpf_lsm_HOOK`; elsewhere it is a `fmod_ret` program on the kernel's own function that asks,
-//! `security_FUNCTION`. A kernel lacks some of them: these are left out, counted and listed.
+//! an effect may happen. Where BPF is among the active LSMs an LSM program is attached to
+//! `bpf_lsm_HOOK`. Elsewhere a `fmod_ret` program is attached to the kernel's function that asks the
+//! hook, `security_FUNCTION`. A kernel may lack some of the hooks: these are listed as unsupported.
 
-/// Which of the programs of `bpf/veto.h` runs at an enforcement point.
+/// Which program of `bpf/veto.h` runs at an enforcement point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Guard {
     /// Refuses what a denied call asks for.
@@ -27,24 +27,25 @@ pub(crate) enum Guard {
 }
 
 impl Guard {
-    /// Whether it is of use only where enforcement is pinned.
+    /// Whether the guard is of use only where enforcement is pinned.
     pub(crate) fn is_of_pins(self) -> bool {
         matches!(self, Guard::ProtectPins | Guard::ProtectMount)
     }
 }
 
-/// One enforcement point.
+/// An enforcement point.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EnforcementPoint {
-    /// The LSM hook.
+    /// The name of the LSM hook.
     pub hook: &'static str,
-    /// What the kernel calls to ask it, where that is not `security_` and the hook.
+    /// The function that asks the hook, without `security_`; empty where it has the hook's name.
     function: &'static str,
-    /// Without it the level `contain` is not reached.
+    /// Whether the level `contain` demands this enforcement point.
     pub core: bool,
-    /// The program that runs here.
+    /// The program that runs at the hook.
     pub guard: Guard,
-    /// The calls that it refuses whenever they could have an effect, separated by blanks.
+    /// The calls that the hook denies, separated by blanks: those of [`PARTIALLY_DENIED`] in part, the
+    /// others whenever they could have an effect.
     pub calls: &'static str,
 }
 
@@ -54,19 +55,23 @@ impl EnforcementPoint {
         format!("security_{}", if self.function.is_empty() { self.hook } else { self.function })
     }
 
+    /// With another function that asks the hook.
     const fn by(self, function: &'static str) -> EnforcementPoint {
         EnforcementPoint { function, ..self }
     }
 
+    /// With another program.
     const fn with(self, guard: Guard) -> EnforcementPoint {
         EnforcementPoint { guard, ..self }
     }
 
+    /// Demanded for `contain`.
     const fn core(self) -> EnforcementPoint {
         EnforcementPoint { core: true, ..self }
     }
 }
 
+/// An enforcement point with the program that denies, which `contain` does not demand.
 const fn hook(hook: &'static str, calls: &'static str) -> EnforcementPoint {
     EnforcementPoint { hook, function: "", core: false, guard: Guard::Veto, calls }
 }
@@ -76,7 +81,7 @@ const fn hook(hook: &'static str, calls: &'static str) -> EnforcementPoint {
 /// `kernel/trace/ftrace.c`). So no entry is here whose effects another one refuses already: `path_*`
 /// beside `inode_*`, for example.
 pub(crate) const ENFORCEMENT_POINTS: &[EnforcementPoint] = &[
-    // Whatever follows a path asks for the right to search its directories first.
+    // A call that follows a path first asks for the right to search its directories.
     hook(
         "inode_permission",
         "access faccessat faccessat2 chdir fchdir chroot stat lstat newfstatat statx statfs ustat readlink readlinkat \
@@ -166,9 +171,9 @@ pub(crate) const ENFORCEMENT_POINTS: &[EnforcementPoint] = &[
     hook("socket_getsockopt", "getsockopt"),
     hook("socket_setsockopt", "setsockopt"),
     hook("socket_shutdown", "shutdown"),
-    // System V IPC and keys. What exists already asks for the right to it. Not ipc_permission: its
-    // refusal would come out as EACCES (ipcperms, ipc/util.c). The hook of msgrcv makes no message
-    // the right one, so that the call may wait for one.
+    // System V IPC and keys. Not ipc_permission: its denial would come out as EACCES (ipcperms,
+    // ipc/util.c). A denial by the hook of msgrcv makes no message match, so that the call may wait
+    // for one.
     hook("msg_msg_alloc_security", "msgsnd mq_timedsend").by("msg_msg_alloc").core(),
     hook("msg_queue_msgrcv", "").core(),
     hook("sem_semop", "semop semtimedop").core(),
@@ -219,7 +224,7 @@ pub(crate) const PARTIAL: &[&str] = &[
     "request_key",
 ];
 
-/// Where the enforcer is protected.
+/// Where watched threads are kept from the enforcer.
 pub(crate) const PROTECTIONS: &[EnforcementPoint] = &[
     hook("task_kill", "").with(Guard::ProtectTask),
     hook("ptrace_access_check", "").with(Guard::ProtectTask),
@@ -228,7 +233,7 @@ pub(crate) const PROTECTIONS: &[EnforcementPoint] = &[
     hook("task_setnice", "").with(Guard::ProtectTask),
     hook("task_setioprio", "").with(Guard::ProtectTask),
     hook("task_movememory", "").with(Guard::ProtectTask),
-    // Signals of input, for whom F_SETOWN has named.
+    // Signals of input, which go to the process that F_SETOWN has named.
     hook("file_send_sigiotask", "").with(Guard::ProtectOwner),
     hook("bpf", "").with(Guard::ProtectObjects),
     hook("inode_unlink", "").with(Guard::ProtectPins),
@@ -237,7 +242,7 @@ pub(crate) const PROTECTIONS: &[EnforcementPoint] = &[
     hook("sb_umount", "").with(Guard::ProtectMount),
 ];
 
-/// The function of a call of the 64-bit table (`arch/x86/entry/syscalls/syscall_64.tbl`).
+/// The name of a call's function in the 64-bit table (`arch/x86/entry/syscalls/syscall_64.tbl`).
 pub(crate) fn call_function(call: &str) -> String {
     let name = match call {
         "umount2" => "umount",
@@ -263,7 +268,7 @@ mod tests {
         let once: BTreeSet<_> = calls.iter().collect();
         assert_eq!(once.len(), calls.len(), "a call that two entries claim");
         assert!(PARTIAL.iter().all(|c| once.contains(c)), "a call that no entry claims");
-        // Younger calls are unknown to an older header.
+        // An older header does not have the newer calls.
         let unknown = calls.iter().filter(|c| syscall::number(c).is_none()).count();
         assert!(unknown < 12, "{unknown} calls that the table does not know");
     }

@@ -1,4 +1,4 @@
-//! How a call can be refused on this kernel, found out by refusing one.
+//! By which mechanisms calls can be denied on this kernel, found out by denying some.
 
 use crate::kernel::bpf::functions::Functions;
 use crate::kernel::bpf::log;
@@ -16,24 +16,25 @@ use nix::unistd::{getpgid, getpid, getsid};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, OwnedFd};
 
-/// The ways, each with what is in its way.
+/// The mechanisms. Each is `Ok`, or says why it does not work here.
 #[derive(Debug)]
 pub struct DenyMechanisms {
-    /// LSM programs run. Where `bpf` is missing from the list of LSMs they load, attach, and never
-    /// do.
+    /// LSM programs deny. Where `bpf` is missing in the list of LSMs they load, attach, and never
+    /// run.
     pub lsm: Result<(), String>,
-    /// Programs on the functions that ask the LSMs refuse.
+    /// `fmod_ret` programs on the functions that ask the LSMs deny.
     pub function: Result<(), String>,
-    /// Programs on the functions of system calls refuse.
+    /// `fmod_ret` programs on the functions of system calls deny.
     pub call: Result<(), String>,
-    /// What was tried. It refuses nobody any more, and to free it takes the kernel long.
+    /// The links of the programs that were tried. They deny nothing any more. Closing them takes
+    /// the kernel long.
     pub(crate) links: Vec<OwnedFd>,
-    /// The map that it keeps alive.
+    /// The map that these programs keep alive.
     pub(crate) map: Option<types::sysfsm_object>,
 }
 
 impl DenyMechanisms {
-    /// None: what is tried costs a start, and above all an end, some tenths of a second.
+    /// No mechanism. Trying them takes some tenths of a second at the start, and more at the end.
     pub(crate) fn untried() -> Self {
         let untried = || Err("not tried".to_string());
         DenyMechanisms {
@@ -45,7 +46,10 @@ impl DenyMechanisms {
         }
     }
 
-    /// Tries each on a call of this process that changes nothing.
+    /// Tries each mechanism on a call of this process that changes nothing.
+    ///
+    /// # Errors
+    /// The program that is tried cannot be loaded.
     pub(crate) fn find(inodes: &Inodes<'_>) -> Result<Self, KernelError> {
         let refused = |cause| KernelError::Load { cause, log: log::take() };
         let mut object = MaybeUninit::uninit();
@@ -79,7 +83,7 @@ impl DenyMechanisms {
         };
         let map = objects::map(skel.maps.bss.as_fd())
             .map_err(|cause| KernelError::Read { map: "probe.bss", cause: cause.into() })?;
-        // Each on a call of its own: none may take another's refusal for its own.
+        // Each mechanism has a call of its own: the denial by one is not taken for another's.
         let mechanisms = DenyMechanisms {
             lsm: attempt("bpf_lsm_task_getsid", AttachPoint::Lsm, || {
                 getsid(Some(getpid())).map(drop)
@@ -99,7 +103,7 @@ impl DenyMechanisms {
         Ok(mechanisms)
     }
 
-    /// The level that they make possible.
+    /// The level that the mechanisms make possible.
     #[must_use]
     pub fn level(&self) -> Level {
         match (self.lsm.is_ok() || self.function.is_ok(), self.call.is_ok()) {

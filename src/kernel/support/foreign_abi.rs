@@ -5,24 +5,27 @@ use nix::sys::wait::{waitpid, WaitStatus};
 use nix::unistd::{fork, ForkResult};
 use std::arch::asm;
 
-/// A way to call the kernel besides the 64-bit one.
+/// An ABI for system calls besides the 64-bit one.
 pub(crate) struct Abi {
+    /// As in "32-bit calls".
     pub name: &'static str,
-    /// Asks for the process's id in this way.
+    /// Makes the call `getpid` of the ABI.
     getpid: fn() -> i64,
 }
 
+/// The calls of `int $0x80`.
 pub(crate) const I386: Abi = Abi {
     name: "32-bit",
     getpid: || {
         let result: i32;
-        // SAFETY: `getpid` of the 32-bit table (20) reads and writes no memory. Where the gate is
-        // closed the instruction faults, which ends the child only.
+        // SAFETY: `getpid` of the 32-bit table (20) reads and writes no memory. Where the kernel
+        // has no such calls the instruction faults, which ends the child only.
         unsafe { asm!("int $0x80", inlateout("eax") 20 => result, options(att_syntax, nostack)) };
         result.into()
     },
 };
 
+/// The calls with `__X32_SYSCALL_BIT`.
 pub(crate) const X32: Abi = Abi {
     name: "x32",
     getpid: || {
@@ -36,13 +39,13 @@ pub(crate) const X32: Abi = Abi {
 };
 
 impl Abi {
-    /// Whether a call comes through.
+    /// Whether the kernel takes a call of this ABI.
     pub(crate) fn works(&self) -> bool {
-        // SAFETY: the child makes one call and ends; it allocates and frees nothing.
+        // SAFETY: the child makes one call and ends. It allocates and frees nothing.
         match unsafe { fork() } {
             Ok(ForkResult::Child) => {
                 let status = i32::from((self.getpid)() <= 0);
-                // SAFETY: ends the child without what the parent has left to do at its exit.
+                // SAFETY: the child ends without the exit handlers, which are the parent's to run.
                 unsafe { _exit(status) }
             }
             Ok(ForkResult::Parent { child }) => {

@@ -6,8 +6,11 @@ use std::path::Path;
 
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 
-/// Whether the process may load tracing programs: `CAP_BPF` and `CAP_PERFMON`, or `CAP_SYS_ADMIN`
+/// Demands the right to load tracing programs: `CAP_BPF` and `CAP_PERFMON`, or `CAP_SYS_ADMIN`
 /// (capabilities(7)).
+///
+/// # Errors
+/// [`KernelError::Privilege`].
 pub(crate) fn require_privilege() -> Result<(), KernelError> {
     const SYS_ADMIN: u64 = 1 << 21;
     const PERFMON_AND_BPF: u64 = 1 << 38 | 1 << 39;
@@ -24,7 +27,10 @@ pub(crate) fn require_privilege() -> Result<(), KernelError> {
     }
 }
 
-/// Whether the kernel has type information, which CO-RE and BTF tracepoints need.
+/// Demands the kernel's type information, which CO-RE and BTF tracepoints need.
+///
+/// # Errors
+/// [`KernelError::NoBtf`].
 pub(crate) fn require_btf() -> Result<(), KernelError> {
     if Path::new(BTF).exists() {
         Ok(())

@@ -7,15 +7,18 @@ use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
 use libbpf_rs::OpenProgramMut;
 use std::mem::MaybeUninit;
 
-/// The place of the one that refuses.
+/// The index of the program that denies, in [`programs`].
 pub(crate) const VETO: usize = 5;
 
-/// Whether programs can be put on the classic tracepoint of system calls.
+/// Tries a program on the classic tracepoint of system calls.
+///
+/// # Errors
+/// It cannot be loaded or attached, for want of tracefs, say.
 pub(crate) fn classic() -> Result<(), KernelError> {
     load_and_attach(4)
 }
 
-/// The programs of `bpf/probe.bpf.c`.
+/// The programs of `bpf/probe.bpf.c`, in the order of their indices.
 pub(crate) fn programs<'a, 'obj>(
     open: &'a mut OpenProbeSkel<'obj>,
 ) -> [&'a mut OpenProgramMut<'obj>; 6] {
@@ -30,7 +33,10 @@ pub(crate) fn programs<'a, 'obj>(
     ]
 }
 
-/// Loads one program with the maps that it needs, attaches it, and takes it off again.
+/// Loads the program with this index and the maps that it needs, attaches it, and detaches it.
+///
+/// # Errors
+/// The kernel refuses to load or attach it.
 pub(crate) fn load_and_attach(only: usize) -> Result<(), KernelError> {
     let refused = |cause| KernelError::Load { cause, log: log::take() };
     let mut object = MaybeUninit::uninit();
