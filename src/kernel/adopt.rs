@@ -22,8 +22,8 @@ pub(crate) struct Adoption<'a, M> {
 
 impl<M: MapCore> Adoption<'_, M> {
     /// Adopts the threads of the processes that `candidates` finds, again and again until no thread
-    /// is new: a thread may be created by one that was not adopted yet. Returns how many threads were
-    /// adopted.
+    /// is new: a thread may be created by one that was not adopted yet. Returns how many threads
+    /// were adopted.
     ///
     /// # Errors
     /// A thread finds no room for its state, or new threads do not end.

@@ -39,8 +39,8 @@ pub struct Report {
     pub next: Option<String>,
 }
 
-/// Tries every feature that `enforce` needs or makes use of. A feature that depends on a missing one
-/// is not tried.
+/// Tries every feature that `enforce` needs or makes use of. A feature that depends on a missing
+/// one is not tried.
 #[must_use]
 pub fn probe() -> Report {
     let mut report = Report { findings: Vec::new(), level: None, next: None };

@@ -12,11 +12,11 @@ pub struct Options {
     /// Violations move the state as in a machine that has the transition (`Reaction::Complain`). The
     /// first one of each kind is reported with its stack.
     pub complain: bool,
-    /// The level that is required. Without one `kill` is enough, but policies that say `deny` require
-    /// `prevent`.
+    /// The level that is required. Without one `kill` is enough, but policies that say `deny`
+    /// require `prevent`.
     pub require: Option<Level>,
-    /// The highest level that is used. A lower one has fewer hooks, which other processes pass, too,
-    /// and a quicker start.
+    /// The highest level that is used. A lower one has fewer hooks, which other processes pass,
+    /// too, and a quicker start.
     pub at_most: Level,
     /// Watched threads are kept from the enforcer and its BPF objects, where the level allows it.
     pub self_protect: bool,

@@ -18,7 +18,7 @@ pub struct Repeated {
     pub count: u64,
 }
 
-/// How many violations there were, by their reasons; of a policy.
+/// How many violations of a policy there were, by their reasons.
 pub type ByReason = BTreeMap<Reason, u64>;
 
 type Key = types::sysfsm_violation_kind;
@@ -38,7 +38,7 @@ map_list! {
 }
 
 impl EventMaps<MapHandle> {
-    /// All kinds.
+    /// All kinds with their counts.
     fn read(&self) -> Result<Vec<(Key, types::sysfsm_violation_count)>, KernelError> {
         const BATCH: u32 = 4096;
         let failed = |cause| KernelError::Read { map: "kind_counts", cause };
@@ -49,7 +49,10 @@ impl EventMaps<MapHandle> {
             .collect())
     }
 
-    /// What is to be reported as a count. From now on it is reported.
+    /// The violations without an event that were not reported yet. From now on they are reported.
+    ///
+    /// # Errors
+    /// A map cannot be read or changed.
     pub(crate) fn news(&self, reader: &EventReader) -> Result<Vec<Repeated>, KernelError> {
         let failed = |cause| KernelError::Read { map: "reported", cause };
         let mut news = Vec::new();
@@ -73,6 +76,9 @@ impl EventMaps<MapHandle> {
     }
 
     /// All violations, by the numbers of their policies.
+    ///
+    /// # Errors
+    /// The map cannot be read.
     pub(crate) fn by_policy(&self) -> Result<BTreeMap<u32, ByReason>, KernelError> {
         let mut all: BTreeMap<u32, ByReason> = BTreeMap::new();
         for (key, counts) in self.read()? {
@@ -82,7 +88,10 @@ impl EventMaps<MapHandle> {
         Ok(all)
     }
 
-    /// Forgets the kinds of a policy whose number is to be another one's. What there was of them.
+    /// Deletes the counts of a policy whose number is to become another one's. Returns them.
+    ///
+    /// # Errors
+    /// A map cannot be read or changed.
     pub(crate) fn forget(&self, policy: u32) -> Result<ByReason, KernelError> {
         let mut gone = ByReason::new();
         for (key, counts) in self.read()?.into_iter().filter(|(key, _)| key.policy == policy) {

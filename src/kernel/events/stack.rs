@@ -1,5 +1,5 @@
-//! The user stack of a violating thread, as the kernel has copied it, and what was mapped where at
-//! that time.
+//! The user stack of a violating thread, as the kernel has copied it, with the mappings of its
+//! process at that time.
 
 use crate::kernel::bpf::skeleton::types;
 use std::cell::RefCell;
@@ -9,23 +9,23 @@ use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A part of a file that is mapped.
+/// A part of a file that is mapped into a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mapping {
-    /// Where.
+    /// The addresses of the mapping.
     pub addresses: Range<u64>,
-    /// What part of the file begins there.
+    /// The offset in the file where the mapping begins.
     pub offset: u64,
-    /// Its inode: the path may have come to mean another file.
+    /// The file's inode number. The path may be another file's by now.
     pub inode: u64,
-    /// Whether it is code.
+    /// Whether the mapping is code.
     pub executable: bool,
-    /// The file.
+    /// The file's path.
     pub path: String,
 }
 
-/// A thread's registers and the top of its stack in the moment of a call, and its process's
-/// mappings a moment later.
+/// A thread's registers and the top of its stack at a call, and the mappings of its process a
+/// moment later.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     pub(crate) pid: u32,
@@ -33,12 +33,12 @@ pub struct Snapshot {
     pub(crate) sp: u64,
     pub(crate) bp: u64,
     pub(crate) bytes: Vec<u8>,
-    /// None if the process had ended by then, or is not known here by this id.
+    /// Empty if the process had ended by then, or has another id in this process namespace.
     pub(crate) mappings: Arc<Vec<Mapping>>,
 }
 
-/// Mappings that were read of late. A process that has ended by now may have been seen before, and
-/// its fork has the mappings of its creator.
+/// Mappings that were read recently. They stand in for those of a process that has ended: its own
+/// from an earlier event, or those of the process that it was forked from.
 #[derive(Default)]
 pub(crate) struct RecentMappings(RefCell<VecDeque<Process>>);
 
@@ -49,22 +49,21 @@ struct Process {
 }
 
 impl RecentMappings {
-    /// What is mapped in the process of an event.
+    /// The mappings of the process of an event.
     fn mappings(&self, event: &types::sysfsm_event) -> Arc<Vec<Mapping>> {
         const KEPT: usize = 32;
-        // By now the id may be another process's, or mean another one here than where the kernel
-        // counts.
+        // The id may be another process's by now, or in this process namespace.
         let fits = |mappings: &[Mapping]| {
             mappings.iter().any(|m| m.executable && m.addresses.contains(&event.ip))
         };
-        let mut seen = self.0.borrow_mut();
+        let mut recent = self.0.borrow_mut();
         let read = fs::read(format!("/proc/{}/maps", event.pid)).map(|text| parse(&text));
         if let Ok(mappings) = read {
             if fits(&mappings) {
                 let mappings = Arc::new(mappings);
-                seen.retain(|p| p.pid != event.pid);
-                seen.truncate(KEPT - 1);
-                seen.push_front(Process {
+                recent.retain(|p| p.pid != event.pid);
+                recent.truncate(KEPT - 1);
+                recent.push_front(Process {
                     pid: event.pid,
                     policy: event.kind.policy,
                     mappings: mappings.clone(),
@@ -73,16 +72,16 @@ impl RecentMappings {
             }
         }
         let known = |p: &&Process| p.policy == event.kind.policy && fits(&p.mappings);
-        let same = seen.iter().filter(known).find(|p| p.pid == event.pid);
-        let found = same.or_else(|| seen.iter().find(known));
+        let same = recent.iter().filter(known).find(|p| p.pid == event.pid);
+        let found = same.or_else(|| recent.iter().find(known));
         found.map_or_else(Arc::default, |p| p.mappings.clone())
     }
 }
 
 impl Snapshot {
-    /// The snapshot that comes with an event, if one does. Reads the process's mappings at once.
+    /// The snapshot of an event; `None` if it has no stack. Reads the process's mappings at once.
     pub(crate) fn read(
-        seen: &RecentMappings,
+        recent: &RecentMappings,
         event: &types::sysfsm_event,
         bytes: &[u8],
     ) -> Option<Self> {
@@ -90,7 +89,7 @@ impl Snapshot {
         if bytes.len() < size {
             return None;
         }
-        let mappings = seen.mappings(event);
+        let mappings = recent.mappings(event);
         let word = |at: usize| Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
         let stack = mem::offset_of!(types::sysfsm_complain_sample, stack);
         let read =
@@ -106,19 +105,19 @@ impl Snapshot {
         })
     }
 
-    /// A word of the stack.
+    /// The word of the stack at an address; `None` if it was not copied.
     pub(crate) fn word(&self, address: u64) -> Option<u64> {
         let at = usize::try_from(address.checked_sub(self.sp)?).ok()?;
         Some(u64::from_ne_bytes(self.bytes.get(at..at.checked_add(8)?)?.try_into().ok()?))
     }
 }
 
-/// Reads `/proc/PID/maps`; what is no file's is left out.
+/// Parses `/proc/PID/maps`. Mappings without a file are left out.
 fn parse(text: &[u8]) -> Vec<Mapping> {
     String::from_utf8_lossy(text).lines().filter_map(line).collect()
 }
 
-/// `7f01c000-7f01d000 r-xp 00001000 fe:01 1234    /usr/lib/libc.so.6`
+/// Parses a line: `7f01c000-7f01d000 r-xp 00001000 fe:01 1234    /usr/lib/libc.so.6`
 fn line(line: &str) -> Option<Mapping> {
     let (addresses, rest) = line.split_once(' ')?;
     let (start, end) = addresses.split_once('-')?;

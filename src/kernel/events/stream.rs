@@ -1,4 +1,4 @@
-//! What comes out of the kernel while policies are enforced: violations, and totals.
+//! Violations and totals, as the kernel delivers them while policies are enforced.
 
 use crate::kernel::bpf::ring;
 use crate::kernel::error::KernelError;
@@ -10,14 +10,18 @@ use crate::kernel::hooks::Attached;
 use libbpf_rs::MapHandle;
 use std::time::Duration;
 
-/// Where violations come out.
+/// The violations: each by itself from the ring buffer, and the others as counts.
 pub(crate) struct EventStream {
     pub maps: EventMaps<MapHandle>,
     pub reader: EventReader,
 }
 
 impl EventStream {
-    /// As [`Enforcer::poll`](crate::kernel::Enforcer::poll).
+    /// Waits for violations, at most `timeout`, and hands over at most a few thousand. Returns
+    /// their number.
+    ///
+    /// # Errors
+    /// The ring buffer cannot be read. A signal that interrupts the wait is no error.
     pub(crate) fn poll(
         &self,
         timeout: Duration,
@@ -30,20 +34,27 @@ impl EventStream {
         })
     }
 
-    /// As [`Enforcer::repeated`](crate::kernel::Enforcer::repeated).
+    /// By kind, the violations without an event since the last call.
+    ///
+    /// # Errors
+    /// The maps cannot be read.
     pub(crate) fn repeated(&self) -> Result<Vec<Repeated>, KernelError> {
         self.maps.news(&self.reader)
     }
 }
 
-/// What is counted.
+/// The totals: what the programs count, and what the kernel counts for them.
 pub(crate) struct CounterReader {
     pub counters: MapHandle,
-    /// The programs at the hooks, which the kernel counts for.
+    /// The programs at the tracepoints.
     pub attached: Attached,
 }
 
 impl CounterReader {
+    /// The totals so far.
+    ///
+    /// # Errors
+    /// The counters cannot be read.
     pub(crate) fn totals(&self) -> Result<Totals, KernelError> {
         let mut totals = Totals::read(&self.counters)?;
         totals.recursion_misses = self.attached.recursion_misses()?;

@@ -1,6 +1,6 @@
-//! From a copied stack to the frames on it: found by the unwind tables of the mapped files
-//! (framehop), named by their symbols (blazesym). On a thread of its own: files may be large, or
-//! slow to read, and enforcement waits for nobody.
+//! From a copied stack to its frames. They are found by the unwind tables of the mapped files
+//! (framehop), and named by the files' symbols (blazesym). A thread of its own does it: files may
+//! be large, or slow to read, and enforcement does not wait for them.
 
 use crate::kernel::events::stack::{Mapping, Snapshot};
 use blazesym::symbolize::{source, Input, Symbolized, Symbolizer};
@@ -20,38 +20,38 @@ use std::time::{Duration, Instant};
 
 /// The most frames of one stack.
 const FRAMES: usize = 32;
-/// Files larger than this are not read.
+/// Files with more bytes than this are not read.
 const LARGEST: u64 = 512 << 20;
 
 /// A frame of the user stack.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StackFrame {
-    /// Where the program was, or where it returns to.
+    /// The address of the call, or the return address.
     pub address: u64,
     /// The file that is mapped there.
     pub module: Option<String>,
     /// The function's name.
     pub symbol: Option<String>,
-    /// From the symbol, or else from the file's first address as it counts itself.
+    /// The offset from the symbol; without a symbol the address as the file has it.
     pub offset: Option<u64>,
 }
 
-/// Unwinds stacks, one after another, while the one that asked does something else.
+/// Unwinds stacks on a thread of its own, one after another.
 pub struct Unwinder<T> {
-    questions: Option<Sender<(T, Snapshot)>>,
+    requests: Option<Sender<(T, Snapshot)>>,
     answers: Receiver<(T, Vec<StackFrame>)>,
     pending: usize,
 }
 
 impl<T: Send + 'static> Unwinder<T> {
-    /// Begins to wait for stacks.
+    /// Starts the thread, which waits for stacks.
     #[must_use]
     pub fn start() -> Self {
-        let (questions, asked) = channel::<(T, Snapshot)>();
+        let (requests, asked) = channel::<(T, Snapshot)>();
         let (answer, answers) = channel();
-        // It ends with the process, or when nobody asks any more.
+        // The thread ends with the process, or when the unwinder is dropped.
         drop(thread::Builder::new().name("unwinder".into()).spawn(move || {
-            // They are meant for the thread that polls, whose waits they end.
+            // Signals are meant for the thread that polls, whose waits they end.
             if let Err(e) = SigSet::all().thread_block() {
                 tracing::debug!("cannot block signals: {e}");
             }
@@ -62,25 +62,25 @@ impl<T: Send + 'static> Unwinder<T> {
                 }
             }
         }));
-        Unwinder { questions: Some(questions), answers, pending: 0 }
+        Unwinder { requests: Some(requests), answers, pending: 0 }
     }
 
-    /// Asks for the frames of a stack; the answer comes with `tag`.
+    /// Asks for the frames of a stack. The answer has this tag.
     pub fn ask(&mut self, tag: T, snapshot: Snapshot) {
-        let sent = self.questions.as_ref().is_some_and(|q| q.send((tag, snapshot)).is_ok());
+        let sent = self.requests.as_ref().is_some_and(|q| q.send((tag, snapshot)).is_ok());
         self.pending += usize::from(sent);
     }
 
-    /// The answers that are there.
+    /// The answers so far, each with its tag.
     pub fn answers(&mut self) -> Vec<(T, Vec<StackFrame>)> {
         let found: Vec<_> = self.answers.try_iter().collect();
         self.pending -= found.len();
         found
     }
 
-    /// The answers to all that was asked, as far as they come in time.
+    /// The answers to everything that was asked, as far as they come before `patience` is over.
     pub fn finish(&mut self, patience: Duration) -> Vec<(T, Vec<StackFrame>)> {
-        self.questions = None;
+        self.requests = None;
         let deadline = Instant::now() + patience;
         let mut found = Vec::new();
         while self.pending > 0 {
@@ -93,23 +93,24 @@ impl<T: Send + 'static> Unwinder<T> {
     }
 }
 
-/// What is read of a mapped file.
+/// A mapped file, as far as it is needed to unwind and to name frames.
 struct Image {
-    /// From where blazesym reads its symbols.
+    /// The path from which the symbols are read.
     path: PathBuf,
-    /// Of each segment the part of the file, and its first address as the file counts.
+    /// Of each segment, its part of the file, and its first address as the file has it.
     segments: Vec<(Range<u64>, u64)>,
     sections: ExplicitModuleSectionInfo<Arc<[u8]>>,
 }
 
-/// Files that were read, by path and inode; none where that failed.
+/// Files that were read.
 #[derive(Default)]
 struct Files {
+    /// By path and inode; `None` if the file cannot be read.
     images: HashMap<(String, u64), Option<Arc<Image>>>,
     symbols: Symbolizer,
 }
 
-/// The frames, the innermost first. Of a process that is gone there is only where it was.
+/// The frames of a stack, the innermost first. Without mappings only the innermost one is known.
 fn frames(snapshot: &Snapshot, files: &mut Files) -> Vec<StackFrame> {
     let mut unwinder: UnwinderX86_64<Arc<[u8]>> = UnwinderX86_64::new();
     let mut modules: Vec<(&Mapping, Arc<Image>, u64)> = Vec::new();
@@ -132,7 +133,7 @@ fn frames(snapshot: &Snapshot, files: &mut Files) -> Vec<StackFrame> {
     while let Ok(Some(step)) = steps.next() {
         let at = step.address_for_lookup();
         let mapped = snapshot.mappings.iter().find(|m| m.executable && m.addresses.contains(&at));
-        // What is no code is no return address: the tables led astray, or there were none.
+        // An address that is no code is no return address: a table was missing or wrong.
         if found.len() >= FRAMES || (mapped.is_none() && !found.is_empty()) {
             break;
         }
@@ -153,12 +154,13 @@ fn frames(snapshot: &Snapshot, files: &mut Files) -> Vec<StackFrame> {
 }
 
 impl Files {
+    /// The file of a mapping, which is read once.
     fn image(&mut self, pid: u32, mapping: &Mapping) -> Option<Arc<Image>> {
         let key = (mapping.path.clone(), mapping.inode);
         self.images.entry(key).or_insert_with(|| Image::read(pid, mapping).map(Arc::new)).clone()
     }
 
-    /// Finds the function.
+    /// Finds the function of a frame.
     fn name(&self, frame: &mut StackFrame, step: FrameAddress, image: &Image, bias: u64) {
         let address = frame.address.wrapping_sub(bias);
         frame.offset = Some(address);
@@ -176,8 +178,8 @@ impl Files {
 
 impl Image {
     fn read(pid: u32, mapping: &Mapping) -> Option<Self> {
-        // As the process has it mapped, if it still lives: the path may be another file's by now,
-        // or be meant from another root.
+        // The path may be another file's by now, or begin at another root directory. A process that
+        // still lives has the file in its `map_files`.
         let Range { start, end } = mapping.addresses;
         let mapped = PathBuf::from(format!("/proc/{pid}/map_files/{start:x}-{end:x}"));
         let same = |path: &Path| {
@@ -217,9 +219,10 @@ impl Image {
         Some(Image { path, segments, sections })
     }
 
-    /// What an address of this mapping has more than the file counts.
+    /// What has to be subtracted from an address of the mapping to get the address as the file has
+    /// it.
     fn bias(&self, mapping: &Mapping) -> Option<u64> {
-        // A mapping begins with a page, a segment anywhere in one.
+        // A mapping begins at the beginning of a page, a segment anywhere in it.
         let length = mapping.addresses.end - mapping.addresses.start;
         let part = mapping.offset..mapping.offset.checked_add(length)?;
         let (segment, address) =

@@ -1,4 +1,4 @@
-//! What the kernel reports, turned into the words of the upper layers.
+//! Violations, as the kernel reports them and as the upper layers have them.
 
 use crate::kernel::bpf::skeleton::types;
 use crate::kernel::bpf::wire;
@@ -14,57 +14,59 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// What makes violations alike.
+/// The kind of a violation. Violations of one kind are counted together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kind {
-    /// The policy that it is a violation of.
+    /// The policy that was violated.
     pub policy: Arc<Policy>,
-    /// Why.
+    /// Why the call is a violation.
     pub reason: Reason,
     /// The context of the thread's state.
     pub context: Context,
-    /// The call; of a foreign ABI as `@i386` or `@x32`.
+    /// The call's name; `@i386` or `@x32` for a call of a foreign ABI.
     pub symbol: String,
-    /// A foreign call's number in its own table.
+    /// The number of a foreign call in the table of its ABI.
     pub number: Option<u32>,
-    /// What was done.
+    /// What was done about it.
     pub action: Action,
 }
 
 /// A violation that the kernel has judged.
 #[derive(Debug, Clone)]
 pub struct Violation {
-    /// When.
+    /// When the call was made.
     pub time: SystemTime,
-    /// What it is.
+    /// The kind of violation.
     pub kind: Kind,
-    /// The thread group.
+    /// The id of the process.
     pub pid: u32,
-    /// The thread.
+    /// The id of the thread.
     pub tid: u32,
     /// The thread's name.
     pub comm: String,
     /// The call's six argument registers.
     pub args: [u64; 6],
-    /// Where the program called from.
+    /// The address that the call was made from.
     pub ip: u64,
-    /// It was to be killed, and the kernel refused to.
+    /// The process was to be killed, and the kernel refused to send SIGKILL.
     pub kill_failed: bool,
-    /// The user stack, of the first of its kind where the machine is to learn.
+    /// The user stack: of the first violation of a kind, with [`Options::complain`].
+    ///
+    /// [`Options::complain`]: crate::kernel::Options::complain
     pub stack: Option<Snapshot>,
 }
 
-/// Turns wire events into violations.
+/// Turns the kernel's events into violations.
 #[derive(Default)]
 pub(crate) struct EventReader {
     policies: HashMap<u32, Arc<Policy>>,
-    /// What the states stand for.
+    /// By state, the context that it stands for.
     contexts: HashMap<State, Context>,
-    seen: RecentMappings,
+    recent_mappings: RecentMappings,
 }
 
-/// Wall clock time when the kernel's monotonic clock, which events have, was 0. It moves: the wall
-/// clock is set, and the other stands still while the machine sleeps.
+/// The wall clock time at which the kernel's monotonic clock, whose times events have, was 0. It
+/// changes: the wall clock may be set, and the other one stands still while the machine sleeps.
 pub(crate) fn epoch() -> SystemTime {
     let up = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).map(Duration::from);
     SystemTime::now() - up.unwrap_or_default()
@@ -78,7 +80,7 @@ impl EventReader {
         reader
     }
 
-    /// From now on there are these policies, and those that they know of from before.
+    /// From now on the events are about these policies, draining ones included.
     pub(crate) fn update(&mut self, policy_set: &PolicySet) {
         self.policies =
             policy_set.known().map(|(number, slot)| (number, slot.policy.clone())).collect();
@@ -86,12 +88,14 @@ impl EventReader {
         self.contexts = rows.map(|row| (row.state, row.context)).collect();
     }
 
+    /// The violation of an event's bytes; `None` if its policy has retired, or the bytes are too
+    /// few.
     pub(crate) fn read(&self, epoch: SystemTime, bytes: &[u8]) -> Option<Violation> {
         let event: types::sysfsm_event = wire::record(bytes)?;
-        // What is longer begins with an event.
+        // A longer record begins with an event.
         let unmodelled = bytes.get(mem::offset_of!(types::sysfsm_complain_event, unmodelled)..);
-        // Before anything else: the process may end at any moment.
-        let stack = Snapshot::read(&self.seen, &event, bytes);
+        // The mappings are read before anything else, since the process may end at any moment.
+        let stack = Snapshot::read(&self.recent_mappings, &event, bytes);
         let kind = self.kind(&event.kind)?;
         let comm: Vec<u8> =
             event.comm.iter().map(|&c| c.to_ne_bytes()[0]).take_while(|&c| c != 0).collect();
@@ -111,7 +115,7 @@ impl EventReader {
         })
     }
 
-    /// What a violation is; none if it is of a policy that is not known any more.
+    /// The kind of a violation; `None` if its policy has retired.
     pub(crate) fn kind(&self, kind: &types::sysfsm_violation_kind) -> Option<Kind> {
         let abi = match types::sysfsm_abi(kind.abi.into()) {
             types::sysfsm_abi::SYSFSM_I386 => Some(Abi::I386),
@@ -133,7 +137,7 @@ impl EventReader {
     }
 }
 
-/// Why a verdict (`enum sysfsm_verdict`) is none of `SYSFSM_ALLOWED`.
+/// Why a call with this verdict (`enum sysfsm_verdict`) is a violation.
 pub(crate) fn reason(verdict: u8) -> Reason {
     match types::sysfsm_verdict(verdict.into()) {
         types::sysfsm_verdict::SYSFSM_ABI => Reason::Abi,
@@ -142,7 +146,7 @@ pub(crate) fn reason(verdict: u8) -> Reason {
     }
 }
 
-/// A context that is none of the machine's, where there is one.
+/// A context that the machine does not have, where the event has one.
 fn unmodelled_context(bytes: &[u8]) -> Option<Context> {
     let history: types::sysfsm_history = wire::record(bytes)?;
     let symbols =

@@ -38,8 +38,8 @@ pub(crate) fn index_of(place: usize) -> u32 {
 }
 
 /// The keys of a path (`struct sysfsm_path`), one for each directory on it: the rest of the path
-/// from that directory, then the names from there up to the root. The last key is that of the file's
-/// own directory.
+/// from that directory, then the names from there up to the root. The last key is that of the
+/// file's own directory.
 fn keys_of(path: &Path) -> Vec<Vec<u8>> {
     let names: Vec<&[u8]> = path.iter().skip(1).map(OsStrExt::as_bytes).collect();
     let key = |from: usize| {
@@ -88,8 +88,8 @@ fn problem(what: String, hint: &str) -> Problem {
 pub(crate) struct Wanted<'a> {
     /// A path, or a file name.
     pub binary: &'a str,
-    /// The file need not exist yet, or may only exist under another root directory. Then its path is
-    /// bound.
+    /// The file need not exist yet, or may only exist under another root directory. Then its path
+    /// is bound.
     pub may_be_absent: bool,
 }
 

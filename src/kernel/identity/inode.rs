@@ -1,6 +1,6 @@
-//! Files as the kernel numbers them. stat(2) shows other device numbers where a file system makes up
-//! its own (overlayfs, btrfs). So the file is opened, and a BPF iterator over open files reads the
-//! kernel's numbers.
+//! Files as the kernel numbers them. stat(2) shows other device numbers where a file system makes
+//! up its own (overlayfs, btrfs). So the file is opened, and a BPF iterator over open files reads
+//! the kernel's numbers.
 
 use crate::kernel::bpf::log;
 use crate::kernel::bpf::skeleton::{types, IdentifySkel, IdentifySkelBuilder};

@@ -61,8 +61,8 @@ impl Bound {
         })
     }
 
-    /// Whether the maps have room for twice these entries: those that they have now may all be other
-    /// ones.
+    /// Whether the maps have room for twice these entries: those that they have now may all be
+    /// other ones.
     pub(crate) fn fits<M: MapCore>(&self, maps: &IdentityMaps<M>) -> bool {
         let fits = |map: &M, entries: usize| 2 * entries <= map.max_entries() as usize;
         fits(&maps.binaries, self.binaries.len())

@@ -2,8 +2,9 @@
 //!
 //! An entry is an LSM hook (`include/linux/lsm_hook_defs.h`) through which the kernel asks whether
 //! an effect may happen. Where BPF is among the active LSMs an LSM program is attached to
-//! `bpf_lsm_HOOK`. Elsewhere a `fmod_ret` program is attached to the kernel's function that asks the
-//! hook, `security_FUNCTION`. A kernel may lack some of the hooks: these are listed as unsupported.
+//! `bpf_lsm_HOOK`. Elsewhere a `fmod_ret` program is attached to the kernel's function that asks
+//! the hook, `security_FUNCTION`. A kernel may lack some of the hooks: these are listed as
+//! unsupported.
 
 /// Which program of `bpf/veto.h` runs at an enforcement point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +45,8 @@ pub(crate) struct EnforcementPoint {
     pub core: bool,
     /// The program that runs at the hook.
     pub guard: Guard,
-    /// The calls that the hook denies, separated by blanks: those of [`PARTIALLY_DENIED`] in part, the
-    /// others whenever they could have an effect.
+    /// The calls that the hook denies, separated by blanks: those of [`PARTIALLY_DENIED`] in part,
+    /// the others whenever they could have an effect.
     pub calls: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! What the states of watched threads stand for, for who does not attend to them.
+//! The contexts that the states of watched threads stand for.
 
 use crate::kernel::error::KernelError;
 use crate::kernel::pinned::manifest::Watched;
@@ -7,13 +7,13 @@ use crate::machine::Context;
 use crate::table::State;
 use std::collections::HashMap;
 
-/// The contexts of a set's policies, by the states that stand for them.
+/// By state, the context that it stands for, of all policies of a set.
 #[derive(Debug, Clone, Default)]
 pub struct Contexts(HashMap<State, Context>);
 
 impl Contexts {
-    /// The context of a watched thread; none if its policy came after these were read. It is empty
-    /// where the past of the thread is not known, and at depth 1.
+    /// The context of a watched thread. It is empty if the thread's past is unknown, and at depth
+    /// 1. `None`: the thread's policy was added after the contexts were read.
     #[must_use]
     pub fn of(&self, thread: &Watched) -> Option<Context> {
         self.0.get(&thread.state).copied()
@@ -21,11 +21,11 @@ impl Contexts {
 }
 
 impl Pinned {
-    /// What the states of its threads stand for; nothing of another version's set. It reads all
-    /// policies: ask again only when the manifest is another one.
+    /// The contexts of the set's policies; none of a set of another version. All policies are read:
+    /// ask again only when the manifest has changed.
     ///
     /// # Errors
-    /// What is pinned is not understood.
+    /// The manifest's policies cannot be read.
     pub fn contexts(&self) -> Result<Contexts, KernelError> {
         if !self.manifest.is_ours() {
             return Ok(Contexts::default());

@@ -1,5 +1,5 @@
-//! What a pinned set is, as it says itself: in a map of its own, so that it is there for as long as
-//! the set is, and never says anything else.
+//! The manifest of a pinned set. It is a map of the set, so that it exists exactly as long as the
+//! set does.
 
 use crate::kernel::bpf::array::{self, Mapped};
 use crate::kernel::bpf::skeleton::types;
@@ -20,24 +20,24 @@ use std::collections::BTreeMap;
 use std::mem::size_of;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Names the layout of the maps and how states are numbered: sets of the same stamp are read by the
-/// same code.
+/// Stands for the layout of the maps and the numbering of states: a hash of the code that makes
+/// them. A program reads and changes the maps of sets with its own stamp only.
 const STAMP: &str = env!("SYSFSM_STAMP");
 
-/// What is enforced.
+/// What a pinned set enforces, and since when.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The version of sysfsm that has loaded it.
+    /// The version of sysfsm that has loaded the set.
     pub version: String,
     stamp: String,
-    /// When it began to enforce, in nanoseconds since 1970.
+    /// When the set was loaded, in nanoseconds since 1970.
     since: u64,
     level: String,
     /// How many LSM hooks have a veto.
     pub hooks: usize,
-    /// How many functions of system calls do.
+    /// How many functions of system calls deny.
     pub functions: usize,
-    /// The enforcement points that the kernel lacks, or does not let be guarded.
+    /// The enforcement points that the kernel lacks, or does not let a program be attached to.
     pub unsupported: Vec<String>,
     /// Violations are only reported.
     pub log_only: bool,
@@ -46,11 +46,11 @@ pub struct Manifest {
     self_protect: bool,
     full_events: u32,
     policy_set: SavedPolicySet,
-    /// Violations of policies that are forgotten.
+    /// Violations of policies that have retired.
     past: Vec<Past>,
 }
 
-/// How many violations of a kind of policies that are forgotten.
+/// How many violations for one reason there were of policies that have retired.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Past {
     binary: String,
@@ -59,6 +59,7 @@ struct Past {
     count: u64,
 }
 
+/// An entry of the manifest's map: a part of its JSON.
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Page([u8; Page::SIZE]);
@@ -73,10 +74,10 @@ impl Default for Page {
     }
 }
 
-// SAFETY: any bytes are a page.
+// SAFETY: a page is an array of bytes, and any bytes are one.
 unsafe impl Plain for Page {}
 
-/// What is found out while a set is loaded.
+/// What is known of a set only when it is loaded.
 pub(crate) struct Reached<'a> {
     pub level: Level,
     pub enforcement_points: (usize, usize),
@@ -84,6 +85,7 @@ pub(crate) struct Reached<'a> {
 }
 
 impl Manifest {
+    /// The manifest of a set that was just loaded.
     pub(crate) fn new(policy_set: &PolicySet, options: &Options, reached: &Reached<'_>) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let (hooks, functions) = reached.enforcement_points;
@@ -105,19 +107,19 @@ impl Manifest {
         }
     }
 
-    /// When it began to enforce.
+    /// When the set was loaded.
     #[must_use]
     pub fn since(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_nanos(self.since)
     }
 
-    /// What it promises.
+    /// The level that is reached.
     #[must_use]
     pub fn level(&self) -> Level {
         self.level.parse().unwrap_or(Level::Kill)
     }
 
-    /// Whether this program can read what the set's maps hold.
+    /// Whether this program can read and change the set's maps.
     #[must_use]
     pub fn is_ours(&self) -> bool {
         self.stamp == STAMP
@@ -160,8 +162,7 @@ impl Manifest {
         })
     }
 
-    /// Whether the set is one that this program would load with these options, whatever the
-    /// policies.
+    /// Whether this program would load such a set with these options, whatever the policies.
     pub(crate) fn is_of(&self, options: &Options) -> bool {
         self.is_ours()
             && self.version == env!("CARGO_PKG_VERSION")
@@ -172,7 +173,10 @@ impl Manifest {
             && self.full_events == options.full_events
     }
 
-    /// The policies, and where they are in the kernel.
+    /// The policies, as they are in the kernel.
+    ///
+    /// # Errors
+    /// A policy cannot be read.
     pub(crate) fn policy_set(&self) -> Result<PolicySet, KernelError> {
         let effective = |policy: &Policy| EffectivePolicy::of(policy, self.log_only, false);
         self.policy_set.restore(effective).map_err(KernelError::Manifest)
@@ -183,21 +187,23 @@ impl Manifest {
         self.policy_set.numbers()
     }
 
-    /// How many policies were replaced, or have gone, and may still have threads that made no call
-    /// since.
+    /// How many policies are draining: they were replaced or removed, and threads may be in them
+    /// that have made no call since.
     #[must_use]
     pub fn draining(&self) -> usize {
         self.policy_set.draining()
     }
 
-    /// What each policy is for, by its number. Also of those that have been replaced, and still
-    /// have threads.
+    /// By the number of a policy, its binary and cgroup. Draining policies are included.
     #[must_use]
     pub fn selectors(&self) -> BTreeMap<u32, PolicySelector> {
         self.policy_set.selectors()
     }
 
-    /// Puts it into a map of its own.
+    /// Writes the manifest into a new map.
+    ///
+    /// # Errors
+    /// The map cannot be created.
     pub(crate) fn store(&self) -> Result<MapHandle, KernelError> {
         let text = serde_json::to_vec(self).map_err(|e| KernelError::Manifest(e.to_string()))?;
         let pages = text.chunks(Page::SIZE).map(|chunk| {
@@ -221,7 +227,10 @@ impl Manifest {
         Ok(map)
     }
 
-    /// Reads it back.
+    /// Reads the manifest from its map.
+    ///
+    /// # Errors
+    /// The map has no manifest that this version understands.
     pub(crate) fn load(map: &MapHandle) -> Result<Self, KernelError> {
         let pages: Vec<Page> = array::read(map, "manifest", map.max_entries())?;
         let bytes: Vec<u8> = pages.iter().flat_map(|page| page.0).collect();
@@ -231,5 +240,5 @@ impl Manifest {
     }
 }
 
-/// A watched thread, as the pinned iterator tells of it.
+/// A watched thread, as the pinned iterator writes it.
 pub type Watched = types::sysfsm_watched;

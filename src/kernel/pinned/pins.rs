@@ -1,10 +1,9 @@
-//! What outlives the process that loaded it: sets of BPF objects, pinned in a directory of a bpf
-//! file system.
+//! The directory of pinned sets, in a bpf file system. A set is the BPF objects of an enforcement
+//! that outlives the process that loaded it.
 //!
-//! Each set has a directory of its own, named by a number. The map `manifest`, which is pinned
-//! last, says what the set is; one without it is a leftover of somebody who was ended while
-//! pinning, and enforces nothing that was promised. The current set is the complete one with the
-//! highest number, so that a new one takes the place of an old one at once.
+//! Each set has a directory of its own, named by a number. Its manifest is pinned last. A set
+//! without manifest is incomplete: a process was killed while it pinned the set. The current set is
+//! the complete one with the highest number, so that a new set replaces an old one at once.
 
 use crate::kernel::bpf::bpffs::{failed, require_bpffs, PinDirectory};
 use crate::kernel::error::KernelError;
@@ -23,7 +22,7 @@ pub struct Pins {
     root: PathBuf,
 }
 
-/// The right to change what is pinned: of one process at a time, until it is dropped.
+/// The right to change what is pinned. One process has it, until the lock is dropped.
 #[derive(Debug)]
 pub struct AgentLock {
     _lock: Flock<File>,
@@ -48,34 +47,34 @@ impl Set {
         self.directory.contains(MANIFEST)
     }
 
-    /// Unpins everything, what makes the set complete first.
+    /// Unpins everything, the manifest first: the set is not complete any more.
     pub(crate) fn remove(&self) -> Result<(), KernelError> {
         self.directory.remove(MANIFEST)
     }
 }
 
-/// What marks a complete set.
+/// The name of the manifest, which a complete set has.
 pub(crate) const MANIFEST: &str = "manifest";
 
-/// How long one waits who finds the directory locked: who only asks whether there is an agent locks
-/// it for a moment.
+/// How long a process waits that finds the directory locked, and how often it looks again. Asking
+/// whether there is an agent locks the directory for a moment, too.
 const LOOK: Duration = Duration::from_millis(10);
 const LOOKS: u32 = 20;
 
 impl Pins {
-    /// Where sets are pinned if nothing else is said.
+    /// The default directory.
     pub const ROOT: &'static str = "/sys/fs/bpf/sysfsm";
 
-    /// The sets in this directory, which need not be there.
+    /// The sets in this directory, which need not exist.
     #[must_use]
     pub fn at(root: &Path) -> Self {
         Pins { root: root.to_path_buf() }
     }
 
-    /// Becomes the one who may change what is pinned.
+    /// Takes the right to change what is pinned, and makes the directory if it is missing.
     ///
     /// # Errors
-    /// The directory cannot be made, is in no bpf file system, or another agent is at work.
+    /// The directory cannot be made, is in no bpf file system, or another agent has the lock.
     pub fn acquire(&self) -> Result<AgentLock, KernelError> {
         require_privilege()?;
         match fs::create_dir(&self.root) {
@@ -97,7 +96,7 @@ impl Pins {
         Err(KernelError::Agent(self.root.clone()))
     }
 
-    /// Whether an agent is at work.
+    /// Whether an agent has the lock.
     #[must_use]
     pub fn has_agent(&self) -> bool {
         File::open(&self.root).is_ok_and(|directory| {
@@ -108,13 +107,13 @@ impl Pins {
         })
     }
 
-    /// Whether anything is enforced.
+    /// Whether there is a complete set.
     #[must_use]
     pub fn is_enforcing(&self) -> bool {
         self.current().is_ok_and(|set| set.is_some())
     }
 
-    /// All sets, the lowest number first.
+    /// All sets, complete or not, the lowest number first.
     pub(crate) fn sets(&self) -> Result<Vec<Set>, KernelError> {
         let entries = match fs::read_dir(&self.root) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -131,19 +130,19 @@ impl Pins {
         Ok(sets)
     }
 
-    /// The set that is enforced.
+    /// The current set: the complete one with the highest number.
     pub(crate) fn current(&self) -> Result<Option<Set>, KernelError> {
         Ok(self.sets()?.into_iter().rfind(Set::is_complete))
     }
 
-    /// A new set, empty, that is to follow all others.
+    /// Makes a new set, which is empty, and has the highest number.
     pub(crate) fn add(&self, _: &AgentLock) -> Result<Set, KernelError> {
         let number = self.sets()?.last().map_or(1, |s| s.number + 1);
         let directory = PinDirectory::create(self.root.join(number.to_string()))?;
         Ok(Set { number, directory })
     }
 
-    /// Removes the directory itself, in which nothing must be.
+    /// Removes the directory, which must be empty.
     pub(crate) fn remove(&self) -> Result<(), KernelError> {
         match fs::remove_dir(&self.root) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failed("remove", &self.root, e)),

@@ -1,4 +1,4 @@
-//! Enforcement that outlives whoever has loaded it: asking it, and ending it.
+//! A pinned set, which enforces policies: what can be asked of it, and its end.
 
 use crate::kernel::bpf::array::Mapped;
 use crate::kernel::bpf::background;
@@ -21,11 +21,11 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Pinned enforcement.
+/// A pinned set. Reading it needs no agent, and disturbs none.
 pub struct Pinned {
     pub(crate) set: Set,
     pub(crate) manifest: Manifest,
-    /// What only a set of our own stamp lets be read.
+    /// What can be read of a set with this program's stamp; `None` of other sets.
     pub(crate) inside: Option<Inside>,
 }
 
@@ -35,34 +35,38 @@ pub(crate) struct Inside {
 }
 
 impl Pinned {
-    /// What is enforced in this directory, if anything is.
+    /// The current set of a directory; `None` if nothing is enforced.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// A pinned object cannot be opened, or the manifest cannot be read.
     pub fn find(pins: &Pins) -> Result<Option<Self>, KernelError> {
         require_privilege()?;
         pins.current()?.map(Pinned::open).transpose()
     }
 
+    /// Opens a complete set.
+    ///
+    /// # Errors
+    /// A pinned object cannot be opened, or the manifest cannot be read.
     pub(crate) fn open(set: Set) -> Result<Self, KernelError> {
         let manifest = Manifest::load(&set.directory.map(MANIFEST)?)?;
         let inside = if manifest.is_ours() { Some(Inside::open(&set)?) } else { None };
         Ok(Pinned { set, manifest, inside })
     }
 
-    /// What it says of itself.
+    /// The set's manifest.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// Whether it is still pinned: anybody may have ended it.
+    /// Whether the set is still pinned. Any process may have ended it.
     #[must_use]
     pub fn stands(&self) -> bool {
         self.set.is_complete()
     }
 
-    /// The totals since it began; none of another version's set.
+    /// The totals since the set was loaded; `None` of a set of another version.
     ///
     /// # Errors
     /// The counters cannot be read.
@@ -70,10 +74,10 @@ impl Pinned {
         self.inside.as_ref().map(|inside| inside.counter_reader.totals()).transpose()
     }
 
-    /// The threads that are watched; none of another version's set.
+    /// The threads that are watched; `None` of a set of another version.
     ///
     /// # Errors
-    /// The kernel's tasks cannot be gone over.
+    /// The iterator over threads cannot be read.
     pub fn watched(&self) -> Result<Option<Vec<Watched>>, KernelError> {
         let name = "watched";
         let watched =
@@ -81,8 +85,8 @@ impl Pinned {
         self.inside.as_ref().map(|_| watched()).transpose()
     }
 
-    /// How many violations there were of each policy, by its binary and cgroup; none of another
-    /// version's set.
+    /// How many violations there were, by the binary and cgroup of the policy and by the reason;
+    /// `None` of a set of another version.
     ///
     /// # Errors
     /// They cannot be read.
@@ -112,8 +116,8 @@ impl Pinned {
         Some(self.inside.as_ref()?.data.load(offset_of!(types::bss, fallbacks_used)))
     }
 
-    /// How often policies were read again, and how often what was found was refused; none of
-    /// another version's set.
+    /// How often the agent has read the policies again, and how often it has refused them; `None`
+    /// of a set of another version.
     #[must_use]
     pub fn reloads(&self) -> Option<(u64, u64)> {
         let data = &self.inside.as_ref()?.data;
@@ -121,11 +125,11 @@ impl Pinned {
         Some((data.load::<u64>(offset_of!(types::bss, reloads_done)), refused))
     }
 
-    /// Asks who attends to read the policies again, and waits for the answer; whether they were
-    /// refused, and none if there is no answer.
+    /// Asks the agent to read the policies again, and waits at most `patience` for the answer.
+    /// Returns whether the policies were refused; `None` if there is no answer.
     ///
     /// # Errors
-    /// What is pinned cannot be read.
+    /// The set cannot be read.
     pub fn ask(pins: &Pins, patience: Duration) -> Result<Option<bool>, KernelError> {
         const LOOK: Duration = Duration::from_millis(5);
         let Some(Inside { data, .. }) = Pinned::find(pins)?.and_then(|pinned| pinned.inside) else {
@@ -146,10 +150,11 @@ impl Pinned {
         Ok(Some(data.load::<u64>(refused) != refused_before))
     }
 
-    /// Ends all enforcement that is pinned in a directory. What there was, and its last totals.
+    /// Ends all enforcement that is pinned in a directory. Returns the set that was current, and
+    /// its last totals.
     ///
     /// # Errors
-    /// Something cannot be unpinned.
+    /// An object cannot be unpinned.
     pub fn stop(pins: &Pins) -> Result<Option<(Self, Option<Totals>)>, KernelError> {
         let found = Pinned::find(pins)?;
         for set in pins.sets()? {
@@ -181,6 +186,9 @@ impl Pinned {
     }
 
     /// Unpins a set, complete or not.
+    ///
+    /// # Errors
+    /// An object cannot be unpinned.
     pub(crate) fn release(set: &Set) -> Result<(), KernelError> {
         let ours = set
             .directory
@@ -188,8 +196,8 @@ impl Pinned {
             .and_then(|map| Manifest::load(&map))
             .is_ok_and(|m| m.is_ours());
         if ours {
-            // A denial that was its thread's last call must not outlive the end, nor refuse while
-            // links are freed. But that is no reason for all of it to stay.
+            // A denial of a thread's last call would be in effect until its next call, while links
+            // are closed. An error here is no reason to leave everything pinned.
             match set
                 .directory
                 .map("data")
@@ -201,7 +209,8 @@ impl Pinned {
                 }
             }
         }
-        // To free the enforcement points takes long: they are kept until somebody else can do it.
+        // Detaching programs from enforcement points takes long. Their links stay open for the
+        // process that does it.
         let vetoes = set.directory.all(Set::VETO).unwrap_or_default();
         let vetoes: Vec<OwnedFd> = vetoes.into_iter().map(|(_, link)| link).collect();
         set.remove()?;

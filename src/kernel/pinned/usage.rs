@@ -1,4 +1,4 @@
-//! How full what the kernel holds of a pinned set is.
+//! How full the maps and the ring buffer of a pinned set are.
 
 use crate::kernel::bpf::array;
 use crate::kernel::bpf::ring;
@@ -9,20 +9,20 @@ use crate::kernel::pinned::set::Pinned;
 use crate::kernel::policies::maps::Maps;
 use libbpf_rs::{MapCore, MapHandle, MapType};
 
-/// What is taken of a room.
+/// How full a map is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
     /// The map, by its name in `bpf/`.
     pub map: &'static str,
-    /// How much is taken.
+    /// How many entries, or bytes, it has.
     pub taken: u64,
-    /// How much there can be.
+    /// How many entries, or bytes, it can have.
     pub room: u64,
 }
 
 impl Pinned {
-    /// How many entries its maps have, and can have; none of another version's set. Each entry is
-    /// looked at.
+    /// How many entries the set's maps have, and can have; `None` of a set of another version. Each
+    /// entry is looked at, so that this takes long with large maps.
     ///
     /// # Errors
     /// A map cannot be read.
@@ -36,7 +36,7 @@ impl Pinned {
         let lists = maps.step.each().chain(maps.identity.each()).chain(maps.select.each());
         let usage = lists.chain([adoptees]).chain(events.each()).filter_map(|(name, map)| {
             let taken = match name {
-                // These arrays have all their entries: what is in use is looked for.
+                // An array has all its entries. Those that are in use are counted.
                 "cells" => {
                     array::read(map, name, u32::MAX).map(|cells: Vec<types::sysfsm_cell>| {
                         cells.iter().filter(|cell| cell.owner != 0).count()
@@ -44,7 +44,7 @@ impl Pinned {
                 }
                 "policies" => Ok(self.manifest.selectors().len()),
                 _ if map.map_type() != MapType::Hash => return None,
-                // A map that changes meanwhile may begin anew, again and again.
+                // The iteration over a map that changes meanwhile may begin anew without end.
                 _ => Ok(map.keys().take(map.max_entries() as usize).count()),
             };
             Some(taken.map(|taken| of(name, map, taken)))
@@ -53,10 +53,10 @@ impl Pinned {
         Ok(Some(usage))
     }
 
-    /// How many bytes of events wait for whoever attends; none of another version's set.
+    /// How many bytes of events wait for the agent; `None` of a set of another version.
     ///
     /// # Errors
-    /// The ring buffer cannot be looked at.
+    /// The ring buffer cannot be read.
     pub fn backlog(&self) -> Result<Option<Usage>, KernelError> {
         let backlog = || {
             let events = self.set.directory.map("events")?;

@@ -9,9 +9,10 @@ pub(crate) enum AttachMode {
     /// Nothing preempts a program at a tracepoint. The kernel never skips one, so that one program
     /// each is enough.
     NonPreemptible,
-    /// Programs can be preempted, and the kernel skips a program that is running on the CPU already.
-    /// Each tracepoint has a second program, which handles what the first one was skipped for. The
-    /// first one for calls is on the classic tracepoint, whose programs cannot be preempted.
+    /// Programs can be preempted, and the kernel skips a program that is running on the CPU
+    /// already. Each tracepoint has a second program, which handles what the first one was skipped
+    /// for. The first one for calls is on the classic tracepoint, whose programs cannot be
+    /// preempted.
     ClassicFirst,
     /// Programs can be preempted, and there is no classic tracepoint, for want of tracefs. Each
     /// tracepoint has two programs. Both may be skipped.
@@ -37,9 +38,9 @@ impl AttachMode {
     }
 }
 
-/// Whether programs at tracepoints can be preempted. They can since Linux 7.0, where probes run under
-/// SRCU, with preemption on (`__DECLARE_TRACE`, `include/linux/tracepoint.h`). Only the kernel's
-/// version says so. A version that cannot be read is taken for 7.0 or newer.
+/// Whether programs at tracepoints can be preempted. They can since Linux 7.0, where probes run
+/// under SRCU, with preemption on (`__DECLARE_TRACE`, `include/linux/tracepoint.h`). Only the
+/// kernel's version says so. A version that cannot be read is taken for 7.0 or newer.
 pub(crate) fn tracepoints_are_preemptible() -> bool {
     let major = || uname().ok()?.release().to_str()?.split('.').next()?.parse::<u32>().ok();
     major().is_none_or(|major| major >= 7)
