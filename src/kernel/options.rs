@@ -9,8 +9,8 @@ use crate::kernel::level::Level;
 pub struct Options {
     /// Violations are only reported, whatever the policies' actions are.
     pub log_only: bool,
-    /// Violations move the state as in a machine that has the transition (`Reaction::Complain`). The
-    /// first one of each kind is reported with its stack.
+    /// Violations move the state as in a machine that has the transition (`Reaction::Complain`).
+    /// The first one of each kind is reported with its stack.
     pub complain: bool,
     /// The level that is required. Without one `kill` is enough, but policies that say `deny`
     /// require `prevent`.

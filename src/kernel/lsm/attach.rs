@@ -88,8 +88,8 @@ impl Vetoes {
         Ok(vetoes)
     }
 
-    /// Guards one enforcement point: by the LSM hook where the kernel runs LSM programs, else by the
-    /// function that asks the hook.
+    /// Guards one enforcement point: by the LSM hook where the kernel runs LSM programs, else by
+    /// the function that asks the hook.
     fn guard(
         &mut self,
         point: &EnforcementPoint,

@@ -77,10 +77,10 @@ const fn hook(hook: &'static str, calls: &'static str) -> EnforcementPoint {
     EnforcementPoint { hook, function: "", core: false, guard: Guard::Veto, calls }
 }
 
-/// Where denied calls are refused. Each entry costs time at the start and, above all, at the end: the
-/// kernel waits about a tenth of a second for each point that is freed (`unregister_ftrace_direct`,
-/// `kernel/trace/ftrace.c`). So no entry is here whose effects another one refuses already: `path_*`
-/// beside `inode_*`, for example.
+/// Where denied calls are refused. Each entry costs time at the start and, above all, at the end:
+/// the kernel waits about a tenth of a second for each point that is freed
+/// (`unregister_ftrace_direct`, `kernel/trace/ftrace.c`). So no entry is here whose effects another
+/// one refuses already: `path_*` beside `inode_*`, for example.
 pub(crate) const ENFORCEMENT_POINTS: &[EnforcementPoint] = &[
     // A call that follows a path first asks for the right to search its directories.
     hook(
