@@ -39,7 +39,8 @@ pub use policies::loaded_policy::LoadedPolicy;
 pub use policies::sizes::Sizes;
 pub use policies::step_maps;
 pub use record::learned;
-pub use record::recorder::{RecordOptions, RecordTotals, Recorder, Target};
+pub use record::recorder::Recorder;
+pub use record::target::{RecordOptions, RecordTotals, Target};
 pub use support::deny_mechanisms::DenyMechanisms;
 
 /// The wire types, made from `bpf/sysfsm.h` by the skeleton.

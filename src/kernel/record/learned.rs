@@ -1,5 +1,5 @@
-//! What the kernel has learned → machines. The maps are named, so that the test object's are read
-//! by the same code.
+//! From the maps of a recording to machines. The maps are generic, so that a test reads those of
+//! its own BPF object by the same code.
 
 use crate::kernel::bpf::array;
 use crate::kernel::bpf::map_list::map_list;
@@ -19,32 +19,32 @@ map_list! {
         nodes,
         /// Node → program and context.
         node_contexts,
-        /// The transitions.
+        /// The transitions: node and symbol → counts.
         edges,
-        /// Live runs → their threads.
+        /// Live run → how many threads it has.
         live_runs,
-        /// Which live run has taken which transition.
+        /// The transitions that a live run has made.
         taken,
         /// Program → how many runs it had.
         run_counts,
     }
 }
 
-/// How much the kernel has room for.
+/// How much room a recording has in the kernel.
 #[derive(Debug, Clone, Copy)]
 pub struct Room {
-    /// Transitions of all programs together. As many contexts, and twice as many cells, so that
-    /// cells are found near their home.
+    /// Transitions of all programs together. There is room for as many contexts, and for twice as
+    /// many cells of the hash table, so that a cell is found near its home.
     pub transitions: u32,
     /// Programs.
     pub programs: u32,
 }
 
 impl Room {
-    /// The cells of the table are two to the power of this many.
+    /// The hash table of transitions has two to the power of this many cells.
     #[must_use]
     pub fn edge_bits(self) -> u32 {
-        // Not fewer than a cell may be away from its home.
+        // The table has at least as many cells as a transition may be away from its home.
         self.transitions
             .saturating_mul(2)
             .checked_next_power_of_two()
@@ -63,10 +63,10 @@ pub struct Recorded {
     pub runs: u64,
 }
 
-/// How many entries are asked for at a time.
+/// How many entries are read at a time.
 const BATCH: u32 = 8192;
 
-/// Gives the maps their sizes. Before the object is loaded.
+/// Gives the maps their sizes. The object must not be loaded yet.
 ///
 /// # Errors
 /// libbpf refuses a size.
@@ -91,7 +91,7 @@ pub fn resize(maps: &mut RecordMaps<&mut OpenMapMut<'_>>, room: Room) -> Result<
     )
 }
 
-/// What was learned so far, by the programs' numbers. Programs without a run are left out.
+/// By number of a program, what was recorded of it so far. Programs without a run are left out.
 ///
 /// # Errors
 /// A map cannot be read.
@@ -101,7 +101,7 @@ pub fn read<M: MapCore>(
 ) -> Result<BTreeMap<u32, Recorded>, KernelError> {
     let mut edges: Vec<types::sysfsm_edge> = array::read(maps.edges, "edges", u32::MAX)?;
     edges.retain(|edge| edge.calls > 0);
-    // Read after the edges, so that every node of theirs is there.
+    // Nodes are read after the edges, so that every node of an edge is there.
     let last = edges.iter().map(from).max().unwrap_or(0);
     let nodes: Vec<types::sysfsm_context> =
         array::read(maps.node_contexts, "node_contexts", last.saturating_add(1))?;
@@ -123,13 +123,15 @@ pub fn read<M: MapCore>(
     Ok(found)
 }
 
-/// Forgets what runs that have ended have taken. A number of a run does not come again.
+/// Deletes the transitions of runs that have ended from the map `taken`. The number of a run is not
+/// used again. Returns how many entries were deleted.
 ///
 /// # Errors
 /// A map cannot be read or changed.
 pub fn forget_ended<M: MapCore>(maps: &RecordMaps<&M>) -> Result<usize, KernelError> {
     let mut taken = Vec::new();
-    // This iterator ends at an error without a word; then some are left for the next time.
+    // This iterator ends at an error without saying so. Then some entries are left for the next
+    // call.
     let batches = maps.taken.lookup_batch(BATCH, MapFlags::ANY, MapFlags::ANY);
     for (key, _) in batches.map_err(|cause| KernelError::Read { map: "taken", cause })? {
         taken.extend(wire::record::<types::sysfsm_taken>(&key));
@@ -137,7 +139,7 @@ pub fn forget_ended<M: MapCore>(maps: &RecordMaps<&M>) -> Result<usize, KernelEr
     if taken.is_empty() {
         return Ok(0);
     }
-    // Read after `taken`: whose run is not here any more has ended.
+    // Live runs are read after `taken`: a run that is missing here has ended.
     let live: HashSet<u32> = maps.live_runs.keys().filter_map(|key| wire::record(&key)).collect();
     taken.retain(|key| !live.contains(&key.run));
     for key in &taken {
@@ -147,10 +149,12 @@ pub fn forget_ended<M: MapCore>(maps: &RecordMaps<&M>) -> Result<usize, KernelEr
     Ok(taken.len())
 }
 
+/// The node that a transition starts at.
 fn from(edge: &types::sysfsm_edge) -> u32 {
     u32::try_from(edge.key >> 32).unwrap_or(0)
 }
 
+/// The context that a history is.
 fn context(history: &types::sysfsm_history, depth: Depth) -> Context {
     Context::of(
         history.symbols.iter().take(history.len as usize).map(|&code| Symbol::from_code(code)),

@@ -3,5 +3,8 @@
 //! May know: `bpf`, `identity`, `support`, `events`, `hooks` and `adopt`.
 
 pub mod learned;
+pub(crate) mod load;
 pub(crate) mod names;
 pub(crate) mod recorder;
+pub(crate) mod running;
+pub(crate) mod target;
