@@ -89,11 +89,11 @@ pub enum KernelError {
     Manifest(String),
     /// All policies are enforced, but cleaning up after the set before has failed.
     #[error("{0}")]
-    Late(Box<KernelError>),
+    NotCleared(Box<KernelError>),
     /// Policies were changed in place. Running threads that were under no policy may not have been
     /// adopted, and a new set, which would have done it, could not be loaded.
     #[error("{0}")]
-    Between(Box<KernelError>),
+    NotAdopted(Box<KernelError>),
     /// `/proc` cannot be read.
     #[error("cannot look for running processes in /proc: {0}")]
     Proc(io::Error),
@@ -119,7 +119,7 @@ impl KernelError {
             KernelError::Pin { .. } => "the directory has to be in a bpf file system: mount -t bpf bpf /sys/fs/bpf; is there memory?".into(),
             KernelError::Agent(_) => "end that one first, by SIGTERM: what it enforces goes on".into(),
             KernelError::Manifest(_) => "was it pinned by another version? `sysfsm stop` ends it all the same".into(),
-            KernelError::Late(error) | KernelError::Between(error) => error.hint(),
+            KernelError::NotCleared(error) | KernelError::NotAdopted(error) => error.hint(),
             KernelError::Proc(_) => "mount /proc, or run outside of a sandbox that hides it".into(),
         }
     }

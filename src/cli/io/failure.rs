@@ -139,8 +139,8 @@ impl From<KernelError> for Failure {
     fn from(error: KernelError) -> Self {
         match error {
             KernelError::Bind(problems) => Failure::several(problems),
-            KernelError::Late(error) => Failure::from(*error).leaving(ALL_THE_SAME),
-            KernelError::Between(error) => Failure::from(*error).leaving(BETWEEN),
+            KernelError::NotCleared(error) => Failure::from(*error).leaving(ALL_THE_SAME),
+            KernelError::NotAdopted(error) => Failure::from(*error).leaving(BETWEEN),
             other => Failure::new(other.to_string(), other.hint()),
         }
     }

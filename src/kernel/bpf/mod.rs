@@ -1,6 +1,6 @@
 //! BPF itself: the skeletons, maps, ring buffers, links and pinned objects of any program.
 //! Lives here: every use of libbpf and bpf(2), and the unsafe code that they need.
-//! May know: nothing of policies, binaries or events; below it there are only errors and levels.
+//! May know: the errors; nothing of policies, binaries or events.
 
 pub(crate) mod array;
 pub(crate) mod background;

@@ -29,7 +29,7 @@ pub struct Agent {
 pub enum Origin {
     /// Nothing was enforced before.
     Loaded,
-    /// The same policies were enforced already, and still are.
+    /// These policies were enforced already, and still are.
     TakenOver,
     /// Other policies were enforced. They were replaced in place, and threads go on where they
     /// were.
@@ -46,7 +46,7 @@ impl Agent {
     ///
     /// # Errors
     /// What is missing. Then exactly what was enforced before is enforced, but for
-    /// [`KernelError::Late`] and [`KernelError::Between`].
+    /// [`KernelError::NotCleared`] and [`KernelError::NotAdopted`].
     pub fn attach_or_load(
         pins: &Pins,
         lock: &AgentLock,
@@ -77,14 +77,14 @@ impl Agent {
                 (agent, Origin::Replaced)
             }
         };
-        agent.clear_up(pins).map_err(|error| KernelError::Late(error.into()))?;
+        agent.clear_up(pins).map_err(|error| KernelError::NotCleared(error.into()))?;
         Ok((agent, origin))
     }
 
     /// Has other policies enforced, with the options of [`Agent::attach_or_load`].
     ///
     /// # Errors
-    /// Those of [`Agent::attach_or_load`].
+    /// As with [`Agent::attach_or_load`].
     pub fn reload(
         &mut self,
         pins: &Pins,
@@ -97,7 +97,7 @@ impl Agent {
             Err(refusal) => {
                 let (agent, origin) = self.replace(pins, lock, policies, refusal)?;
                 *self = agent;
-                self.clear_up(pins).map_err(|error| KernelError::Late(error.into()))?;
+                self.clear_up(pins).map_err(|error| KernelError::NotCleared(error.into()))?;
                 origin
             }
         };
@@ -115,8 +115,8 @@ impl Agent {
         let (why, wrap): (String, fn(KernelError) -> KernelError) = match refusal {
             Refusal::Rejected(error) => return Err(error),
             Refusal::Unchanged(why) => (why, |error| error),
-            Refusal::NotAdopted(why) => (why, |error| KernelError::Between(error.into())),
-            Refusal::NotCleared(why) => (why, |error| KernelError::Late(error.into())),
+            Refusal::NotAdopted(why) => (why, |error| KernelError::NotAdopted(error.into())),
+            Refusal::NotCleared(why) => (why, |error| KernelError::NotCleared(error.into())),
         };
         tracing::warn!("what is enforced is loaded anew: {why}");
         let agent = Agent::load(pins, lock, policies, self.set.options, Some(&self.set.pinned))

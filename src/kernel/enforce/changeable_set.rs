@@ -93,7 +93,7 @@ impl ChangeableSet {
         let mut inodes = Inodes::load(&mut finder)?;
         let identities = identify(&next.wanted(self.options.allow_absent), &mut inodes)?;
         let bound = Bound::of(&identities, next.numbers());
-        if change == Change::default() && self.maps.holds(&bound)? {
+        if change == Change::default() && self.maps.have(&bound)? {
             return Ok(false);
         }
         if !next.sizes(&change).fits(&step_maps::room(&self.maps.step))

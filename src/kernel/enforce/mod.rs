@@ -1,6 +1,6 @@
 //! Enforcement from policies to attached programs.
 //! Lives here: loading, and the agent, which changes the policies of a pinned set in place.
-//! May know: every room of `kernel` but `record` and `doctor`.
+//! May know: all of `kernel` but `record` and `doctor`.
 
 pub(crate) mod agent;
 pub(crate) mod changeable_set;

@@ -74,7 +74,7 @@ totals! {
         kills_failed: "kills_failed",
         /// Violations that were answered with a refusal of the call only.
         denials: "denials",
-        /// Calls that were judged at an enforcement point, because the kernel had left out both
+        /// Calls that were judged at an enforcement point, because the kernel had skipped both
         /// programs at `sys_enter` (see `recursion_misses`).
         judged_at_hook: "calls_judged_at_hook",
         /// Refusals at enforcement points. A call may meet several, or none that asks.
@@ -98,7 +98,7 @@ totals! {
     }
     // Those that the kernel counts for the programs.
     others {
-        /// Times at the most that the kernel left out all programs of a hook.
+        /// How often, at most, the kernel has skipped all programs of a tracepoint.
         // From 7.0 on a program can be preempted, and a task of the same CPU that comes to it then
         // runs on without it (`__bpf_trace_run`, kernel/trace/bpf_trace.c). Before 7.0 always 0.
         recursion_misses: "recursion_misses",

@@ -51,7 +51,7 @@ impl<T: Send + 'static> Unwinder<T> {
         let (answer, answers) = channel();
         // The thread ends with the process, or when the unwinder is dropped.
         drop(thread::Builder::new().name("unwinder".into()).spawn(move || {
-            // Signals are meant for the thread that polls, whose waits they end.
+            // Signals are for the thread that polls: they end its waits.
             if let Err(e) = SigSet::all().thread_block() {
                 tracing::debug!("cannot block signals: {e}");
             }

@@ -70,7 +70,7 @@ impl Bound {
             && fits(&maps.names, self.names.len())
     }
 
-    /// What the maps are to hold for a list whose binaries are numbered in their order.
+    /// The entries of a list of binaries that are numbered in its order, from 1.
     pub(crate) fn in_order(identities: &Identities) -> Self {
         Bound::of(identities, index_of)
     }

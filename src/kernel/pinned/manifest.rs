@@ -125,7 +125,7 @@ impl Manifest {
         self.stamp == STAMP
     }
 
-    /// The same with other policies, and with violations of some that are forgotten.
+    /// This manifest with other policies, and with the violations of policies that have retired.
     pub(crate) fn with(
         &self,
         policy_set: &PolicySet,

@@ -1,6 +1,6 @@
 //! Enforcement that outlives its loader: sets of BPF objects, pinned in a directory.
 //! Lives here: the directory of sets, a set's manifest, and what can be asked of a set.
-//! May know: `bpf`, `policies` and `events`; nothing of how a set is loaded.
+//! May know: `bpf`, `identity`, `support`, `hooks`, `policies` and `events`; not how a set is loaded.
 
 pub(crate) mod contexts;
 pub(crate) mod manifest;

@@ -80,8 +80,8 @@ impl Maps {
         bind::fill_all(&self.identity, bound)
     }
 
-    /// Whether the maps of identities hold exactly these.
-    pub(crate) fn holds(&self, bound: &Bound) -> Result<bool, KernelError> {
+    /// Whether the maps of identities have exactly these entries.
+    pub(crate) fn have(&self, bound: &Bound) -> Result<bool, KernelError> {
         Ok(Bound::read(&self.identity)? == *bound)
     }
 

@@ -1,6 +1,6 @@
 //! Policies in the kernel's maps: under which numbers, in which rows, with which action.
-//! Lives here: the set of policies, its changes, and the maps that hold it.
-//! May know: `bpf`, `identity`, `lsm`, and the crate's policies and tables.
+//! Lives here: the set of policies, its changes, and the maps that have it.
+//! May know: `bpf`, `identity`, `lsm`, the options, and the crate's policies and tables.
 
 pub(crate) mod effective_policy;
 pub(crate) mod level_requirements;

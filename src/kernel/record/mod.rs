@@ -1,5 +1,5 @@
 //! Recording: the kernel collects transitions, and machines are made of them.
-//! Lives here: the recorder, what it has learned, and the names of the programs that it met.
+//! Lives here: the recorder, its machines, and the names of the programs that it has seen.
 //! May know: `bpf`, `identity`, `support`, `events`, `hooks` and `adopt`.
 
 pub mod learned;

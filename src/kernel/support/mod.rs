@@ -1,6 +1,6 @@
 //! What the running kernel offers, found out by trying.
 //! Lives here: features, the mechanisms that deny a call, preemption at tracepoints, foreign ABIs.
-//! May know: `bpf` and `identity`.
+//! May know: `bpf`, `identity` and the levels.
 
 pub(crate) mod deny_mechanisms;
 pub(crate) mod foreign_abi;
