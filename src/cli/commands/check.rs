@@ -103,7 +103,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         ));
     if !args.json {
         report::print(report, &inputs);
-        loaded.iter().for_each(|loaded| warnings::warn_of(&loaded.policy));
+        for loaded in &loaded {
+            warnings::warn_of(&loaded.policy);
+        }
     }
     report::event(&event);
     Ok(if violations > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })

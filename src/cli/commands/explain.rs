@@ -57,7 +57,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         ));
     }
     let loaded = policy::load(&policies)?;
-    loaded.iter().for_each(|loaded| warnings::warn_of(&loaded.policy));
+    for loaded in &loaded {
+        warnings::warn_of(&loaded.policy);
+    }
     let (name, lines) = open(from)?;
     let mut explained = 0_u64;
     for (index, line) in lines.lines().enumerate() {

@@ -45,7 +45,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         .with("policies", written.iter().map(Written::json).collect::<Vec<_>>());
     report::event(&written.iter().map(Written::line).fold(event, Event::saying));
     if !args.json {
-        written.iter().for_each(|one| warnings::warn_of(&one.policy));
+        for one in &written {
+            warnings::warn_of(&one.policy);
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

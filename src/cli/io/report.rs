@@ -74,7 +74,9 @@ pub(crate) fn warn(what: &str, hint: &str) {
 /// Prints warnings that have no hint to stderr.
 #[cfg(feature = "kernel")]
 pub(crate) fn warn_all(warnings: &[String]) {
-    warnings.iter().for_each(|what| warn(what, ""));
+    for what in warnings {
+        warn(what, "");
+    }
 }
 
 /// A warning as a value of `warnings`.
