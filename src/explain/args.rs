@@ -130,7 +130,7 @@ const FLAGS: &[Flags] = &[
     },
 ];
 
-/// What an argument's value means, where it is cheap to tell.
+/// What an argument's value means, where the register alone shows it.
 fn means(name: &str, value: &str) -> Option<String> {
     let value = u64::from_str_radix(value.strip_prefix("0x")?, 16).ok()?;
     if let Some((_, values)) = VALUES.iter().find(|(argument, _)| *argument == name) {
@@ -177,7 +177,7 @@ impl Flags {
 mod tests {
     use super::*;
 
-    fn told(call: &str, registers: &[&str]) -> Vec<String> {
+    fn decoded(call: &str, registers: &[&str]) -> Vec<String> {
         let registers: Vec<String> = registers.iter().map(ToString::to_string).collect();
         let one = |arg: Arg| {
             format!("{} {} {}", arg.name.unwrap_or("-"), arg.value, arg.means.unwrap_or_default())
@@ -189,18 +189,18 @@ mod tests {
     fn a_call_has_its_own_arguments_by_name_and_an_unknown_one_all_six() {
         let six = ["0x2", "0x80001", "0x0", "0x7", "0x8", "0x9"];
         assert_eq!(
-            told("socket", &six),
+            decoded("socket", &six),
             ["domain 0x2 AF_INET", "type 0x80001 SOCK_STREAM|SOCK_CLOEXEC", "protocol 0x0"]
         );
-        assert_eq!(told("getpid", &six), Vec::<String>::new());
-        assert_eq!(told("syscall_9999", &six).len(), 6);
-        assert_eq!(told("socket", &[]), Vec::<String>::new());
+        assert_eq!(decoded("getpid", &six), Vec::<String>::new());
+        assert_eq!(decoded("syscall_9999", &six).len(), 6);
+        assert_eq!(decoded("socket", &[]), Vec::<String>::new());
     }
 
     #[test]
     fn what_means_something_without_memory_is_told_and_nothing_is_guessed() {
         assert_eq!(
-            told("openat", &["0xffffff9c", "0x7ffd", "0x80241", "0x1a4"]),
+            decoded("openat", &["0xffffff9c", "0x7ffd", "0x80241", "0x1a4"]),
             [
                 "dirfd 0xffffff9c AT_FDCWD",
                 "path 0x7ffd",
@@ -208,15 +208,15 @@ mod tests {
                 "mode 0x1a4 0644"
             ]
         );
-        assert_eq!(told("kill", &["0x2a", "0x9"]), ["pid 0x2a", "sig 0x9 SIGKILL"]);
+        assert_eq!(decoded("kill", &["0x2a", "0x9"]), ["pid 0x2a", "sig 0x9 SIGKILL"]);
         assert_eq!(
-            told("mprotect", &["0x1", "0x2", "0x5"]),
+            decoded("mprotect", &["0x1", "0x2", "0x5"]),
             ["addr 0x1", "len 0x2", "prot 0x5 PROT_READ|PROT_EXEC"]
         );
         assert_eq!(
-            told("socket", &["0xdead", "0xf", "0x0"]),
+            decoded("socket", &["0xdead", "0xf", "0x0"]),
             ["domain 0xdead", "type 0xf", "protocol 0x0"]
         );
-        assert_eq!(told("openat", &["garbage"]), ["dirfd garbage"]);
+        assert_eq!(decoded("openat", &["garbage"]), ["dirfd garbage"]);
     }
 }

@@ -46,9 +46,9 @@ pub struct Violation {
     pub count: Option<u64>,
     /// Whether the process was to be killed, and the kernel refused to.
     pub kill_failed: Option<bool>,
-    /// Of a replay: the log.
+    /// The log, if a log has shown it.
     pub file: Option<String>,
-    /// Of a replay: the line.
+    /// The line of the log.
     pub line: Option<u64>,
 }
 

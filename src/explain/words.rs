@@ -1,5 +1,5 @@
 //! System calls in plain words: what one does, and what its arguments are called. No reference:
-//! enough to read a violation without a manual. A call that is not here is told by its name only.
+//! enough to read a violation without a manual. Of a call that is not here the name is shown alone.
 
 /// Name, what it does, its arguments.
 type Entry = (&'static str, &'static str, &'static str);

@@ -13,8 +13,8 @@ const ALWAYS: [&str; 4] = ["exit", "exit_group", "restart_syscall", "rt_sigretur
 /// A filter that is installed in front of the program's start judges that start too.
 const START: [&str; 1] = ["execve"];
 
-/// What runc does between the filter and the program's start: it closes descriptors, and tells its
-/// parent. Seen in runc 1.1.5 with `noNewPrivileges`; without, it also drops its rights under the
+/// What runc does between the filter and the program's start: it closes descriptors, and writes to
+/// its parent. Seen in runc 1.1.5 with `noNewPrivileges`; without, it also drops its rights under the
 /// filter, and needs many more.
 const RUNC: [&str; 8] =
     ["close", "epoll_ctl", "fstatfs", "futex", "getdents64", "getpid", "openat", "write"];

@@ -93,10 +93,10 @@ mod tests {
             policy(r#""transitions": {"@SIGUSR1": ["write"], "execve": ["syscall_9999"]}"#);
         for format in Format::ALL {
             let export = export(&policy, format);
-            let told: Vec<&str> = export.warnings.iter().map(|w| w.0.as_str()).collect();
-            assert_eq!(told.len(), 2, "{told:?}");
-            assert!(told.iter().any(|t| t.contains("`syscall_9999`")), "{told:?}");
-            assert!(told.iter().any(|t| t.contains("`@SIGUSR1`")), "{told:?}");
+            let said: Vec<&str> = export.warnings.iter().map(|w| w.0.as_str()).collect();
+            assert_eq!(said.len(), 2, "{said:?}");
+            assert!(said.iter().any(|t| t.contains("`syscall_9999`")), "{said:?}");
+            assert!(said.iter().any(|t| t.contains("`@SIGUSR1`")), "{said:?}");
             assert!(export.calls.contains("write"));
             assert!(
                 !export.text.contains("9999") && !export.text.contains("SIGUSR1"),

@@ -41,7 +41,7 @@ pub enum Children {
     /// The thread is not watched any more.
     #[default]
     Release,
-    /// It keeps the policy.
+    /// The thread keeps the policy.
     Inherit,
 }
 

@@ -53,19 +53,19 @@ impl Policy {
         warnings
     }
 
-    /// What it is for.
+    /// The processes that the policy is for.
     #[must_use]
     pub fn selector(&self) -> PolicySelector {
         PolicySelector { binary: self.binary.clone(), cgroup: self.cgroup.clone() }
     }
 
-    /// The same, for people.
+    /// The policy's selector, for people.
     #[must_use]
     pub fn name(&self) -> String {
         self.selector().to_string()
     }
 
-    /// Whether the relative `path` of a log can be this policy's absolute one: a log does not tell
+    /// Whether the relative `path` of a log can be this policy's absolute one: a log does not have
     /// the working directory.
     #[must_use]
     pub fn may_be(&self, path: &str) -> bool {

@@ -63,7 +63,7 @@ impl Policy {
         }
         let gained = new.refused_by(old);
         for symbol in newly_adopted(old, new) {
-            // What a transition reads is told there.
+            // A symbol of a gained transition is listed with the transition.
             if !gained.iter().any(|(_, read)| *read == symbol) {
                 add(Change::Adopted(symbol), true);
             }

@@ -42,7 +42,7 @@ impl std::error::Error for LoadError {}
 ///
 /// # Errors
 /// A file that cannot be read or parsed, a directory without policies, two policies for one binary:
-/// all that is wrong with all of them, so that one run tells everything.
+/// all that is wrong with all of them, so that one run shows everything.
 pub fn load(paths: &[PathBuf]) -> Result<Vec<Loaded>, LoadError> {
     let (loaded, mut errors) = read_all(paths);
     let mut by_binary: BTreeMap<(&str, Option<&str>), &Path> = BTreeMap::new();
@@ -62,10 +62,11 @@ pub fn load(paths: &[PathBuf]) -> Result<Vec<Loaded>, LoadError> {
     all_or_errors(loaded, errors)
 }
 
-/// The same, where one binary may have several policies.
+/// Loads policies of which several may be for one binary.
 ///
 /// # Errors
-/// As [`load`], and a file that is given twice: its runs would count twice.
+/// A file that cannot be read or parsed, a directory without policies, and a file that is given
+/// twice: its runs would count twice.
 pub fn load_parts(paths: &[PathBuf]) -> Result<Vec<Loaded>, LoadError> {
     let (loaded, mut errors) = read_all(paths);
     let mut seen = BTreeSet::new();

@@ -8,9 +8,9 @@ pub const ANY_BINARY: &str = "*";
 /// What a policy is for: of several policies each has another one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PolicySelector {
-    /// As [`Policy::binary`].
+    /// The executable, as in a policy.
     pub binary: String,
-    /// As [`Policy::cgroup`].
+    /// The cgroup, as in a policy.
     pub cgroup: Option<String>,
 }
 

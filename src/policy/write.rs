@@ -15,7 +15,7 @@ impl Policy {
         text
     }
 
-    /// The same as a JSON value. `serde_json`'s map keeps its keys sorted.
+    /// The policy as a JSON value. `serde_json`'s map keeps its keys sorted.
     #[must_use]
     pub fn to_value(&self) -> Value {
         let mut transitions = Map::new();

@@ -41,7 +41,7 @@ impl Frame {
     }
 }
 
-/// What is told of the first of several violations that are the same.
+/// A sample of several violations of one kind: the first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Sample {
     /// The thread group.
@@ -67,7 +67,7 @@ pub enum Decision {
     Accepted,
     /// The policy is to allow the call wherever the program is: when it comes is chance.
     Anywhere,
-    /// It stays a violation.
+    /// The transition stays a violation.
     Rejected,
 }
 

@@ -7,7 +7,7 @@ use std::str::FromStr;
 /// must match; `->` may be written for the arrow, and blanks around it are of no matter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glob {
-    /// Of the context, and of the symbol.
+    /// The pattern of the context, and of the symbol.
     sides: (String, String),
 }
 

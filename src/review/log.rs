@@ -26,7 +26,7 @@ pub struct ReviewLog {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{selector}`: violations of a policy of depth {there}, and the policy has depth {here}")]
 pub struct DepthMismatch {
-    /// Whose they are.
+    /// The policy.
     pub selector: PolicySelector,
     /// The depth in the log.
     pub there: Depth,
@@ -46,7 +46,7 @@ impl ReviewLog {
     /// Adds violations of a policy.
     ///
     /// # Errors
-    /// Those that are there are of another depth; then nothing is added.
+    /// The policy's violations in the log are of another depth. Then nothing is added.
     pub fn add(
         &mut self,
         of: &PolicySelector,
@@ -80,7 +80,7 @@ impl ReviewLog {
     /// Makes room for a policy's violations, though there may never be one.
     ///
     /// # Errors
-    /// Those that are there are of another depth.
+    /// The policy's violations in the log are of another depth.
     pub fn open(&mut self, of: &PolicySelector, depth: Depth) -> Result<(), DepthMismatch> {
         self.part(of, depth).map(|_| ())
     }
@@ -88,7 +88,7 @@ impl ReviewLog {
     /// Whether violations of this policy could be added.
     ///
     /// # Errors
-    /// Those that are there are of another depth.
+    /// The policy's violations in the log are of another depth.
     pub fn fits(&self, of: &PolicySelector, depth: Depth) -> Result<(), DepthMismatch> {
         match self.parts.get(of) {
             Some(part) if part.depth != depth => {

@@ -37,14 +37,14 @@ pub fn dot(policy: &Policy) -> String {
         } else {
             format!(", label={}", quoted(&edge.symbol.to_string()))
         };
-        let told = if edge.count == Count::default() {
+        let tooltip = if edge.count == Count::default() {
             String::new()
         } else {
             format!(", tooltip={}", quoted(&graph.sentence(edge)))
         };
         let _ = writeln!(
             text,
-            "  {} -> {} [penwidth={:.1}{label}{told}{}];",
+            "  {} -> {} [penwidth={:.1}{label}{tooltip}{}];",
             quoted(graph.name(edge.from)),
             quoted(graph.name(edge.to)),
             1.0 + 5.0 * graph.scale.at(edge.count.calls),

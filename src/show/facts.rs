@@ -36,7 +36,7 @@ pub(super) fn facts(policy: &Policy) -> Vec<(&'static str, String)> {
                 chance.high
             )
         }
-        Err(reason) => format!("cannot be told: {reason}"),
+        Err(reason) => format!("cannot be estimated: {reason}"),
     };
     facts.push(("chance of something new in the next run", new));
     facts

@@ -52,7 +52,7 @@ pub(super) struct Graph {
     pub(super) nodes: Vec<Node>,
     /// By their nodes.
     pub(super) edges: Vec<Edge>,
-    /// Of the edges' calls.
+    /// The scale of the edges' calls.
     pub(super) scale: Scale,
 }
 

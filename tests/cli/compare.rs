@@ -180,7 +180,7 @@ fn coverage_is_told_wherever_a_policy_is_made_or_shown() {
     let dir = folder();
     let dir = dir.path();
     let untold = text(&sysfsm(dir, &["extract", "a.log", "-o", "x.json"]).stderr);
-    assert!(untold.contains("coverage: 1 run; how complete it is cannot be told"), "{untold}");
+    assert!(untold.contains("coverage: 1 run; how complete it is cannot be estimated"), "{untold}");
     let logs = ["extract", "a.log", "b.log", "c.log", "-o", "x.json"];
     let told =
         "3 runs, 4 of 8 transitions seen in one run only; the next run shows something new with probability ";

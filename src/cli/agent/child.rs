@@ -1,4 +1,4 @@
-//! CMD: a command that is run, and whose end and exit status become ours.
+//! CMD: the command that `enforce` and `record` run. They end with CMD, and with its exit status.
 
 use crate::cli::io::failure::Failure;
 use std::io;
@@ -22,7 +22,7 @@ impl Child {
         Ok(Some(Child { name: program.clone(), process }))
     }
 
-    /// Its exit status once it has ended: 128+N if a signal ended it.
+    /// The command's exit status once the command has ended: 128+N if signal N ended it.
     pub(crate) fn ended(&mut self) -> Result<Option<u8>, Failure> {
         let ended = self.process.try_wait().map_err(|e| cannot_run(&self.name, &e))?;
         Ok(ended.map(|status| {

@@ -6,18 +6,19 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// A change is told when nothing has changed for so long: who copies files in copies several.
+/// A change is reported when nothing has changed for this long: whoever copies files copies
+/// several.
 const CALM: Duration = Duration::from_millis(200);
 
-/// The watched ones among what policies were given as.
+/// The watched directories.
 pub(crate) struct Directories {
     inotify: Inotify,
     last: Option<Instant>,
 }
 
 impl Directories {
-    /// Watches those of these paths that are directories. A single file is its giver's, who says
-    /// when it is complete.
+    /// Watches the paths that are directories. Of a single file nobody but its writer knows when it
+    /// is complete.
     pub(crate) fn watch(paths: &[PathBuf]) -> Result<Self, Failure> {
         let failed = |what: String, e: Errno| {
             Failure::new(
@@ -42,7 +43,8 @@ impl Directories {
         Ok(Directories { inotify, last: None })
     }
 
-    /// Whether there was a change that was not told yet, and it is calm again.
+    /// Whether there was a change that was not reported yet, and nothing has changed since for
+    /// [`CALM`].
     pub(crate) fn changed(&mut self) -> bool {
         while let Ok(events) = self.inotify.read_events() {
             let counts = |name: &str| {
@@ -50,7 +52,7 @@ impl Directories {
                     || name.starts_with("..")
             };
             let relevant = |event: &nix::sys::inotify::InotifyEvent| {
-                // It does not say what was lost.
+                // The kernel does not say which events were lost.
                 event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW)
                     || event.name.as_ref().is_some_and(|name| counts(&name.to_string_lossy()))
             };

@@ -1,5 +1,5 @@
-//! What a process needs that goes on until it is told to end: signals, child, directories, metrics,
-//! and the printer of its events.
+//! What a long-running subcommand needs: signals, a child, watched directories, metrics, the
+//! service manager, and the printer of its events.
 //! It may know `events`, `io` and `policies`, and the kernel layer; it knows no subcommand.
 
 pub(crate) mod child;

@@ -1,24 +1,24 @@
-//! What the service manager is told, if there is one (`sd_notify(3)`).
+//! Notices to the service manager, if there is one (`sd_notify(3)`).
 
 use sd_notify::{notify, NotifyState};
 
-/// What it was started for goes on.
+/// The service has started, and `what` is its status.
 pub(crate) fn ready(what: &str) {
-    tell(&[NotifyState::Ready, NotifyState::Status(what)]);
+    send(&[NotifyState::Ready, NotifyState::Status(what)]);
 }
 
 /// The policies are read again; [`ready`] follows, whatever comes out.
 pub(crate) fn reloading() {
-    tell(&[NotifyState::Reloading]);
+    send(&[NotifyState::Reloading]);
 }
 
 /// The process ends.
 pub(crate) fn stopping() {
-    tell(&[NotifyState::Stopping]);
+    send(&[NotifyState::Stopping]);
 }
 
-fn tell(states: &[NotifyState<'_>]) {
+fn send(states: &[NotifyState<'_>]) {
     if let Err(e) = notify(states) {
-        tracing::warn!("the service manager cannot be told: {e}");
+        tracing::warn!("cannot notify the service manager: {e}");
     }
 }

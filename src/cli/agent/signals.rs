@@ -1,11 +1,11 @@
-//! The signals that end what runs until it is told to end.
+//! The signals that end a subcommand, or have it read its policies again.
 
 use crate::cli::io::failure::Failure;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
-/// Those that came; SIGCHLD only ends a wait.
+/// The signals that came. SIGCHLD only ends a wait.
 pub(crate) struct Signals {
     interrupt: Arc<AtomicBool>,
     terminate: Arc<AtomicBool>,
@@ -13,18 +13,19 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
+    /// Signals of a process that ends by itself.
     pub(crate) fn register() -> Result<Self, Failure> {
-        // The terminal has gone away: no reason to end without the totals.
+        // At SIGHUP the terminal has gone, and the totals are still written.
         Signals::with_hangup(Some(|signals| &signals.terminate))
     }
 
-    /// The same, where SIGHUP ends the process at once: nobody is there any more to whom it could
-    /// show something.
+    /// Signals of a process that draws on a terminal: SIGHUP, which says that the terminal has gone,
+    /// ends the process at once.
     pub(crate) fn of_a_terminal() -> Result<Self, Failure> {
         Signals::with_hangup(None)
     }
 
-    /// The same, where SIGHUP asks for a reload.
+    /// Signals of an agent: SIGHUP asks for a reload.
     pub(crate) fn with_reload() -> Result<Self, Failure> {
         Signals::with_hangup(Some(|signals| &signals.reload))
     }

@@ -22,7 +22,7 @@ pub(crate) struct Args {
     /// The new policy, or a directory of policies
     #[arg(value_name = "B")]
     new: PathBuf,
-    /// Tell only what B allows and A does not, and end with 1 only if there is any: a gate for CI
+    /// List only what B allows and A does not, and end with 1 only if there is any: a gate for CI
     #[arg(long)]
     check: bool,
     /// Print differences as JSON, one a line
@@ -30,11 +30,11 @@ pub(crate) struct Args {
     pub(crate) json: bool,
 }
 
-/// What differs of one binary.
+/// What differs for one binary.
 enum Finding {
-    /// It has a policy in A only: in B nothing holds it.
+    /// The binary has a policy in A only: in B nothing is enforced on it.
     OnlyOld,
-    /// It has a policy in B only: nobody has agreed to what that allows.
+    /// The binary has a policy in B only: nobody has agreed to what that allows.
     OnlyNew,
     /// A difference of its two policies.
     Changed(Difference),

@@ -3,7 +3,7 @@
 use crate::cli::agent::child::Child;
 use crate::cli::agent::directories::Directories;
 use crate::cli::agent::metrics::address::Address;
-use crate::cli::agent::metrics::exporter::Place;
+use crate::cli::agent::metrics::exporter::Endpoint;
 use crate::cli::agent::printer::{Log, Printer};
 use crate::cli::agent::service;
 use crate::cli::agent::signals::Signals;
@@ -29,7 +29,7 @@ pub(crate) struct Args {
     /// Only report violations, whatever the policies' actions are
     #[arg(long)]
     log_only: bool,
-    /// Collect what is logged in FILE, for `sysfsm review`; what is there already is added to
+    /// Collect violations in FILE, a review log, for `sysfsm review`; an existing one is added to
     #[arg(long, value_name = "FILE", requires = "log_only")]
     learn_to: Option<PathBuf>,
     /// Refuse to start below this level: prevent, contain or kill
@@ -47,22 +47,22 @@ pub(crate) struct Args {
     /// Where events for people go
     #[arg(long, value_name = "WHERE", value_enum, default_value_t = Log::Auto)]
     log: Log,
-    /// Append events to FILE too, as JSON, one a line, where `sysfsm explain ID --events FILE`
-    /// finds them
+    /// Append events to FILE too, as JSON, one a line: `sysfsm explain ID --events FILE` finds them
+    /// there
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
-    /// Go on enforcing when this process ends, however it ends, until `sysfsm stop`: pin
-    /// everything; take over what is pinned already. SIGHUP, `sysfsm reload` and a change in a
-    /// policy directory read the policies again
+    /// Go on enforcing when this process ends, however it ends, until `sysfsm stop`: pin all BPF
+    /// objects, or take over what is pinned already. SIGHUP, `sysfsm reload` and a change in a
+    /// policy directory have the policies read again
     #[arg(long, conflicts_with_all = ["learn_to", "command"])]
     pin: bool,
-    /// The same, and return as soon as it is enforced
+    /// Like --pin, and return as soon as the policies are enforced
     #[arg(long, conflicts_with_all = ["learn_to", "command"])]
     detach: bool,
-    /// Where to pin: a directory of its own in a bpf file system
+    /// Where to pin: a directory in a bpf file system that nothing else uses
     #[arg(long, value_name = "DIR", default_value = Pins::ROOT)]
     pins: PathBuf,
-    /// Tell so many violations of a kind (policy, context, symbol) one by one a second, and only
+    /// Report at most COUNT violations of a kind (policy, context, symbol) a second one by one, and
     /// count the others
     #[arg(long, value_name = "COUNT", default_value_t = Options::FULL_EVENTS)]
     full_events: u32,
@@ -70,8 +70,8 @@ pub(crate) struct Args {
     /// `unix:PATH`, `127.0.0.1:PORT` or `[::1]:PORT`
     #[arg(long, value_name = "ADDRESS", requires = "pin", conflicts_with = "detach")]
     metrics: Option<Address>,
-    /// Take policies for binaries that are not there: they are bound as soon as they come, here or
-    /// in a container
+    /// Accept policies whose binaries do not exist: each is bound as soon as its binary appears,
+    /// here or in a container
     #[arg(long)]
     allow_absent: bool,
     /// Run CMD, and end with it and its exit status
@@ -79,7 +79,7 @@ pub(crate) struct Args {
     command: Vec<String>,
 }
 
-/// How long a wait for events lasts at the most: signals end it sooner.
+/// The longest wait for events. A signal ends it sooner.
 const WAIT: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
@@ -95,11 +95,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     };
     if args.pin || args.detach {
         let pins = Pins::at(&args.pins);
-        return attend(args, &pins, options).map_err(|failure| {
+        return run_agent(args, &pins, options).map_err(|failure| {
             failure.leaving(if pins.is_enforcing() { AS_BEFORE } else { "nothing is enforced" })
         });
     }
-    hold(args, options)
+    run_foreground(args, options)
 }
 
 fn printer(args: &Args) -> Result<Printer, Failure> {
@@ -112,7 +112,7 @@ fn load(args: &Args) -> Result<Vec<Policy>, Failure> {
 }
 
 /// Enforces for as long as this process, or CMD, is there.
-fn hold(args: &Args, options: Options) -> Result<ExitCode, Failure> {
+fn run_foreground(args: &Args, options: Options) -> Result<ExitCode, Failure> {
     let policies = load(args)?;
     let mut printer = printer(args)?;
     let signals = Signals::register()?;
@@ -135,7 +135,9 @@ fn hold(args: &Args, options: Options) -> Result<ExitCode, Failure> {
     let mut child = Child::spawn(&args.command)?;
     let mut second = Second::default();
     let status = loop {
-        enforcer.poll(WAIT, |violation| took(violation, &mut printer, collector.as_mut()))?;
+        enforcer.poll(WAIT, |violation| {
+            report_violation(violation, &mut printer, collector.as_mut());
+        })?;
         if second.passed() {
             enforcer.repeated()?.iter().for_each(|repeated| printer.repeated(repeated));
         }
@@ -156,9 +158,9 @@ fn hold(args: &Args, options: Options) -> Result<ExitCode, Failure> {
     };
     enforcer.detach();
     // What was under way when the last wait ended.
-    while enforcer
-        .poll(Duration::ZERO, |violation| took(violation, &mut printer, collector.as_mut()))?
-        > 0
+    while enforcer.poll(Duration::ZERO, |violation| {
+        report_violation(violation, &mut printer, collector.as_mut());
+    })? > 0
     {}
     enforcer.repeated()?.iter().for_each(|repeated| printer.repeated(repeated));
     collector.as_mut().map_or(Ok(()), Collector::finish)?;
@@ -166,15 +168,14 @@ fn hold(args: &Args, options: Options) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(status))
 }
 
-/// Has the kernel enforce beyond the end of this process, which attends to it until it is told to
-/// end.
-fn attend(args: &Args, pins: &Pins, options: Options) -> Result<ExitCode, Failure> {
+/// Has the kernel enforce beyond the end of this process, and runs as its agent until a signal.
+fn run_agent(args: &Args, pins: &Pins, options: Options) -> Result<ExitCode, Failure> {
     let policies = load(args)?;
     let mut printer = printer(args)?;
     let signals = Signals::with_reload()?;
     let agency = pins.acquire()?;
     let mut directories = Directories::watch(&args.policies.all())?;
-    let place = args.metrics.as_ref().map(Place::take).transpose()?;
+    let endpoint = args.metrics.as_ref().map(Endpoint::bind).transpose()?;
     let (mut live, origin) = Agent::attach_or_load(pins, &agency, &policies, options)?;
     printer.start(&policies, &start_of(live.pinned(), origin)?);
     if args.detach {
@@ -182,7 +183,7 @@ fn attend(args: &Args, pins: &Pins, options: Options) -> Result<ExitCode, Failur
         return Ok(ExitCode::SUCCESS);
     }
     // Nobody is to find its socket when nobody listens any more.
-    let _exporter = place.map(|place| place.serve(pins.clone())).transpose()?;
+    let _exporter = endpoint.map(|endpoint| endpoint.serve(pins.clone())).transpose()?;
     service::ready(printer.sentence());
     let mut second = Second::default();
     loop {
@@ -239,7 +240,7 @@ fn start_of(pinned: &Pinned, origin: Origin) -> Result<Start, Failure> {
     })
 }
 
-/// Tells that a second has passed.
+/// A clock that reports each second once.
 #[derive(Default)]
 struct Second(Option<Instant>);
 
@@ -253,8 +254,8 @@ impl Second {
     }
 }
 
-/// A violation came.
-fn took(
+/// Collects a violation, if that is wanted, and prints it.
+fn report_violation(
     mut violation: kernel::Violation,
     printer: &mut Printer,
     collector: Option<&mut Collector>,

@@ -47,13 +47,13 @@ pub(crate) struct Args {
     /// Record this process, and all that it starts from now on
     #[arg(long = "pid", value_name = "PID", num_args = 1.., conflicts_with = "command")]
     pids: Vec<u32>,
-    /// End after so long: 90s, 10m, 2h. CMD goes on, and its end is waited for
+    /// Stop recording after TIME: 90s, 10m, 2h. CMD goes on, and its end is waited for
     #[arg(long = "for", value_name = "TIME", value_parser = parse_length)]
     length: Option<Duration>,
-    /// Write what there is so often
+    /// Write the policies as they are every TIME
     #[arg(long, value_name = "TIME", value_parser = parse_length, default_value = "1m")]
     every: Duration,
-    /// Have room for so many different transitions, of all programs together
+    /// Make room for COUNT different transitions of all programs together
     #[arg(long, value_name = "COUNT", default_value_t = 131_072, value_parser = clap::value_parser!(u32).range(1..=1 << 26))]
     room: u32,
     /// Report what was recorded as JSON, one object a line (on stderr)
@@ -64,7 +64,7 @@ pub(crate) struct Args {
     command: Vec<String>,
 }
 
-/// How long a wait lasts at the most: signals end it sooner.
+/// The longest wait. A signal ends it sooner.
 const WAIT: Duration = Duration::from_millis(100);
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -22,7 +22,7 @@ pub(crate) struct Args {
     /// html: a page of one file; svg: one policy's graph as a picture
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// The same as --format json
+    /// Short for --format json
     #[arg(long)]
     json: bool,
 }

@@ -6,8 +6,11 @@
 //!
 //! | stream | what |
 //! |---|---|
-//! | stdout | data: a policy, violations, differences, decisions; the answers of `status`, `stop`, `reload`, `top`, `doctor`; the events of `enforce --json` |
-//! | stderr | the report of what was done with data; how `enforce` begins and ends, without `--json`; warnings; errors |
+//! | stdout | data: policies, violations, explanations, differences, decisions |
+//! | stdout | the answers of `status`, `stop`, `reload`, `top` and `doctor` |
+//! | stdout | the events of `enforce --json` |
+//! | stderr | the report of what was done; how `enforce` begins and ends, without `--json` |
+//! | stderr | warnings and errors |
 //!
 //! With `--json` each line of either stream is one object with the key `event`, but for policies,
 //! which are data of their own format.

@@ -1,4 +1,4 @@
-//! Where events go, a line each.
+//! A stream or file that takes events, a line each.
 
 use crate::cli::io::failure::Failure;
 use crate::cli::io::report;
@@ -6,12 +6,12 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
 
-/// Where lines go. Flushed after every look at what there is: a line at a time could not keep up
-/// with a storm.
+/// A buffered writer of lines. It is flushed after all events that were there: a flush after each
+/// line could not keep up with many violations.
 pub(crate) struct Sink {
     name: String,
     to: BufWriter<Box<dyn io::Write>>,
-    /// It takes our events no more. Protection goes on.
+    /// A write has failed: events go there no more, and enforcement goes on.
     closed: bool,
 }
 

@@ -22,8 +22,8 @@ pub(crate) fn line(policy: &Policy) -> String {
             chance.low,
             chance.high,
         ),
-        Err(reason) if coverage.runs == 0 => format!("how complete it is cannot be told: {reason}"),
-        Err(reason) => format!("{runs}; how complete it is cannot be told: {reason}"),
+        Err(reason) if coverage.runs == 0 => format!("how complete it is cannot be estimated: {reason}"),
+        Err(reason) => format!("{runs}; how complete it is cannot be estimated: {reason}"),
     }
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn summary(policies: &[Policy]) -> String {
     let chances = policies.iter().filter_map(novelty).map(|chance| chance.estimate);
     match chances.max_by(f64::total_cmp) {
         Some(chance) => format!("the next run shows something new with probability {chance:.2}"),
-        None => "how complete it is cannot be told yet".into(),
+        None => "how complete it is cannot be estimated yet".into(),
     }
 }
 

@@ -195,7 +195,7 @@ fn remedy(text: &mut String, loaded: &Loaded, explanation: &Explanation) {
         Remedy::AnyContext => writeln!(
             text,
             "From an unknown past every call that the policy has anywhere is allowed. `{}` is not among them;\n\
-             a log of what the program does lawfully tells the context that it belongs to.",
+             a log of what the program does lawfully has the context that it belongs to.",
             explanation.tried.symbol
         ),
         Remedy::Abi => writeln!(text, "No policy can allow it: such a call is always a violation."),

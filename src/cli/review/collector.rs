@@ -1,4 +1,4 @@
-//! `enforce --learn-to FILE`: what was only logged, collected for `review`.
+//! `enforce --learn-to FILE`: violations that were only logged, collected for `review`.
 
 use crate::cli::io::failure::Failure;
 use crate::cli::io::report;
@@ -16,7 +16,7 @@ const INTERVAL: Duration = Duration::from_secs(3);
 /// How long the last stacks may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Whose stack was asked for.
+/// The violation for which a stack was asked.
 type Asked = (Arc<Policy>, Key, Entry);
 
 /// Collects violations, and adds them to the file now and then: what others write there meanwhile

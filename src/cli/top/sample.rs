@@ -52,7 +52,7 @@ struct Last {
 pub(crate) struct Sample {
     pub time: SystemTime,
     pub enforced: Option<Enforced>,
-    /// Those of the file that are new, and the last ones of all, if there is a file.
+    /// The violations in the file that are new, and the last of all, if there is a file.
     pub violations: Option<(Vec<Violation>, Vec<Violation>)>,
 }
 

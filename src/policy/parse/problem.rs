@@ -26,7 +26,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// At most so many problems of one file are told: enough to mend it, not a flood.
+/// The most problems of one file that are reported: enough to mend it, not a flood.
 pub(crate) const MAX_PROBLEMS: usize = 20;
 
 /// The problems that were found so far.

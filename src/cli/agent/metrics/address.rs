@@ -29,7 +29,7 @@ impl FromStr for Address {
         let address: SocketAddr =
             text.parse().map_err(|_| format!("this is no address\n{HINT}"))?;
         if !address.ip().is_loopback() {
-            // What it tells is of use to who looks for a way in, and nobody is asked who they are.
+            // Metrics help an attacker, and requests are not authenticated.
             return Err(format!(
                 "others can reach this address: only loopback addresses are served\n{HINT}"
             ));

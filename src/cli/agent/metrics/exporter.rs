@@ -10,39 +10,38 @@ use crate::kernel::Pins;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long figures are told again instead of being taken anew.
+/// How long one response serves all requests.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// A place where figures can be asked for: nobody answers yet.
-pub(crate) struct Place {
+/// A listening socket: nobody serves it yet.
+pub(crate) struct Endpoint {
     listener: Listener,
     socket: Option<Socket>,
 }
 
-/// The one who answers, for as long as the process lives.
+/// A served socket. Its file is removed with this value.
 pub(crate) struct Exporter {
-    /// Nobody is to find it when nobody listens any more.
     _socket: Option<Socket>,
 }
 
-/// Figures, and those who share them.
+/// The metrics, and the last response.
 struct Source {
     pins: Pins,
     last: Mutex<Option<(Instant, Response)>>,
 }
 
-impl Place {
-    pub(crate) fn take(address: &Address) -> Result<Self, Failure> {
+impl Endpoint {
+    pub(crate) fn bind(address: &Address) -> Result<Self, Failure> {
         let (listener, socket) = Listener::bind(address).map_err(|e| {
             Failure::new(
                 format!("cannot serve metrics at {address}: {e}"),
-                "is another one at work there? may a file be made there, or this port be used?",
+                "does another process listen there? may a file be made there, or this port be used?",
             )
         })?;
-        Ok(Place { listener, socket })
+        Ok(Endpoint { listener, socket })
     }
 
-    /// Begins to answer, about what is pinned there.
+    /// Serves the metrics of what is pinned there, from now on.
     pub(crate) fn serve(self, pins: Pins) -> Result<Exporter, Failure> {
         let source = Source { pins, last: Mutex::default() };
         http::serve(self.listener, Arc::new(move || source.response()))
@@ -53,7 +52,7 @@ impl Place {
 
 impl Source {
     fn response(&self) -> Response {
-        // Who comes while they are taken waits for them.
+        // A request that comes while metrics are taken waits for them.
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, response)) = last.as_ref().filter(|(taken, _)| taken.elapsed() < FRESH) {
             return response.clone();

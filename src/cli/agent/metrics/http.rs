@@ -1,7 +1,7 @@
-//! As much of HTTP as metrics need: one GET a connection, which is answered and closed. The length of
-//! a request, the time for a request and its response, and the number of connections are bounded.
-//! Servers that are crates either bring an asynchronous runtime, or read heads of any length for any
-//! time.
+//! As much of HTTP as metrics need: one GET a connection, which is answered and closed. The length
+//! of a request, the time for a request and its response, and the number of connections are
+//! bounded. Servers that are crates either bring an asynchronous runtime, or read heads of any
+//! length for any time.
 
 use super::listener::{Connection, Listener};
 use prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
@@ -101,7 +101,7 @@ fn serve_one(
     let bytes = response.bytes();
     let mut rest = &*bytes;
     while !rest.is_empty() {
-        connection.patience(left(deadline)?)?;
+        connection.limit(left(deadline)?)?;
         let written = connection.write(rest)?;
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
@@ -136,7 +136,7 @@ fn read_request(connection: &mut dyn Connection, deadline: Instant) -> io::Resul
         if head.len() >= HEAD {
             return Ok(Request::TooLong);
         }
-        connection.patience(left(deadline)?)?;
+        connection.limit(left(deadline)?)?;
         let length = connection.read(&mut chunk)?;
         if length == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(parse(many.as_bytes()), Some(Request::TooLong));
     }
 
-    /// A door, and how to come in.
+    /// A served socket, and a way to connect to it.
     fn open(dir: &TempDir) -> impl Fn() -> UnixStream {
         let path = dir.path().join("socket");
         let listener = Listener::Unix(UnixListener::bind(&path).unwrap());
@@ -213,7 +213,7 @@ mod tests {
 
     fn ask(mut stream: UnixStream, head: &[u8]) -> String {
         let mut answer = String::new();
-        // One who is answered before the end of the question cannot say the rest.
+        // A request that is answered before its end cannot be written whole.
         let _ = stream.write_all(head);
         let _ = stream.read_to_string(&mut answer);
         answer
@@ -222,37 +222,37 @@ mod tests {
     const GET: &[u8] = b"GET /metrics HTTP/1.1\r\n\r\n";
 
     #[test]
-    fn a_question_is_answered_and_the_connection_closed() {
+    fn a_request_is_answered_and_the_connection_closed() {
         let dir = TempDir::new().unwrap();
-        let come = open(&dir);
-        let answer = ask(come(), GET);
+        let connect = open(&dir);
+        let answer = ask(connect(), GET);
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
         assert!(
             answer.ends_with("\r\nContent-Length: 4\r\nConnection: close\r\n\r\na 1\n"),
             "{answer}"
         );
         let long = [b"GET /metrics HTTP/1.1\r\nA: ".as_slice(), &[b'b'; HEAD]].concat();
-        assert!(ask(come(), &long).starts_with("HTTP/1.1 431 "));
+        assert!(ask(connect(), &long).starts_with("HTTP/1.1 431 "));
     }
 
     #[test]
     fn who_says_nothing_keeps_nobody_else_and_is_sent_away() {
         let dir = TempDir::new().unwrap();
-        let come = open(&dir);
-        let silent: Vec<UnixStream> = (0..AT_ONCE - 1).map(|_| come()).collect();
-        assert!(ask(come(), GET).starts_with("HTTP/1.1 200 "));
-        // All seats are taken: who comes now is turned away, and nobody waits.
-        let last = come();
+        let connect = open(&dir);
+        let silent: Vec<UnixStream> = (0..AT_ONCE - 1).map(|_| connect()).collect();
+        assert!(ask(connect(), GET).starts_with("HTTP/1.1 200 "));
+        // All connections are in use: a further one is closed, and nobody waits.
+        let last = connect();
         let begun = Instant::now();
         let mut turned_away = false;
         while !turned_away && begun.elapsed() < PATIENCE / 2 {
-            turned_away = ask(come(), GET).is_empty();
+            turned_away = ask(connect(), GET).is_empty();
         }
         assert!(turned_away);
         for mut stream in silent.into_iter().chain([last]) {
             let _ = stream.read(&mut [0]);
         }
         assert!(begun.elapsed() < 2 * PATIENCE);
-        assert!(ask(come(), GET).starts_with("HTTP/1.1 200 "));
+        assert!(ask(connect(), GET).starts_with("HTTP/1.1 200 "));
     }
 }

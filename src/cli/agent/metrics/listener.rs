@@ -1,4 +1,4 @@
-//! Where those who ask for metrics come in.
+//! The sockets at which metrics are served: a file, or a loopback port.
 
 use super::address::Address;
 use std::fs;
@@ -9,32 +9,32 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The owner and the group may ask.
+/// The owner and the group may connect.
 const MODE: u32 = 0o660;
 
-/// An open door.
+/// A listening socket.
 pub(super) enum Listener {
     Unix(UnixListener),
     Tcp(TcpListener),
 }
 
-/// The file of a socket, which goes with this value.
+/// The file of a socket. It is removed with this value.
 pub(super) struct Socket {
     path: PathBuf,
-    /// Device and inode: another's file of that name stays.
+    /// Device and inode: another file of that name stays.
     identity: (u64, u64),
 }
 
-/// Who came in.
+/// An accepted connection.
 pub(super) trait Connection: Read + Write + Send {
-    /// How long one read or write may take; more than nothing.
-    fn patience(&self, at_most: Duration) -> io::Result<()>;
-    /// No more is said.
+    /// Limits how long one read or write may take; more than zero.
+    fn limit(&self, at_most: Duration) -> io::Result<()>;
+    /// Ends what is written.
     fn hang_up(&self) -> io::Result<()>;
 }
 
 impl Connection for UnixStream {
-    fn patience(&self, at_most: Duration) -> io::Result<()> {
+    fn limit(&self, at_most: Duration) -> io::Result<()> {
         self.set_read_timeout(Some(at_most))?;
         self.set_write_timeout(Some(at_most))
     }
@@ -45,7 +45,7 @@ impl Connection for UnixStream {
 }
 
 impl Connection for TcpStream {
-    fn patience(&self, at_most: Duration) -> io::Result<()> {
+    fn limit(&self, at_most: Duration) -> io::Result<()> {
         self.set_read_timeout(Some(at_most))?;
         self.set_write_timeout(Some(at_most))
     }
@@ -66,7 +66,7 @@ impl Listener {
         }
     }
 
-    /// Waits for somebody.
+    /// Waits for a connection.
     pub(super) fn accept(&self) -> io::Result<Box<dyn Connection>> {
         Ok(match self {
             Listener::Unix(listener) => Box::new(listener.accept()?.0),
@@ -75,7 +75,7 @@ impl Listener {
     }
 }
 
-/// Makes a socket file. One that an agent has left that was killed is replaced.
+/// Makes a socket file. A file that a killed agent has left is replaced.
 fn bind(path: &Path) -> io::Result<(UnixListener, Socket)> {
     match fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => {
@@ -89,8 +89,7 @@ fn bind(path: &Path) -> io::Result<(UnixListener, Socket)> {
         }
         _ => {}
     }
-    // It gets its name when it is what it is to be: nobody finds it with another mode, or finds
-    // none.
+    // The file gets its name last: nobody finds it with another mode, or finds no listener.
     let mut next = path.as_os_str().to_owned();
     next.push(".new");
     let next = PathBuf::from(next);
