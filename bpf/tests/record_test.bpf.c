@@ -25,6 +25,7 @@ enum sysfsm_test_kind {
 	SYSFSM_TEST_FOREIGN = 5,
 	SYSFSM_TEST_END = 6,
 };
+SYSFSM_EXPORT(enum, sysfsm_test_kind);
 
 struct sysfsm_test_event {
 	__u32 kind;

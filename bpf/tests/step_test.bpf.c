@@ -23,6 +23,7 @@ enum sysfsm_test_kind {
 	SYSFSM_TEST_CALL = 4,
 	SYSFSM_TEST_FOREIGN = 5,
 };
+SYSFSM_EXPORT(enum, sysfsm_test_kind);
 
 struct sysfsm_test_event {
 	__u32 kind;
@@ -33,6 +34,7 @@ struct sysfsm_test_event {
 	__u32 pad;
 	struct sysfsm_history unmodelled; /* out: the context, where it is not the state's */
 };
+SYSFSM_EXPORT(struct, sysfsm_test_event);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -18,7 +18,7 @@ use sysfsm::machine::{
 use sysfsm::policy::{Action, Children};
 use sysfsm::syscall::{nr, Symbol};
 use sysfsm::table::{migrations, CompiledMachine, Table};
-use sysfsm_testing::bpf::step_test;
+use sysfsm_testing::bpf::step_test::{self, types::sysfsm_test_kind as Kind};
 use sysfsm_testing::random::{seed, Random};
 
 /// Machines at once, threads, and how many events one load of the object judges.
@@ -154,15 +154,15 @@ fn effective(reaction: Reaction) -> EffectivePolicy {
 /// As `struct sysfsm_test_event` has it.
 fn wire(at: u32, event: Event) -> [u32; 15] {
     let (kind, value) = match event {
-        Event::Exec(m) => (0, u32::try_from(m + 1).unwrap()),
-        Event::Adopt(m) => (1, u32::try_from(m + 1).unwrap()),
-        Event::Fork(child) => (2, child),
-        Event::Signal(signal) => (3, u32::from(signal)),
-        Event::Call(number) => (4, number),
-        Event::Foreign => (5, 0),
+        Event::Exec(m) => (Kind::SYSFSM_TEST_EXEC, u32::try_from(m + 1).unwrap()),
+        Event::Adopt(m) => (Kind::SYSFSM_TEST_ADOPT, u32::try_from(m + 1).unwrap()),
+        Event::Fork(child) => (Kind::SYSFSM_TEST_FORK, child),
+        Event::Signal(signal) => (Kind::SYSFSM_TEST_SIGNAL, u32::from(signal)),
+        Event::Call(number) => (Kind::SYSFSM_TEST_CALL, number),
+        Event::Foreign => (Kind::SYSFSM_TEST_FOREIGN, 0),
     };
     let mut words = [0; 15];
-    words[..5].copy_from_slice(&[kind, at, value, 99, 99]);
+    words[..5].copy_from_slice(&[kind.0, at, value, 99, 99]);
     words
 }
 

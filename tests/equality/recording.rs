@@ -17,7 +17,7 @@ use sysfsm::kernel::learned::{forget_ended, read, resize, RecordMaps, Recorded, 
 use sysfsm::machine::{Depth, Learned, Learner};
 use sysfsm::syscall::nr;
 use sysfsm::syscall::Abi;
-use sysfsm_testing::bpf::record_test;
+use sysfsm_testing::bpf::record_test::{self, types::sysfsm_test_kind as Kind};
 use sysfsm_testing::random::{seed, Random};
 
 const PROGRAMS: u32 = 5;
@@ -65,8 +65,8 @@ impl Twins {
         self.learner.event(&Event { tid: self.threads[at].tid, place: Place::default(), kind });
     }
 
-    fn kernel(&mut self, kind: u32, at: usize, value: u32, other: u32) {
-        self.batch.push([kind, u32::try_from(at).unwrap(), value, other]);
+    fn kernel(&mut self, kind: Kind, at: usize, value: u32, other: u32) {
+        self.batch.push([kind.0, u32::try_from(at).unwrap(), value, other]);
     }
 
     /// One thing happens, to any thread.
@@ -109,24 +109,24 @@ impl Twins {
 
     fn call(&mut self, at: usize, number: u32) {
         self.rust(at, EventKind::Call(number));
-        self.kernel(4, at, number, 0);
+        self.kernel(Kind::SYSFSM_TEST_CALL, at, number, 0);
     }
 
     fn signal(&mut self, at: usize) {
         let signal = self.random.pick(&SIGNALS);
         self.rust(at, EventKind::Signal(signal));
-        self.kernel(3, at, signal.into(), 0);
+        self.kernel(Kind::SYSFSM_TEST_SIGNAL, at, signal.into(), 0);
     }
 
     fn foreign(&mut self, at: usize) {
         self.rust(at, EventKind::Foreign(Abi::I386, "read".into()));
-        self.kernel(5, at, 0, 0);
+        self.kernel(Kind::SYSFSM_TEST_FOREIGN, at, 0, 0);
     }
 
     fn exec(&mut self, at: usize) {
         let program = 1 + u32::try_from(self.random.below(PROGRAMS as usize)).unwrap();
         self.rust(at, EventKind::Exec(name(program).into()));
-        self.kernel(0, at, program, 0);
+        self.kernel(Kind::SYSFSM_TEST_EXEC, at, program, 0);
         self.threads[at].alive = true;
         self.threads[at].assumed = false;
     }
@@ -134,7 +134,7 @@ impl Twins {
     /// A thread that was running before is seen for the first time, in a call.
     fn adopt(&mut self, at: usize) {
         let other = self.threads.iter().position(|t| t.alive && t.assumed).unwrap_or(at);
-        self.kernel(1, at, ASSUMED, u32::try_from(other).unwrap());
+        self.kernel(Kind::SYSFSM_TEST_ADOPT, at, ASSUMED, u32::try_from(other).unwrap());
         self.threads[at].alive = true;
         self.threads[at].assumed = true;
         let number = self.random.pick(&CALLS[..5]);
@@ -150,7 +150,7 @@ impl Twins {
         let child_tid = self.threads[child].tid;
         let same_group = self.random_bool();
         self.rust(at, EventKind::Spawn { child: child_tid, same_group });
-        self.kernel(2, at, u32::try_from(child).unwrap(), 0);
+        self.kernel(Kind::SYSFSM_TEST_FORK, at, u32::try_from(child).unwrap(), 0);
         self.threads[child] = Thread { tid: child_tid, ..self.threads[at] };
     }
 
@@ -160,7 +160,7 @@ impl Twins {
 
     fn end(&mut self, at: usize) {
         self.rust(at, EventKind::End);
-        self.kernel(6, at, 0, 0);
+        self.kernel(Kind::SYSFSM_TEST_END, at, 0, 0);
         self.threads[at].alive = false;
         self.threads[at].assumed = false;
     }
@@ -173,7 +173,7 @@ impl Twins {
             self.next_tid
         } else {
             let to = self.threads[leader].tid;
-            self.kernel(6, leader, 0, 0);
+            self.kernel(Kind::SYSFSM_TEST_END, leader, 0, 0);
             self.next_tid += 1;
             self.threads[leader] = Thread { tid: self.next_tid, alive: false, assumed: false };
             to

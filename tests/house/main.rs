@@ -1,0 +1,5 @@
+//! The tree itself: what its files may depend on.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[cfg(feature = "kernel")]
+mod headers;
