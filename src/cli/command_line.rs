@@ -37,35 +37,35 @@ enum Command {
     Check(check::Args),
     /// Make one policy of several of the same binary
     Merge(merge::Args),
-    /// Say what differs between policies, or only what a newer one allows more (--check)
+    /// List what differs between policies, or only what a newer one allows more (--check)
     Diff(diff::Args),
     /// Print a policy so that a person can read it
     Show(show::Args),
-    /// Say in plain words what a violation was, and what would allow it
+    /// Explain a violation in plain words, and what would allow it
     Explain(explain::Args),
     /// Write a policy's calls for seccomp profiles and systemd, which know no order
     Export(export::Args),
     /// Decide about violations that `enforce --learn-to` has collected, and widen the policy
     Review(review::Args),
-    /// Have the kernel hold programs to their policies, until Ctrl-C or CMD's end
+    /// Enforce policies in the kernel, until Ctrl-C or CMD's end
     #[cfg(feature = "kernel")]
     Enforce(enforce::Args),
-    /// Say what is enforced beyond the end of its process (enforce --pin), and by whom
+    /// Print what `enforce --pin` enforces, and whether its agent runs
     #[cfg(feature = "kernel")]
     Status(pinned::Args),
-    /// Show what is enforced beyond the end of its process, as it goes on
+    /// Show what `enforce --pin` enforces, live in the terminal
     #[cfg(feature = "kernel")]
     Top(top::Args),
-    /// Have the policies of what is enforced beyond the end of its process read again
+    /// Have the agent of `enforce --pin` read its policies again
     #[cfg(feature = "kernel")]
     Reload(pinned::Args),
-    /// End what is enforced beyond the end of its process
+    /// End what `enforce --pin` enforces
     #[cfg(feature = "kernel")]
     Stop(pinned::Args),
     /// Learn policies from running programs, in the kernel
     #[cfg(feature = "kernel")]
     Record(record::Args),
-    /// Say what this kernel offers, and the level that enforce reaches here
+    /// Print what this kernel offers, and the level that enforcement reaches on it
     #[cfg(feature = "kernel")]
     Doctor(doctor::Args),
     /// Write completions and man pages
@@ -163,7 +163,8 @@ fn usage(error: &clap::Error) -> ExitCode {
     report::use_json();
     let text = error.to_string();
     let what = text.split("\n\n").next().unwrap_or_default().trim();
-    let failure = Failure::new(what.trim_start_matches("error: "), "see sysfsm --help");
+    let what = what.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ");
+    let failure = Failure::new(what, "see sysfsm --help");
     report::event(&failure.event());
     ExitCode::from(2)
 }

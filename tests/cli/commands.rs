@@ -281,3 +281,40 @@ fn a_reader_that_goes_away_is_no_error() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(text(&output.stdout), "{\n");
 }
+
+#[test]
+fn errors_under_json_are_one_object_whatever_is_wrong() {
+    let dir = folder();
+    fs::write(dir.path().join("one.json"), "{\"sysfsm\": 2}").unwrap();
+    for (args, part) in [
+        (&["check", "--json", "-p", "missing.json", "good.log"][..], "missing.json"),
+        (&["check", "--json", "-p", "one.json", "good.log"], "unknown version `2`"),
+        (&["check", "--json", "good.log"], "--policy"),
+        (&["show", "--format", "json", "missing.json"], "missing.json"),
+    ] {
+        let output = sysfsm(dir.path(), args);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{args:?}");
+        let event: serde_json::Value = serde_json::from_slice(&output.stderr).expect("one object");
+        assert_eq!(event["event"], "error", "{event}");
+        assert!(event["error"].as_str().unwrap().contains(part), "{part} in {event}");
+        assert!(!event["hint"].as_str().unwrap().is_empty(), "{event}");
+    }
+}
+
+#[test]
+fn several_policies_come_after_one_option_or_each_after_its_own() {
+    let dir = folder();
+    sysfsm(dir.path(), &["extract", "good.log", "-o", "p.json"]);
+    let other = fs::read_to_string(dir.path().join("p.json")).unwrap().replace("/prog", "/other");
+    fs::write(dir.path().join("q.json"), other).unwrap();
+    for args in [
+        &["check", "-p", "p.json", "q.json", "--", "good.log"][..],
+        &["check", "good.log", "-p", "p.json", "q.json"],
+        &["check", "-p", "q.json", "--policy", "p.json", "good.log"],
+        &["check", "-p", "p.json", "good.log", "good.log"],
+    ] {
+        let output = sysfsm(dir.path(), args);
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", text(&output.stderr));
+    }
+    fails(&sysfsm(dir.path(), &["check", "-p", "p.json"]), &["no log to check"]);
+}

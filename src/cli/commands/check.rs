@@ -21,6 +21,10 @@ use std::sync::Arc;
 
 /// What `check` is given.
 #[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "sysfsm check [OPTIONS] --policy <FILE|DIR>... [--] <TRACE>...",
+    after_help = "Examples:\n  sysfsm check -p policy.json trace\n  sysfsm check -p a.json b.json -- trace"
+)]
 pub(crate) struct Args {
     #[command(flatten)]
     policies: PolicyArgs,
