@@ -82,7 +82,7 @@ pub enum KernelError {
         cause: io::Error,
     },
     /// Another agent has the lock of this directory.
-    #[error("another sysfsm attends to what is pinned in `{}`", .0.display())]
+    #[error("another sysfsm is the agent of what is pinned in `{}`", .0.display())]
     Agent(PathBuf),
     /// The manifest of a pinned set cannot be read.
     #[error("cannot read what is pinned: {0}")]

@@ -46,7 +46,7 @@ impl<'a> ReviewSession<'a> {
         &self.part
     }
 
-    /// What was decided since it was laid out.
+    /// What was decided since it was shown.
     #[must_use]
     pub fn decided(&self) -> &[(Key, Decision)] {
         &self.decided

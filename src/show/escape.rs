@@ -12,7 +12,7 @@ pub(super) fn markup(text: &str) -> String {
             '>' => safe.push_str("&gt;"),
             '"' => safe.push_str("&quot;"),
             '\'' => safe.push_str("&#39;"),
-            c if is_unseen(c) => unseen(&mut safe, c, "\\"),
+            c if is_invisible(c) => escape_invisible(&mut safe, c, "\\"),
             c => safe.push(c),
         }
     }
@@ -27,7 +27,7 @@ pub(super) fn quoted(text: &str) -> String {
             '"' => safe.push_str("\\\""),
             '\\' => safe.push_str("\\\\"),
             '&' => safe.push_str("&amp;"),
-            c if is_unseen(c) => unseen(&mut safe, c, "\\\\"),
+            c if is_invisible(c) => escape_invisible(&mut safe, c, "\\\\"),
             c => safe.push(c),
         }
     }
@@ -37,13 +37,13 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// What is not allowed in markup, or would show a name as another one: control characters, those of
 /// zero width, and those that turn the direction of writing.
-fn is_unseen(c: char) -> bool {
+fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
 
-fn unseen(text: &mut String, c: char, backslash: &str) {
+fn escape_invisible(text: &mut String, c: char, backslash: &str) {
     let _ = write!(text, "{backslash}u{{{:x}}}", u32::from(c));
 }
 

@@ -12,7 +12,7 @@ mod trial;
 
 use programs::{FITTED, FRESH};
 use sysfsm::machine::Depth;
-use trial::{Tally, SIZES};
+use trial::{Outcome, SIZES};
 
 /// Runs of each program.
 const RUNS: u64 = 50;
@@ -25,7 +25,7 @@ const WANTED: f64 = 0.90;
 #[ignore = "traces 600 runs: make calibration"]
 fn the_interval_holds_what_the_runs_held_back_did() {
     let depths: Vec<Depth> = Depth::all().take(4).collect();
-    let mut all = vec![[Tally::default(); 2]; depths.len()];
+    let mut all = vec![[Outcome::default(); 2]; depths.len()];
     println!(
         "| program | runs | estimate | in truth | interval | too high | too low | 1−e^(−Q1/T) |"
     );
@@ -36,10 +36,10 @@ fn the_interval_holds_what_the_runs_held_back_did() {
             for (at, depth) in depths.iter().enumerate() {
                 let machines: Vec<_> = traced.iter().map(|run| &run[at]).collect();
                 for size in SIZES {
-                    let tally = trial::splits(&machines, size, SPLITS);
-                    all[at][fresh].add(&tally);
+                    let outcome = trial::splits(&machines, size, SPLITS);
+                    all[at][fresh].add(&outcome);
                     if *depth == Depth::PAIRS {
-                        println!("| `{program}` | {size} | {} |", tally.row());
+                        println!("| `{program}` | {size} | {} |", outcome.row());
                     }
                 }
             }
@@ -47,16 +47,16 @@ fn the_interval_holds_what_the_runs_held_back_did() {
     }
     println!("\n| depth | programs | held | interval | mean error |");
     println!("|---|---|---|---|---|");
-    for (depth, tallies) in depths.iter().zip(&all) {
-        for (tally, programs) in
-            tallies.iter().zip(["that the rule was made with", "that it was not"])
+    for (depth, outcomes) in depths.iter().zip(&all) {
+        for (outcome, programs) in
+            outcomes.iter().zip(["that the rule was made with", "that it was not"])
         {
-            println!("| {depth} | {programs} | {} |", tally.summary());
+            println!("| {depth} | {programs} | {} |", outcome.summary());
         }
     }
-    for (depth, tally) in
+    for (depth, outcome) in
         depths.iter().zip(&all).flat_map(|(depth, both)| both.iter().map(move |t| (depth, t)))
     {
-        assert!(tally.held() >= WANTED, "depth {depth}: {}", tally.summary());
+        assert!(outcome.held() >= WANTED, "depth {depth}: {}", outcome.summary());
     }
 }

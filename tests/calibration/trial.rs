@@ -8,7 +8,7 @@ pub const SIZES: [usize; 4] = [2, 5, 10, 25];
 
 /// Sums over trials.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Tally {
+pub struct Outcome {
     trials: f64,
     estimates: f64,
     truths: f64,
@@ -20,8 +20,8 @@ pub struct Tally {
     naive: f64,
 }
 
-impl Tally {
-    pub fn add(&mut self, other: &Tally) {
+impl Outcome {
+    pub fn add(&mut self, other: &Outcome) {
         self.trials += other.trials;
         self.estimates += other.estimates;
         self.truths += other.truths;
@@ -65,8 +65,8 @@ impl Tally {
 }
 
 /// Divides the runs at random, as often as is said.
-pub fn splits(runs: &[&Machine], size: usize, count: u64) -> Tally {
-    let mut sum = Tally::default();
+pub fn splits(runs: &[&Machine], size: usize, count: u64) -> Outcome {
+    let mut sum = Outcome::default();
     for seed in 0..count {
         let mut order = runs.to_vec();
         Dice::new(seed).shuffle(&mut order);
@@ -76,7 +76,7 @@ pub fn splits(runs: &[&Machine], size: usize, count: u64) -> Tally {
     sum
 }
 
-fn trial(teaching: &[&Machine], held_back: &[&Machine]) -> Tally {
+fn trial(teaching: &[&Machine], held_back: &[&Machine]) -> Outcome {
     let mut machine = Machine::new(teaching[0].depth());
     for run in teaching {
         machine.merge(run).unwrap();
@@ -90,7 +90,7 @@ fn trial(teaching: &[&Machine], held_back: &[&Machine]) -> Tally {
     let step = |end: f64| end * share(held_back.len(), 1);
     let runs = share(novel, 1);
     let once = usize::try_from(coverage.seen_once).unwrap();
-    Tally {
+    Outcome {
         trials: 1.0,
         estimates: chance.estimate,
         truths: truth,

@@ -139,7 +139,7 @@ fn the_kernel_lets_by_what_the_policy_has_and_nothing_else() {
 }
 
 #[test]
-fn the_command_writes_a_file_or_stdout_and_names_what_it_left_out() {
+fn the_command_writes_a_file_or_stdout_and_names_what_it_leaves_out() {
     let dir = TempDir::new().unwrap();
     let policy = r#"{"sysfsm": 1, "binary": "/bin/x",
         "transitions": {"@SIGUSR1": ["write"], "execve": ["io_uring_setup", "syscall_9999"]}}"#;

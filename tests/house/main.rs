@@ -1,5 +1,8 @@
-//! The tree itself: what its files may depend on.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+//! The tree itself: what its files may depend on, what they are called, and what they name.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 #[cfg(feature = "kernel")]
 mod headers;
+mod paths;
+mod rooms;
+mod words;

@@ -46,8 +46,8 @@ fn sets_aside(log: &str, events: &str, kinds: &[SetAside]) -> Report {
     let wanted: Vec<&str> = events.split_whitespace().collect();
     assert_eq!(found, wanted.join(" "));
     let mut set_aside = Vec::new();
-    for (kind, tally) in &report.set_aside {
-        set_aside.extend(std::iter::repeat_n(*kind, usize::try_from(tally.count).unwrap()));
+    for (kind, seen) in &report.set_aside {
+        set_aside.extend(std::iter::repeat_n(*kind, usize::try_from(seen.count).unwrap()));
     }
     assert_eq!(set_aside, kinds, "{log}");
     report

@@ -1,11 +1,11 @@
-//! Nothing is left of a condemned thread's last call for anybody.
+//! Nothing is left of a killed thread's last call for anybody.
 
 use crate::policy::all_but_after_the_marker;
 use std::fs;
 use sysfsm_testing::lab::Lab;
 
 #[test]
-fn siblings_do_not_profit_from_a_condemned_threads_last_call() {
+fn siblings_do_not_profit_from_a_killed_threads_last_call() {
     const TIMES: usize = 50;
     let lab = Lab::new();
     let (saboteur, free) = (lab.fixture("saboteur"), lab.fixture_as("saboteur", "free"));

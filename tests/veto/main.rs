@@ -4,9 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stderr)]
 
 mod battery;
-mod catching_up;
 mod denial;
 mod escape;
+mod judging_at_hooks;
 mod pinned;
 mod policy;
 mod protection;

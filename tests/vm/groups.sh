@@ -11,7 +11,7 @@ binding   kernel    binding:: --skip=where_stat_tells
 cgroups   kernel    cgroups::
 processes kernel    processes::
 load      kernel    load::
-spares    kernel    spares::
+fallbacks kernel    fallbacks::
 attacks   kernel    attacks::
 pinned    kernel    pinned::  --test-threads=1
 reloads   kernel    reloads::threads_keep

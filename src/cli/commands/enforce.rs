@@ -173,10 +173,10 @@ fn run_agent(args: &Args, pins: &Pins, options: Options) -> Result<ExitCode, Fai
     let policies = load(args)?;
     let mut printer = printer(args)?;
     let signals = Signals::with_reload()?;
-    let agency = pins.acquire()?;
+    let lock = pins.acquire()?;
     let mut directories = Directories::watch(&args.policies.all())?;
     let endpoint = args.metrics.as_ref().map(Endpoint::bind).transpose()?;
-    let (mut live, origin) = Agent::attach_or_load(pins, &agency, &policies, options)?;
+    let (mut live, origin) = Agent::attach_or_load(pins, &lock, &policies, options)?;
     printer.start(&policies, &start_of(live.pinned(), origin)?);
     if args.detach {
         printer.leave();
@@ -210,7 +210,7 @@ fn run_agent(args: &Args, pins: &Pins, options: Options) -> Result<ExitCode, Fai
         if signals.reload() | live.asked() | directories.changed() {
             service::reloading();
             let outcome = load(args).and_then(|policies| {
-                let origin = live.reload(pins, &agency, &policies)?;
+                let origin = live.reload(pins, &lock, &policies)?;
                 Ok((policies, start_of(live.pinned(), origin)?))
             });
             let outcome = outcome.map_err(|failure| failure.leaving(AS_BEFORE));

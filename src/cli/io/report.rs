@@ -14,8 +14,8 @@ pub(crate) fn print(report: &Report, inputs: &Inputs) {
     let count = report.set_aside_count();
     if count > 0 {
         eprintln!("set aside {}:", counted(count, "line"));
-        for (kind, tally) in &report.set_aside {
-            eprintln!("  {} × {kind} ({})", tally.count, places(&tally.first, tally.count, inputs));
+        for (kind, seen) in &report.set_aside {
+            eprintln!("  {} × {kind} ({})", seen.count, places(&seen.first, seen.count, inputs));
             eprintln!("  hint: {}", kind.hint());
         }
     }
@@ -29,9 +29,9 @@ pub(crate) fn describe(event: Event, report: &Report, inputs: &Inputs) -> Event 
     let set_aside: Vec<Value> = report
         .set_aside
         .iter()
-        .map(|(kind, tally)| {
-            let first: Vec<String> = tally.first.iter().map(|&p| inputs.place(p)).collect();
-            json!({"kind": kind.to_string(), "count": tally.count, "first": first})
+        .map(|(kind, seen)| {
+            let first: Vec<String> = seen.first.iter().map(|&p| inputs.place(p)).collect();
+            json!({"kind": kind.to_string(), "count": seen.count, "first": first})
         })
         .collect();
     let warnings: Vec<Value> =
@@ -86,14 +86,14 @@ pub(crate) fn warning(what: &str, hint: &str) -> Value {
 
 /// Under `--strict` a line that was set aside is an error.
 pub(crate) fn strict(report: &Report, inputs: &Inputs) -> Result<(), Failure> {
-    let Some((kind, tally)) = report.set_aside.first() else {
+    let Some((kind, seen)) = report.set_aside.first() else {
         return Ok(());
     };
     Err(Failure::new(
         format!(
             "{} set aside, the first: {kind} at {} (--strict)",
             counted(report.set_aside_count(), "line"),
-            tally.first.first().map_or_else(String::new, |&p| inputs.place(p)),
+            seen.first.first().map_or_else(String::new, |&p| inputs.place(p)),
         ),
         kind.hint(),
     ))

@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn tallies_keep_the_first_three_places() {
+    fn occurrences_keep_the_first_three_places() {
         let mut report = Report::default();
         for line in 1..=5 {
             report.set_aside(SetAside::Junk, Place { file: 0, line });

@@ -1,4 +1,4 @@
-//! How the effect of a call is seen from outside: by the driver, which looks at what it has laid
+//! How the effect of a call is seen from outside: by the driver, which looks at what it has put
 //! out, at the helper, and, while it lives, at the attacker in /proc.
 
 use super::helper;

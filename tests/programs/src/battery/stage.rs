@@ -1,4 +1,4 @@
-//! Where an attack takes place: what the driver has laid out, and tells the attacker.
+//! Where an attack takes place: what the driver has prepared, and tells the attacker.
 
 use std::fmt;
 

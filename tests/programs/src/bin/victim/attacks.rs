@@ -146,7 +146,7 @@ fn unknown_call() -> bool {
     unsafe { libc::syscall(4000) == -1 }
 }
 
-/// Returns from a handler that nobody entered, into a frame that the attacker has laid out: every
+/// Returns from a handler that nobody entered, into a frame that the attacker has prepared: every
 /// register is theirs.
 fn stray_sigreturn() -> bool {
     const REGISTERS: usize = 23;

@@ -1,5 +1,5 @@
 //! A call that the kernel has shown to no program at `sys_enter` is judged where it comes to a
-//! choke point.
+//! enforcement point.
 
 use crate::policy::all_but_after_the_marker;
 use std::fs;
@@ -12,7 +12,11 @@ use sysfsm_testing::lab::Lab;
 
 /// Lets the saboteur open a file while nothing at `sys_enter` sees it; whether it was killed, and
 /// what became of the file.
-fn unseen(lab: &Lab, program: &Path, at_most: Level) -> (bool, String, Totals, Vec<Violation>) {
+fn missed_at_sys_enter(
+    lab: &Lab,
+    program: &Path,
+    at_most: Level,
+) -> (bool, String, Totals, Vec<Violation>) {
     let (file, written) = (lab.fresh("precious"), lab.fresh("policy"));
     fs::write(&file, "precious").unwrap();
     fs::write(&written, all_but_after_the_marker(program, "kill").to_string()).unwrap();
@@ -28,10 +32,10 @@ fn unseen(lab: &Lab, program: &Path, at_most: Level) -> (bool, String, Totals, V
 }
 
 #[test]
-fn what_sys_enter_missed_is_judged_at_a_choke_point() {
+fn what_sys_enter_missed_is_judged_at_an_enforcement_point() {
     let lab = Lab::new();
     let program = lab.fixture("saboteur");
-    let (killed, text, totals, violations) = unseen(&lab, &program, Level::Prevent);
+    let (killed, text, totals, violations) = missed_at_sys_enter(&lab, &program, Level::Prevent);
     assert!(killed);
     assert_eq!(text, "precious");
     assert_eq!((totals.judged_at_hook, totals.violations, totals.kills), (1, 1, 1), "{totals:?}");
@@ -41,8 +45,8 @@ fn what_sys_enter_missed_is_judged_at_a_choke_point() {
         ("getpriority", "open")
     );
 
-    // Without choke points it is not judged at all, only what follows it: the looks above can fail.
-    let (_, text, totals, violations) = unseen(&lab, &program, Level::Kill);
+    // Without enforcement points it is not judged at all, only what follows it: the looks above can fail.
+    let (_, text, totals, violations) = missed_at_sys_enter(&lab, &program, Level::Kill);
     assert_eq!((text.as_str(), totals.judged_at_hook), ("", 0));
     assert!(violations.iter().all(|v| v.kind.symbol != "open"), "{violations:?}");
 }

@@ -26,9 +26,9 @@ fn spare_places_are_as_good_as_storage() {
     let forks = lab.fixture("forks");
     let policy = lab
         .learn(&forks, &[(&["burst", "60"], ""), (&["violating", "0"], ""), (&[], ""), (&[], "")]);
-    let spares = Options { fallbacks_only: true, at_most: Level::Kill, ..Options::default() };
-    for (options, all_spares) in
-        [(Options { at_most: Level::Kill, ..Options::default() }, false), (spares, true)]
+    let fallbacks = Options { fallbacks_only: true, at_most: Level::Kill, ..Options::default() };
+    for (options, all_fallbacks) in
+        [(Options { at_most: Level::Kill, ..Options::default() }, false), (fallbacks, true)]
     {
         let (totals, violations) = enforce(&policy, options, || {
             // More than there are places, but never at once: each is given back.
@@ -39,7 +39,7 @@ fn spare_places_are_as_good_as_storage() {
         assert!(totals.judged > 8000, "{totals:?}");
         // Without the option some may be needed too: all of them where the kernel has no storage to
         // give.
-        assert!(totals.fallback_threads > 2000 || !all_spares, "{totals:?}");
+        assert!(totals.fallback_threads > 2000 || !all_fallbacks, "{totals:?}");
 
         let options = Options { log_only: true, ..options };
         let (totals, violations) = enforce(&policy, options, || {

@@ -1,0 +1,82 @@
+//! The words: a concept has one name, the field's standard term, in code, output and documents.
+//!
+//! The names that these replaced must not come back. A word of the list is found as a whole word,
+//! or as a part of an identifier, in any case. CHANGELOG.md names old words, to say what replaced
+//! them; logs of strace are not ours.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// An old word, and what is said instead.
+const OLD: &[(&str, &str)] = &[
+    ("again_sys_enter", "sys_enter_fallback"),
+    ("agency", "agent lock"),
+    ("arrival", "migration target"),
+    ("catch_up", "judge_at_hook"),
+    ("caught_up", "judged_at_hook"),
+    ("choke", "enforcement point"),
+    ("climb", "walk to the root"),
+    ("condemned", "enforcement state `kill`"),
+    ("departure", "migration key"),
+    ("doorkeeper", "accept loop"),
+    ("ghost", "retired"),
+    ("in_spares", "threads_in_fallback"),
+    ("kin", "family index"),
+    ("laid", "compiled machine"),
+    ("left_out", "unsupported"),
+    ("let_go", "preempt_on"),
+    ("lineup", "policy set"),
+    ("outlet", "event stream"),
+    ("refusable", "deny coverage"),
+    ("sighting", "complain event"),
+    ("spares", "fallbacks"),
+    ("streak", "fast path"),
+    ("sysfsm_hold", "sysfsm_preempt_off"),
+    ("tallies", "kind counts"),
+    ("tally", "kind count"),
+    ("unmet", "deny pending"),
+    ("unseen", "simulate_missed_nr"),
+    ("untallied", "unclassified"),
+    ("vacate", "free"),
+];
+
+/// A text's words: runs of letters and underscores, in lower case.
+fn words(text: &str) -> impl Iterator<Item = String> + '_ {
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .filter(|w| !w.is_empty())
+        .map(str::to_lowercase)
+}
+
+/// Whether the word stands in an identifier as a part of its own: at `_` or at a change of case.
+fn has(identifier: &str, word: &str) -> bool {
+    identifier == word
+        || identifier.starts_with(&format!("{word}_"))
+        || identifier.ends_with(&format!("_{word}"))
+        || identifier.contains(&format!("_{word}_"))
+}
+
+#[test]
+fn no_old_word_comes_back() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let listed = Command::new("git").args(["ls-files"]).current_dir(root).output().unwrap();
+    assert!(listed.status.success(), "git ls-files: {}", String::from_utf8_lossy(&listed.stderr));
+    let mut found = Vec::new();
+    for file in String::from_utf8(listed.stdout).unwrap().lines() {
+        let log = file.starts_with("tests/trace/") && !file.ends_with(".rs");
+        if log || ["CHANGELOG.md", "Cargo.lock", "tests/house/words.rs"].contains(&file) {
+            continue;
+        }
+        let Ok(text) = fs::read_to_string(root.join(file)) else { continue };
+        for (number, line) in text.lines().enumerate() {
+            for word in words(line) {
+                for (old, new) in OLD {
+                    if has(&word, old) {
+                        found.push(format!("{file}:{}: `{word}`: say {new}", number + 1));
+                    }
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+}
