@@ -27,6 +27,9 @@ VM_PACKAGES := qemu-system-x86 busybox-static debian-archive-keyring
 BOOT_PACKAGES := systemd systemd-container strace binutils procps util-linux
 INSTALL := $(SUDO) bash tests/install-packages.sh
 
+# One more than there are processors: some tests wait more than they compute.
+TEST_THREADS ?= $(shell echo $$(($$(nproc) + 1)))
+
 .DEFAULT_GOAL := help
 .PHONY: help deps deps-build build demo test test-storm test-endurance test-rare test-vm test-boot bench bench-parts calibration check policies picture install uninstall deb clean
 
@@ -47,7 +50,7 @@ demo: build ## trace a program, learn its policy, enforce it, attack it (as root
 
 test: deps ## run every test: readers, machine, policies, and enforcement on this kernel (as root)
 	$(CARGO) build --release --workspace --all-targets
-	$(SUDO) $(CARGO) test --release --no-fail-fast
+	$(SUDO) $(CARGO) test --release --no-fail-fast -- --test-threads=$(TEST_THREADS)
 
 test-storm: deps ## record two million calls a second for a minute, and look for what is lost (as root, on a quiet machine)
 	$(CARGO) build --release --workspace --all-targets

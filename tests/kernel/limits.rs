@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use sysfsm_testing::binary;
 use sysfsm_testing::fixture;
+use sysfsm_testing::lab::copy;
 use sysfsm_testing::more_ids::MoreIds;
 use tempfile::TempDir;
 
@@ -53,8 +54,8 @@ fn learn(dir: &Path, command: &[&str], depth: &str, policy: &Path) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn copy(from: &Path, to: &Path) -> String {
-    fs::copy(from, to).unwrap();
+fn copied(from: &Path, to: &Path) -> String {
+    copy(from, to);
     to.display().to_string()
 }
 
@@ -63,7 +64,7 @@ fn four_thousand_policies() {
     let dir = TempDir::new().unwrap();
     let policies = dir.path().join("policies");
     fs::create_dir(&policies).unwrap();
-    let last = copy(Path::new("/bin/true"), &dir.path().join("last"));
+    let last = copied(Path::new("/bin/true"), &dir.path().join("last"));
     learn(dir.path(), &[&last], "2", &policies.join("last.json"));
     let text = fs::read_to_string(policies.join("last.json")).unwrap();
     for i in 0..4095 {
@@ -82,7 +83,7 @@ fn four_thousand_policies() {
 #[test]
 fn a_million_transitions() {
     let dir = TempDir::new().unwrap();
-    let program = copy(Path::new("/bin/true"), &dir.path().join("program"));
+    let program = copied(Path::new("/bin/true"), &dir.path().join("program"));
     let policy = dir.path().join("policy.json");
     learn(dir.path(), &[&program], "8", &policy);
     // The learned ones, and a million more from contexts that do not occur.
@@ -120,7 +121,7 @@ fn a_hundred_thousand_threads_at_once() {
     let _more = MoreIds::at_least(200_000);
     let dir = TempDir::new().unwrap();
     let crowd = fixture("crowd");
-    let crowd = copy(&crowd, &dir.path().join("crowd"));
+    let crowd = copied(&crowd, &dir.path().join("crowd"));
     let policy = dir.path().join("policy.json");
     // Whether a thread or its creator comes first is chance; which calls they make is not.
     learn(dir.path(), &[&crowd, "3", "20"], "1", &policy);

@@ -99,10 +99,16 @@ fn an_agent_that_is_killed_at_any_moment_leaves_no_gap() {
     // With other options each second one replaces what it finds, the others take it over, where
     // they come to it.
     let options = |turn: usize| if turn % 4 < 2 { "--pin" } else { "--pin --no-self-protect" };
-    let begun = Instant::now();
-    assert!(end(place.agent(&lab, &shell.policy, &KILL, "pinned"), Signal::SIGKILL).killed());
-    // While they start, and a while after.
-    let longest = 2 * u64::try_from(begun.elapsed().as_millis()).unwrap();
+    // While they start, and a while after. The fastest start of three: what else the machine does is
+    // no part of it.
+    let start = |_| {
+        place.stop(&lab);
+        let begun = Instant::now();
+        assert!(end(place.agent(&lab, &shell.policy, &KILL, "pinned"), Signal::SIGKILL).killed());
+        begun.elapsed().as_millis()
+    };
+    let fastest = (0..3).map(start).min().unwrap();
+    let longest = 2 * u64::try_from(fastest).unwrap();
     let (attacks, lives, ()) = shell.under_load(&lab, |wrong| {
         for turn in 0..deaths {
             if wrong() {

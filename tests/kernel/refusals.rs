@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use sysfsm_testing::binary;
 use sysfsm_testing::command::fails;
+use sysfsm_testing::lab::copy;
 use tempfile::TempDir;
 
 /// A folder that everybody may read, with a copy of sysfsm and of a program.
 fn folder() -> TempDir {
     let dir = TempDir::new().unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    fs::copy(binary(), dir.path().join("sysfsm")).unwrap();
-    fs::copy("/bin/true", dir.path().join("prog")).unwrap();
+    copy(Path::new(binary()), &dir.path().join("sysfsm"));
+    copy(Path::new("/bin/true"), &dir.path().join("prog"));
     dir
 }
 

@@ -163,10 +163,7 @@ impl Lab {
     /// A copy of a program, by the name that it is to have.
     pub fn copy(&self, program: &Path, name: &str) -> PathBuf {
         let to = self.path(name);
-        // Not by this process: a child of another test's, between its fork and its exec, would hold
-        // the copy open for writing, and nobody could run it (ETXTBSY).
-        let copied = Command::new("cp").arg("--").arg(program).arg(&to).status().unwrap();
-        assert!(copied.success(), "{}: {copied}", program.display());
+        copy(program, &to);
         to
     }
 
@@ -305,6 +302,14 @@ impl Enforcement {
         kill(self.running.pid(), Signal::SIGTERM).unwrap();
         self.running.end().well("enforce").stdout
     }
+}
+
+/// Copies a program that is to be run. Not by this process: a child of another test's, between its
+/// fork and its exec, would hold the copy open for writing, and nobody could run it (ETXTBSY).
+#[track_caller]
+pub fn copy(program: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("--").arg(program).arg(to).status().unwrap();
+    assert!(copied.success(), "{}: {copied}", program.display());
 }
 
 /// Whether the kernel preempts tracepoint programs, and then leaves them out for other tasks of the
