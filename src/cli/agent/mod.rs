@@ -5,7 +5,9 @@
 pub(crate) mod child;
 pub(crate) mod directories;
 pub(crate) mod journal;
+pub(crate) mod live_line;
 pub(crate) mod metrics;
+pub(crate) mod policy_writer;
 pub(crate) mod printer;
 pub(crate) mod service;
 pub(crate) mod signals;

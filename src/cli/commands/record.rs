@@ -1,24 +1,22 @@
 //! `sysfsm record`: the kernel collects transitions, and they become policies.
 
 use crate::cli::agent::child::Child;
+use crate::cli::agent::live_line::LiveLine;
+use crate::cli::agent::policy_writer::PolicyWriter;
 use crate::cli::agent::service;
 use crate::cli::agent::signals::Signals;
 use crate::cli::events::event::{Event, Kind};
 use crate::cli::format::count::counted;
-use crate::cli::format::time::{parse_length, rough};
+use crate::cli::format::time::parse_length;
 use crate::cli::io::failure::Failure;
 use crate::cli::io::report;
-use crate::cli::policies::coverage;
-use crate::cli::policies::learned::{self, PolicyOutput, Written};
+use crate::cli::policies::learned::Written;
 use crate::cli::policies::warnings;
 use crate::kernel::{RecordOptions, RecordTotals, Recorder, Target};
 use crate::machine::Depth;
-use crate::policy::Policy;
 use serde_json::json;
-use std::collections::BTreeSet;
-use std::fs;
 use std::io::{self, IsTerminal as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -70,7 +68,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let target = target(args)?;
-    let mut writer = Writer::new(args)?;
+    let mut writer = PolicyWriter::new(&args.output, args.binaries.len())?;
     let signals = Signals::register()?;
     let mut recorder =
         Recorder::start(&target, RecordOptions { depth: args.depth, room: args.room })?;
@@ -164,84 +162,6 @@ fn wait(child: &mut Child, signals: &Signals) -> Result<u8, Failure> {
     }
 }
 
-/// Writes policies, again and again.
-struct Writer {
-    output: PolicyOutput,
-    stdout: bool,
-    /// Calls of the last writing.
-    calls: Option<u64>,
-    /// What was written before.
-    files: BTreeSet<PathBuf>,
-}
-
-impl Writer {
-    /// Makes sure that there is a place to write to, before anything is recorded.
-    fn new(args: &Args) -> Result<Self, Failure> {
-        let to = &args.output;
-        let output = PolicyOutput::new(to);
-        if !output.is_directory() && args.binaries.len() > 1 {
-            return Err(Failure::new(
-                format!(
-                    "{} binaries, and `{}` holds one policy",
-                    args.binaries.len(),
-                    to.display()
-                ),
-                "give a directory: -o DIR/",
-            ));
-        }
-        let stdout = to == Path::new("-");
-        let failed = |e: &io::Error| Failure::writing(&to.display().to_string(), e);
-        if output.is_directory() {
-            fs::create_dir_all(to).map_err(|e| failed(&e))?;
-        } else if !stdout {
-            let parent =
-                to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            fs::read_dir(parent).map_err(|e| failed(&e))?;
-        }
-        Ok(Writer { output, stdout, calls: None, files: BTreeSet::new() })
-    }
-
-    /// Writes in the middle of a recording: what fails now may go well the next time.
-    fn write_what_there_is(&mut self, recorder: &Recorder) -> Result<(), Failure> {
-        let calls = recorder.totals()?.calls;
-        if self.stdout || calls == 0 || self.calls == Some(calls) {
-            return Ok(());
-        }
-        match self.write(recorder) {
-            Ok(_) => self.calls = Some(calls),
-            Err(failure) => report::warn(&failure.what(), "it is tried again"),
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, recorder: &Recorder) -> Result<Vec<Written>, Failure> {
-        let mut learned = recorder.learned()?;
-        if !self.output.is_directory() {
-            if let Some(path) = recorder.nameless_first() {
-                return Err(Failure::new(
-                    format!("where the program `{path}` is could not be found out"),
-                    "give its absolute path; or a directory, -o DIR/, for the others' policies",
-                ));
-            }
-            learned.truncate(1);
-        }
-        if learned.is_empty() {
-            return Err(Failure::new(
-                "nothing was recorded: no run was seen",
-                "does the program run, and is it the file that was named? A copy is another one",
-            ));
-        }
-        let written = self.output.write(learned)?;
-        let files: BTreeSet<PathBuf> = written.iter().map(|w| w.file.clone()).collect();
-        // A policy gets a longer name when another binary of the same name comes up.
-        for old in self.files.difference(&files) {
-            drop(fs::remove_file(old));
-        }
-        self.files = files;
-        Ok(written)
-    }
-}
-
 fn start(args: &Args, recorder: &Recorder) -> Result<(), Failure> {
     let adopted = recorder.totals()?.adopted;
     let sentence = format!(
@@ -261,37 +181,6 @@ fn start(args: &Args, recorder: &Recorder) -> Result<(), Failure> {
             .saying(sentence),
     );
     Ok(())
-}
-
-/// The line on a terminal that is written over once a second.
-#[derive(Default)]
-struct LiveLine {
-    coverage: String,
-    /// Runs and transitions that it is of.
-    of: Option<(u64, u64)>,
-    seconds: u32,
-}
-
-impl LiveLine {
-    fn show(&mut self, recorder: &Recorder) -> Result<(), Failure> {
-        // All tables have to be read for it.
-        const EVERY: u32 = 5;
-        let totals = recorder.totals()?;
-        let of = Some((totals.runs, totals.transitions));
-        if self.seconds.is_multiple_of(EVERY) && self.of != of {
-            self.of = of;
-            let policies: Vec<Policy> =
-                recorder.learned()?.into_iter().map(learned::policy).collect();
-            self.coverage = coverage::summary(&policies);
-        }
-        self.seconds += 1;
-        let quiet =
-            totals.quiet.map_or(String::new(), |q| format!(", the last new one {} ago", rough(q)));
-        let (calls, transitions) =
-            (counted(totals.calls, "call"), counted(totals.transitions, "transition"));
-        eprint!("\r\x1b[K{calls}, {transitions}{quiet}; {}", self.coverage);
-        Ok(())
-    }
 }
 
 fn stop(args: &Args, recorder: &Recorder, totals: &RecordTotals, written: &[Written]) {
