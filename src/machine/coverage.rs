@@ -197,11 +197,11 @@ impl Groups {
 
     fn join(&mut self, a: usize, b: usize) {
         let (a, b) = (self.root(a), self.root(b));
-        if a != b {
-            if let Some(slot) = self.parents.get_mut(a) {
-                *slot = b;
-                self.count -= 1;
-            }
+        if a != b
+            && let Some(slot) = self.parents.get_mut(a)
+        {
+            *slot = b;
+            self.count -= 1;
         }
     }
 }

@@ -128,10 +128,9 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
                 self.known_thread(event.tid);
                 if let Some(Thread { watch: Watch::Judged(index, frames), .. }) =
                     self.threads.get_mut(event.tid)
+                    && let Some(bound) = self.bounds.get(*index)
                 {
-                    if let Some(bound) = self.bounds.get(*index) {
-                        bound.judge.signal(frames, signal);
-                    }
+                    bound.judge.signal(frames, signal);
                 }
                 None
             }

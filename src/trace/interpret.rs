@@ -350,10 +350,11 @@ impl Interpreter {
                 sink,
             );
         }
-        if let Ending::Result { result, .. } = ending {
-            if execs && value(result) == Some(0) {
-                self.exec(key, b"", place, sink);
-            }
+        if let Ending::Result { result, .. } = ending
+            && execs
+            && value(result) == Some(0)
+        {
+            self.exec(key, b"", place, sink);
         }
     }
 
@@ -372,10 +373,10 @@ impl Interpreter {
         if exited {
             self.state.check_exit(key, place);
         }
-        if let Some(thread) = self.state.thread_mut(key) {
-            if let Some(open) = thread.open.as_mut() {
-                open.cut = false;
-            }
+        if let Some(thread) = self.state.thread_mut(key)
+            && let Some(open) = thread.open.as_mut()
+        {
+            open.cut = false;
         }
         self.state.may_leave_child(key, place, sink);
         self.state.end(key, place, sink);
@@ -429,10 +430,10 @@ impl Interpreter {
 
     /// strace marks the partial line as one that goes on later, so that the line is not cut.
     fn mend_partial(&mut self) {
-        if let Some(PartialLine::Call(key)) = self.partial.take() {
-            if let Some(open) = self.state.thread_mut(key).and_then(|t| t.open.as_mut()) {
-                open.cut = false;
-            }
+        if let Some(PartialLine::Call(key)) = self.partial.take()
+            && let Some(open) = self.state.thread_mut(key).and_then(|t| t.open.as_mut())
+        {
+            open.cut = false;
         }
     }
 

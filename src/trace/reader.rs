@@ -148,18 +148,17 @@ impl Reader {
         let place = Place { file, line: raw.number };
         if let (Some(fast_path), Some(SimpleLine { tid, number, part: Part::Whole { failed } })) =
             (&mut self.fast_path, simple)
+            && fast_path.speaker == tid
         {
-            if fast_path.speaker == tid {
-                fast_path.before = fast_path.line;
-                fast_path.line = place.line;
-                let Interpreter { state, counts, .. } = &mut self.interpreter;
-                state.report.lines += 1;
-                state.report.calls += 1;
-                counts.place = place;
-                counts.simple_call(number, failed);
-                sink(Event { tid: fast_path.tid, place, kind: EventKind::Call(number) });
-                return;
-            }
+            fast_path.before = fast_path.line;
+            fast_path.line = place.line;
+            let Interpreter { state, counts, .. } = &mut self.interpreter;
+            state.report.lines += 1;
+            state.report.calls += 1;
+            counts.place = place;
+            counts.simple_call(number, failed);
+            sink(Event { tid: fast_path.tid, place, kind: EventKind::Call(number) });
+            return;
         }
         self.leave_fast_path();
         self.take(file, raw, simple, sink);
@@ -195,11 +194,11 @@ impl Reader {
         let place = Place { file, line: raw.number };
         self.interpreter.state.report.lines += 1;
         self.interpreter.counts.place = place;
-        if let Some(simple) = simple {
-            if self.interpreter.simple(simple, place, sink) {
-                self.interpreter.understood(simple.tid, raw.text);
-                return;
-            }
+        if let Some(simple) = simple
+            && self.interpreter.simple(simple, place, sink)
+        {
+            self.interpreter.understood(simple.tid, raw.text);
+            return;
         }
         let mut scratch = std::mem::take(&mut self.scratch);
         let text = colour::plain(raw.text, &mut scratch);
@@ -222,15 +221,15 @@ impl Reader {
             return true;
         }
         // strace up to 4.26 reports the ABI on stderr, as a message.
-        if let Some(note) = text.strip_prefix(b"strace: ") {
-            if let Body::Mode(abi) = body::parse(note) {
-                let pid = after(note, b"PID=").and_then(decimal);
-                let tid = pid
-                    .and_then(|(pid, _)| Tid::try_from(pid).ok())
-                    .filter(|&t| self.interpreter.state.find(t).is_some());
-                self.interpreter.mode(tid, abi, place, sink);
-                return true;
-            }
+        if let Some(note) = text.strip_prefix(b"strace: ")
+            && let Body::Mode(abi) = body::parse(note)
+        {
+            let pid = after(note, b"PID=").and_then(decimal);
+            let tid = pid
+                .and_then(|(pid, _)| Tid::try_from(pid).ok())
+                .filter(|&t| self.interpreter.state.find(t).is_some());
+            self.interpreter.mode(tid, abi, place, sink);
+            return true;
         }
         if self.notes.is_note(text)
             || notes::bare_message(text)

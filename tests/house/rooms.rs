@@ -117,7 +117,7 @@ fn no_room_imports_from_above_or_in_a_circle() {
         for path in named(module, source) {
             let common = module.iter().zip(&path).take_while(|(a, b)| a == b).count();
             let folder = module[..common].to_vec();
-            let inside = modules.contains_key(&path[..=common.min(path.len() - 1)].to_vec());
+            let inside = modules.contains_key(&path[..=common.min(path.len() - 1)]);
             if common == module.len() {
                 continue; // What it names is its own, or in its own folder.
             }

@@ -34,10 +34,10 @@ impl Child {
     /// Hands a signal on.
     pub(crate) fn forward(&self, signal: i32) {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.process.id()).unwrap_or(0));
-        if let Ok(signal) = nix::sys::signal::Signal::try_from(signal) {
-            if let Err(e) = nix::sys::signal::kill(pid, signal) {
-                tracing::debug!("cannot forward {signal} to {pid}: {e}");
-            }
+        if let Ok(signal) = nix::sys::signal::Signal::try_from(signal)
+            && let Err(e) = nix::sys::signal::kill(pid, signal)
+        {
+            tracing::debug!("cannot forward {signal} to {pid}: {e}");
         }
     }
 }

@@ -64,10 +64,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut execs = BTreeSet::new();
     let mut failure = None;
     inputs.read(&mut reader, |event| {
-        if let EventKind::Exec(path) = &event.kind {
-            if execs.len() < 1000 {
-                execs.insert(path.clone());
-            }
+        if let EventKind::Exec(path) = &event.kind
+            && execs.len() < 1000
+        {
+            execs.insert(path.clone());
         }
         let Some(finding) = replay.event(&event) else { return };
         violations += 1;

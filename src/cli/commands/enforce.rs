@@ -143,10 +143,10 @@ fn run_foreground(args: &Args, options: Options) -> Result<ExitCode, Failure> {
         }
         printer.flush();
         collector.iter_mut().for_each(Collector::tick);
-        if let Some(child) = &mut child {
-            if let Some(status) = child.ended()? {
-                break status;
-            }
+        if let Some(child) = &mut child
+            && let Some(status) = child.ended()?
+        {
+            break status;
         }
         if let Some(signal) = signals.taken() {
             match &child {

@@ -22,12 +22,12 @@ pub(crate) fn take() -> String {
 #[allow(clippy::needless_pass_by_value)] // libbpf-rs wants a function of this type.
 fn keep(level: PrintLevel, message: String) {
     tracing::debug!(target: "libbpf", "{}", message.trim_end());
-    if level == PrintLevel::Warn {
-        if let Ok(mut messages) = MESSAGES.lock() {
-            if messages.len() + message.len() > MAX_BYTES {
-                messages.clear();
-            }
-            messages.push_str(&message);
+    if level == PrintLevel::Warn
+        && let Ok(mut messages) = MESSAGES.lock()
+    {
+        if messages.len() + message.len() > MAX_BYTES {
+            messages.clear();
         }
+        messages.push_str(&message);
     }
 }

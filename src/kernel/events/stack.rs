@@ -58,18 +58,18 @@ impl RecentMappings {
         };
         let mut recent = self.0.borrow_mut();
         let read = fs::read(format!("/proc/{}/maps", event.pid)).map(|text| parse(&text));
-        if let Ok(mappings) = read {
-            if fits(&mappings) {
-                let mappings = Arc::new(mappings);
-                recent.retain(|p| p.pid != event.pid);
-                recent.truncate(KEPT - 1);
-                recent.push_front(Process {
-                    pid: event.pid,
-                    policy: event.kind.policy,
-                    mappings: mappings.clone(),
-                });
-                return mappings;
-            }
+        if let Ok(mappings) = read
+            && fits(&mappings)
+        {
+            let mappings = Arc::new(mappings);
+            recent.retain(|p| p.pid != event.pid);
+            recent.truncate(KEPT - 1);
+            recent.push_front(Process {
+                pid: event.pid,
+                policy: event.kind.policy,
+                mappings: mappings.clone(),
+            });
+            return mappings;
         }
         let known = |p: &&Process| p.policy == event.kind.policy && fits(&p.mappings);
         let same = recent.iter().filter(known).find(|p| p.pid == event.pid);

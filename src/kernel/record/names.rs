@@ -54,10 +54,10 @@ fn down(names: &[u8]) -> PathBuf {
 /// The path without `.`. A path with `..` becomes the canonical one, if the file exists.
 pub(crate) fn clean(path: &Path) -> PathBuf {
     use std::path::Component;
-    if path.components().any(|c| c == Component::ParentDir) {
-        if let Ok(path) = fs::canonicalize(path) {
-            return path;
-        }
+    if path.components().any(|c| c == Component::ParentDir)
+        && let Ok(path) = fs::canonicalize(path)
+    {
+        return path;
     }
     path.components().collect()
 }

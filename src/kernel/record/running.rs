@@ -104,10 +104,10 @@ pub(crate) fn running(
         return Ok(Ok(Running { name: name.to_string_lossy().into_owned(), exe, from, path }));
     }
     let mut name = target;
-    if let Some(given) = given.filter(|path| path.is_absolute()) {
-        if inodes.of(&given)?.is_ok_and(|found| found == exe) {
-            name = given;
-        }
+    if let Some(given) = given.filter(|path| path.is_absolute())
+        && inodes.of(&given)?.is_ok_and(|found| found == exe)
+    {
+        name = given;
     }
     Ok(Ok(Running { name: name.to_string_lossy().into_owned(), exe, from: exe, path: Vec::new() }))
 }

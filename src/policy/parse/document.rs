@@ -105,14 +105,14 @@ impl Problems {
                 "this sysfsm reads version 1; a newer file needs a newer sysfsm",
             ),
         }
-        if let Some(arch) = fields.arch {
-            if arch != Json::String("x86_64".into()) {
-                self.problem(
-                    "arch",
-                    format!("unknown architecture `{arch}`"),
-                    "only `x86_64` is known; learn the policy on the machine that runs the program",
-                );
-            }
+        if let Some(arch) = fields.arch
+            && arch != Json::String("x86_64".into())
+        {
+            self.problem(
+                "arch",
+                format!("unknown architecture `{arch}`"),
+                "only `x86_64` is known; learn the policy on the machine that runs the program",
+            );
         }
         let cgroup = fields.cgroup.and_then(|value| self.cgroup(value));
         let binary = self.binary(fields.binary, cgroup.is_some());

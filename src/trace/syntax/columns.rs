@@ -54,12 +54,13 @@ pub(crate) struct RecentColumn {
 /// Separates the columns from the body, quickly for lines that have no column but the pid.
 #[inline]
 pub(crate) fn split_fast<'a>(line: &'a [u8], recent: &mut RecentColumn) -> (Option<Tid>, &'a [u8]) {
-    if let Some(first) = line.first_chunk() {
-        if u64::from_le_bytes(*first) & recent.mask == recent.column && recent.length > 0 {
-            let body = from(line, recent.length);
-            if begins_body(body) {
-                return (Some(recent.tid), body);
-            }
+    if let Some(first) = line.first_chunk()
+        && u64::from_le_bytes(*first) & recent.mask == recent.column
+        && recent.length > 0
+    {
+        let body = from(line, recent.length);
+        if begins_body(body) {
+            return (Some(recent.tid), body);
         }
     }
     split_and_remember(line, recent)

@@ -31,10 +31,10 @@ pub(crate) enum Ending<'a> {
 impl Ending<'_> {
     /// Finds how a line ends.
     pub(crate) fn of(text: &[u8]) -> Ending<'_> {
-        if text.ends_with(b"...>") {
-            if let Some(open) = open(text) {
-                return open;
-            }
+        if text.ends_with(b"...>")
+            && let Some(open) = open(text)
+        {
+            return open;
         }
         if let Some(found) = result(text) {
             return found;

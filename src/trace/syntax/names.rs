@@ -67,10 +67,10 @@ impl NameTable {
         }
         // Names of strace's table that the header does not have.
         for (alias, name) in ALIASES {
-            if let Some(number) = syscall::number(name) {
-                if names.find(alias.as_bytes()).is_none() {
-                    names.add(alias, number);
-                }
+            if let Some(number) = syscall::number(name)
+                && names.find(alias.as_bytes()).is_none()
+            {
+                names.add(alias, number);
             }
         }
         names

@@ -113,7 +113,7 @@ pub(crate) fn find_all(text: &[u8], byte: u8, positions: &mut Vec<u32>) {
         base += u64::BITS;
     }
     positions.truncate(used);
-    positions.extend((base..).zip(rest).filter(|(_, &b)| b == byte).map(|(at, _)| at));
+    positions.extend((base..).zip(rest).filter(|(_, b)| **b == byte).map(|(at, _)| at));
 }
 
 /// A mask with one bit for each byte of a block that equals `byte`.

@@ -37,12 +37,12 @@ impl<T> Pool<T> {
     }
 
     pub(crate) fn add(&mut self, value: T) -> Key {
-        if let Some(at) = self.free.pop() {
-            if let Some(slot) = usize::try_from(at).ok().and_then(|i| self.slots.get_mut(i)) {
-                slot.users = 1;
-                slot.value = Some(value);
-                return Key { at, age: slot.age };
-            }
+        if let Some(at) = self.free.pop()
+            && let Some(slot) = usize::try_from(at).ok().and_then(|i| self.slots.get_mut(i))
+        {
+            slot.users = 1;
+            slot.value = Some(value);
+            return Key { at, age: slot.age };
         }
         let at = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
         self.slots.push(Slot { age: 0, users: 1, value: Some(value) });

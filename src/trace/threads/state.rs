@@ -173,12 +173,11 @@ impl State {
             return;
         }
         self.unspoken.push_back(key);
-        if self.unspoken.len() > self.remembered() {
-            if let Some(old) = self.unspoken.pop_front() {
-                if let Some(place) = self.thread(old).filter(|t| !t.spoke).map(|t| t.first) {
-                    self.end(old, place, sink);
-                }
-            }
+        if self.unspoken.len() > self.remembered()
+            && let Some(old) = self.unspoken.pop_front()
+            && let Some(place) = self.thread(old).filter(|t| !t.spoke).map(|t| t.first)
+        {
+            self.end(old, place, sink);
         }
     }
 

@@ -53,11 +53,11 @@ fn main() {
         eprintln!("usage: calls [filter] BATCHES");
         exit(2);
     };
-    if words.iter().any(|w| w == "filter") {
-        if let Err(e) = filter() {
-            eprintln!("no filter: {e}");
-            exit(1);
-        }
+    if words.iter().any(|w| w == "filter")
+        && let Err(e) = filter()
+    {
+        eprintln!("no filter: {e}");
+        exit(1);
     }
     let mut costs: Vec<f64> = (0..batches).map(|_| batch()).collect();
     costs.sort_by(f64::total_cmp);

@@ -78,8 +78,11 @@ fn write_file(path: &str) -> bool {
 /// # Safety
 /// `at` is the start of a page that may be written and executed.
 unsafe fn run_code(at: *mut u8) -> bool {
-    ptr::copy_nonoverlapping(CODE.as_ptr(), at, CODE.len());
-    let code: extern "C" fn() -> i32 = std::mem::transmute(at);
+    // SAFETY: the page has room for the code, which is a function of this kind.
+    let code: extern "C" fn() -> i32 = unsafe {
+        ptr::copy_nonoverlapping(CODE.as_ptr(), at, CODE.len());
+        std::mem::transmute(at)
+    };
     code() == 42
 }
 
