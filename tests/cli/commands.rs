@@ -17,7 +17,7 @@ exit_group(0) = ?
 +++ exited with 0 +++
 ";
 
-/// The same program, and a call that it never made.
+/// The program of `LOG`, and a call that it never made.
 const ATTACK: &str = "\
 execve(\"/usr/bin/prog\", [\"prog\"], 0x7ffd /* 8 vars */) = 0
 brk(NULL) = 0x55

@@ -19,7 +19,7 @@ exit_group(0) = ?
 +++ exited with 0 +++
 ";
 
-/// The same program, which makes its socket too early.
+/// The program of `LOG`, which makes its socket too early.
 const ATTACK: &str = "\
 execve(\"/usr/bin/prog\", [\"prog\"], 0x7ffd /* 8 vars */) = 0
 brk(NULL) = 0x55

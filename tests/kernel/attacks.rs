@@ -26,7 +26,7 @@ fn times() -> usize {
     std::env::var("TIMES").map_or(50, |times| times.parse().unwrap())
 }
 
-/// Attacks so many victims; with the first violation of each.
+/// Attacks victims, one after another; with the first violation of each.
 fn attack(log_only: bool, each: impl Fn(&str, &Ended)) -> BTreeMap<String, usize> {
     let times = times();
     let lab = Lab::new();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use sysfsm_testing::lab::{Lab, Running};
-use sysfsm_testing::place::Place;
+use sysfsm_testing::pin_directory::PinDirectory;
 use sysfsm_testing::shell::{Shell, ECHOES};
 
 /// What the narrow policies were not learned with, and the wide ones were.
@@ -103,7 +103,7 @@ impl Shells {
     }
 
     /// Has them enforced, by nobody.
-    fn hold(&self) -> Place {
+    fn hold(&self) -> PinDirectory {
         hold(&self.lab, &self.lab.path("policies"), &[])
     }
 
@@ -190,7 +190,7 @@ fn of_several_cgroups_the_nearest_one_counts() {
     // And where none of them holds.
     shells.policy(&shells.wide, shells.one(), None);
     shells.groups.add("e");
-    let place = shells.hold();
+    let pins = shells.hold();
     for (group, narrow) in
         [("a", true), ("a/b", false), ("a/b/c", false), ("a/b/c/d", true), ("e", false)]
     {
@@ -204,7 +204,7 @@ fn of_several_cgroups_the_nearest_one_counts() {
         leaves.say("a");
         assert!(leaves.end().killed(), "{group}: not watched at all");
     }
-    assert_eq!(place.status(&shells.lab).1["policies"].as_array().unwrap().len(), 4);
+    assert_eq!(pins.status(&shells.lab).1["policies"].as_array().unwrap().len(), 4);
 }
 
 #[test]
@@ -303,8 +303,8 @@ fn running_processes_are_adopted_by_their_cgroups() {
             all.push((running, group, narrow && script == PRIES));
         }
     }
-    let place = shells.hold();
-    let adopted = &place.status(&shells.lab).1["totals"]["adopted"];
+    let pins = shells.hold();
+    let adopted = &pins.status(&shells.lab).1["totals"]["adopted"];
     assert_eq!(adopted, 8, "those of one in a and below, and all in c");
     for (mut running, group, dies) in all {
         running.say("a");

@@ -9,9 +9,9 @@ use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 use sysfsm_testing::lab::{Lab, Running};
 use sysfsm_testing::more_ids::MoreIds;
-use sysfsm_testing::place::Place;
+use sysfsm_testing::pin_directory::PinDirectory;
 
-/// The crowd: so many processes of so many threads each.
+/// The crowd: processes, and threads of each.
 const CROWD: [&str; 2] = ["10", "10000"];
 /// Children in one go.
 const BURST: u64 = 5000;
@@ -47,7 +47,7 @@ fn watched(status: &Value) -> u64 {
 fn crowds_and_forks_leave_nothing_behind() {
     let seconds = std::env::var("ENDURANCE").map_or(15, |seconds| seconds.parse::<u64>().unwrap());
     let lab = Lab::new();
-    let place = Place::new(&lab);
+    let pins = PinDirectory::new(&lab);
     let _more = MoreIds::at_least(200_000);
     let (crowd, forks) = (lab.fixture("crowd"), lab.fixture("forks"));
     let policies = lab.path("policies");
@@ -57,7 +57,7 @@ fn crowds_and_forks_leave_nothing_behind() {
         .unwrap();
     let of_forks = lab.learn(&forks, &[(&["burst", "60"], ""), (&["violating", "0"], "")]);
     fs::copy(of_forks, policies.join("forks.json")).unwrap();
-    let agent = place.agent(&lab, &policies, &["--at-most", "kill"], "pinned");
+    let agent = pins.agent(&lab, &policies, &["--at-most", "kill"], "pinned");
 
     // Once around, so that what is allocated once is.
     let patience = Duration::from_secs(300);
@@ -80,7 +80,7 @@ fn crowds_and_forks_leave_nothing_behind() {
         }
     };
     let begun = Instant::now();
-    let violations_before = place.status(&lab).1["totals"]["violations"].as_u64().unwrap();
+    let violations_before = pins.status(&lab).1["totals"]["violations"].as_u64().unwrap();
     scope(|scope| {
         let all = [
             scope.spawn(|| until_over(&crowds, &run_crowd)),
@@ -116,7 +116,7 @@ fn crowds_and_forks_leave_nothing_behind() {
         sleep(Duration::from_secs(2));
         after = memory(&agent);
     }
-    let (_, status) = place.status(&lab);
+    let (_, status) = pins.status(&lab);
     let totals = &status["totals"];
     let (crowds, bursts, attacks) =
         (crowds.into_inner(), bursts.into_inner(), attacks.into_inner());

@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use sysfsm_testing::binary;
 use sysfsm_testing::lab::{Ended, Lab, Running};
-use sysfsm_testing::place::{event, Place};
+use sysfsm_testing::pin_directory::{event, PinDirectory};
 use sysfsm_testing::random::Random;
 use sysfsm_testing::shell::Shell;
 
@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 struct Trial {
     before: Before,
-    place: Place,
+    pins: PinDirectory,
     first: Shell,
     second: Shell,
     /// A shell of each, running all the time.
@@ -52,13 +52,13 @@ impl Trial {
         let (first, second) = (Shell::new(&lab, "first"), Shell::new(&lab, "second"));
         let servers = [first.serve(&lab), second.serve(&lab)];
         let trial =
-            Trial { before, place: Place::new(&lab), first, second, servers, lines: 0, lab };
+            Trial { before, pins: PinDirectory::new(&lab), first, second, servers, lines: 0, lab };
         trial.begin();
         trial
     }
 
     fn agent(&self, policy: &Path) -> Command {
-        self.place.enforce(policy, &["--at-most", "kill", "--detach"])
+        self.pins.enforce(policy, &["--at-most", "kill", "--detach"])
     }
 
     /// Has this be enforced, by an agent none of whose calls fails.
@@ -72,7 +72,7 @@ impl Trial {
     /// Makes it what it is to be before.
     fn begin(&self) {
         match self.before {
-            Before::Nothing => drop(self.place.stop(&self.lab)),
+            Before::Nothing => drop(self.pins.stop(&self.lab)),
             Before::Same => self.enforce(&self.second),
             Before::Other => self.enforce(&self.first),
         }
@@ -80,7 +80,7 @@ impl Trial {
 
     /// The binaries that are said to be enforced.
     fn enforced(&self) -> Vec<String> {
-        let (_, status) = self.place.status(&self.lab);
+        let (_, status) = self.pins.status(&self.lab);
         let policies = status["policies"].as_array().cloned().unwrap_or_default();
         policies.iter().map(|policy| policy["policy"].as_str().unwrap().to_string()).collect()
     }
@@ -131,7 +131,7 @@ impl Trial {
             .map(|(shell, _)| shell.binary.display().to_string())
             .collect();
         assert_eq!(self.enforced(), said, "{what}");
-        let sets = fs::read_dir(&self.place.0).map_or(0, Iterator::count);
+        let sets = fs::read_dir(&self.pins.0).map_or(0, Iterator::count);
         assert_eq!(sets, said.len(), "{what}: sets of pins");
     }
 
@@ -167,7 +167,7 @@ impl Trial {
         reached.then_some(well)
     }
 
-    /// The same of a call to which it comes for certain.
+    /// Has a call fail to which the agent comes for certain.
     #[track_caller]
     fn fail(&mut self, options: &[&str]) -> bool {
         self.try_fail(options).expect("a call that failed")
@@ -175,11 +175,10 @@ impl Trial {
 
     /// Has a call fail, and all after it; what it says of how things are.
     #[track_caller]
-    fn fail_from(&mut self, place: usize) -> &'static str {
-        let inject = format!("inject=bpf:error=ENOMEM:when={place}+");
+    fn fail_from(&mut self, nth: usize) -> &'static str {
+        let inject = format!("inject=bpf:error=ENOMEM:when={nth}+");
         let (ended, _) = self.run(&["-e", "trace=bpf", "-e", &inject]);
-        let what =
-            format!("{:?}, from {place} on: {}\n{}", self.before, ended.status, ended.stderr);
+        let what = format!("{:?}, from {nth} on: {}\n{}", self.before, ended.status, ended.stderr);
         let said = [AS_BEFORE, ALL_THE_SAME, NOT_ADOPTED]
             .into_iter()
             .find(|said| ended.stderr.contains(said));
@@ -202,13 +201,13 @@ fn commands(trial: &Trial) -> BTreeMap<String, Vec<usize>> {
     trial.begin();
     let mut commands: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     let calls = log.lines().filter_map(|line| line.split_once("bpf(")?.1.split([',', ' ']).next());
-    for (place, command) in calls.enumerate() {
-        commands.entry(command.to_string()).or_default().push(place + 1);
+    for (nth, command) in calls.enumerate() {
+        commands.entry(command.to_string()).or_default().push(nth + 1);
     }
     commands
 }
 
-/// So many calls are chosen by chance, besides the first, middle and last of each kind.
+/// How many calls are chosen by chance, besides the first, middle and last of each kind.
 const CHOSEN: usize = 60;
 
 fn each_call(before: Before) {
@@ -224,8 +223,8 @@ fn each_call(before: Before) {
         chosen.insert(random.pick(&all));
     }
     let mut outcomes = BTreeMap::<Option<bool>, usize>::new();
-    for place in &chosen {
-        let inject = format!("inject=bpf:error=ENOMEM:when={place}");
+    for nth in &chosen {
+        let inject = format!("inject=bpf:error=ENOMEM:when={nth}");
         *outcomes.entry(trial.try_fail(&["-e", "trace=bpf", "-e", &inject])).or_default() += 1;
     }
     let of = |outcome| outcomes.get(&outcome).copied().unwrap_or(0);
@@ -259,8 +258,8 @@ fn what_keeps_failing_is_told_as_it_is_and_healed_by_the_next() {
     let mut trial = Trial::new(Before::Other);
     let all = commands(&trial).values().flatten().copied().max().unwrap();
     let mut outcomes = BTreeMap::<&str, usize>::new();
-    for place in (all - 60..=all).step_by(2) {
-        *outcomes.entry(trial.fail_from(place)).or_default() += 1;
+    for nth in (all - 60..=all).step_by(2) {
+        *outcomes.entry(trial.fail_from(nth)).or_default() += 1;
     }
     eprintln!("{outcomes:?}");
     let all =
@@ -281,8 +280,8 @@ fn shared_memory_that_cannot_be_had_changes_nothing() {
             calls.filter(|(_, line)| line.contains("MAP_SHARED")).map(|(at, _)| at + 1).collect();
         assert!(places.len() > 3, "{log}");
         let mut refused = 0;
-        for place in &places {
-            let inject = format!("inject=mmap:error=ENOMEM:when={place}");
+        for nth in &places {
+            let inject = format!("inject=mmap:error=ENOMEM:when={nth}");
             refused +=
                 usize::from(trial.try_fail(&["-e", "trace=mmap", "-e", &inject]) == Some(false));
         }
@@ -337,7 +336,7 @@ fn what_cannot_be_pinned_for_a_read_only_file_system_is_not_enforced() {
 #[test]
 fn a_full_disk_takes_no_events_and_enforcement_goes_on() {
     let lab = Lab::new();
-    let place = Place::new(&lab);
+    let pins = PinDirectory::new(&lab);
     let shell = Shell::new(&lab, "shell");
     // A page, of which the beginning takes a part.
     let commands = r#"
@@ -350,7 +349,7 @@ fn a_full_disk_takes_no_events_and_enforcement_goes_on() {
             sleep 0.05
         done
         kill $agent; wait $agent"#;
-    let ended = apart(&lab, commands, &[&shell.policy, &place.0, &shell.binary]).well("the agent");
+    let ended = apart(&lab, commands, &[&shell.policy, &pins.0, &shell.binary]).well("the agent");
     assert_eq!(ended.stdout, "137\n".repeat(30));
     let said = ended.stderr.matches("events go there no more").count();
     assert!(said == 1 && ended.stderr.contains("disk/events"), "{}", ended.stderr);
@@ -363,15 +362,15 @@ fn a_full_disk_takes_no_events_and_enforcement_goes_on() {
 fn an_agent_that_is_stopped_blocks_nobody() {
     const STORM: usize = 300;
     let lab = Lab::new();
-    let place = Place::new(&lab);
+    let pins = PinDirectory::new(&lab);
     let shell = Shell::new(&lab, "shell");
-    let agent = place.agent(&lab, &shell.policy, &["--at-most", "kill"], "pinned");
+    let agent = pins.agent(&lab, &shell.policy, &["--at-most", "kill"], "pinned");
     kill(agent.pid(), Signal::SIGSTOP).unwrap();
     for turn in 0..STORM {
         assert!(shell.attack(&lab).killed(), "attack {turn}");
     }
     assert!(shell.lives(&lab));
-    let (_, status) = place.status(&lab);
+    let (_, status) = pins.status(&lab);
     assert_eq!(status["totals"]["violations"], STORM, "{status}");
     kill(agent.pid(), Signal::SIGCONT).unwrap();
     kill(agent.pid(), Signal::SIGTERM).unwrap();

@@ -9,23 +9,23 @@ use std::process::Command;
 use std::thread::scope;
 
 use sysfsm_testing::lab::Lab;
-use sysfsm_testing::place::Place;
+use sysfsm_testing::pin_directory::PinDirectory;
 use sysfsm_testing::shell::{attack, lives, Shell, ECHOES, TAKEN_OVER};
 
 /// Has policies enforced, by nobody.
 #[track_caller]
-pub(super) fn hold(lab: &Lab, policies: &Path, options: &[&str]) -> Place {
-    let place = Place::new(lab);
-    let mut agent = place.enforce(policies, &["--at-most", "kill", "--detach"]);
+pub(super) fn hold(lab: &Lab, policies: &Path, options: &[&str]) -> PinDirectory {
+    let pins = PinDirectory::new(lab);
+    let mut agent = pins.enforce(policies, &["--at-most", "kill", "--detach"]);
     lab.start(agent.args(options)).end().well("the agent");
-    assert_eq!(place.status(lab).1["has_agent"], false);
-    place
+    assert_eq!(pins.status(lab).1["has_agent"], false);
+    pins
 }
 
 /// A shell that is held to its policy, in a directory of its own.
 struct Held {
     // Ends before its directory does.
-    _place: Place,
+    _pins: PinDirectory,
     shell: Shell,
     lab: Lab,
 }
@@ -35,8 +35,8 @@ impl Held {
         let lab = Lab::new();
         fs::create_dir(lab.path("bin")).unwrap();
         let shell = Shell::new(&lab, "bin/shell");
-        let place = hold(&lab, &shell.policy, &[]);
-        Held { _place: place, shell, lab }
+        let pins = hold(&lab, &shell.policy, &[]);
+        Held { _pins: pins, shell, lab }
     }
 
     fn path(&self) -> &Path {
@@ -167,7 +167,7 @@ fn a_package_upgrade_is_bound() {
     install(&first);
     let installed = root.join("opt/tool/shell");
     let policy = lab.learn(&installed, &[(&["-c", ECHOES], "a\nb\nc")]);
-    let _place = hold(&lab, &policy, &[]);
+    let _pins = hold(&lab, &policy, &[]);
     assert!(attack(&lab, &installed).killed(), "the first version");
     let before = fs::read(&installed).unwrap();
     let attacks = scope(|scope| {
@@ -212,7 +212,7 @@ fn a_layer_that_replaces_the_binary_does_not_hide_it() {
     let binary = lab.path("merged/shell");
     let policy = lab.with(&learned, "binary", binary.to_str().unwrap().into());
     // Not seen from here: it is there in the other namespace only.
-    let place = hold(&lab, &policy, &["--allow-absent"]);
+    let pins = hold(&lab, &policy, &["--allow-absent"]);
     let seen = apart(
         &lab,
         &["--mount"],
@@ -229,7 +229,7 @@ fn a_layer_that_replaces_the_binary_does_not_hide_it() {
         look lower/shell"#,
     );
     assert_eq!(seen, [BOUND, BOUND, BOUND, FREE]);
-    drop(place);
+    drop(pins);
 }
 
 /// Another root: all that there is, with an empty test's directory, in which there is another copy.
@@ -338,7 +338,7 @@ fn a_deleted_binary_that_execs_itself_stays_bound() {
     let script = format!("read x; PWD=/dev; exec /proc/self/exe -c '{AGAIN}'");
     let arguments = ["-c", script.as_str()];
     let policy = lab.learn(&binary, &[(&arguments, "again\nwork"), (&["-c", AGAIN], "work")]);
-    let _place = hold(&lab, &policy, &[]);
+    let _pins = hold(&lab, &policy, &[]);
     for replaced in [false, true] {
         for line in ["attack", "work"] {
             let mut running = lab.start(Command::new(&binary).args(arguments));
@@ -419,7 +419,7 @@ fn another_file_with_the_number_of_a_deleted_one_is_not_bound() {
     let learned = Shell::new(&lab, "dash").policy;
     let binary = lab.path("disk/shell");
     let policy = lab.with(&learned, "binary", binary.to_str().unwrap().into());
-    let place = Place::new(&lab);
+    let pins = PinDirectory::new(&lab);
     let commands = format!(
         r#"
         truncate -s 8M image; mkfs.ext4 -q image; mkdir disk; mount -o loop image disk
@@ -430,7 +430,7 @@ fn another_file_with_the_number_of_a_deleted_one_is_not_bound() {
         cp /bin/dash disk/other; [ "$(stat -c %i disk/other)" = "$number" ] || echo another number
         look disk/other
         mv disk/other disk/shell; look disk/shell"#,
-        place.0.display(),
+        pins.0.display(),
         policy.display()
     );
     assert_eq!(apart(&lab, &["--mount"], &binary, &commands), [BOUND, FREE, BOUND]);
@@ -451,7 +451,7 @@ fn a_script_is_bound_by_the_path_that_is_given() {
     };
     let script = write("bin/script");
     let policy = lab.learn(&script, &[(&[], "work")]);
-    let _place = hold(&lab, &policy, &[]);
+    let _pins = hold(&lab, &policy, &[]);
     let run = |commands: &str, line: &str| {
         let mut shell = Command::new("unshare");
         shell.args(["--mount", "bash", "-euc", commands]);

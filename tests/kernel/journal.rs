@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 use sysfsm_testing::binary;
 use sysfsm_testing::lab::{Lab, Running};
-use sysfsm_testing::place::Place;
+use sysfsm_testing::pin_directory::PinDirectory;
 use sysfsm_testing::shell::Shell;
 
 /// What stands for the journal.
@@ -58,29 +58,25 @@ impl Listener {
 /// An agent whose journal is there. `started`: by what.
 fn agent(
     lab: &Lab,
-    place: &Place,
+    pins: &PinDirectory,
     policy: &Path,
     listener: &Listener,
     mut started: Command,
 ) -> Running {
-    started
-        .args(["--at-most", "kill", "--pin", "--pins"])
-        .arg(&place.0)
-        .arg("--policy")
-        .arg(policy);
+    started.args(["--at-most", "kill", "--pin", "--pins"]).arg(&pins.0).arg("--policy").arg(policy);
     lab.start(started.env("SYSFSM_JOURNAL", &listener.path))
 }
 
 #[test]
 fn events_have_a_field_for_each_thing_that_they_tell() {
     let lab = Lab::new();
-    let place = Place::new(&lab);
+    let pins = PinDirectory::new(&lab);
     let listener = Listener::new(&lab);
     let shell = Shell::new(&lab, "shell");
     let events = lab.path("events");
     let mut command = Command::new(binary());
     command.args(["enforce", "--log", "journald", "--events"]).arg(&events);
-    let mut agent = agent(&lab, &place, &shell.policy, &listener, command);
+    let mut agent = agent(&lab, &pins, &shell.policy, &listener, command);
 
     let start = listener.next();
     assert_eq!((&*start["SYSFSM_EVENT"], &*start["PRIORITY"]), ("start", "6"), "{start:?}");
@@ -112,7 +108,7 @@ fn events_have_a_field_for_each_thing_that_they_tell() {
     let id = format!("\"id\":\"{}\"", violation["SYSFSM_ID"]);
     // The next event comes after the file was written.
     fs::write(&shell.policy, "{}").unwrap();
-    assert_eq!(place.reload(&lab).status.code(), Some(2));
+    assert_eq!(pins.reload(&lab).status.code(), Some(2));
     let refused = listener.next();
     assert_eq!((&*refused["SYSFSM_EVENT"], &*refused["PRIORITY"]), ("reload", "3"), "{refused:?}");
     let file = fs::read_to_string(&events).unwrap();
@@ -137,7 +133,7 @@ fn events_have_a_field_for_each_thing_that_they_tell() {
 #[test]
 fn whoever_writes_to_the_journal_finds_it_and_goes_on_without() {
     let lab = Lab::new();
-    let place = Place::new(&lab);
+    let pins = PinDirectory::new(&lab);
     let listener = Listener::new(&lab);
     let shell = Shell::new(&lab, "shell");
     // As systemd says it.
@@ -147,7 +143,7 @@ fn whoever_writes_to_the_journal_finds_it_and_goes_on_without() {
         command.args(["-c", script, "sh", binary(), "enforce"]);
         command
     };
-    let mut found = agent(&lab, &place, &shell.policy, &listener, under_systemd());
+    let mut found = agent(&lab, &pins, &shell.policy, &listener, under_systemd());
     assert_eq!(listener.next()["SYSFSM_EVENT"], "start");
     assert!(shell.attack(&lab).killed());
     assert_eq!(listener.next()["SYSFSM_EVENT"], "violation");
@@ -167,13 +163,13 @@ fn whoever_writes_to_the_journal_finds_it_and_goes_on_without() {
     let listener = Listener::new(&lab);
     let mut command = under_systemd();
     command.args(["--log", "plain"]);
-    let mut plain = agent(&lab, &place, &shell.policy, &listener, command);
+    let mut plain = agent(&lab, &pins, &shell.policy, &listener, command);
     plain.complained(|said| said.contains("enforcing at level kill"));
     let mut command = under_systemd();
     command.arg("--json");
     kill(plain.pid(), Signal::SIGTERM).unwrap();
     plain.end().well("plain");
-    let mut json = agent(&lab, &place, &shell.policy, &listener, command);
+    let mut json = agent(&lab, &pins, &shell.policy, &listener, command);
     json.said(|said| said.contains("\"event\":\"start\""));
     listener.socket.set_nonblocking(true).unwrap();
     assert!(listener.socket.recv(&mut [0]).is_err(), "told twice");

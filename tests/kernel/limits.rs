@@ -138,7 +138,7 @@ fn a_hundred_thousand_threads_at_once() {
     // They live under a policy that kills.
     let (_, stop) = run(&[], &[]);
     assert_eq!(stop["violations"], 0);
-    // And each is seen when it makes a call of its own: told one by one while there is room for
+    // And each is seen when it makes a call of its own: reported one by one while there is room for
     // that, else by number.
     let (stdout, stop) = run(&["--log-only"], &["stray"]);
     assert_eq!(stop["violations"], THREADS, "{stop}");

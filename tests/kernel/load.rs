@@ -31,7 +31,7 @@ fn sixty_four_threads_at_once_lose_no_violation() {
     assert!(by_thread.values().all(|&calls| calls == CALLS), "{by_thread:?}");
 }
 
-/// Two million violations of two kinds, as fast as they come: the first are told one by one, all of
+/// Two million violations of two kinds, as fast as they come: the first are reported one by one, all of
 /// them by their number.
 #[test]
 fn a_storm_is_told_by_its_number() {

@@ -17,7 +17,7 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use sysfsm_testing::lab::{Ended, Lab, Running};
-use sysfsm_testing::place::{event, Place};
+use sysfsm_testing::pin_directory::{event, PinDirectory};
 use sysfsm_testing::shell::Shell;
 
 /// What a scrape tells, by name and labels as they are written. Every line is one of the format's.
@@ -100,20 +100,20 @@ fn curl(lab: &Lab, arguments: &[&str]) -> Ended {
 }
 
 /// An agent that serves metrics.
-fn agent(lab: &Lab, place: &Place, policy: &Path, address: &str, pinned: &str) -> Running {
-    place.agent(lab, policy, &["--at-most", "kill", "--metrics", address], pinned)
+fn agent(lab: &Lab, pins: &PinDirectory, policy: &Path, address: &str, pinned: &str) -> Running {
+    pins.agent(lab, policy, &["--at-most", "kill", "--metrics", address], pinned)
 }
 
 #[test]
 fn a_scrape_of_a_socket_tells_what_is_so() {
     let lab = Lab::new();
-    let place = Place::new(&lab);
+    let pins = PinDirectory::new(&lab);
     let shell = Shell::new(&lab, "shell");
     let socket = lab.path("metrics.sock");
     // As an agent leaves it that was killed.
     drop(UnixListener::bind(&socket).unwrap());
     let mut agent =
-        agent(&lab, &place, &shell.policy, &format!("unix:{}", socket.display()), "pinned");
+        agent(&lab, &pins, &shell.policy, &format!("unix:{}", socket.display()), "pinned");
     let metadata = fs::metadata(&socket).unwrap();
     assert!(metadata.file_type().is_socket());
     assert_eq!(metadata.permissions().mode() & 0o7777, 0o660);
@@ -157,9 +157,9 @@ fn a_scrape_of_a_socket_tells_what_is_so() {
 
     assert!(shell.attack(&lab).killed());
     agent.said(|said| said.contains("\"event\":\"violation\""));
-    assert!(place.reload(&lab).status.success());
+    assert!(pins.reload(&lab).status.success());
     fs::write(&shell.policy, "{}").unwrap();
-    assert_eq!(place.reload(&lab).status.code(), Some(2));
+    assert_eq!(pins.reload(&lab).status.code(), Some(2));
     // Figures are told again for a second.
     sleep(Duration::from_millis(1100));
     let second = scrape();
@@ -182,14 +182,14 @@ fn a_scrape_of_a_socket_tells_what_is_so() {
 #[test]
 fn a_port_of_this_machine_serves_as_well() {
     let lab = Lab::new();
-    let place = Place::new(&lab);
+    let pins = PinDirectory::new(&lab);
     let shell = Shell::new(&lab, "shell");
     for (turn, host) in ["127.0.0.1", "[::1]"].into_iter().enumerate() {
         // Free a moment ago.
         let Ok(free) = TcpListener::bind(format!("{host}:0")) else { continue };
         let address = format!("{host}:{}", free.local_addr().unwrap().port());
         drop(free);
-        let agent = agent(&lab, &place, &shell.policy, &address, ["pinned", "taken over"][turn]);
+        let agent = agent(&lab, &pins, &shell.policy, &address, ["pinned", "taken over"][turn]);
         let url = format!("http://{address}/metrics");
         let said = curl(&lab, &["--fail", "--include", "--globoff", &url]).well("curl").stdout;
         let (head, text) = said.split_once("\r\n\r\n").unwrap();
@@ -210,11 +210,11 @@ fn a_port_of_this_machine_serves_as_well() {
 #[test]
 fn who_never_ends_a_question_delays_neither_the_agent_nor_a_scrape() {
     let lab = Lab::new();
-    let place = Place::new(&lab);
+    let pins = PinDirectory::new(&lab);
     let shell = Shell::new(&lab, "shell");
     let socket = lab.path("metrics.sock");
     let mut agent =
-        agent(&lab, &place, &shell.policy, &format!("unix:{}", socket.display()), "pinned");
+        agent(&lab, &pins, &shell.policy, &format!("unix:{}", socket.display()), "pinned");
     let slow: Vec<UnixStream> = (0..7)
         .map(|_| {
             let mut stream = UnixStream::connect(&socket).unwrap();
@@ -235,10 +235,10 @@ fn who_never_ends_a_question_delays_neither_the_agent_nor_a_scrape() {
 #[test]
 fn what_others_could_reach_is_not_served() {
     let lab = Lab::new();
-    let place = Place::new(&lab);
+    let pins = PinDirectory::new(&lab);
     let shell = Shell::new(&lab, "shell");
     let refused = |address: &str, options: &[&str], why: &str| {
-        let mut command = place.enforce(&shell.policy, options);
+        let mut command = pins.enforce(&shell.policy, options);
         let ended = lab.start(command.args(["--metrics", address])).end();
         assert_eq!(ended.status.code(), Some(2), "{address}: {}", ended.stderr);
         assert!(ended.stderr.contains(why), "{address}: {}", ended.stderr);
@@ -254,5 +254,5 @@ fn what_others_could_reach_is_not_served() {
     fs::write(&file, "x").unwrap();
     refused(&format!("unix:{}", file.display()), &["--pin"], "no socket");
     assert_eq!(fs::read(&file).unwrap(), b"x");
-    assert_eq!(place.status(&lab).0, Some(1), "nothing is to be enforced by one who was refused");
+    assert_eq!(pins.status(&lab).0, Some(1), "nothing is to be enforced by one who was refused");
 }

@@ -10,7 +10,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 use sysfsm_testing::binary;
 use sysfsm_testing::lab::{Ended, Lab, Running};
-use sysfsm_testing::place::{event, Place};
+use sysfsm_testing::pin_directory::{event, PinDirectory};
 use sysfsm_testing::random::Random;
 use sysfsm_testing::shell::Shell;
 
@@ -25,21 +25,20 @@ fn end(agent: Running, signal: Signal) -> Ended {
 #[test]
 fn enforcement_outlives_its_agent_until_it_is_stopped() {
     let lab = Lab::new();
-    let place = Place::new(&lab);
+    let pins = PinDirectory::new(&lab);
     let shell = Shell::new(&lab, "shell");
-    assert_eq!(place.status(&lab).0, Some(1));
-    assert_eq!(place.stop(&lab)["enforced"], false);
+    assert_eq!(pins.status(&lab).0, Some(1));
+    assert_eq!(pins.stop(&lab)["enforced"], false);
 
-    let agent = place.agent(&lab, &shell.policy, &KILL, "pinned");
+    let agent = pins.agent(&lab, &shell.policy, &KILL, "pinned");
     let mut server = shell.serve(&lab);
     server.say("one");
     server.said(|said| said.contains("one"));
-    let second =
-        lab.start(&mut place.enforce(&shell.policy, &["--at-most", "kill", "--pin"])).end();
+    let second = lab.start(&mut pins.enforce(&shell.policy, &["--at-most", "kill", "--pin"])).end();
     assert_eq!(second.status.code(), Some(2), "two agents at once: {}", second.stdout);
     assert!(second.stderr.contains("another sysfsm"), "{}", second.stderr);
     assert!(shell.attack(&lab).killed());
-    let (code, status) = place.status(&lab);
+    let (code, status) = pins.status(&lab);
     assert_eq!(
         (code, &status["enforced"], &status["has_agent"]),
         (Some(0), &true.into(), &true.into())
@@ -55,7 +54,7 @@ fn enforcement_outlives_its_agent_until_it_is_stopped() {
     assert!(shell.lives(&lab));
     server.say("two");
     server.said(|said| said.contains("two"));
-    let (_, status) = place.status(&lab);
+    let (_, status) = pins.status(&lab);
     assert_eq!(
         (&status["has_agent"], &status["level"]),
         (&false.into(), &"kill".into()),
@@ -63,8 +62,8 @@ fn enforcement_outlives_its_agent_until_it_is_stopped() {
     );
     assert_eq!(status["totals"]["violations"].as_u64().unwrap(), before + 1, "{status}");
 
-    // What happened meanwhile is told by the next one.
-    let mut agent = place.agent(&lab, &shell.policy, &KILL, "taken over");
+    // What happened meanwhile is reported by the next one.
+    let mut agent = pins.agent(&lab, &shell.policy, &KILL, "taken over");
     let pid = format!("\"pid\":{}", attack.pid);
     let said = agent.said(|said| said.contains(&pid));
     assert_eq!(event(&said, "violation")["symbol"], "execve", "{said}");
@@ -72,8 +71,8 @@ fn enforcement_outlives_its_agent_until_it_is_stopped() {
     assert_eq!(event(&left.stdout, "leave")["event"], "leave", "{}", left.stdout);
     assert!(shell.attack(&lab).killed());
 
-    let agent = place.agent(&lab, &shell.policy, &KILL, "taken over");
-    let stopped = place.stop(&lab);
+    let agent = pins.agent(&lab, &shell.policy, &KILL, "taken over");
+    let stopped = pins.stop(&lab);
     let told = agent.end().well("an agent of what has ended").stdout;
     assert_eq!(event(&told, "stop")["totals"]["violations"], 3, "{told}");
     assert_eq!(
@@ -82,8 +81,8 @@ fn enforcement_outlives_its_agent_until_it_is_stopped() {
         "{stopped}"
     );
     assert!(shell.attack(&lab).status.success(), "still enforced");
-    assert!(!place.0.exists());
-    assert_eq!(place.status(&lab).0, Some(1));
+    assert!(!pins.0.exists());
+    assert_eq!(pins.status(&lab).0, Some(1));
     server.say("three");
     assert_eq!(server.end().well("the server").stdout, "one\ntwo\nthree\n");
 }
@@ -93,7 +92,7 @@ fn an_agent_that_is_killed_at_any_moment_leaves_no_gap() {
     // In the guests of tests/vm each takes seconds.
     let deaths = std::env::var("TIMES").map_or(200, |times| times.parse::<usize>().unwrap() / 4);
     let lab = Lab::new();
-    let place = Place::new(&lab);
+    let pins = PinDirectory::new(&lab);
     let shell = Shell::new(&lab, "shell");
     let mut random = Random(0x5eed);
     // With other options each second one replaces what it finds, the others take it over, where
@@ -102,9 +101,9 @@ fn an_agent_that_is_killed_at_any_moment_leaves_no_gap() {
     // While they start, and a while after. The fastest start of three: what else the machine does is
     // no part of it.
     let start = |_| {
-        place.stop(&lab);
+        pins.stop(&lab);
         let begun = Instant::now();
-        assert!(end(place.agent(&lab, &shell.policy, &KILL, "pinned"), Signal::SIGKILL).killed());
+        assert!(end(pins.agent(&lab, &shell.policy, &KILL, "pinned"), Signal::SIGKILL).killed());
         begun.elapsed().as_millis()
     };
     let fastest = (0..3).map(start).min().unwrap();
@@ -115,7 +114,7 @@ fn an_agent_that_is_killed_at_any_moment_leaves_no_gap() {
                 break;
             }
             let words: Vec<&str> = KILL.into_iter().chain(options(turn).split(' ')).collect();
-            let agent = lab.start(&mut place.enforce(&shell.policy, &words));
+            let agent = lab.start(&mut pins.enforce(&shell.policy, &words));
             sleep(Duration::from_millis(random.number() % longest));
             assert!(end(agent, Signal::SIGKILL).killed(), "the agent ended by itself");
         }
@@ -124,23 +123,23 @@ fn an_agent_that_is_killed_at_any_moment_leaves_no_gap() {
     assert!(attacks > deaths / 4 && lives > deaths / 4, "{attacks} attacks, {lives} processes");
     // Whoever comes last clears up behind all of them.
     let agent = lab
-        .start(&mut place.enforce(&shell.policy, &["--at-most", "kill", "--detach"]))
+        .start(&mut pins.enforce(&shell.policy, &["--at-most", "kill", "--detach"]))
         .end()
         .well("the last agent");
     assert!(agent.stdout.contains("\"event\":\"leave\""), "{}", agent.stdout);
-    assert_eq!(fs::read_dir(&place.0).unwrap().count(), 1);
-    assert_eq!(place.status(&lab).1["policies"][0]["threads"], 0);
+    assert_eq!(fs::read_dir(&pins.0).unwrap().count(), 1);
+    assert_eq!(pins.status(&lab).1["policies"][0]["threads"], 0);
 }
 
 #[test]
 fn a_reload_takes_all_of_the_new_policies_or_none() {
     let lab = Lab::new();
-    let place = Place::new(&lab);
+    let pins = PinDirectory::new(&lab);
     let (first, second) = (Shell::new(&lab, "first"), Shell::new(&lab, "second"));
     let policies = lab.path("policies");
     fs::create_dir(&policies).unwrap();
     fs::copy(&first.policy, policies.join("first.json")).unwrap();
-    let mut agent = place.agent(&lab, &policies, &KILL, "pinned");
+    let mut agent = pins.agent(&lab, &policies, &KILL, "pinned");
     let agent_pid = agent.pid().as_raw();
     let mut server = first.serve(&lab);
     let mut echo = |line: &str| {
@@ -172,7 +171,7 @@ fn a_reload_takes_all_of_the_new_policies_or_none() {
         fs::copy(&second.policy, policies.join("second.json")).unwrap();
     });
     assert!(refused["error"].as_str().unwrap().contains("third.json"), "{refused}");
-    let asked = place.reload(&lab);
+    let asked = pins.reload(&lab);
     assert_eq!(asked.status.code(), Some(2), "{}", asked.stdout);
     assert!(asked.stderr.contains("the reload failed"), "{}", asked.stderr);
     reload("refused", &|| ());
@@ -200,10 +199,10 @@ fn a_reload_takes_all_of_the_new_policies_or_none() {
     assert!(first.attack(&lab).killed() && first.lives(&lab));
     // Nothing has changed.
     reload("taken over", &ask);
-    assert!(place.reload(&lab).status.success());
+    assert!(pins.reload(&lab).status.success());
     reload("taken over", &|| ());
-    assert_eq!(fs::read_dir(&place.0).unwrap().count(), 1, "all of it in the same set");
-    let (_, status) = place.status(&lab);
+    assert_eq!(fs::read_dir(&pins.0).unwrap().count(), 1, "all of it in the same set");
+    let (_, status) = pins.status(&lab);
     assert_eq!(status["reloads"], serde_json::json!({"done": 7, "refused": 2}), "{status}");
 }
 
@@ -219,12 +218,12 @@ fn what_cannot_be_pinned_is_not_enforced() {
     assert!(shell.attack(&lab).status.success());
 
     // A policy that cannot be enforced leaves what is enforced as it was.
-    let place = Place::new(&lab);
-    drop(place.agent(&lab, &shell.policy, &KILL, "pinned"));
+    let pins = PinDirectory::new(&lab);
+    drop(pins.agent(&lab, &shell.policy, &KILL, "pinned"));
     let missing =
         lab.with(&shell.policy, "binary", lab.path("nothing").display().to_string().into());
-    let ended = lab.start(&mut place.enforce(&missing, &["--at-most", "kill", "--pin"])).end();
+    let ended = lab.start(&mut pins.enforce(&missing, &["--at-most", "kill", "--pin"])).end();
     assert_eq!(ended.status.code(), Some(2), "{}", ended.stdout);
     assert!(shell.attack(&lab).killed() && shell.lives(&lab));
-    assert_eq!(fs::read_dir(&place.0).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(&pins.0).unwrap().count(), 1);
 }

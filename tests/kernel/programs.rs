@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-use sysfsm_testing::lab::{place, Lab};
+use sysfsm_testing::lab::{described, Lab};
 
 const RUNS: usize = 50;
 /// How long learning may take, on a machine that does other work too.
@@ -34,7 +34,7 @@ fn work(lab: &Lab, name: &str, program: &Path) -> Result<(), String> {
     Err(format!("{}\n{}\n({more} more lines)", ended.status, lines.join("\n")))
 }
 
-/// Does workloads, so many rounds, under enforcement: five one after another, then twice five at
+/// Does workloads, `rounds` times, under enforcement: five one after another, then twice five at
 /// once, and so on.
 #[track_caller]
 fn live(lab: &Lab, programs: &[(String, PathBuf)], policies: &[&Path], rounds: usize) {
@@ -57,9 +57,9 @@ fn live(lab: &Lab, programs: &[(String, PathBuf)], policies: &[&Path], rounds: u
         })
     });
     let report = enforcement.stop();
-    // A violation is why the work failed, so it is told with it.
+    // A violation is why the work failed, so it is reported with it.
     if let Err(what) = ended {
-        let violations: Vec<String> = report.violations.iter().take(10).map(place).collect();
+        let violations: Vec<String> = report.violations.iter().take(10).map(described).collect();
         panic!("{what}\n{} violations: {violations:?}", report.violations.len());
     }
     report.lawful(&format!("{rounds} rounds"));

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::scope;
 use sysfsm_testing::bpf::count_test;
 use sysfsm_testing::lab::{Lab, Running};
-use sysfsm_testing::place::{event, Place};
+use sysfsm_testing::pin_directory::{event, PinDirectory};
 use sysfsm_testing::shell::Ends;
 
 /// A server that opens files, handles signals and makes children, as often as it can for each line
@@ -27,7 +27,7 @@ const SERVER: &str = "
         echo \"$line\"
     done";
 
-/// The same, until it is told to do something else.
+/// A server that echoes lines, until a line has it do something else.
 const TAKEN_OVER: &str = "
     trap : USR1
     while read line; do [ \"$line\" != attack ] || exec /bin/true; echo \"$line\"; done";
@@ -64,7 +64,7 @@ fn a_thousand_reloads_leave_no_call_unjudged() {
     // In the guests of tests/vm each takes long.
     let times = std::env::var("TIMES").map_or(1000, |times| times.parse::<usize>().unwrap());
     let lab = Lab::new();
-    let place = Place::new(&lab);
+    let pins = PinDirectory::new(&lab);
     let shell = lab.copy(Path::new("/bin/dash"), "shell");
     let policies = policies(&lab, &shell);
     let texts: Vec<Vec<u8>> = policies.iter().map(|policy| fs::read(policy).unwrap()).collect();
@@ -78,7 +78,7 @@ fn a_thousand_reloads_leave_no_call_unjudged() {
 
     let policy = lab.path("policy.json");
     fs::write(&policy, &texts[0]).unwrap();
-    let mut agent = place.agent(&lab, &policy, &["--at-most", "kill"], "pinned");
+    let mut agent = pins.agent(&lab, &policy, &["--at-most", "kill"], "pinned");
     let (over, attacks, lines) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
     scope(|scope| {
         scope.spawn(|| {
@@ -120,7 +120,7 @@ fn a_thousand_reloads_leave_no_call_unjudged() {
         drop(ends);
     });
 
-    let (_, status) = place.status(&lab);
+    let (_, status) = pins.status(&lab);
     let counted = apart.maps.bss_data.as_ref().unwrap().counted;
     let (attacks, lines) = (attacks.into_inner(), lines.into_inner());
     let judged = status["totals"]["judged"].as_u64().unwrap();
@@ -135,7 +135,7 @@ fn a_thousand_reloads_leave_no_call_unjudged() {
         "{status}"
     );
     // All of it in the first set, which has not grown.
-    assert_eq!(fs::read_dir(&place.0).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(&pins.0).unwrap().count(), 1);
     assert!(status["draining_policies"].as_u64().unwrap() < 10, "{status}");
 }
 
@@ -143,13 +143,13 @@ fn a_thousand_reloads_leave_no_call_unjudged() {
 fn threads_keep_their_context_over_a_reload() {
     const LAWFUL: &str = "umask; read x; echo \"$x\"; read y; :";
     let lab = Lab::new();
-    let place = Place::new(&lab);
+    let pins = PinDirectory::new(&lab);
     let shell = lab.copy(Path::new("/bin/dash"), "shell");
     let learned = lab.learn(&shell, &[(&["-c", LAWFUL], "a")]);
     let more = lab.learn(&shell, &[(&["-c", LAWFUL], "a"), (&["-c", "pwd; read x"], "a")]);
     let policy = lab.path("policy.json");
     fs::copy(&learned, &policy).unwrap();
-    let mut agent = place.agent(&lab, &policy, &["--at-most", "kill"], "pinned");
+    let mut agent = pins.agent(&lab, &policy, &["--at-most", "kill"], "pinned");
     // Each waits for its line. `umask` is a call of the program's, and not one that may follow
     // here.
     let start = |script: &str| {

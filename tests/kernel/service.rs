@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 use sysfsm_testing::binary;
 use sysfsm_testing::lab::Lab;
-use sysfsm_testing::place::{event, Place};
+use sysfsm_testing::pin_directory::{event, PinDirectory};
 use sysfsm_testing::shell::Shell;
 
 const UNIT: &str = include_str!("../../packaging/sysfsm.service");
@@ -48,7 +48,7 @@ fn is_one_and_leaves_little_open(name: &str, unit: &str) {
 #[test]
 fn the_units_capabilities_are_enough() {
     let lab = Lab::new();
-    let place = Place::new(&lab);
+    let pins = PinDirectory::new(&lab);
     let shell = Shell::new(&lab, "shell");
     // Another user's process that was there before.
     run(Command::new("chmod").arg("755").arg(shell.binary.parent().unwrap()));
@@ -80,7 +80,7 @@ fn the_units_capabilities_are_enough() {
         "--at-most",
         "kill",
     ]);
-    agent.args(["--detach", "--pins"]).arg(&place.0).arg("--policy").arg(&shell.policy);
+    agent.args(["--detach", "--pins"]).arg(&pins.0).arg("--policy").arg(&shell.policy);
     let said = lab.start(&mut agent).end().well("the agent").stdout;
     assert_eq!(event(&said, "start")["adopted"], 1, "{said}");
     server.say("two");
@@ -97,7 +97,7 @@ fn run(command: &mut Command) {
 #[test]
 fn the_agent_says_when_it_is_ready() {
     let lab = Lab::new();
-    let place = Place::new(&lab);
+    let pins = PinDirectory::new(&lab);
     let shell = Shell::new(&lab, "shell");
     let socket = lab.path("notify");
     let manager = UnixDatagram::bind(&socket).unwrap();
@@ -107,7 +107,7 @@ fn the_agent_says_when_it_is_ready() {
         let length = manager.recv(&mut text).unwrap();
         String::from_utf8_lossy(&text[..length]).into_owned()
     };
-    let mut command = place.enforce(&shell.policy, &["--at-most", "kill", "--pin"]);
+    let mut command = pins.enforce(&shell.policy, &["--at-most", "kill", "--pin"]);
     let mut agent = lab.start(command.env("NOTIFY_SOCKET", &socket));
     let ready = heard();
     // Not before.

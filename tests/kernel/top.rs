@@ -9,17 +9,17 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 use sysfsm_testing::binary;
 use sysfsm_testing::lab::Lab;
-use sysfsm_testing::place::{event, Place};
+use sysfsm_testing::pin_directory::{event, PinDirectory};
 use sysfsm_testing::shell::Shell;
 
-fn top(place: &Place) -> Command {
+fn top(pins: &PinDirectory) -> Command {
     let mut command = Command::new(binary());
-    command.args(["top", "--pins"]).arg(&place.0);
+    command.args(["top", "--pins"]).arg(&pins.0);
     command
 }
 
-fn once(lab: &Lab, place: &Place) -> (Option<i32>, Value) {
-    let ended = lab.start(top(place).args(["--json", "--once"])).end();
+fn once(lab: &Lab, pins: &PinDirectory) -> (Option<i32>, Value) {
+    let ended = lab.start(top(pins).args(["--json", "--once"])).end();
     assert_eq!(ended.stdout.lines().count(), 1, "{}{}", ended.stdout, ended.stderr);
     (ended.status.code(), event(&ended.stdout, "top"))
 }
@@ -27,18 +27,18 @@ fn once(lab: &Lab, place: &Place) -> (Option<i32>, Value) {
 #[test]
 fn it_tells_what_is_so_and_takes_nothing_from_the_agent() {
     let lab = Lab::new();
-    let place = Place::new(&lab);
+    let pins = PinDirectory::new(&lab);
     let shell = Shell::new(&lab, "shell");
-    let (code, nothing) = once(&lab, &place);
+    let (code, nothing) = once(&lab, &pins);
     assert_eq!((code, &nothing["enforced"]), (Some(1), &false.into()));
 
     let events = lab.path("events");
     let options = ["--at-most", "kill", "--events", events.to_str().unwrap()];
-    let mut agent = place.agent(&lab, &shell.policy, &options, "pinned");
+    let mut agent = pins.agent(&lab, &shell.policy, &options, "pinned");
     let mut server = shell.serve(&lab);
     server.say("one");
     server.said(|said| said.contains("one"));
-    let mut watching = lab.start(top(&place).args(["--json", "--events"]).arg(&events));
+    let mut watching = lab.start(top(&pins).args(["--json", "--events"]).arg(&events));
     watching.said(|said| said.lines().count() >= 1);
     assert!(shell.attack(&lab).killed());
     // Each has it.
@@ -50,7 +50,7 @@ fn it_tells_what_is_so_and_takes_nothing_from_the_agent() {
     kill(watching.pid(), Signal::SIGTERM).unwrap();
     watching.end().well("top");
 
-    let (code, now) = once(&lab, &place);
+    let (code, now) = once(&lab, &pins);
     assert_eq!(code, Some(0));
     for (key, value) in [("level", "kill"), ("version", env!("CARGO_PKG_VERSION"))] {
         assert_eq!(now[key], value, "{now}");
@@ -83,8 +83,8 @@ fn it_tells_what_is_so_and_takes_nothing_from_the_agent() {
 #[test]
 fn it_draws_on_a_terminal_only_and_gives_it_back() {
     let lab = Lab::new();
-    let place = Place::new(&lab);
-    let refused = lab.start(&mut top(&place)).end();
+    let pins = PinDirectory::new(&lab);
+    let refused = lab.start(&mut top(&pins)).end();
     assert_eq!(refused.status.code(), Some(2));
     assert!(
         refused.stderr.contains("stdout is no terminal, and") && refused.stderr.contains("--json")
@@ -93,7 +93,7 @@ fn it_draws_on_a_terminal_only_and_gives_it_back() {
     // script(1) makes a terminal, and has what it is told typed there.
     let log = lab.path("typescript");
     let command =
-        format!("stty rows 24 cols 80; {} top --pins {}; stty -a", binary(), place.0.display());
+        format!("stty rows 24 cols 80; {} top --pins {}; stty -a", binary(), pins.0.display());
     let on_a_terminal = || {
         let mut terminal = lab.start(Command::new("script").args(["-qefc", &command]).arg(&log));
         // Blanks are not drawn: they are there already.
@@ -112,10 +112,10 @@ fn it_draws_on_a_terminal_only_and_gives_it_back() {
     // Of a terminal that is gone nobody is left.
     let terminal = on_a_terminal();
     let left = || {
-        let pins = place.0.to_str().unwrap();
+        let path = pins.0.to_str().unwrap();
         let of_this_test = |pid: &str| {
             let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            line.starts_with(binary()) && line.contains(pins)
+            line.starts_with(binary()) && line.contains(path)
         };
         let names = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name());
         names.filter(|name| name.to_str().is_some_and(of_this_test)).count()

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use sysfsm_testing::binary;
 use sysfsm_testing::lab::Lab;
-use sysfsm_testing::place::{event, Place};
+use sysfsm_testing::pin_directory::{event, PinDirectory};
 use sysfsm_testing::shell::Shell;
 
 /// What tells builds apart that do not understand each other's maps.
@@ -35,12 +35,12 @@ fn another_build(lab: &Lab) -> PathBuf {
 fn an_upgrade_under_load_leaves_no_gap() {
     const TURNS: usize = 20;
     let lab = Lab::new();
-    let place = Place::new(&lab);
+    let pins = PinDirectory::new(&lab);
     let shell = Shell::new(&lab, "shell");
     let other = another_build(&lab);
     let builds = [Path::new(binary()), &other];
     let begin = |turn: usize, pinned: &str| {
-        let options = place.enforce(&shell.policy, &["--at-most", "kill", "--pin"]);
+        let options = pins.enforce(&shell.policy, &["--at-most", "kill", "--pin"]);
         let mut agent = lab.start(Command::new(builds[turn % 2]).args(options.get_args()));
         let said = agent.said(|said| said.contains("\"event\":\"start\""));
         assert_eq!(
@@ -64,7 +64,7 @@ fn an_upgrade_under_load_leaves_no_gap() {
             agent.end();
             agent = begin(turn, "replaced");
             // Asked of this build.
-            let (code, status) = place.status(&lab);
+            let (code, status) = pins.status(&lab);
             assert_eq!((code, &status["has_agent"]), (Some(0), &true.into()), "{status}");
             assert_eq!(
                 (&status["level"], &status["version"]),
@@ -80,11 +80,11 @@ fn an_upgrade_under_load_leaves_no_gap() {
         "{TURNS} upgrades; {attacks} attacks were stopped, {lives} processes and a server lived"
     );
     assert!(attacks > TURNS && lives > TURNS, "{attacks} attacks, {lives} processes");
-    assert_eq!(fs::read_dir(&place.0).unwrap().count(), 1, "sets of pins");
+    assert_eq!(fs::read_dir(&pins.0).unwrap().count(), 1, "sets of pins");
     // Any build ends what any other one has begun.
     kill(agent.pid(), Signal::SIGKILL).unwrap();
     agent.end();
     drop(begin(1, "replaced"));
-    assert_eq!(place.stop(&lab)["enforced"], true);
-    assert!(shell.attack(&lab).status.success() && !place.0.exists());
+    assert_eq!(pins.stop(&lab)["enforced"], true);
+    assert!(shell.attack(&lab).status.success() && !pins.0.exists());
 }

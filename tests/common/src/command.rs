@@ -14,6 +14,7 @@ pub fn sysfsm(dir: &Path, args: &[&str]) -> Output {
         .expect("the binary runs")
 }
 
+/// What a program has written, as text.
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

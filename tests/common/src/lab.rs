@@ -1,4 +1,4 @@
-//! A place to try things in: a directory, copies of programs (a policy binds a file: never a
+//! What a test tries things in: a directory, copies of programs (a policy binds a file: never a
 //! system's own), and processes that end with the test, however it ends. Every wait is bounded.
 
 #![allow(unsafe_code)]
@@ -30,13 +30,18 @@ pub struct Lab {
 
 /// What a process left behind.
 pub struct Ended {
+    /// Its process id, which another process may have by now.
     pub pid: u32,
+    /// How it ended.
     pub status: ExitStatus,
+    /// What it wrote to its standard output.
     pub stdout: String,
+    /// What it wrote to its standard error.
     pub stderr: String,
 }
 
 impl Ended {
+    /// Whether SIGKILL ended it.
     pub fn killed(&self) -> bool {
         self.status.signal() == Some(9)
     }
@@ -65,6 +70,7 @@ impl Drop for Running {
 }
 
 impl Running {
+    /// The process id.
     pub fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).unwrap())
     }
@@ -75,6 +81,7 @@ impl Running {
         let _ = writeln!(self.child.stdin.as_mut().unwrap(), "{line}");
     }
 
+    /// What it has written to its standard output so far.
     pub fn stdout(&self) -> String {
         fs::read_to_string(&self.stdout).unwrap()
     }
@@ -90,7 +97,7 @@ impl Running {
         self.hear(enough, Self::stdout)
     }
 
-    /// The same of its standard error.
+    /// Waits until its standard error has something, or it has ended; what it has written there.
     #[track_caller]
     pub fn complained(&mut self, enough: impl Fn(&str) -> bool) -> String {
         self.hear(enough, Self::stderr)
@@ -116,7 +123,7 @@ impl Running {
         self.end_within(PATIENCE)
     }
 
-    /// The same of something that may take longer.
+    /// Waits until it ends, which may take this long.
     #[track_caller]
     pub fn end_within(mut self, patience: Duration) -> Ended {
         self.child.stdin = None;
@@ -143,6 +150,7 @@ impl Running {
 }
 
 impl Lab {
+    /// A new directory. Fails unless the test runs as root.
     pub fn new() -> Self {
         assert!(
             nix::unistd::geteuid().is_root(),
@@ -151,6 +159,7 @@ impl Lab {
         Lab { dir: TempDir::new().unwrap(), numbers: AtomicU32::new(0) }
     }
 
+    /// The path of a name in the directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -212,7 +221,7 @@ impl Lab {
         self.learn_at("2", program, runs)
     }
 
-    /// The same at another depth.
+    /// The policy of a program at a depth, learned from `runs`.
     #[track_caller]
     pub fn learn_at(&self, depth: &str, program: &Path, runs: &[(&[&str], &str)]) -> PathBuf {
         let logs: Vec<PathBuf> = runs
@@ -280,6 +289,7 @@ pub struct Enforcement {
 }
 
 impl Enforcement {
+    /// The process id.
     pub fn pid(&self) -> Pid {
         self.running.pid()
     }
@@ -296,7 +306,7 @@ impl Enforcement {
         Report::of(&self.stop_raw())
     }
 
-    /// The same, as it said it.
+    /// Ends it; its standard output.
     #[track_caller]
     pub fn stop_raw(self) -> String {
         kill(self.running.pid(), Signal::SIGTERM).unwrap();
@@ -321,13 +331,16 @@ pub fn preempts_programs() -> bool {
 
 /// What `enforce --json` printed.
 pub struct Report {
+    /// The event of the start.
     pub start: Value,
+    /// The violations, in order.
     pub violations: Vec<Value>,
     /// The totals at the end.
     pub stop: Value,
 }
 
 impl Report {
+    /// Reads what `enforce --json` wrote, and asserts that nothing of it was lost.
     pub fn of(stdout: &str) -> Self {
         // A command's own output may stand between.
         let events: Vec<Value> =
@@ -348,6 +361,7 @@ impl Report {
         report
     }
 
+    /// How many calls were judged.
     pub fn judged(&self) -> u64 {
         self.stop["judged"].as_u64().unwrap()
     }
@@ -356,7 +370,7 @@ impl Report {
     #[track_caller]
     pub fn lawful(&self, what: &str) {
         assert!(self.judged() > 0, "{what}: nothing was judged");
-        let first: Vec<String> = self.violations.iter().take(10).map(place).collect();
+        let first: Vec<String> = self.violations.iter().take(10).map(described).collect();
         assert!(
             self.violations.is_empty(),
             "{what}: {} violations: {first:?}",
@@ -367,12 +381,12 @@ impl Report {
 
     /// The first violation of a process.
     pub fn first_of(&self, pid: u32) -> Option<String> {
-        self.violations.iter().find(|v| v["pid"] == pid).map(place)
+        self.violations.iter().find(|v| v["pid"] == pid).map(described)
     }
 }
 
 /// A violation's reason, context and symbol: `transition: read → execve`.
-pub fn place(violation: &Value) -> String {
+pub fn described(violation: &Value) -> String {
     let context: Vec<&str> =
         violation["context"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     let text = |key: &str| violation[key].as_str().unwrap_or_default().to_string();

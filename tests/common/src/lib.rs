@@ -1,7 +1,6 @@
 //! What the tests and the benchmarks share: the binary under test, places to try it in, and what it
 //! is given to do. It knows nothing of what is asserted.
 
-#![allow(missing_docs)]
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -18,7 +17,7 @@ pub mod built;
 pub mod command;
 pub mod lab;
 pub mod more_ids;
-pub mod place;
+pub mod pin_directory;
 pub mod shell;
 
 pub use built::{binary, fixture};

@@ -8,10 +8,13 @@ use std::thread::scope;
 
 /// A copy of a shell, and its policy.
 pub struct Shell {
+    /// The copy.
     pub binary: PathBuf,
+    /// Its policy.
     pub policy: PathBuf,
 }
 
+/// What the shell does lawfully.
 pub const ECHOES: &str = "while read x; do echo \"$x\"; done";
 
 /// What an attacker has it do: its second call after the first lawful ones is none that it was
@@ -19,12 +22,14 @@ pub const ECHOES: &str = "while read x; do echo \"$x\"; done";
 pub const TAKEN_OVER: &str = "read x; echo \"$x\"; exec /bin/true";
 
 impl Shell {
+    /// A copy by this name, and its policy.
     pub fn new(lab: &Lab, name: &str) -> Self {
         let binary = lab.copy(Path::new("/bin/dash"), name);
         let policy = lab.learn(&binary, &[(&["-c", ECHOES], "a\nb\nc")]);
         Shell { binary, policy }
     }
 
+    /// Attacks the copy.
     pub fn attack(&self, lab: &Lab) -> Ended {
         attack(lab, &self.binary)
     }

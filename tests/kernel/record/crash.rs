@@ -11,7 +11,7 @@ use sysfsm_testing::lab::Lab;
 const KILLS: u64 = 100;
 /// It writes ten times a second. On a machine that does other work too one may come much later.
 const LATE: Duration = Duration::from_secs(5);
-/// Kills come within so many milliseconds.
+/// Kills come within this many milliseconds.
 const WITHIN: u64 = 1200;
 
 /// How many reads a process has made, as the kernel counts them.

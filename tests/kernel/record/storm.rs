@@ -10,7 +10,7 @@ use sysfsm_testing::lab::Lab;
 /// Symbol → how often, and in which processes.
 type Row = BTreeMap<u64, (u64, BTreeSet<u64>)>;
 
-/// What the walks are, of so many threads in each process, which is a run: context → symbol →
+/// What the walks are, of `threads` threads in each process, which is a run: context → symbol →
 /// calls, and in which processes. Of each walk its seed, and how many calls it was.
 fn reference(depth: usize, threads: u64, walks: &[(u64, u64)]) -> Transitions {
     let mut all: BTreeMap<Vec<u64>, Row> = BTreeMap::new();
@@ -50,7 +50,7 @@ fn reference(depth: usize, threads: u64, walks: &[(u64, u64)]) -> Transitions {
     found
 }
 
-/// Records walks of so many calls, or of a time, and compares; how many million calls a second they
+/// Records walks of a number of calls, or of a time, and compares; how many million calls a second they
 /// were, and for how many seconds.
 #[track_caller]
 fn storm(depth: usize, processes: u64, threads: u64, length: &str, room: &str) -> (f64, f64) {

@@ -19,7 +19,7 @@ pub fn judge(depth: Depth) -> Judge {
     Judge::new(&machine)
 }
 
-/// A log of so many blocks of four lines: of one program, or of two threads that interrupt each
+/// A log of `blocks` blocks of four lines: of one program, or of two threads that interrupt each
 /// other.
 pub fn log(blocks: u64, threads: bool) -> String {
     let mut text = String::from("7 execve(\"/bin/a\", [\"a\"], 0x7ffe /* 9 vars */) = 0\n");

@@ -16,6 +16,7 @@ pub fn seed() -> u64 {
 pub struct Random(pub u64);
 
 impl Random {
+    /// The next number.
     pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -29,6 +30,7 @@ impl Random {
         usize::try_from(self.number() % n.max(1) as u64).unwrap()
     }
 
+    /// One of these.
     pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len())]
     }

@@ -25,7 +25,7 @@ const CONTAIN_EXCEPTIONS: &[(&str, &str)] = &[
     ("i386:splice-pipes", "as splice-pipes"),
 ];
 
-/// The same of `prevent`.
+/// The attacks that level `prevent` does not keep from their effect, each with its reason.
 const PREVENT_EXCEPTIONS: &[(&str, &str)] = &[
     ("i386:tee-pipe", "and the kernel lets no program guard __ia32_sys_tee"),
     ("i386:splice-pipes", "and the kernel lets no program guard __ia32_sys_splice"),

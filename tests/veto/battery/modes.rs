@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use sysfsm_fixtures::battery::call::Abi;
 use sysfsm_fixtures::battery::outside::Outside;
 use sysfsm_fixtures::battery::table::Attack;
-use sysfsm_testing::lab::{place, Ended, Lab};
+use sysfsm_testing::lab::{described, Ended, Lab};
 
 /// What came of one attack.
 pub struct Outcome {
@@ -161,7 +161,7 @@ pub fn denied(
     let ended = attacker.end();
     let report = enforcement.stop();
     let found: Vec<String> =
-        report.violations.iter().filter(|v| v["pid"] == pid).map(place).collect();
+        report.violations.iter().filter(|v| v["pid"] == pid).map(described).collect();
     (outcomes, Sequel { ended, events: (found, expected) })
 }
 

@@ -1,4 +1,4 @@
-//! `crowd PROCESSES THREADS [stray|stay]`: so many processes of so many threads each, all alive at
+//! `crowd PROCESSES THREADS [stray|stay]`: processes of THREADS threads each, all alive at
 //! once; with `stray` each makes one call, `getppid`, that it does not make without; with `stay`
 //! all wait until the input ends. Proves that a policy holds for a hundred thousand threads.
 

@@ -1,4 +1,4 @@
-//! `steps DEPTH COUNT`: judges so many calls in Rust, none of which repeats the one before.
+//! `steps DEPTH COUNT`: judges COUNT calls in Rust, none of which repeats the one before.
 //! tests/trace/instructions.rs counts what it takes.
 
 #![allow(clippy::print_stderr, clippy::print_stdout)]

@@ -1,5 +1,5 @@
-//! `walkers PROCESSES THREADS CALLS`: so many processes of so many threads, each of which makes so
-//! many calls, drawn by a generator that anybody can repeat, as fast as it can. The processes are
+//! `walkers PROCESSES THREADS CALLS`: PROCESSES processes of THREADS threads, each of which makes
+//! CALLS calls, drawn by a generator that anybody can repeat, as fast as it can. The processes are
 //! runs of their own: each execs this program. Each thread makes a call of its own kind, 4999,
 //! before its walk and after it. With `60s` for CALLS a thread walks for so long. At its end it
 //! says `WALKED SEED CALLS`.

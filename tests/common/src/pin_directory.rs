@@ -1,4 +1,4 @@
-//! A place to pin enforcement in, and the commands that are given it.
+//! A directory to pin enforcement in, and the commands that are given it.
 
 use crate::binary;
 use crate::lab::{Ended, Lab, Running};
@@ -10,14 +10,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A directory to pin in, in a file system of one test's. What is left there ends with it.
-pub struct Place(pub PathBuf);
+pub struct PinDirectory(pub PathBuf);
 
-impl Place {
+impl PinDirectory {
+    /// Mounts a bpf file system in the directory of a test.
     pub fn new(lab: &Lab) -> Self {
         let at = lab.fresh("bpf");
         fs::create_dir(&at).unwrap();
         mount(Some("bpf"), &at, Some("bpf"), MsFlags::empty(), None::<&str>).unwrap();
-        Place(at.join("sysfsm"))
+        PinDirectory(at.join("sysfsm"))
     }
 
     fn command(&self, subcommand: &str) -> Command {
@@ -26,6 +27,7 @@ impl Place {
         command
     }
 
+    /// The command that enforces policies with pins here.
     pub fn enforce(&self, policies: &Path, options: &[&str]) -> Command {
         let mut command = self.command("enforce");
         command.args(options).arg("--policy").arg(policies);
@@ -51,12 +53,13 @@ impl Place {
         lab.start(&mut self.command("reload")).end()
     }
 
+    /// Ends what is pinned; the event that says so.
     pub fn stop(&self, lab: &Lab) -> Value {
         event(&lab.start(&mut self.command("stop")).end().well("stop").stdout, "stop")
     }
 }
 
-impl Drop for Place {
+impl Drop for PinDirectory {
     fn drop(&mut self) {
         let _ = self.command("stop").output();
         // Agents of a test that has failed may still be there. A saboteur may have been here
