@@ -69,7 +69,8 @@ watch() {
 		policy, new = json.load(open(sys.argv[1])), set()
 		for event in map(json.loads, open(sys.argv[2])):
 		    if event["event"] == "stop":
-		        assert event["events_lost"] == 0 and event["judged"] > 0, event
+		        totals = event["totals"]
+		        assert totals["events_lost"] == 0 and totals["judged"] > 0, event
 		    elif event["event"] == "violation" and event["reason"] == "transition" and event["context"]:
 		        new.add((" ".join(event["context"]), event["symbol"]))
 		for context, symbol in new:

@@ -149,7 +149,7 @@ impl Trial {
         } else {
             assert_eq!(ended.status.code(), Some(2), "{what}");
             assert!(
-                ended.stderr.contains("error: ") && !ended.stderr.contains("panicked"),
+                ended.stderr.contains(r#""event":"error""#) && !ended.stderr.contains("panicked"),
                 "{what}"
             );
             let changed = ended.stderr.contains(ALL_THE_SAME);
