@@ -1,5 +1,5 @@
 //! The command line, the only layer that prints.
-//! Its rooms, lowest first: format, events, io, policies, review, agent, top, commands,
+//! Its rooms, lowest first: format, events, io, policies, review, agent, top, man, commands,
 //! `command_line`.
 //! It may know every other layer; no other layer may know it.
 

@@ -1,6 +1,6 @@
 //! What a long-running subcommand needs: signals, a child, watched directories, metrics, the
 //! service manager, and the printer of its events.
-//! It may know `events`, `io` and `policies`, and the kernel layer; it knows no subcommand.
+//! It may know `format`, `events`, `io`, `policies` and the kernel layer, and no subcommand.
 
 pub(crate) mod child;
 pub(crate) mod directories;

@@ -9,17 +9,17 @@ pub(super) struct Sections {
     pub examples: &'static [(&'static str, &'static str)],
     /// A path, and what is there.
     pub files: &'static [(&'static str, &'static str)],
-    /// Pages.
+    /// Other pages to read, as NAME(SECTION).
     pub see_also: &'static [&'static str],
 }
 
 impl Sections {
-    /// Those of a command's page.
+    /// The further sections of a command's page.
     pub fn of(command: &str) -> Option<&'static Self> {
         ALL.iter().find(|sections| sections.command == command)
     }
 
-    /// Those of every page.
+    /// The further sections of all pages.
     #[cfg(test)]
     pub fn all() -> &'static [Self] {
         ALL
@@ -34,8 +34,8 @@ const PINS: (&str, &str) =
     ("/sys/fs/bpf/sysfsm", "What is enforced beyond the end of its process, pinned.");
 const RECORDED: (&str, &str) =
     ("/var/lib/sysfsm", "What the units sysfsm-record@.service have recorded.");
-const JOURNAL: (&str, &str) =
-    ("/run/sysfsm", "A place for the socket of --metrics, which the service makes.");
+const RUN: (&str, &str) =
+    ("/run/sysfsm", "The socket of --metrics, in a directory that the service makes.");
 
 const ALL: &[Sections] = &[
     Sections {
@@ -56,7 +56,7 @@ const ALL: &[Sections] = &[
                  sudo systemctl enable --now sysfsm",
             ),
         ],
-        files: &[POLICIES, OPTIONS, PINS, RECORDED, JOURNAL],
+        files: &[POLICIES, OPTIONS, PINS, RECORDED, RUN],
         see_also: &[
             "sysfsm-policy(5)",
             "sysfsm-extract(1)",
@@ -203,7 +203,7 @@ const ALL: &[Sections] = &[
                 "sudo sysfsm enforce --detach --require contain --policy /etc/sysfsm/policies",
             ),
         ],
-        files: &[POLICIES, OPTIONS, PINS, JOURNAL],
+        files: &[POLICIES, OPTIONS, PINS, RUN],
         see_also: &[
             "sysfsm(1)",
             "sysfsm-policy(5)",

@@ -1,6 +1,6 @@
 //! What several subcommands say of policies: how complete they are, and what they warn of.
-//! It may know `io`, and the layers below the command line.
-//! It knows no event and no subcommand.
+//! It may know `format`, `events` and `io`, and the layers below the command line.
+//! It knows no subcommand.
 
 pub(crate) mod coverage;
 pub(crate) mod explanation;

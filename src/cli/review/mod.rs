@@ -1,5 +1,5 @@
 //! The review log: its file, what is collected into it, and its questions on a terminal.
-//! It may know `io`, and the layers below the command line.
+//! It may know `format` and `io`, and the layers below the command line.
 //! It knows no subcommand.
 
 #[cfg(feature = "kernel")]

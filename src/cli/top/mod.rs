@@ -1,6 +1,6 @@
 //! The view of `sysfsm top`: samples of what is enforced, drawn on a terminal.
 //! It takes no event from the agent: events are the agent's alone to read.
-//! It may know `io`, `policies`, `events` and `agent`.
+//! It may know `format`, `io`, `policies`, `events` and `agent`.
 
 pub(crate) mod follow;
 pub(crate) mod sample;
