@@ -91,8 +91,8 @@ static __always_inline void sysfsm_on_birth(struct sysfsm_thread *thread)
 {
 	/* A denial is of the creator's call. A worker of io_uring's makes no call that would end
 	 * it. */
-	if (thread->enforcement != SYSFSM_ENFORCE_KILL)
-		thread->enforcement = SYSFSM_ENFORCE_NONE;
+	sysfsm_enforce(thread, thread->enforcement == SYSFSM_ENFORCE_KILL ? SYSFSM_ENFORCE_KILL
+									  : SYSFSM_ENFORCE_NONE);
 }
 
 static __always_inline void sysfsm_on_exit(struct task_struct *task)
@@ -106,9 +106,10 @@ static __always_inline void sysfsm_on_exit(struct task_struct *task)
 		enforcing = false;
 }
 
-static __always_inline void sysfsm_on_signal(struct sysfsm_thread *thread, __u32 signal)
+static __always_inline void sysfsm_on_signal(struct sysfsm_thread *thread, __u32 signal,
+					     const struct sysfsm_delivery *by)
 {
-	sysfsm_signal(thread, signal);
+	sysfsm_signal(thread, signal, by);
 }
 
 static __always_inline __u32 sysfsm_taken_for(struct task_struct *task,

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 
 #include "frames.h"
@@ -20,6 +21,10 @@
 #include "threads.h"
 
 #define SYSFSM_HANDLER_MIN 2 /* 0 is SIG_DFL, 1 is SIG_IGN */
+#define SYSFSM_SA_ONSTACK 0x08000000ul
+#define SYSFSM_SS_AUTODISARM (1u << 31)
+#define SYSFSM_SIGSEGV 11
+#define SYSFSM_SI_KERNEL 0x80
 
 /* For the tests: a call that the programs at sys_enter are never shown. */
 const volatile __u32 simulate_missed_nr = SYSFSM_NO_CALL;
@@ -37,7 +42,8 @@ static __always_inline void sysfsm_on_birth(struct sysfsm_thread *thread);
 /* A task ends, watched or not. */
 static __always_inline void sysfsm_on_exit(struct task_struct *task);
 /* A handler begins. */
-static __always_inline void sysfsm_on_signal(struct sysfsm_thread *thread, __u32 signal);
+static __always_inline void sysfsm_on_signal(struct sysfsm_thread *thread, __u32 signal,
+					     const struct sysfsm_delivery *by);
 
 /* A program at a tracepoint that keeps the CPU while it evaluates `body`. */
 #define SYSFSM_PROGRAM(tracepoint, name, body, ...)                                                \
@@ -68,7 +74,10 @@ static __always_inline int sysfsm_enter(struct pt_regs *regs, __u32 nr, bool non
 
 	if (!thread && fallbacks_used)
 		thread = sysfsm_move_to_storage(task);
-	if (!thread || !thread->policy || (!non_preemptible && nr == simulate_missed_nr))
+	if (!thread)
+		return 0;
+	/* Where no call is missed sysfsm_on_call() finds out by itself whether it is watched. */
+	if (!non_preemptible && (!thread->policy || nr == simulate_missed_nr))
 		return 0;
 	if (!non_preemptible)
 		thread->handled = 1;
@@ -123,10 +132,13 @@ static __always_inline int sysfsm_newtask(struct task_struct *task, bool fallbac
 		return 0;
 	/* The copy is taken inside the creator's call, so its last symbol is that call. */
 	thread = sysfsm_watch(task, parent);
-	if (thread)
+	if (thread) {
+		if (thread->older_returns == SYSFSM_UNTIL_A_CALL)
+			thread->older_returns = 0;
 		sysfsm_on_birth(thread);
-	else
+	} else {
 		sysfsm_refuse(sysfsm_only_logs(parent->action));
+	}
 	return 0;
 }
 
@@ -144,29 +156,53 @@ static __always_inline int sysfsm_exit(struct task_struct *task, bool fallback)
 
 SYSFSM_PROGRAMS("sched_process_exit", exit, sysfsm_exit, (task), struct task_struct *task)
 
-/* A signal is delivered, to a handler or not. */
-static __always_inline int sysfsm_deliver(struct k_sigaction *action, __u32 signal, bool fallback)
+/* How the handler begins (get_sigframe, arch/x86/kernel/signal.c). */
+static __always_inline void sysfsm_delivery(struct sysfsm_delivery *by, struct task_struct *task,
+					    struct sysfsm_thread *thread,
+					    struct kernel_siginfo *info, __u32 signal,
+					    unsigned long flags)
 {
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+
+	by->pointer = regs->sp;
+	by->alternate = sysfsm_on_alternate(task, thread, by->pointer);
+	/* The verifier of Linux 7 takes `info` for a number: some signals have none. */
+	by->setup_failed =
+		signal == SYSFSM_SIGSEGV && BPF_CORE_READ(info, si_code) == SYSFSM_SI_KERNEL;
+	if (!(flags & SYSFSM_SA_ONSTACK) || !task->sas_ss_size ||
+	    (!(task->sas_ss_flags & SYSFSM_SS_AUTODISARM) &&
+	     sysfsm_on_stack(by->pointer, task->sas_ss_sp, task->sas_ss_size)))
+		return;
+	by->switches = 1;
+	thread->alternate_at = task->sas_ss_sp;
+	thread->alternate_size = task->sas_ss_size;
+}
+
+/* A signal is delivered, to a handler or not. */
+static __always_inline int sysfsm_deliver(struct kernel_siginfo *info, struct k_sigaction *action,
+					  __u32 signal, bool fallback)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct sysfsm_delivery by = {};
 	struct sysfsm_thread *thread;
 
 	if ((unsigned long)action->sa.sa_handler < SYSFSM_HANDLER_MIN)
 		return 0;
-	thread = sysfsm_thread(bpf_get_current_task_btf());
+	thread = sysfsm_thread(task);
 	if (!thread)
 		return 0;
-	if (fallback) {
-		if (!thread->handled)
-			sysfsm_on_signal(thread, signal);
+	if (fallback && thread->handled) {
 		thread->handled = 0;
 		return 0;
 	}
-	if (preemptible)
+	if (!fallback && preemptible)
 		thread->handled = 1;
-	sysfsm_on_signal(thread, signal);
+	sysfsm_delivery(&by, task, thread, info, signal, action->sa.sa_flags);
+	sysfsm_on_signal(thread, signal, &by);
 	return 0;
 }
 
-SYSFSM_PROGRAMS("signal_deliver", signal, sysfsm_deliver, (action, sig), int sig,
+SYSFSM_PROGRAMS("signal_deliver", signal, sysfsm_deliver, (info, action, sig), int sig,
 		struct kernel_siginfo *info, struct k_sigaction *action)
 
 #endif /* SYSFSM_HOOKS_H */

@@ -12,6 +12,7 @@
 #include "complain.h"
 #include "counters.h"
 #include "event.h"
+#include "family.h"
 #include "frames.h"
 #include "kernel.h"
 #include "step.h"
@@ -70,16 +71,22 @@ static __always_inline __u8 sysfsm_action_of(__u8 enforcement)
  */
 static __always_inline int sysfsm_kill_process(struct sysfsm_thread *thread)
 {
-	struct task_struct *leader = bpf_get_current_task_btf()->group_leader;
+	struct task_struct *task = bpf_get_current_task_btf();
+	bool again = thread->enforcement == SYSFSM_ENFORCE_KILL;
+	struct task_struct *leader = task->group_leader;
 	struct sysfsm_thread *first = NULL;
+	int failed;
 
-	thread->enforcement = SYSFSM_ENFORCE_KILL;
+	sysfsm_enforce(thread, SYSFSM_ENFORCE_KILL);
 	if (leader)
 		first = sysfsm_thread(leader);
 	if (first)
-		first->enforcement = SYSFSM_ENFORCE_KILL;
+		sysfsm_enforce(first, SYSFSM_ENFORCE_KILL);
 	/* Fails for the machine's first process, and in an exiting one. */
-	return bpf_send_signal(SYSFSM_SIGKILL);
+	failed = bpf_send_signal(SYSFSM_SIGKILL);
+	if (kill_families && !again)
+		sysfsm_signal_family(task, SYSFSM_SIGKILL);
+	return failed;
 }
 
 /* Enforces what follows from a violation, counts the violation and reports it. */
@@ -97,9 +104,10 @@ static __noinline int sysfsm_report(struct sysfsm_thread *thread, struct pt_regs
 	kind->action = action;
 	kind->pad = 0;
 	/* First of all: nothing that follows may fail before it. */
-	thread->enforcement = enforcement;
 	if (enforcement == SYSFSM_ENFORCE_KILL)
 		kill_failed = sysfsm_kill_process(thread) != 0;
+	else
+		sysfsm_enforce(thread, enforcement);
 	if (!counts)
 		return 0;
 	SYSFSM_COUNT(counts->violations);
@@ -141,7 +149,7 @@ static __noinline int sysfsm_settle_pending(struct sysfsm_thread *thread)
 	struct sysfsm_counters *counts;
 
 	if (thread->enforcement == SYSFSM_ENFORCE_DENY) {
-		thread->enforcement = SYSFSM_ENFORCE_NONE;
+		sysfsm_enforce(thread, SYSFSM_ENFORCE_NONE);
 		return 0;
 	}
 	counts = sysfsm_counters();
@@ -164,6 +172,15 @@ static __always_inline __u32 sysfsm_entered_now(struct task_struct *task)
 	return sysfsm_entered(task, regs->orig_ax);
 }
 
+/* Not atomic: the programs that judge keep the CPU. */
+static __always_inline void sysfsm_count_judged(void)
+{
+	struct sysfsm_counters *counts = sysfsm_counters();
+
+	if (counts)
+		counts->judged++;
+}
+
 /* Judges a call that is neither of the two things that sysfsm_judge() looks for. */
 static __noinline int sysfsm_judge_slow(struct task_struct *task, struct sysfsm_thread *thread,
 					struct pt_regs *regs, __u32 nr)
@@ -171,12 +188,20 @@ static __noinline int sysfsm_judge_slow(struct task_struct *task, struct sysfsm_
 	/* The policy and the action are filled in once there is a violation: sysfsm_report(). */
 	struct sysfsm_violation_kind kind;
 	__u32 state;
+	__u64 pointer = regs->sp;
 	__u8 verdict;
 
+	/* A tracer or a seccomp filter has the call skipped (syscall_trace_enter, kernel/entry):
+	 * there is none. A thread that is let go has its state for a moment longer. */
+	if (nr == SYSFSM_NO_CALL || !thread->policy)
+		return 0;
+	sysfsm_count_judged();
 	kind.nr = nr;
 	kind.abi = sysfsm_abi(task, nr);
 	if (thread->enforcement)
 		sysfsm_settle_pending(thread);
+	if (pointer >= thread->slow_from)
+		sysfsm_unwind(thread, pointer, sysfsm_on_alternate(task, thread, pointer));
 	if (complain)
 		sysfsm_keep_unmodelled(thread);
 	if (kind.abi == SYSFSM_X86_64)
@@ -193,22 +218,20 @@ static __noinline int sysfsm_judge_slow(struct task_struct *task, struct sysfsm_
 
 /*
  * A thread makes a call. Nearly all calls repeat the last symbol, or follow a transition of the
- * thread's state: they need no more than what sysfsm_call_fast() reads. Where calls can be missed
- * the thread keeps which call was judged.
+ * thread's state: they need no more than what sysfsm_call_fast() reads. `slow_from` tells at once
+ * that nothing is enforced on the thread, that it is watched, and that no handler is over. Where
+ * calls can be missed the thread keeps which call was judged.
  */
 static __always_inline int sysfsm_judge(struct task_struct *task, struct sysfsm_thread *thread,
 					struct pt_regs *regs, __u32 nr, bool non_preemptible)
 {
-	struct sysfsm_counters *counts = sysfsm_counters();
-
-	if (!non_preemptible)
+	if (!non_preemptible && nr != SYSFSM_NO_CALL)
 		thread->entered = sysfsm_entered(task, nr);
-	/* Not atomic: the programs that come here keep the CPU. */
-	if (counts)
-		counts->judged++;
-	if (!thread->enforcement && !(task->thread_info.status & SYSFSM_TS_COMPAT) &&
-	    sysfsm_call_fast(thread, nr))
+	if (regs->sp < thread->slow_from && !(task->thread_info.status & SYSFSM_TS_COMPAT) &&
+	    sysfsm_call_fast(thread, nr)) {
+		sysfsm_count_judged();
 		return 0;
+	}
 	return sysfsm_judge_slow(task, thread, regs, nr);
 }
 

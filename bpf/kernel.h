@@ -60,8 +60,21 @@ struct fs_struct {
 	struct path pwd;
 };
 
+typedef struct {
+	int counter;
+} atomic_t;
+
 struct mm_struct {
+	atomic_t mm_users;
 	struct file *exe_file;
+};
+
+struct files_struct {
+	atomic_t count;
+};
+
+struct signal_struct {
+	atomic_t live;
 };
 
 struct bpf_local_storage;
@@ -114,9 +127,14 @@ struct task_struct {
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	struct mm_struct *mm;
+	struct signal_struct *signal;
+	struct files_struct *files;
 	struct fs_struct *fs;
 	struct css_set *cgroups;
 	struct bpf_local_storage *bpf_storage;
+	unsigned long sas_ss_sp; /* the alternate signal stack */
+	unsigned long sas_ss_size;
+	unsigned int sas_ss_flags;
 };
 
 struct linux_binprm {
@@ -128,13 +146,16 @@ struct linux_binprm {
 
 struct sigaction {
 	void *sa_handler;
+	unsigned long sa_flags;
 };
 
 struct k_sigaction {
 	struct sigaction sa;
 };
 
-struct kernel_siginfo;
+struct kernel_siginfo {
+	int si_code;
+};
 
 struct pt_regs {
 	unsigned long bp;

@@ -34,7 +34,8 @@ struct {
 	__type(value, struct sysfsm_policy);
 } policies SEC(".maps");
 
-/* Context of two symbols or more → state. Only read when a thread has left the machine. */
+/* Context, whole or partial → state, of policies under which threads go on after violations. Only
+ * read then. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
@@ -42,13 +43,12 @@ struct {
 	__type(value, __u32);
 } contexts SEC(".maps");
 
-/* State → its context, of policies under which threads go on after violations. Only read when a
- * thread has left the machine. */
+/* State → its context, whole or partial, of the same policies. Only read after violations. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct sysfsm_history);
+	__type(value, struct sysfsm_context);
 } histories SEC(".maps");
 
 /* Where the threads of a policy that another one has replaced go on. */
@@ -56,7 +56,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
 	__type(key, struct sysfsm_migration_key);
-	__type(value, struct sysfsm_migration_target);
+	__type(value, __u32);
 } migrations SEC(".maps");
 
 #endif /* SYSFSM_MAPS_H */

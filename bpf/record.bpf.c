@@ -30,8 +30,10 @@ static __always_inline int sysfsm_on_call(struct task_struct *task, struct sysfs
 {
 	struct sysfsm_counters *counts = sysfsm_counters();
 
-	if (thread->policy == SYSFSM_NAMELESS)
+	if (!thread->policy || thread->policy == SYSFSM_NAMELESS || nr == SYSFSM_NO_CALL)
 		return 0;
+	if (regs->sp >= thread->slow_from)
+		sysfsm_unwind(thread, regs->sp, sysfsm_on_alternate(task, thread, regs->sp));
 	/* Not atomic: the programs that come here keep the CPU. */
 	if (counts)
 		counts->judged++;
@@ -91,10 +93,11 @@ static __always_inline void sysfsm_on_exit(struct task_struct *task)
 	thread->policy = 0;
 }
 
-static __always_inline void sysfsm_on_signal(struct sysfsm_thread *thread, __u32 signal)
+static __always_inline void sysfsm_on_signal(struct sysfsm_thread *thread, __u32 signal,
+					     const struct sysfsm_delivery *by)
 {
 	if (thread->policy != SYSFSM_NAMELESS)
-		sysfsm_record_signal(thread, signal);
+		sysfsm_record_signal(thread, signal, by);
 }
 
 static __always_inline __u32 sysfsm_taken_for(struct task_struct *task,
@@ -122,7 +125,7 @@ static __always_inline bool sysfsm_on_adopt(struct task_struct *task, struct sys
 		adoptee->run = sysfsm_run_begin(program, true);
 	thread->action = SYSFSM_LOG;
 	thread->run = adoptee->run;
-	sysfsm_frames_unknown(thread, 0);
+	sysfsm_frames_unknown(thread, 0, SYSFSM_FRAMES - 1);
 	/* From here on the thread is watched: it may be in a call at this moment. */
 	barrier();
 	thread->policy = program;

@@ -178,16 +178,16 @@ static __always_inline void sysfsm_record_exec(struct sysfsm_thread *thread, __u
 }
 
 /* A handler begins. */
-static __always_inline void sysfsm_record_signal(struct sysfsm_thread *thread, __u32 signal)
+static __always_inline void sysfsm_record_signal(struct sysfsm_thread *thread, __u32 signal,
+						 const struct sysfsm_delivery *by)
 {
-	sysfsm_push(thread, sysfsm_follow(thread->policy, 0, SYSFSM_SIGNAL_BASE + signal));
+	sysfsm_push(thread, sysfsm_follow(thread->policy, 0, SYSFSM_SIGNAL_BASE + signal), by);
 }
 
 /* A call through a foreign ABI is no symbol: what follows has no known past. */
 static __always_inline void sysfsm_record_foreign(struct sysfsm_thread *thread)
 {
-	thread->top.state = 0;
-	thread->top.last = SYSFSM_NO_SYMBOL;
+	sysfsm_frame_forget(thread, 0);
 }
 
 /* A handler ends: a transition of the handler's frame. After a stray return no past is known. */

@@ -26,7 +26,7 @@ static __always_inline void sysfsm_bind(struct sysfsm_thread *thread, __u32 inde
 {
 	thread->action = policy->action;
 	if (adopted)
-		sysfsm_frames_unknown(thread, policy->lost);
+		sysfsm_frames_unknown(thread, policy->lost, SYSFSM_UNTIL_A_CALL);
 	else
 		sysfsm_frames_exec(thread, policy->exec);
 	/* From here on the thread is watched: an adopted one may be in a call at this moment. */
@@ -52,78 +52,82 @@ static __always_inline __u32 sysfsm_edge(__u32 state, __u32 nr)
 }
 
 /*
- * Resync (semantics, rule 8): the thread's state becomes that of the longest suffix of
- * (history · nr) that is a context of the machine; if there is none, the thread is lost. `whole`:
- * this is the whole context of a thread under SYSFSM_COMPLAIN, so that no suffix will do, and the
- * context is unmodelled.
+ * The state after a violation that is only reported (semantics, rule 7): that of (context · nr), if
+ * all of it is known and the machine has it; else the one of the longest end that some context of
+ * the machine ends in. `complain`: a whole context that the machine lacks is unmodelled.
  */
-__noinline int sysfsm_resync(struct sysfsm_thread *thread, const struct sysfsm_policy *policy,
-			     const struct sysfsm_history *history, __u32 nr, bool whole)
+__noinline int sysfsm_follow_violation(struct sysfsm_thread *thread,
+				       const struct sysfsm_policy *policy, __u32 nr, __u32 complain)
 {
-	struct sysfsm_context key = {};
-	const __u32 *state;
-	__u32 single;
+	const struct sysfsm_context *before;
+	struct sysfsm_context key = { .partial = 1 };
+	__u32 keep;
+	__u32 state;
+	__u32 *found;
 
-	if (!thread || !policy || !history)
+	if (!thread || !policy)
 		return 0;
+	state = thread->top.state;
+	keep = policy->depth - 1;
+	if (thread->top.unmodelled) {
+		key.partial = 0;
+		key.history = thread->top.history;
+	} else {
+		/* Where a whole context is one symbol, the one before does not matter. */
+		before = keep > 1 ? bpf_map_lookup_elem(&histories, &state) : NULL;
+		if (before)
+			key = *before;
+	}
 	key.policy = thread->policy;
 	thread->top.last = nr;
 	thread->top.unmodelled = 0;
-	if (policy->depth <= 1) {
-		thread->top.state = policy->lost;
-		return 0;
-	}
-	if (policy->depth > 2)
-		key.history = *history;
-	sysfsm_history_push(&key.history, nr, policy->depth - 1);
-	thread->top.history = key.history;
 	thread->top.state = policy->lost;
-	/* What fills the window is the whole context, whatever came before. No machine can have an
-	 * rt_sigreturn outside of a handler. */
-	if (thread->action == SYSFSM_COMPLAIN && nr != SYSFSM_NR_RT_SIGRETURN &&
-	    key.history.len == policy->depth - 1)
-		whole = true;
-	for (int i = 0; i < SYSFSM_HISTORY - 2; i++) {
-		if (key.history.len < 2)
-			break;
-		state = bpf_map_lookup_elem(&contexts, &key);
-		if (state) {
-			thread->top.state = *state;
+	if (policy->depth <= 1)
+		return 0;
+	sysfsm_history_push(&key.history, nr, keep);
+	if (!key.partial || key.history.len == keep) {
+		key.partial = 0;
+		found = bpf_map_lookup_elem(&contexts, &key);
+		if (found) {
+			thread->top.state = *found;
 			return 0;
 		}
-		if (whole)
+		if (complain) {
+			thread->top.state = SYSFSM_NO_STATE;
+			thread->top.unmodelled = 1;
+			thread->top.history = key.history;
+			return 0;
+		}
+	}
+	key.partial = 1;
+	if (key.history.len == keep)
+		sysfsm_history_shift(&key.history);
+	for (int i = 0; i < SYSFSM_HISTORY - 2; i++) {
+		if (!key.history.len)
 			break;
+		found = bpf_map_lookup_elem(&contexts, &key);
+		if (found) {
+			thread->top.state = *found;
+			break;
+		}
 		sysfsm_history_shift(&key.history);
 	}
-	single = key.history.len > 1 ? 0 : sysfsm_edge(policy->singles, nr);
-	if (single)
-		thread->top.state = single;
-	else
-		thread->top.unmodelled = whole;
 	return 0;
 }
 
 /* A frame of a replaced policy goes on in a state of the replacement. */
 __noinline int sysfsm_migrate_frame(struct sysfsm_frame *frame, const struct sysfsm_policy *to,
-				    __u32 replacement, __u32 lost)
+				    __u32 replacement)
 {
 	struct sysfsm_migration_key key = { .policy = replacement };
-	const struct sysfsm_migration_target *target;
+	const __u32 *target;
 
 	if (!frame || !to)
 		return 0;
 	key.state = frame->state;
-	target = frame->state == lost ? NULL : bpf_map_lookup_elem(&migrations, &key);
-	if (target) {
-		frame->state = target->state;
-		frame->history = target->history;
-		return 0;
-	}
-	frame->state = to->lost;
-	if (key.state != lost || to->depth <= 1)
-		__builtin_memset(&frame->history, 0, sizeof(frame->history));
-	for (int i = 0; i < SYSFSM_HISTORY && frame->history.len >= to->depth; i++)
-		sysfsm_history_shift(&frame->history);
+	target = bpf_map_lookup_elem(&migrations, &key);
+	frame->state = target ? *target : to->lost;
+	frame->unmodelled = 0;
 	return 0;
 }
 
@@ -131,22 +135,21 @@ __noinline int sysfsm_migrate_frame(struct sysfsm_frame *frame, const struct sys
  * The thread migrates to the replacement of its policy. Only the thread itself does this, in a call
  * of its own: nothing else changes its state meanwhile.
  */
-static __noinline int sysfsm_migrate(struct sysfsm_thread *thread, const struct sysfsm_policy *from,
-				     __u32 replacement)
+static __noinline int sysfsm_migrate(struct sysfsm_thread *thread, __u32 replacement)
 {
 	const struct sysfsm_policy *to = bpf_map_lookup_elem(&policies, &replacement);
-	__u32 lost = from->lost;
 	__u32 slot = thread->head;
 
 	/* Also SYSFSM_NO_REPLACEMENT. */
 	if (!to) {
 		thread->policy = 0;
+		thread->slow_from = 0;
 		return 0;
 	}
-	sysfsm_migrate_frame(&thread->top, to, replacement, lost);
+	sysfsm_migrate_frame(&thread->top, to, replacement);
 	for (__u32 i = 0; i < SYSFSM_FRAMES && i < thread->below; i++) {
 		slot--;
-		sysfsm_migrate_frame(&thread->saved[slot & SYSFSM_RING], to, replacement, lost);
+		sysfsm_migrate_frame(&thread->saved[slot & SYSFSM_RING], to, replacement);
 	}
 	thread->action = to->action;
 	thread->policy = replacement;
@@ -164,36 +167,34 @@ static __always_inline const struct sysfsm_policy *sysfsm_policy_now(struct sysf
 		policy = bpf_map_lookup_elem(&policies, &index);
 		if (!policy || !policy->replacement)
 			break;
-		sysfsm_migrate(thread, policy, policy->replacement);
+		sysfsm_migrate(thread, policy->replacement);
 	}
 	return thread->policy ? policy : NULL;
 }
 
 /* A handler begins. */
-static __always_inline void sysfsm_signal(struct sysfsm_thread *thread, __u32 signal)
+static __always_inline void sysfsm_signal(struct sysfsm_thread *thread, __u32 signal,
+					  const struct sysfsm_delivery *by)
 {
 	const struct sysfsm_policy *policy = sysfsm_policy_now(thread);
 
 	/* One register from here on: Linux 6.1 does not know the bound of a copy on the stack. */
 	barrier_var(signal);
 	if (policy && signal < SYSFSM_SIGNALS)
-		sysfsm_push(thread, policy->signals[signal]);
+		sysfsm_push(thread, policy->signals[signal], by);
 }
 
 /*
  * Judges a call that the state's own row does not answer. SYSFSM_JUDGE_AGAIN: the thread has
- * migrated to another policy. Not static, as sysfsm_resync is not: the verifier looks at a global
- * function once a program, and not again on each way to it.
+ * migrated to another policy. Not static, as sysfsm_follow_violation is not: the verifier looks at
+ * a global function once a program, and not again on each way to it.
  */
 __noinline int sysfsm_call_slow(struct sysfsm_thread *thread, __u32 nr)
 {
-	const struct sysfsm_history *history;
-	struct sysfsm_history none = {};
 	const struct sysfsm_policy *policy;
 	int verdict = SYSFSM_TRANSITION;
 	__u32 state;
 	__u32 index;
-	bool whole;
 	__u32 next;
 
 	/* Never so, but the verifier does not know the callers of a global function. */
@@ -207,16 +208,13 @@ __noinline int sysfsm_call_slow(struct sysfsm_thread *thread, __u32 nr)
 	if (!policy)
 		return SYSFSM_TRANSITION;
 	if (policy->replacement) {
-		sysfsm_migrate(thread, policy, policy->replacement);
+		sysfsm_migrate(thread, policy->replacement);
 		return SYSFSM_JUDGE_AGAIN;
 	}
 	if (nr == SYSFSM_NR_RT_SIGRETURN) {
 		if (sysfsm_pop(thread, policy->lost))
 			return SYSFSM_ALLOWED;
 		verdict = SYSFSM_SIGRETURN;
-	} else if (state == policy->lost && policy->depth > 1) {
-		if (!thread->top.unmodelled && sysfsm_edge(policy->members, nr))
-			verdict = SYSFSM_ALLOWED;
 	} else if (nr >= SYSFSM_CALLS) {
 		next = sysfsm_edge(state, nr);
 		if (next) {
@@ -227,23 +225,19 @@ __noinline int sysfsm_call_slow(struct sysfsm_thread *thread, __u32 nr)
 	}
 	/* The rows of a policy go once its replacement is set: perhaps since the lookup above. */
 	barrier();
-	if (verdict != SYSFSM_ALLOWED && policy->replacement) {
-		sysfsm_migrate(thread, policy, policy->replacement);
+	if (policy->replacement) {
+		sysfsm_migrate(thread, policy->replacement);
 		return SYSFSM_JUDGE_AGAIN;
 	}
-	if (verdict != SYSFSM_ALLOWED && !sysfsm_only_logs(thread->action))
+	if (!sysfsm_only_logs(thread->action))
 		return verdict;
-	/* Under SYSFSM_COMPLAIN: a state's context is whole, and so is an unmodelled one. */
-	whole = thread->action == SYSFSM_COMPLAIN && verdict != SYSFSM_SIGRETURN &&
-		(state != policy->lost || thread->top.unmodelled);
-	if (state == policy->lost)
-		history = &thread->top.history;
-	else
-		history = bpf_map_lookup_elem(&histories, &state);
-	sysfsm_resync(thread, policy, history ? history : &none, nr, whole);
+	sysfsm_follow_violation(thread, policy, nr,
+				thread->action == SYSFSM_COMPLAIN && verdict != SYSFSM_SIGRETURN);
 	/* A stray rt_sigreturn is a violation each time. */
-	if (verdict == SYSFSM_SIGRETURN)
+	if (verdict == SYSFSM_SIGRETURN) {
 		thread->top.last = SYSFSM_NO_SYMBOL;
+		thread->older_returns = 0;
+	}
 	return verdict;
 }
 
@@ -296,7 +290,7 @@ static __always_inline int sysfsm_foreign(struct sysfsm_thread *thread, __u32 *s
 	if (!thread->policy)
 		return SYSFSM_ALLOWED;
 	if (policy && sysfsm_only_logs(thread->action))
-		sysfsm_frame_init(&thread->top, policy->lost, SYSFSM_NO_SYMBOL);
+		sysfsm_frame_forget(thread, policy->lost);
 	return SYSFSM_ABI;
 }
 

@@ -57,6 +57,13 @@ enum sysfsm_marker {
 	SYSFSM_NO_REPLACEMENT = 0xffffffff,
 };
 
+/* The state of a frame whose context the machine has no state for: no cell belongs to it. */
+#define SYSFSM_NO_STATE 0xffffffffu
+/* `older_returns` of an adopted thread that is enforced: any number, until its first call. */
+#define SYSFSM_UNTIL_A_CALL 0xffffffffu
+/* `slow_from` of a thread without handlers. */
+#define SYSFSM_NO_HANDLER 0xffffffffffffffffull
+
 enum sysfsm_verdict {
 	SYSFSM_ALLOWED = 0,
 	SYSFSM_TRANSITION = 1,
@@ -112,8 +119,6 @@ _Static_assert(sizeof(struct sysfsm_cell) == 8, "wire layout");
 struct sysfsm_policy {
 	__u32 exec; /* the state after an exec */
 	__u32 lost; /* the state of a thread whose past is unknown; at depth 1 the only state */
-	__u32 members; /* a row that owns the cells of the alphabet */
-	__u32 singles; /* a row that leads to the contexts of one symbol */
 	__u32 depth;
 	__u32 action; /* enum sysfsm_action */
 	__u32 inherit; /* stays over the exec of a binary without a policy */
@@ -121,7 +126,7 @@ struct sysfsm_policy {
 	__u32 signals[SYSFSM_SIGNALS]; /* the state in which a handler begins, by signal */
 	__u32 padding; /* entries that user space maps have multiples of eight bytes */
 };
-_Static_assert(sizeof(struct sysfsm_policy) == 36 + 4 * SYSFSM_SIGNALS, "wire layout");
+_Static_assert(sizeof(struct sysfsm_policy) == 28 + 4 * SYSFSM_SIGNALS, "wire layout");
 
 /* Symbols, oldest first; zero past len. */
 struct sysfsm_history {
@@ -130,12 +135,13 @@ struct sysfsm_history {
 };
 _Static_assert(sizeof(struct sysfsm_history) == 36, "wire layout");
 
-/* A context of a policy, of two symbols or more: the key that finds its state. */
+/* A context of a policy, or what is known of one. */
 struct sysfsm_context {
 	__u32 policy;
+	__u32 partial; /* `history` has only the newest symbols of the context */
 	struct sysfsm_history history;
 };
-_Static_assert(sizeof(struct sysfsm_context) == 40, "wire layout");
+_Static_assert(sizeof(struct sysfsm_context) == 44, "wire layout");
 
 /* A state of a policy that was replaced: the key that finds where its threads go on. */
 struct sysfsm_migration_key {
@@ -143,13 +149,6 @@ struct sysfsm_migration_key {
 	__u32 state;
 };
 _Static_assert(sizeof(struct sysfsm_migration_key) == 8, "wire layout");
-
-/* Where the threads of a replaced policy's state go on. */
-struct sysfsm_migration_target {
-	__u32 state;
-	struct sysfsm_history history; /* their context, if the replacement has no state for it */
-};
-_Static_assert(sizeof(struct sysfsm_migration_target) == 40, "wire layout");
 
 /* A cell for a call that has no column. */
 struct sysfsm_far {
@@ -161,10 +160,20 @@ _Static_assert(sizeof(struct sysfsm_far) == 8, "wire layout");
 struct sysfsm_frame {
 	__u32 state;
 	__u32 last; /* the frame's last symbol, or SYSFSM_NO_SYMBOL */
-	struct sysfsm_history history; /* the symbols since the state is lost */
-	__u32 unmodelled; /* `history` is the whole context, and no context of the machine */
+	struct sysfsm_history history; /* of an unmodelled frame: its context */
+	__u32 unmodelled; /* the machine has no state for the context: `state` is none */
 };
 _Static_assert(sizeof(struct sysfsm_frame) == 48, "wire layout");
+
+/* How a handler began. */
+struct sysfsm_delivery {
+	__u64 pointer; /* the stack pointer that the signal found */
+	__u8 alternate; /* the pointer was on the alternate signal stack */
+	__u8 switches; /* the handler runs on the alternate stack, and the pointer was elsewhere */
+	__u8 setup_failed; /* sent since the frame of another handler could not be set up */
+	__u8 pad[5];
+};
+_Static_assert(sizeof(struct sysfsm_delivery) == 16, "wire layout");
 
 /* A watched thread. The frame in use is at a fixed place; the interrupted ones are a ring. */
 struct sysfsm_thread {
@@ -174,15 +183,25 @@ struct sysfsm_thread {
 	__u8 handled; /* the primary program of a hook has handled what the fallback is shown */
 	__u8 pad;
 	struct sysfsm_frame top;
+	/*
+	 * A call at or above this stack pointer is judged on the slow path. It is the lowest
+	 * pointer that an active handler has interrupted; the largest one, if there is no handler;
+	 * 0, if every call is to be judged there.
+	 */
+	__u64 slow_from;
 	__u32 entered; /* the last call that was judged, where programs can be preempted */
 	__u32 head; /* the ring's next free slot */
 	__u32 below; /* frames in the ring */
-	__u32 unknown_returns; /* returns to frames that are not known */
+	__u32 older_returns; /* from handlers that began before the thread was seen */
 	__u32 run; /* of a recording: the run that the thread belongs to */
 	__u32 pad_run;
+	/* Where the alternate stack was when a handler last switched to it. */
+	__u64 alternate_at;
+	__u64 alternate_size;
 	struct sysfsm_frame saved[SYSFSM_FRAMES];
+	struct sysfsm_delivery deliveries[SYSFSM_FRAMES]; /* what interrupted the saved frames */
 };
-_Static_assert(sizeof(struct sysfsm_thread) == 80 + 48 * SYSFSM_FRAMES, "wire layout");
+_Static_assert(sizeof(struct sysfsm_thread) == 104 + 64 * SYSFSM_FRAMES, "wire layout");
 
 /* A thread: its id, and when it began, since ids are used again. */
 struct sysfsm_tid {

@@ -164,6 +164,7 @@ static __always_inline void sysfsm_release(struct task_struct *task, struct sysf
 {
 	/* The deletions can fail; this cannot. */
 	thread->policy = 0;
+	thread->slow_from = 0;
 	bpf_task_storage_delete(&threads, task);
 	if (fallbacks_used)
 		sysfsm_fallback_delete(task);

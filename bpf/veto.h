@@ -71,7 +71,7 @@ static __always_inline void sysfsm_inherit_kill(struct task_struct *task,
 		return;
 	first = bpf_task_storage_get(&threads, leader, 0, 0);
 	if (first && first->enforcement == SYSFSM_ENFORCE_KILL)
-		thread->enforcement = SYSFSM_ENFORCE_KILL;
+		sysfsm_enforce(thread, SYSFSM_ENFORCE_KILL);
 }
 
 /* Whether the task is in perf_event_open: 298, in the 32-bit table 336. */

@@ -57,6 +57,9 @@ pub enum EventKind {
     },
     /// A handler begins, of the signal with this number.
     Signal(u8),
+    /// The handler that began last has not run if it has made no call: its frame could not be set
+    /// up. The `Signal` of the handler that runs instead comes next.
+    SetupFailed,
     /// The thread has exec'd and goes on under this id, which was its leader's. The state of the
     /// thread goes with it.
     Renamed(Tid),

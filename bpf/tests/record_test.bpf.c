@@ -74,7 +74,7 @@ static __always_inline int sysfsm_test_adopt(struct sysfsm_thread *thread,
 	} else {
 		thread->run = sysfsm_run_begin(event->value, true);
 	}
-	sysfsm_frames_unknown(thread, 0);
+	sysfsm_frames_unknown(thread, 0, SYSFSM_FRAMES - 1);
 	thread->policy = event->value;
 	return 0;
 }
@@ -83,6 +83,7 @@ static __always_inline int sysfsm_test_adopt(struct sysfsm_thread *thread,
 __noinline int sysfsm_take_event(__u32 index)
 {
 	struct sysfsm_thread *thread, *child;
+	struct sysfsm_delivery by = {};
 	struct sysfsm_test_event *event;
 	__u32 value, at;
 
@@ -107,10 +108,16 @@ __noinline int sysfsm_take_event(__u32 index)
 			return -1;
 		sysfsm_run_join(thread->run);
 		sysfsm_test_end(child);
-		__builtin_memcpy(child, thread, sizeof(*child));
+		/* One copy of it all would be too long for clang. */
+		__builtin_memcpy(child, thread, __builtin_offsetof(struct sysfsm_thread, saved));
+		__builtin_memcpy(&child->saved, &thread->saved, sizeof(child->saved));
+		__builtin_memcpy(&child->deliveries, &thread->deliveries,
+				 sizeof(child->deliveries));
 		return 0;
 	case SYSFSM_TEST_SIGNAL:
-		sysfsm_record_signal(thread, value);
+		/* Of stacks a log tells nothing: no handler is over. */
+		by.pointer = SYSFSM_NO_HANDLER - 1 - thread->head;
+		sysfsm_record_signal(thread, value, &by);
 		return 0;
 	case SYSFSM_TEST_CALL:
 		sysfsm_record_call(thread, value);

@@ -31,8 +31,10 @@ struct sysfsm_test_event {
 	__u32 value; /* policy, child, signal or call */
 	__u32 verdict; /* out */
 	__u32 state; /* out: of the thread, before a call */
-	__u32 pad;
+	__u32 alternate; /* the stack pointer is on the alternate stack */
+	__u64 pointer; /* the stack pointer */
 	struct sysfsm_history unmodelled; /* out: the context, where it is not the state's */
+	__u32 delivery; /* of a signal: 1, the handler switches stacks; 2, after a failed setup */
 };
 SYSFSM_EXPORT(struct, sysfsm_test_event);
 
@@ -60,6 +62,7 @@ __noinline int sysfsm_take(__u32 index)
 	struct sysfsm_thread *thread, *child;
 	const struct sysfsm_policy *policy;
 	struct sysfsm_test_event *event;
+	struct sysfsm_delivery by = {};
 	__u32 value, at;
 
 	event = bpf_map_lookup_elem(&test_events, &index);
@@ -70,6 +73,8 @@ __noinline int sysfsm_take(__u32 index)
 	thread = bpf_map_lookup_elem(&test_threads, &at);
 	if (!thread)
 		return -1;
+	if (event->kind >= SYSFSM_TEST_CALL && event->pointer >= thread->slow_from)
+		sysfsm_unwind(thread, event->pointer, event->alternate);
 	event->state = thread->top.state;
 	if (thread->top.unmodelled)
 		event->unmodelled = thread->top.history;
@@ -85,10 +90,19 @@ __noinline int sysfsm_take(__u32 index)
 		child = bpf_map_lookup_elem(&test_threads, &value);
 		if (!child)
 			return -1;
-		__builtin_memcpy(child, thread, sizeof(*child));
+		/* One copy of it all would be too long for clang. */
+		__builtin_memcpy(child, thread, __builtin_offsetof(struct sysfsm_thread, saved));
+		__builtin_memcpy(&child->saved, &thread->saved, sizeof(child->saved));
+		__builtin_memcpy(&child->deliveries, &thread->deliveries,
+				 sizeof(child->deliveries));
+		child->older_returns = 0;
 		return 0;
 	case SYSFSM_TEST_SIGNAL:
-		sysfsm_signal(thread, value);
+		by.pointer = event->pointer;
+		by.alternate = event->alternate;
+		by.switches = event->delivery & 1;
+		by.setup_failed = event->delivery >> 1;
+		sysfsm_signal(thread, value, &by);
 		return 0;
 	case SYSFSM_TEST_CALL:
 		event->verdict = sysfsm_call(thread, value, &event->state);

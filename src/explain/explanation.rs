@@ -163,12 +163,14 @@ fn by_travel<T: ToString>(mut list: Vec<(T, Count)>) -> Vec<(T, Count)> {
 
 fn remedy(machine: &Machine, context: Context, wanted: Symbol) -> Remedy {
     let lost = context == Context::EMPTY && machine.depth().context_len() > 0;
+    // From depth 3 on a part of the context may have been known (semantics, rule 8): then the
+    // alphabet says nothing.
+    let anywhere =
+        lost && machine.depth().context_len() == 1 && machine.alphabet().contains(&wanted);
     let row = machine.row(&context);
     if wanted == Symbol::Call(nr::RT_SIGRETURN) {
         Remedy::Sigreturn
-    } else if lost && machine.alphabet().contains(&wanted)
-        || row.is_some_and(|r| r.contains_key(&wanted))
-    {
+    } else if anywhere || row.is_some_and(|r| r.contains_key(&wanted)) {
         Remedy::Allowed
     } else if lost {
         Remedy::AnyContext

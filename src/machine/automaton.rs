@@ -87,6 +87,25 @@ impl Machine {
         self.rows.values().map(BTreeMap::len).sum()
     }
 
+    /// What may follow a context of which only the newest symbols are known, fewer than a context
+    /// can have: what follows some context that ends in them. The empty context stands for a past
+    /// of which nothing is known, and has the alphabet.
+    #[must_use]
+    pub fn partial_contexts(&self) -> BTreeMap<Context, BTreeSet<Symbol>> {
+        let mut partial = BTreeMap::new();
+        let whole = self.depth.context_len();
+        if whole == 0 {
+            return partial;
+        }
+        partial.insert(Context::EMPTY, self.alphabet());
+        for (context, row) in &self.rows {
+            for end in context.suffixes().filter(|end| end.symbols().len() < whole) {
+                partial.entry(end).or_default().extend(row.keys());
+            }
+        }
+        partial
+    }
+
     /// The symbols that a thread of unknown past may make: those from which the transitions start
     /// and in which they end (semantics, rule 8).
     ///

@@ -1,4 +1,4 @@
-//! A thread's stack of frames, shared by learning and judging (semantics, rule 3).
+//! A thread's stack of frames, shared by learning and judging (semantics, rules 3 and 8).
 
 use crate::syscall::Symbol;
 use std::collections::VecDeque;
@@ -14,6 +14,73 @@ pub(super) struct Frame<S> {
     pub last: Option<Symbol>,
 }
 
+/// Where a thread's stack pointer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stack {
+    /// The stack pointer.
+    pub pointer: u64,
+    /// It is on the thread's alternate signal stack (`sigaltstack(2)`).
+    pub alternate: bool,
+}
+
+/// How a handler begins. A log tells nothing of stacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Delivery {
+    /// Where the signal found the thread. None: not known.
+    pub interrupted: Option<Stack>,
+    /// The handler runs on the alternate stack, on which the thread was not.
+    pub switches: bool,
+    /// The kernel sends the signal because it could not set up the frame of another handler
+    /// (`SIGSEGV` with `SI_KERNEL`; `force_sigsegv`, kernel/signal.c).
+    pub setup_failed: bool,
+}
+
+impl Delivery {
+    /// Whether the stack has been unwound past the handler that began so: it will not return.
+    fn is_over(&self, now: Stack) -> bool {
+        let Some(then) = self.interrupted else { return false };
+        let same_stack = now.alternate == (then.alternate && !self.switches);
+        same_stack && now.pointer >= then.pointer
+    }
+}
+
+/// A frame that a handler has interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Interrupted<S> {
+    frame: Frame<S>,
+    by: Delivery,
+}
+
+/// Returns from handlers that began before the thread was seen, which it may make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OlderReturns {
+    /// Any number, until the thread makes another call.
+    UntilACall,
+    /// At most this many.
+    AtMost(u32),
+}
+
+impl OlderReturns {
+    /// Takes one, if there is one for a thread whose last symbol is this.
+    fn take(&mut self, last: Option<Symbol>) -> bool {
+        match self {
+            OlderReturns::UntilACall => last.is_none(),
+            OlderReturns::AtMost(0) => false,
+            OlderReturns::AtMost(left) => {
+                *left -= 1;
+                true
+            }
+        }
+    }
+
+    /// The thread has made another call.
+    fn end(&mut self) {
+        if *self == OlderReturns::UntilACall {
+            *self = OlderReturns::AtMost(0);
+        }
+    }
+}
+
 /// A thread's frames, the innermost on top. `S` is what a frame knows of its context: a [`State`]
 /// in judging, a node of the graph under construction in learning.
 ///
@@ -21,53 +88,109 @@ pub(super) struct Frame<S> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frames<S> {
     pub(super) top: Frame<S>,
-    below: VecDeque<Frame<S>>,
-    /// The number of allowed returns to a frame that is not known. That frame was there before the
-    /// thread was adopted, or it was dropped past the limit.
-    unknown_returns: u32,
+    below: VecDeque<Interrupted<S>>,
+    older: OlderReturns,
     dropped: u64,
 }
 
 impl<S: Copy> Frames<S> {
-    /// The frames right after an exec: one frame.
+    /// One frame, right after an exec.
     pub(super) fn exec(state: S, first: Symbol) -> Self {
         Frames {
             top: Frame { state, last: Some(first) },
             below: VecDeque::new(),
-            unknown_returns: 0,
+            older: OlderReturns::AtMost(0),
             dropped: 0,
         }
     }
 
-    /// The frames of a thread whose past is not known. The thread may be inside of handlers, nested
-    /// up to the limit (semantics, rule 8).
+    /// One frame of a thread whose past is not known, and that is held to what it may do.
     pub(super) fn adopted(unknown: S) -> Self {
         Frames {
             top: Frame { state: unknown, last: None },
             below: VecDeque::new(),
-            unknown_returns: u32::try_from(MAX_FRAMES - 1).unwrap_or(0),
+            older: OlderReturns::UntilACall,
             dropped: 0,
         }
     }
 
-    /// A handler begins: a new frame. Past [`MAX_FRAMES`] the oldest frame is dropped and counted.
-    pub(super) fn push(&mut self, state: S) {
+    /// One frame of a thread whose past a log does not show. A return shows that a handler was
+    /// active.
+    pub(super) fn observed(unknown: S) -> Self {
+        let older = OlderReturns::AtMost(u32::try_from(MAX_FRAMES - 1).unwrap_or(0));
+        Frames { older, ..Frames::adopted(unknown) }
+    }
+
+    /// The frames of a new thread, inside of its creator's call. What an adopted creator may return
+    /// from is none of the new thread's.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        let mut child = self.clone();
+        child.older.end();
+        child
+    }
+
+    /// A handler begins, in a frame of its own. Handlers that are over are dropped. Past the limit
+    /// the outermost handler counts as over.
+    pub(super) fn push(&mut self, state: S, by: Delivery) {
+        let taken_back = by.setup_failed && self.take_back(by);
+        if let Some(now) = by.interrupted.filter(|_| !taken_back) {
+            self.unwind(now);
+        }
+        // The kernel sets up the frame at the alternate stack's end, where the others' were.
+        if by.switches {
+            self.drop_from(|other| other.switches);
+        }
         if self.below.len() + 1 >= MAX_FRAMES {
             self.below.pop_front();
-            self.unknown_returns += 1;
             self.dropped += 1;
         }
-        self.below.push_back(self.top);
+        self.below.push_back(Interrupted { frame: self.top, by });
         self.top = Frame { state, last: None };
     }
 
-    /// A handler ends: the interrupted frame goes on, in the state `unknown` if that frame is not
-    /// known. Returns false if no handler is active; then nothing has changed.
+    /// The frame of the newest handler could not be set up, if that handler has made no call. A log
+    /// tells nothing of stacks.
+    pub(super) fn setup_failed(&mut self) {
+        self.take_back(Delivery::default());
+    }
+
+    /// Takes back the newest handler: its frame could not be set up where the thread still is.
+    /// False if that handler has made a call, or began elsewhere.
+    fn take_back(&mut self, now: Delivery) -> bool {
+        let Some(newest) = self.below.back() else { return false };
+        let there = newest.by.interrupted == now.interrupted;
+        if self.top.last.is_some() || !there {
+            return false;
+        }
+        self.top = newest.frame;
+        self.below.pop_back();
+        true
+    }
+
+    /// Drops the frames of handlers that the stack has been unwound past, by `siglongjmp` say. The
+    /// frame in use goes on: what the thread calls next is seen to follow it.
+    pub fn unwind(&mut self, now: Stack) {
+        self.drop_from(|by| by.is_over(now));
+    }
+
+    /// Drops the outermost frame below a handler like this, and all above it but the one in use.
+    fn drop_from(&mut self, over: impl Fn(&Delivery) -> bool) {
+        if let Some(first) = self.below.iter().position(|frame| over(&frame.by)) {
+            self.below.truncate(first);
+        }
+    }
+
+    /// A handler ends: the interrupted frame goes on. A return from a handler that began before the
+    /// thread was seen leaves the frame `unknown`. False if no handler is active; then nothing
+    /// changed.
     pub(super) fn pop(&mut self, unknown: S) -> bool {
-        if let Some(frame) = self.below.pop_back() {
-            self.top = frame;
-        } else if self.unknown_returns > 0 {
-            self.unknown_returns -= 1;
+        if let Some(interrupted) = self.below.pop_back() {
+            if self.top.last.is_some() {
+                self.older.end();
+            }
+            self.top = interrupted.frame;
+        } else if self.older.take(self.top.last) {
             self.top = Frame { state: unknown, last: None };
         } else {
             return false;
@@ -75,9 +198,15 @@ impl<S: Copy> Frames<S> {
         true
     }
 
+    /// Nothing is known of the frame any more, and the thread has called something.
+    pub(super) fn forget(&mut self, unknown: S) {
+        self.top = Frame { state: unknown, last: None };
+        self.older.end();
+    }
+
     /// Replaces the state of every frame.
     pub(super) fn map_states(&mut self, change: impl Fn(S) -> S) {
-        for frame in self.below.iter_mut().chain([&mut self.top]) {
+        for frame in self.below.iter_mut().map(|below| &mut below.frame).chain([&mut self.top]) {
             frame.state = change(frame.state);
         }
     }
@@ -99,11 +228,20 @@ impl<S: Copy> Frames<S> {
 mod tests {
     use super::*;
 
+    fn at(pointer: u64) -> Delivery {
+        let interrupted = Some(Stack { pointer, alternate: false });
+        Delivery { interrupted, ..Delivery::default() }
+    }
+
+    fn frames() -> Frames<i32> {
+        Frames::exec(0, Symbol::Call(59))
+    }
+
     #[test]
     fn frames_come_back_in_the_order_of_their_handlers() {
-        let mut frames = Frames::exec(0, Symbol::Call(59));
-        frames.push(1);
-        frames.push(2);
+        let mut frames = frames();
+        frames.push(1, Delivery::default());
+        frames.push(2, at(100));
         assert_eq!(frames.top.state, 2);
         assert!(frames.pop(99));
         assert_eq!((frames.top.state, frames.handlers()), (1, 1));
@@ -114,20 +252,92 @@ mod tests {
     }
 
     #[test]
-    fn past_the_limit_the_oldest_is_dropped_and_its_return_is_still_allowed() {
-        let mut frames = Frames::exec(0, Symbol::Call(59));
+    fn past_the_limit_the_outermost_handler_is_over_and_its_return_is_none() {
+        let mut frames = frames();
         for handler in 1..=18 {
-            frames.push(handler);
+            frames.push(handler, Delivery::default());
         }
         assert_eq!(frames.dropped(), 3);
         for state in (3..=17).rev() {
             assert!(frames.pop(99));
             assert_eq!(frames.top.state, state);
         }
-        for _ in 0..3 {
-            assert!(frames.pop(99));
-            assert_eq!(frames.top.state, 99);
+        assert!(!frames.pop(99));
+    }
+
+    #[test]
+    fn a_handler_that_the_stack_has_been_unwound_past_is_over() {
+        let mut frames = frames();
+        frames.push(1, at(100));
+        frames.push(2, at(80));
+        frames.unwind(Stack { pointer: 79, alternate: false });
+        assert_eq!(frames.handlers(), 2);
+        frames.unwind(Stack { pointer: 99, alternate: false });
+        assert_eq!((frames.handlers(), frames.top.state), (1, 2));
+        frames.unwind(Stack { pointer: 100, alternate: false });
+        assert_eq!((frames.handlers(), frames.top.state), (0, 2));
+        assert!(!frames.pop(99));
+    }
+
+    #[test]
+    fn a_loop_of_siglongjmp_leaves_one_frame() {
+        let mut frames = frames();
+        for turn in 0..1000 {
+            frames.push(turn, at(5000 + u64::try_from(turn % 7).unwrap_or(0)));
+            assert!(frames.handlers() <= 7);
         }
+        assert_eq!(frames.dropped(), 0);
+    }
+
+    #[test]
+    fn pointers_are_compared_on_one_stack() {
+        let on = |pointer, alternate| Stack { pointer, alternate };
+        let switching = Delivery { switches: true, ..at(100) };
+        let mut frames = frames();
+        frames.push(1, switching);
+        // The handler, on an alternate stack above the other one.
+        frames.unwind(on(900, true));
+        let inside = Delivery { interrupted: Some(on(900, true)), ..Delivery::default() };
+        frames.push(2, inside);
+        frames.unwind(on(800, true));
+        assert_eq!(frames.handlers(), 2);
+        frames.unwind(on(950, true));
+        assert_eq!(frames.handlers(), 1);
+        // Back on the other stack, below where the signal came: it may be the handler still.
+        frames.unwind(on(50, false));
+        assert_eq!(frames.handlers(), 1);
+        // A second handler is set up where the first one's frame was.
+        frames.push(3, Delivery { switches: true, ..at(50) });
+        assert_eq!(frames.handlers(), 1);
+        frames.unwind(on(100, false));
+        assert_eq!(frames.handlers(), 0);
+    }
+
+    #[test]
+    fn a_handler_whose_frame_cannot_be_set_up_never_began() {
+        let mut frames = frames();
+        frames.push(1, at(16));
+        frames.push(2, Delivery { setup_failed: true, switches: true, ..at(16) });
+        assert_eq!((frames.top.state, frames.handlers()), (2, 1));
+        assert!(frames.pop(99));
+        assert_eq!(frames.top.state, 0);
+        // A fault of the handler's own is at another place.
+        frames.push(1, at(100));
+        frames.push(2, Delivery { setup_failed: true, ..at(60) });
+        assert_eq!(frames.handlers(), 2);
+    }
+
+    #[test]
+    fn an_adopted_thread_returns_from_older_handlers_before_its_first_call_only() {
+        let mut frames = Frames::adopted(99);
+        assert!(frames.pop(99) && frames.pop(99));
+        frames.push(1, at(100));
+        assert!(frames.pop(99) && frames.pop(99));
+        assert!(!frames.child().pop(99));
+        frames.top.last = Some(Symbol::Call(0));
+        assert!(!frames.pop(99));
+        let mut frames = Frames::adopted(99);
+        frames.forget(99);
         assert!(!frames.pop(99));
     }
 }

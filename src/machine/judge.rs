@@ -2,10 +2,9 @@
 
 use super::automaton::Machine;
 use super::context::{Context, Depth};
-use super::frames::Frames;
+use super::frames::{Delivery, Frame, Frames};
 use crate::syscall::{nr, Symbol};
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::collections::BTreeSet;
 
 /// Why a call is a violation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,14 +59,13 @@ pub enum Verdict {
 }
 
 /// What a judged frame knows of its context.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
     /// The context is known. The machine may have no transition from it: then the context is
     /// unmodelled, and every call is a violation.
     In(Context),
-    /// The context is not known, and any symbol of the alphabet is allowed (rule 8). The last K-1
-    /// symbols that the thread was seen to make are kept: the frame is back in the machine as soon
-    /// as a suffix of them is a context of the machine.
+    /// A past that is not known. The newest symbols of the context are, fewer than it has at this
+    /// depth: allowed is what some context of the machine that ends in them allows.
     Lost(Context),
 }
 
@@ -108,7 +106,8 @@ impl Frames<State> {
 pub struct Judge {
     depth: Depth,
     edges: FxHashMap<Context, FxHashSet<Symbol>>,
-    alphabet: BTreeSet<Symbol>,
+    /// What may follow a context that is known in part, or not at all.
+    partial: FxHashMap<Context, FxHashSet<Symbol>>,
 }
 
 impl Judge {
@@ -121,7 +120,11 @@ impl Judge {
                 .rows()
                 .map(|(context, row)| (*context, row.keys().copied().collect()))
                 .collect(),
-            alphabet: machine.alphabet(),
+            partial: machine
+                .partial_contexts()
+                .into_iter()
+                .map(|(context, row)| (context, row.into_iter().collect()))
+                .collect(),
         }
     }
 
@@ -138,9 +141,15 @@ impl Judge {
         Frames::adopted(self.unknown())
     }
 
+    /// The frames of a thread that was running before a log began (rule 8).
+    #[must_use]
+    pub fn observe(&self) -> Frames<State> {
+        Frames::observed(self.unknown())
+    }
+
     /// A handler of the signal with this number begins (rule 3).
-    pub fn signal(&self, frames: &mut Frames<State>, signal: u8) {
-        frames.push(State::In(Context::start(Symbol::Signal(signal), self.depth)));
+    pub fn signal(&self, frames: &mut Frames<State>, signal: u8, delivery: Delivery) {
+        frames.push(State::In(Context::start(Symbol::Signal(signal), self.depth)), delivery);
     }
 
     /// Judges one call of the 64-bit ABI, by its number, and moves the state. `reaction` says what
@@ -162,18 +171,7 @@ impl Judge {
         if frames.top.last == Some(symbol) {
             return Verdict::Allowed;
         }
-        let next = match frames.top.state {
-            State::In(context) => self
-                .edges
-                .get(&context)
-                .filter(|row| row.contains(&symbol))
-                .map(|_| State::In(context.then(symbol, self.depth))),
-            State::Lost(seen) => self
-                .alphabet
-                .contains(&symbol)
-                .then(|| self.resync_for(seen.then(symbol, self.depth), reaction)),
-        };
-        match next {
+        match self.next(frames.top.state, number) {
             Some(state) => {
                 frames.top.state = state;
                 frames.top.last = Some(symbol);
@@ -181,6 +179,23 @@ impl Judge {
             }
             None => self.violation(frames, Reason::Transition, symbol, reaction),
         }
+    }
+
+    /// The state to which a call, by its number, leads from another one, if it is allowed there.
+    /// The calls of rules 3 to 5 are none of the table's.
+    #[must_use]
+    pub fn next(&self, state: State, number: u32) -> Option<State> {
+        let symbol = Symbol::Call(number);
+        let (row, seen) = match state {
+            State::In(context) => (self.edges.get(&context), context),
+            State::Lost(seen) => (self.partial.get(&seen), seen),
+        };
+        row.filter(|row| row.contains(&symbol))?;
+        let context = seen.then(symbol, self.depth);
+        Some(match state {
+            State::Lost(_) if !self.is_whole(context) => State::Lost(context),
+            _ => State::In(context),
+        })
     }
 
     /// Moves the frames of a thread from another machine, of the depth `from`, to this one (rule 8,
@@ -202,21 +217,22 @@ impl Judge {
             return State::In(Context::EMPTY);
         }
         let fitted = |context: Context| Context::of(context.symbols().iter().copied(), self.depth);
-        match state {
-            State::Lost(seen) => State::Lost(fitted(seen)),
+        let (seen, whole) = match state {
+            State::Lost(seen) => (fitted(seen), self.is_whole(fitted(seen))),
             State::In(context) => {
                 let symbols = context.symbols();
                 let from_its_beginning = matches!(symbols.first(), Some(Symbol::Signal(_)));
-                let full = symbols.len() == from.context_len();
-                let cut = full && symbols.len() < keep && !from_its_beginning;
-                let context = fitted(context);
-                let just_begun = matches!(context.symbols(), [Symbol::Signal(_)]);
-                if just_begun || (!cut && self.edges.contains_key(&context)) {
-                    State::In(context)
-                } else {
-                    State::Lost(context)
-                }
+                let cut = symbols.len() == from.context_len()
+                    && symbols.len() < keep
+                    && !from_its_beginning;
+                (fitted(context), !cut)
             }
+        };
+        let just_begun = matches!(seen.symbols(), [Symbol::Signal(_)]);
+        if whole && (just_begun || self.edges.contains_key(&seen)) {
+            State::In(seen)
+        } else {
+            self.partly(seen)
         }
     }
 
@@ -225,8 +241,7 @@ impl Judge {
     pub fn foreign(&self, frames: &mut Frames<State>, reaction: Reaction) -> Verdict {
         let verdict = Verdict::Violation(Reason::Abi, context_of(frames.top.state));
         if reaction != Reaction::Stay {
-            frames.top.state = self.unknown();
-            frames.top.last = None;
+            frames.forget(self.unknown());
         }
         verdict
     }
@@ -239,48 +254,56 @@ impl Judge {
         reaction: Reaction,
     ) -> Verdict {
         let verdict = Verdict::Violation(reason, context_of(frames.top.state));
-        if reaction != Reaction::Stay {
-            let sigreturn = reason == Reason::Sigreturn;
-            frames.top.state = match frames.top.state {
-                State::In(before) if reaction == Reaction::Complain && !sigreturn => {
-                    State::In(before.then(symbol, self.depth))
-                }
-                // No machine can have a transition to a stray `rt_sigreturn`.
-                State::In(before) | State::Lost(before) if sigreturn => {
-                    self.resync(before.then(symbol, self.depth))
-                }
-                State::In(before) | State::Lost(before) => {
-                    self.resync_for(before.then(symbol, self.depth), reaction)
-                }
-            };
-            // A second stray `rt_sigreturn` is a second violation.
-            frames.top.last = (!sigreturn).then_some(symbol);
+        if reaction == Reaction::Stay {
+            return verdict;
+        }
+        // A stray `rt_sigreturn` is one each time, and no machine can have it.
+        let stray = reason == Reason::Sigreturn;
+        let state = self.follow(frames.top.state, symbol, reaction == Reaction::Complain && !stray);
+        if stray {
+            frames.forget(state);
+        } else {
+            frames.top = Frame { state, last: Some(symbol) };
         }
         verdict
     }
 
-    /// The state after these symbols: their longest suffix that is a context of the machine, or
-    /// lost (rule 8, resync).
-    fn resync(&self, seen: Context) -> State {
+    /// The state after a violation: the context, if all of it is known and the machine has it, or
+    /// is to learn it; else what of it some context of the machine ends in (rule 7).
+    fn follow(&self, before: State, symbol: Symbol, learn: bool) -> State {
+        let (seen, known) = match before {
+            State::In(context) => (context, true),
+            State::Lost(seen) => (seen, false),
+        };
+        let context = seen.then(symbol, self.depth);
+        let whole = known || self.is_whole(context);
+        if whole && (learn || self.edges.contains_key(&context)) {
+            State::In(context)
+        } else {
+            self.partly(context)
+        }
+    }
+
+    /// Whether a window has as many symbols as a context can have.
+    fn is_whole(&self, window: Context) -> bool {
+        window.symbols().len() == self.depth.context_len()
+    }
+
+    /// The longest end of these symbols in which some context of the machine ends, and which is
+    /// shorter than a whole context (rule 8).
+    fn partly(&self, seen: Context) -> State {
         if self.depth.context_len() == 0 {
             return State::In(Context::EMPTY);
         }
         seen.suffixes()
-            .find(|suffix| self.edges.contains_key(suffix))
-            .map_or(State::Lost(seen), State::In)
+            .find(|end| !self.is_whole(*end) && self.partial.contains_key(end))
+            .map_or(State::Lost(Context::EMPTY), State::Lost)
     }
 
-    /// The state after these symbols under `reaction`. In complain mode a full window is the
-    /// context, whether the machine has that context or not.
-    fn resync_for(&self, seen: Context, reaction: Reaction) -> State {
-        if reaction == Reaction::Complain && seen.symbols().len() == self.depth.context_len() {
-            return State::In(seen);
-        }
-        self.resync(seen)
-    }
-
-    fn unknown(&self) -> State {
-        self.resync(Context::EMPTY)
+    /// The state of a frame of which nothing is known; at depth 1 the only state.
+    #[must_use]
+    pub fn unknown(&self) -> State {
+        self.partly(Context::EMPTY)
     }
 }
 
@@ -316,7 +339,11 @@ mod tests {
     fn run(judge: &Judge, mut frames: Frames<State>, reaction: Reaction, calls: &str) {
         for call in calls.split(' ') {
             if let Some(signal) = call.strip_prefix('@') {
-                judge.signal(&mut frames, crate::syscall::signal_number(signal).unwrap());
+                judge.signal(
+                    &mut frames,
+                    crate::syscall::signal_number(signal).unwrap(),
+                    Delivery::default(),
+                );
                 continue;
             }
             let (name, bad) = call.strip_prefix('!').map_or((call, false), |name| (name, true));

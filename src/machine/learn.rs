@@ -3,7 +3,7 @@
 use super::automaton::Machine;
 use super::context::{Context, Depth};
 use super::count::Count;
-use super::frames::Frames;
+use super::frames::{Delivery, Frames};
 use super::threads::ByThread;
 use crate::event::{Event, EventKind, Tid};
 use crate::syscall::{nr, Symbol};
@@ -159,12 +159,12 @@ impl Learner {
             &EventKind::Call(number) => self.call(event.tid, number),
             EventKind::Foreign(..) | EventKind::Unknown(_) => {
                 let thread = self.known_thread(event.tid);
-                thread.frames.top.state = None;
-                thread.frames.top.last = None;
+                thread.frames.forget(None);
             }
             EventKind::Exec(path) => self.exec(event.tid, path),
             &EventKind::Spawn { child, .. } => {
-                let thread = self.known_thread(event.tid).clone();
+                let creator = self.known_thread(event.tid);
+                let thread = Thread { frames: creator.frames.child(), ..creator.clone() };
                 if let Some(run) = thread.run.and_then(|r| self.runs.get_mut(r)) {
                     run.threads += 1;
                 }
@@ -172,6 +172,7 @@ impl Learner {
                 self.threads.insert(child, thread);
             }
             &EventKind::Signal(signal) => self.signal(event.tid, signal),
+            EventKind::SetupFailed => self.known_thread(event.tid).frames.setup_failed(),
             &EventKind::Renamed(to) => {
                 if let Some(thread) = self.threads.remove(event.tid) {
                     self.end(to);
@@ -225,8 +226,7 @@ impl Learner {
             top.last = Some(symbol);
         } else if !thread.frames.pop(None) {
             self.stray_returns += 1;
-            thread.frames.top.state = None;
-            thread.frames.top.last = None;
+            thread.frames.forget(None);
         }
     }
 
@@ -239,7 +239,7 @@ impl Learner {
         let builder = self.runs.get(run).and_then(|r| self.builders.get_mut(r.builder));
         let node = builder.map(|b| b.node(Context::start(Symbol::Signal(signal), depth)));
         let before = thread.frames.dropped();
-        thread.frames.push(node);
+        thread.frames.push(node, Delivery::default());
         self.dropped_frames += thread.frames.dropped() - before;
     }
 
@@ -281,7 +281,7 @@ impl Learner {
     fn thread(&mut self, tid: Tid) -> &mut Thread {
         self.threads.or_insert_with(tid, || Thread {
             run: None,
-            frames: Frames::adopted(None),
+            frames: Frames::observed(None),
             fresh: true,
         })
     }

@@ -1,7 +1,7 @@
 //! Replay: judges the events of a log as the kernel would have judged the programs' calls.
 
 use super::context::Context;
-use super::frames::Frames;
+use super::frames::{Delivery, Frames};
 use super::judge::{Judge, Reaction, Reason, State, Verdict};
 use super::threads::ByThread;
 use crate::event::{Event, EventKind, Place, Tid};
@@ -118,10 +118,19 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
             }
             &EventKind::Spawn { child, same_group } => {
                 let mut thread = self.known_thread(event.tid).clone();
+                if let Watch::Judged(_, frames) = &mut thread.watch {
+                    *frames = frames.child();
+                }
                 if !same_group {
                     thread.pid = child;
                 }
                 self.threads.insert(child, thread);
+                None
+            }
+            EventKind::SetupFailed => {
+                if let Watch::Judged(_, frames) = &mut self.known_thread(event.tid).watch {
+                    frames.setup_failed();
+                }
                 None
             }
             &EventKind::Signal(signal) => {
@@ -130,7 +139,7 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
                     self.threads.get_mut(event.tid)
                     && let Some(bound) = self.bounds.get(*index)
                 {
-                    bound.judge.signal(frames, signal);
+                    bound.judge.signal(frames, signal, Delivery::default());
                 }
                 None
             }
@@ -212,7 +221,7 @@ impl<F: Fn(&str) -> Option<usize>> Replay<F> {
     /// The thread of this id, which is not about to exec. A fresh thread is judged from now on.
     fn known_thread(&mut self, tid: Tid) -> &mut Thread {
         if let Watch::Fresh(index) = self.thread(tid).watch {
-            let frames = self.bounds.get(index).map(|b| b.judge.adopt());
+            let frames = self.bounds.get(index).map(|b| b.judge.observe());
             if let Some(runs) = self.runs.get_mut(index) {
                 *runs += 1;
             }

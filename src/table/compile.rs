@@ -15,10 +15,6 @@ pub struct Entry {
     pub exec: State,
     /// The state of a thread whose past is unknown. At depth 1 this is the only state.
     pub lost: State,
-    /// The base of a row with a cell for each call of the alphabet; 0 at depth 1.
-    pub members: State,
-    /// The base of a row whose cells lead to the contexts of one symbol; 0 at depth 1.
-    pub singles: State,
     /// The machine's depth.
     pub depth: Depth,
     /// By signal number, the state in which the signal's handler begins.
@@ -36,16 +32,27 @@ pub struct FarCell {
     pub next: State,
 }
 
-/// A state, and the context that it stands for. The empty context is that of an unknown past.
+/// A state of the table, and the state of the machine that it stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
-    /// The state.
+    /// The state of the table.
     pub state: State,
-    /// The context.
-    pub context: Context,
-    /// Whether the machine has transitions from this context. Only such a context is found again by
-    /// a thread that was lost.
+    /// What it stands for: a context, or what a lost frame knows of its context.
+    pub of: machine::State,
+    /// Whether the machine has transitions from it. Only then a thread goes on there after a
+    /// violation.
     pub known: bool,
+}
+
+impl Row {
+    /// The context that a violation in this state reports: of a lost frame the empty one.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        match self.of {
+            machine::State::In(context) => context,
+            machine::State::Lost(_) => Context::EMPTY,
+        }
+    }
 }
 
 /// A machine that has its rows in a table.
@@ -147,9 +154,6 @@ impl Table {
                 *base = self.comb.insert(&row.columns);
             }
         }
-        for columns in unplaced.further() {
-            bases.push(self.comb.insert(&columns));
-        }
         unplaced.compiled(bases)
     }
 
@@ -158,54 +162,32 @@ impl Table {
         unplaced: &UnplacedMachine,
         bases: &[State],
     ) -> Option<CompiledMachine> {
-        let rows = unplaced.rows.iter().map(|row| row.columns.clone()).chain(unplaced.further());
-        let rows: Vec<Vec<u32>> = rows.collect();
-        let fits = rows.len() == bases.len()
-            && rows.iter().zip(bases).all(|(row, &base)| self.comb.insert_at(base, row));
+        let mut rows = unplaced.rows.iter().zip(bases);
+        let fits = unplaced.rows.len() == bases.len()
+            && rows.all(|(row, &base)| self.comb.insert_at(base, &row.columns));
         fits.then(|| unplaced.compiled(bases.to_vec()))
     }
 }
 
-/// Where the threads in a state of a machine that another one has replaced go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MigrationTarget {
-    /// The state of the other machine.
-    pub state: State,
-    /// Their context, if that state does not stand for it.
-    pub context: Context,
-}
-
-/// Of every state that a machine's threads can be in where they go on ([`Judge::migrated`]); its
-/// lost ones excepted.
+/// Of every state of a machine, the state in which its threads go on under the machine that has
+/// replaced it ([`Judge::migrated`]). States that are not listed go on in [`Entry::lost`].
 #[must_use]
 pub fn migrations(
     from: &CompiledMachine,
     to: &CompiledMachine,
     machine: &Machine,
-) -> Vec<(State, MigrationTarget)> {
+) -> Vec<(State, State)> {
     let judge = Judge::new(machine);
-    let states: FxHashMap<Context, State> =
-        to.rows.iter().map(|row| (row.context, row.state)).collect();
-    let lost = |context| MigrationTarget { state: to.entry.lost, context };
+    let states: FxHashMap<machine::State, State> =
+        to.rows.iter().map(|row| (row.of, row.state)).collect();
+    let target = |row: &Row| states.get(&judge.migrated(row.of, from.entry.depth)).copied();
     from.rows
         .iter()
-        .filter(|row| row.state != from.entry.lost)
-        .map(|row| {
-            let target = match judge.migrated(machine::State::In(row.context), from.entry.depth) {
-                machine::State::Lost(context) => lost(context),
-                machine::State::In(context) => {
-                    states.get(&context).map_or(lost(context), |&state| MigrationTarget {
-                        state,
-                        context: Context::EMPTY,
-                    })
-                }
-            };
-            (row.state, target)
-        })
+        .filter_map(|row| Some((row.state, target(row)?)))
+        .filter(|(_, target)| *target != to.entry.lost)
         .collect()
 }
 
-/// The number of a call that asks the table. The other calls are always allowed, or are no symbols.
 fn has_cell(symbol: Symbol) -> Option<u32> {
     match symbol {
         Symbol::Call(nr::RT_SIGRETURN | nr::EXIT | nr::EXIT_GROUP | nr::RESTART_SYSCALL)
@@ -217,64 +199,69 @@ fn has_cell(symbol: Symbol) -> Option<u32> {
 /// A machine's rows before they have bases: a state is an index into `rows`.
 struct UnplacedMachine {
     depth: Depth,
-    /// Every state that the machine can be in, ascending by context: its contexts, where its edges
-    /// lead, and where frames begin. A context that the machine has no transitions from is a state,
-    /// too: no call is allowed in it.
+    /// Every state that the machine can be in, ascending: its contexts, where its edges lead, where
+    /// frames begin, and what lost frames know of their contexts. A state without transitions is a
+    /// state all the same: nothing is allowed in it.
     rows: Vec<UnplacedRow>,
     /// In which order the rows are inserted: large ones first, which are hard to fit.
     order: Vec<usize>,
     exec: usize,
+    lost: usize,
     signals: [usize; SIGNALS],
-    /// The calls that a lost thread may make.
-    alphabet: Vec<u32>,
-    /// The contexts of one call.
-    singles: Vec<(u32, usize)>,
 }
 
 /// A row that has no base yet.
 struct UnplacedRow {
-    context: Context,
+    of: machine::State,
     known: bool,
     /// Calls, ascending, and where they lead.
     edges: Vec<(u32, usize)>,
-    /// The calls that have a column, ascending.
+    /// The calls of the edges that have a column.
     columns: Vec<u32>,
 }
 
 impl UnplacedMachine {
     fn of(machine: &Machine) -> Self {
+        use machine::State::{In, Lost};
         let depth = machine.depth();
-        let leads = |context: &Context, symbol: Symbol| {
-            Some((has_cell(symbol)?, context.then(symbol, depth)))
-        };
-        let edges = |context: &'_ Context| -> Vec<(u32, Context)> {
-            let row = machine.row(context).into_iter().flat_map(BTreeMap::keys);
-            row.filter_map(|&symbol| leads(context, symbol)).collect()
-        };
-        let start = |first: Symbol| Context::start(first, depth);
-        let exec = start(Symbol::Call(nr::EXECVE));
-        let signals = (0_u8..).take(SIGNALS).map(Symbol::Signal);
-        let mut contexts: Vec<Context> = signals.map(start).chain([exec]).collect();
-        for (context, _) in machine.rows() {
-            contexts.push(*context);
-            contexts.extend(edges(context).iter().map(|e| e.1));
+        let whole = depth.context_len();
+        // Where calls lead from each state that has transitions.
+        let mut edges: BTreeMap<machine::State, Vec<(u32, machine::State)>> = BTreeMap::new();
+        for (&context, row) in machine.rows() {
+            let leads = row
+                .keys()
+                .filter_map(|&symbol| Some((has_cell(symbol)?, In(context.then(symbol, depth)))));
+            edges.insert(In(context), leads.collect());
         }
-        contexts.sort_unstable();
-        contexts.dedup();
-        let indices: FxHashMap<Context, usize> = contexts.iter().copied().zip(0..).collect();
-        let index = |context: &Context| indices.get(context).copied().unwrap_or(0);
-        let rows: Vec<UnplacedRow> = contexts
+        for (seen, row) in machine.partial_contexts() {
+            let leads = row.into_iter().filter_map(|symbol| {
+                let context = seen.then(symbol, depth);
+                let is_whole = context.symbols().len() == whole;
+                Some((has_cell(symbol)?, if is_whole { In(context) } else { Lost(context) }))
+            });
+            edges.insert(Lost(seen), leads.collect());
+        }
+        let start = |first: Symbol| In(Context::start(first, depth));
+        let exec = start(Symbol::Call(nr::EXECVE));
+        let lost = if whole == 0 { exec } else { Lost(Context::EMPTY) };
+        let signals = (0_u8..).take(SIGNALS).map(Symbol::Signal);
+        let mut states: Vec<machine::State> = signals.map(start).chain([exec, lost]).collect();
+        for (state, leads) in &edges {
+            states.push(*state);
+            states.extend(leads.iter().map(|(_, to)| *to));
+        }
+        states.sort_unstable();
+        states.dedup();
+        let indices: FxHashMap<machine::State, usize> = states.iter().copied().zip(0..).collect();
+        let index = |state: &machine::State| indices.get(state).copied().unwrap_or(0);
+        let rows: Vec<UnplacedRow> = states
             .iter()
-            .map(|context| {
+            .map(|state| {
+                let leads = edges.get(state);
                 let edges: Vec<(u32, usize)> =
-                    edges(context).iter().map(|(call, to)| (*call, index(to))).collect();
+                    leads.into_iter().flatten().map(|(call, to)| (*call, index(to))).collect();
                 let columns = edges.iter().map(|e| e.0).filter(|&c| c < CALLS).collect();
-                UnplacedRow {
-                    context: *context,
-                    known: machine.row(context).is_some(),
-                    edges,
-                    columns,
-                }
+                UnplacedRow { of: *state, known: leads.is_some(), edges, columns }
             })
             .collect();
         let mut order: Vec<usize> = (0..rows.len()).collect();
@@ -283,68 +270,30 @@ impl UnplacedMachine {
         for (signal, at) in (0_u8..).zip(signals.iter_mut()) {
             *at = index(&start(Symbol::Signal(signal)));
         }
-        let singles = machine.rows().filter_map(|(context, _)| match context.symbols() {
-            [Symbol::Call(call)] => Some((*call, index(context))),
-            _ => None,
-        });
-        UnplacedMachine {
-            depth,
-            order,
-            exec: index(&exec),
-            signals,
-            alphabet: machine.alphabet().into_iter().filter_map(has_cell).collect(),
-            singles: singles.collect(),
-            rows,
-        }
+        UnplacedMachine { depth, order, exec: index(&exec), lost: index(&lost), signals, rows }
     }
 
-    /// The columns of the three further rows, which stand for no context: the row of lost threads,
-    /// which has none, the row of the alphabet, and the row of the contexts of one symbol. At depth
-    /// 1 there are no such rows.
-    fn further(&self) -> Vec<Vec<u32>> {
-        if self.depth.context_len() == 0 {
-            return Vec::new();
-        }
-        let columns = |calls: &mut dyn Iterator<Item = u32>| calls.filter(|&c| c < CALLS).collect();
-        vec![
-            Vec::new(),
-            columns(&mut self.alphabet.iter().copied()),
-            columns(&mut self.singles.iter().map(|single| single.0)),
-        ]
-    }
-
-    /// The machine with these bases, first those of `rows`, then those of the further rows.
+    /// The machine, with its rows at these bases.
     fn compiled(&self, bases: Vec<State>) -> CompiledMachine {
         let state = |at: usize| bases.get(at).copied().unwrap_or(0);
         let mut cells = Cells::default();
-        let mut rows: Vec<Row> = Vec::with_capacity(self.rows.len() + 1);
+        let mut rows: Vec<Row> = Vec::with_capacity(self.rows.len());
         for (row, &from) in self.rows.iter().zip(&bases) {
-            rows.push(Row { state: from, context: row.context, known: row.known });
+            rows.push(Row { state: from, of: row.of, known: row.known });
             for &(call, target) in &row.edges {
                 cells.put(from, call, state(target));
             }
         }
-        let (exec, signals) = (state(self.exec), self.signals.map(state));
-        let mut entry =
-            Entry { exec, lost: exec, members: 0, singles: 0, depth: self.depth, signals };
-        if self.depth.context_len() > 0 {
-            let further = self.rows.len();
-            entry.lost = state(further);
-            rows.push(Row { state: entry.lost, context: Context::EMPTY, known: false });
-            entry.members = state(further + 1);
-            for &call in &self.alphabet {
-                cells.put(entry.members, call, 1);
-            }
-            entry.singles = state(further + 2);
-            for &(call, target) in &self.singles {
-                cells.put(entry.singles, call, state(target));
-            }
-        }
+        let entry = Entry {
+            exec: state(self.exec),
+            lost: state(self.lost),
+            depth: self.depth,
+            signals: self.signals.map(state),
+        };
         CompiledMachine { entry, rows, cells: cells.near, far: cells.far, bases }
     }
 }
 
-/// The cells of one machine.
 #[derive(Default)]
 struct Cells {
     near: Vec<(u32, Cell)>,
@@ -403,24 +352,22 @@ mod tests {
         let unique: BTreeSet<State> = compiled.iter().flat_map(|l| l.bases.clone()).collect();
         assert_eq!(unique.len(), compiled.iter().map(|l| l.bases.len()).sum::<usize>());
         for (machine, compiled) in machines.iter().zip(compiled) {
-            let context =
-                |state| compiled.rows.iter().find(|row| row.state == state).unwrap().context;
+            let of = |state| compiled.rows.iter().find(|row| row.state == state).unwrap().of;
+            let judge = Judge::new(machine);
             for row in &compiled.rows {
                 for call in (0..CALLS).chain([5000, u32::MAX]) {
-                    let symbol = Symbol::Call(call);
-                    let want = has_cell(symbol)
-                        .and_then(|_| machine.row(&row.context))
-                        .filter(|r| r.contains_key(&symbol))
-                        .map(|_| row.context.then(symbol, machine.depth()));
-                    let found = edge(&cells, &far, row.state, call).map(context);
-                    assert_eq!(found, want, "{} · {symbol}", row.context);
+                    let want = has_cell(Symbol::Call(call)).and_then(|_| judge.next(row.of, call));
+                    let found = edge(&cells, &far, row.state, call).map(of);
+                    assert_eq!(found, want, "{:?} · {call}", row.of);
                 }
             }
             let exec = Context::start(Symbol::Call(nr::EXECVE), machine.depth());
-            assert_eq!(context(compiled.entry.exec), exec);
+            assert_eq!(of(compiled.entry.exec), machine::State::In(exec));
+            assert_eq!(of(compiled.entry.lost), judge.unknown());
             for signal in 1..=64 {
                 let start = Context::start(Symbol::Signal(signal), machine.depth());
-                assert_eq!(context(compiled.entry.signals[usize::from(signal)]), start);
+                let state = compiled.entry.signals[usize::from(signal)];
+                assert_eq!(of(state), machine::State::In(start));
             }
         }
     }
@@ -512,28 +459,30 @@ mod tests {
             machine(1, &[("", "brk")]),
         ];
         let compiled = insert(&mut Table::default(), &machines);
-        let state = |at: usize, context: &str| {
-            let context: Context = context.parse().unwrap();
-            compiled[at].rows.iter().find(|row| row.context == context).unwrap().state
+        let at = |at: usize, of: machine::State| {
+            compiled[at].rows.iter().find(|row| row.of == of).unwrap().state
         };
+        let state =
+            |table: usize, context: &str| at(table, machine::State::In(context.parse().unwrap()));
         let goes = |from: usize, context: &str, to: usize| {
             let all = migrations(&compiled[from], &compiled[to], &machines[to]);
-            let (_, target) = all.iter().find(|(at, _)| *at == state(from, context)).unwrap();
-            (target.state, target.context.to_string())
+            let target = all.iter().find(|(at, _)| *at == state(from, context));
+            target.map_or(compiled[to].entry.lost, |(_, target)| *target)
         };
-        assert_eq!(goes(0, "brk", 1), (state(1, "brk"), String::new()));
+        assert_eq!(goes(0, "brk", 1), state(1, "brk"));
         // Nothing may follow it there.
-        assert_eq!(goes(0, "read", 1), (compiled[1].entry.lost, "read".into()));
+        assert_eq!(goes(0, "read", 1), compiled[1].entry.lost);
         // It may be in the middle of a frame.
-        assert_eq!(goes(0, "brk", 2), (compiled[2].entry.lost, "brk".into()));
-        assert_eq!(goes(0, "@SIGHUP", 2), (state(2, "@SIGHUP"), String::new()));
-        assert_eq!(goes(2, "execve brk", 0), (state(0, "brk"), String::new()));
-        assert_eq!(goes(2, "execve brk", 3), (compiled[3].entry.lost, String::new()));
+        let brk = machine::State::Lost("brk".parse().unwrap());
+        assert_eq!(goes(0, "brk", 2), at(2, brk));
+        assert_eq!(goes(0, "@SIGHUP", 2), state(2, "@SIGHUP"));
+        assert_eq!(goes(2, "execve brk", 0), state(0, "brk"));
+        assert_eq!(goes(2, "execve brk", 3), compiled[3].entry.lost);
         assert_eq!(migrations(&compiled[3], &compiled[0], &machines[0]), []);
     }
 
     #[test]
-    fn cells_are_about_as_many_as_transitions() {
+    fn cells_are_about_as_many_as_the_transitions_of_all_states() {
         let mut large = Machine::new(Depth::try_from(8).unwrap());
         // Contexts of four transitions each, as a long-trained deep machine has.
         for i in 0..25_000_u32 {
@@ -545,10 +494,11 @@ mod tests {
                 large.insert(context, Symbol::Call((i * 7 + j * 13) % 440 + 500), Count::default());
             }
         }
-        let transitions = large.transitions();
+        let partial = large.partial_contexts();
+        let transitions = large.transitions() + partial.values().map(BTreeSet::len).sum::<usize>();
         let mut table = Table::default();
         let _ = table.insert(&[&large]);
-        assert!(transitions > 80_000, "{transitions}");
+        assert!(large.transitions() > 80_000, "{}", large.transitions());
         assert!(
             table.cells() < 2 * transitions + 2000,
             "{} cells for {transitions}",

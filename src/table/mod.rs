@@ -13,4 +13,4 @@ mod comb;
 mod compile;
 
 pub use cell::{Cell, State, CALLS, SIGNALS};
-pub use compile::{migrations, CompiledMachine, Entry, FarCell, MigrationTarget, Row, Table};
+pub use compile::{migrations, CompiledMachine, Entry, FarCell, Row, Table};

@@ -5,7 +5,7 @@ use super::log_counts::LogCounts;
 use crate::event::{EventKind, Place, Sink, Tid};
 use crate::syscall::{nr, Abi};
 use crate::trace::syntax::args::{exec_path, sharing, Sharing};
-use crate::trace::syntax::body::{self, Body};
+use crate::trace::syntax::body::{self, Body, SIGSEGV};
 use crate::trace::syntax::columns::{self, Columns};
 use crate::trace::syntax::dispositions::sigaction;
 use crate::trace::syntax::ending::{child, failed, value, Ending};
@@ -124,7 +124,11 @@ impl Interpreter {
             Body::Resumed { name, rest } => self.resumed(tid, name, rest, place, sink),
             Body::Signal(signal) => {
                 let key = self.speaker.thread_of(&mut self.state, tid, None, place, sink);
-                self.state.deliver(key, signal, place, sink);
+                self.state.deliver(key, signal, false, place, sink);
+            }
+            Body::KernelSegv => {
+                let key = self.speaker.thread_of(&mut self.state, tid, None, place, sink);
+                self.state.deliver(key, SIGSEGV, true, place, sink);
             }
             Body::Stopped => {}
             Body::Exited => self.thread_gone(tid, true, place, sink),

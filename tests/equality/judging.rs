@@ -13,7 +13,8 @@ use std::mem::MaybeUninit;
 use sysfsm::kernel::step_maps::{self, StepMaps, Tables};
 use sysfsm::kernel::{EffectivePolicy, LoadedPolicy, Sizes};
 use sysfsm::machine::{
-    Context, Count, Depth, Frames, Judge, Machine, Reaction, Reason, State, Verdict,
+    Context, Count, Delivery, Depth, Frames, Judge, Machine, Reaction, Reason, Stack, State,
+    Verdict,
 };
 use sysfsm::policy::{Action, Children};
 use sysfsm::syscall::{nr, Symbol};
@@ -58,24 +59,45 @@ enum Event {
     Exec(usize),
     Adopt(usize),
     Fork(u32),
-    Signal(u8),
-    Call(u32),
-    Foreign,
+    Signal(u8, Delivery),
+    Call(u32, Stack),
+    Foreign(Stack),
 }
 
 /// A thread of the Rust side: its machine, and its frames.
 type Thread = Option<(usize, Frames<State>)>;
 
+/// Where a thread's stack pointer is: at one of a few places, so that handlers are left and stacks
+/// change. Threads that nest handlers go ever deeper.
+fn stack(random: &mut Random, at: u32, deeper: &mut u64) -> Stack {
+    if at < NESTERS {
+        *deeper -= 1;
+        return Stack { pointer: *deeper, alternate: false };
+    }
+    let pointer =
+        [1 << 20, 1 << 33, (1 << 33) + 8, u64::MAX][random.below(4)] - random.below(3) as u64;
+    Stack { pointer, alternate: random.below(6) == 0 }
+}
+
+/// How a handler begins there.
+fn delivery(random: &mut Random, at: u32, stack: Stack) -> Delivery {
+    let switches = at >= NESTERS && !stack.alternate && random.below(4) == 0;
+    let setup_failed = at >= NESTERS && random.below(6) == 0;
+    Delivery { interrupted: Some(stack), switches, setup_failed }
+}
+
 /// An event for a thread. Mostly calls, and of those mostly ones that the machine has, so that
 /// walks go deep.
-fn event(random: &mut Random, world: &World, at: u32, thread: &Thread) -> Event {
+fn event(random: &mut Random, world: &World, at: u32, thread: &Thread, deeper: &mut u64) -> Event {
     let Some((machine, frames)) = thread else {
         return Event::Exec(random.pick(&world.current));
     };
+    let stack = stack(random, at, deeper);
+    let delivery = delivery(random, at, stack);
     if at < NESTERS {
         match random.below(100) {
-            0..55 => return Event::Signal(random.pick(&SIGNALS)),
-            55..90 => return Event::Call(nr::RT_SIGRETURN),
+            0..55 => return Event::Signal(random.pick(&SIGNALS), delivery),
+            55..90 => return Event::Call(nr::RT_SIGRETURN, stack),
             _ => {}
         }
     }
@@ -86,10 +108,10 @@ fn event(random: &mut Random, world: &World, at: u32, thread: &Thread) -> Event 
             let others = usize::try_from(THREADS - NESTERS).unwrap();
             Event::Fork(NESTERS + u32::try_from(random.below(others)).unwrap())
         }
-        4..12 => Event::Signal(random.pick(&SIGNALS)),
-        12..18 => Event::Call(nr::RT_SIGRETURN),
-        18 => Event::Foreign,
-        19..30 => Event::Call(random.pick(&CALLS)),
+        4..12 => Event::Signal(random.pick(&SIGNALS), delivery),
+        12..18 => Event::Call(nr::RT_SIGRETURN, stack),
+        18 => Event::Foreign(stack),
+        19..30 => Event::Call(random.pick(&CALLS), stack),
         _ => {
             let known =
                 frames.context().and_then(|c| world.machines[*machine].row(&c)).map(|row| {
@@ -97,8 +119,8 @@ fn event(random: &mut Random, world: &World, at: u32, thread: &Thread) -> Event 
                     random.pick(&symbols)
                 });
             match known {
-                Some(Symbol::Call(number)) => Event::Call(number),
-                _ => Event::Call(random.pick(&CALLS)),
+                Some(Symbol::Call(number)) => Event::Call(number, stack),
+                _ => Event::Call(random.pick(&CALLS), stack),
             }
         }
     }
@@ -123,19 +145,21 @@ fn apply(world: &World, threads: &mut [Thread], at: u32, event: Event) -> Option
         Event::Exec(m) => threads[index] = Some((m, judges[m].exec())),
         Event::Adopt(m) => threads[index] = Some((m, judges[m].adopt())),
         Event::Fork(child) => {
-            let copy = threads[index].clone();
+            let copy = threads[index].as_ref().map(|(m, frames)| (*m, frames.child()));
             threads[child as usize] = copy;
         }
-        Event::Signal(signal) => {
+        Event::Signal(signal, delivery) => {
             let (m, frames) = threads[index].as_mut().unwrap();
-            judges[*m].signal(frames, signal);
+            judges[*m].signal(frames, signal, delivery);
         }
-        Event::Call(number) => {
+        Event::Call(number, stack) => {
             let (m, frames) = threads[index].as_mut().unwrap();
+            frames.unwind(stack);
             return Some(outcome(judges[*m].call(frames, number, reactions[*m])));
         }
-        Event::Foreign => {
+        Event::Foreign(stack) => {
             let (m, frames) = threads[index].as_mut().unwrap();
+            frames.unwind(stack);
             return Some(outcome(judges[*m].foreign(frames, reactions[*m])));
         }
     }
@@ -152,17 +176,30 @@ fn effective(reaction: Reaction) -> EffectivePolicy {
 }
 
 /// As `struct sysfsm_test_event` has it.
-fn wire(at: u32, event: Event) -> [u32; 15] {
+fn wire(at: u32, event: Event) -> [u32; 18] {
     let (kind, value) = match event {
         Event::Exec(m) => (Kind::SYSFSM_TEST_EXEC, u32::try_from(m + 1).unwrap()),
         Event::Adopt(m) => (Kind::SYSFSM_TEST_ADOPT, u32::try_from(m + 1).unwrap()),
         Event::Fork(child) => (Kind::SYSFSM_TEST_FORK, child),
-        Event::Signal(signal) => (Kind::SYSFSM_TEST_SIGNAL, u32::from(signal)),
-        Event::Call(number) => (Kind::SYSFSM_TEST_CALL, number),
-        Event::Foreign => (Kind::SYSFSM_TEST_FOREIGN, 0),
+        Event::Signal(signal, _) => (Kind::SYSFSM_TEST_SIGNAL, u32::from(signal)),
+        Event::Call(number, _) => (Kind::SYSFSM_TEST_CALL, number),
+        Event::Foreign(_) => (Kind::SYSFSM_TEST_FOREIGN, 0),
     };
-    let mut words = [0; 15];
+    let (stack, flags) = match event {
+        Event::Signal(_, by) => {
+            (by.interrupted, u32::from(by.switches) | u32::from(by.setup_failed) << 1)
+        }
+        Event::Call(_, stack) | Event::Foreign(stack) => (Some(stack), 0),
+        _ => (None, 0),
+    };
+    let mut words = [0; 18];
     words[..5].copy_from_slice(&[kind.0, at, value, 99, 99]);
+    if let Some(stack) = stack {
+        words[5] = u32::from(stack.alternate);
+        words[6] = u32::try_from(stack.pointer & 0xffff_ffff).unwrap();
+        words[7] = u32::try_from(stack.pointer >> 32).unwrap();
+    }
+    words[17] = flags;
     words
 }
 
@@ -209,7 +246,7 @@ impl World {
 
     fn context(&self, state: u32) -> Context {
         let mut rows = self.compiled.iter().rev().flat_map(|compiled| &compiled.rows);
-        rows.find(|row| row.state == state).unwrap().context
+        rows.find(|row| row.state == state).unwrap().context()
     }
 
     /// Replaces a machine, as a reload does: the kernel's threads find out by themselves.
@@ -310,12 +347,13 @@ fn round(seed: u64) -> usize {
 
     let mut threads: Vec<Thread> = vec![None; THREADS as usize];
     let mut violations = 0;
+    let mut deeper = u64::MAX / 2;
     let mut trail: Vec<(u32, Event)> = Vec::new();
     for _ in 0..BATCHES {
         let mut batch = Vec::new();
         for _ in 0..BATCH {
             let at = u32::try_from(random.below(THREADS as usize)).unwrap();
-            let event = event(&mut random, &world, at, &threads[at as usize]);
+            let event = event(&mut random, &world, at, &threads[at as usize], &mut deeper);
             let expected = apply(&world, &mut threads, at, event);
             batch.push((at, event, expected));
         }
@@ -354,11 +392,11 @@ fn compare(
             skel.maps.test_events.lookup(&index.to_ne_bytes(), MapFlags::ANY).unwrap().unwrap();
         let field = |i: usize| u32::from_ne_bytes(found[4 * i..4 * i + 4].try_into().unwrap());
         let (got, state) = (field(3), field(4));
-        let got_context = match field(6) as usize {
+        let got_context = match field(8) as usize {
             _ if got == 0 => Context::EMPTY,
             0 => world.context(state),
             len => Context::of(
-                (7..7 + len).map(|i| Symbol::from_code(field(i))),
+                (9..9 + len).map(|i| Symbol::from_code(field(i))),
                 Depth::all().last().unwrap(),
             ),
         };

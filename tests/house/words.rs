@@ -45,7 +45,20 @@ const OLD: &[(&str, &str)] = &[
 fn words(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
         .filter(|w| !w.is_empty())
-        .map(str::to_lowercase)
+        .map(snake)
+}
+
+/// An identifier in snake case: `PolicySet` is `policy_set`.
+fn snake(word: &str) -> String {
+    let (mut snake, mut small) = (String::new(), false);
+    for c in word.chars() {
+        if c.is_ascii_uppercase() && small {
+            snake.push('_');
+        }
+        small = c.is_ascii_lowercase() || c.is_ascii_digit();
+        snake.push(c.to_ascii_lowercase());
+    }
+    snake
 }
 
 /// Whether the word stands in an identifier as a part of its own: at `_` or at a change of case.

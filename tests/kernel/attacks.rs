@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use sysfsm_testing::lab::{Ended, Lab};
+use sysfsm_testing::times;
 
 /// An attack of tests/programs/src/bin/victim, and where it is seen to begin.
 const ATTACKS: [(&str, &str); 11] = [
@@ -19,12 +20,6 @@ const ATTACKS: [(&str, &str); 11] = [
     ("int80", "abi: readv → @i386"),
     ("x32", "abi: readv → @x32"),
 ];
-
-/// How often each of them is tried: what is a matter of chance would show. `TIMES` says otherwise,
-/// for emulated machines.
-fn times() -> usize {
-    std::env::var("TIMES").map_or(50, |times| times.parse().unwrap())
-}
 
 /// Attacks victims, one after another; with the first violation of each.
 fn attack(log_only: bool, each: impl Fn(&str, &Ended)) -> BTreeMap<String, usize> {

@@ -15,6 +15,7 @@ fn word(event: &Event) -> String {
         EventKind::Exec(path) => format!("exec({path})"),
         EventKind::Spawn { child, same_group: false } => format!("+{child}"),
         EventKind::Spawn { child, same_group: true } => format!("&{child}"),
+        EventKind::SetupFailed => "!".into(),
         EventKind::Signal(n) => format!("@{}", signal_name(*n).unwrap_or_default()),
         EventKind::Renamed(tid) => format!("->{tid}"),
         EventKind::End => "end".into(),
@@ -84,7 +85,7 @@ fn several_logs_in_one_file_have_several_threads() {
         &format!("{once} 0:execve 0:exec(/a) 0:fork {again} 0:+9 0:exit_group 0:end 9:end"),
     );
     assert_eq!(report.threads, 4);
-    assert!(warns(&report, |w| matches!(w, Warning::ChildrenUnseen { .. })));
+    assert!(warns(&report, |w| matches!(w, Warning::ChildrenMissing { .. })));
 }
 
 #[test]

@@ -44,6 +44,7 @@ impl Stories {
         let (word, child) = match event.kind {
             EventKind::Call(n) => (CallName(n).to_string(), None),
             EventKind::Exec(path) => (format!("exec {path}"), None),
+            EventKind::SetupFailed => ("setup failed".into(), None),
             EventKind::Signal(n) => (format!("@{}", signal_name(n).unwrap()), None),
             EventKind::Spawn { child, same_group } => {
                 (if same_group { "thread" } else { "child" }.into(), Some(self.begin(child)))

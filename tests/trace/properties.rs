@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use std::sync::Arc;
 use sysfsm::event::{Event, EventKind, Place, Tid};
 use sysfsm::machine::{
-    BoundMachine, Context, Count, Depth, Judge, Learned, Learner, Machine, Reaction, Reason,
-    Replay, Verdict, MAX_FRAMES,
+    BoundMachine, Context, Count, Delivery, Depth, Judge, Learned, Learner, Machine, Reaction,
+    Reason, Replay, Verdict, MAX_FRAMES,
 };
 use sysfsm::policy::{parse, Action, Children, Policy};
 use sysfsm::syscall::{nr, Symbol};
@@ -105,7 +105,7 @@ fn watch(
             Act::Signal(signal) => {
                 // Past the limit of frames the past is not known any more.
                 if handlers < MAX_FRAMES - 1 {
-                    judge.signal(&mut frames, *signal);
+                    judge.signal(&mut frames, *signal, Delivery::default());
                     handlers += 1;
                 }
                 continue;

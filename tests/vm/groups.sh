@@ -12,6 +12,7 @@ cgroups   kernel    cgroups::
 processes kernel    processes::
 load      kernel    load::
 fallbacks kernel    fallbacks::
+handlers  kernel    handlers::
 attacks   kernel    attacks::
 pinned    kernel    pinned::  --test-threads=1
 reloads   kernel    reloads::threads_keep

@@ -29,7 +29,7 @@ newest-no-lsm  trixie-backports    $no_bpf_lsm  doctor,battery    prevent
 5.10           bullseye            $all_lsm     refusal           none
 "
 # One processor a guest, and two of the machine's. With more guests each is often stopped in the midst of what is a few
-# instructions long, as no real processor would be: a program on a function is then left out for others (bpf/hold.h).
+# instructions long, as no real processor would be: a program on a function is then left out for others (bpf/preempt.h).
 at_once=2
 
 . "$here/groups.sh"

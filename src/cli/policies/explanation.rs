@@ -194,7 +194,8 @@ fn remedy(text: &mut String, loaded: &Loaded, explanation: &Explanation) {
         ),
         Remedy::AnyContext => writeln!(
             text,
-            "From an unknown past every call that the policy has anywhere is allowed. `{}` is not among them;\n\
+            "The past was not known, or only in part. Then the calls are allowed that follow in some context\n\
+             of the policy which ends so. `{}` is not among them;\n\
              a log of what the program does lawfully has the context that it belongs to.",
             explanation.tried.symbol
         ),

@@ -45,7 +45,6 @@ macro_rules! plain {
 
 plain!(
     sysfsm_adoptee,
-    sysfsm_migration_target,
     sysfsm_cell,
     sysfsm_context,
     sysfsm_counters,

@@ -98,6 +98,15 @@ impl Enforcer {
         if vetoes.level < hoped {
             require(vetoes.level, options.require)?;
             effective_policies(policies, options, vetoes.level)?;
+            if vetoes.level == Level::Kill {
+                // The object of level kill is another one.
+                drop((vetoes, maps, skel));
+                return Self::start_after(
+                    policies,
+                    Options { at_most: Level::Kill, ..options },
+                    watched,
+                );
+            }
         }
         if let Some(data) = skel.maps.bss_data.as_mut() {
             data.enforcer = inodes.process()?;

@@ -31,6 +31,7 @@ pub(crate) fn load(
         rodata.fallbacks_only = options.fallbacks_only;
         rodata.preemptible = mode.preemptible();
         rodata.complain = options.complain;
+        rodata.kill_families = level == Level::Kill;
         rodata.full_events = options.full_events;
         rodata.simulate_missed_nr =
             options.simulate_missed_nr.unwrap_or(types::sysfsm_marker::SYSFSM_NO_CALL.0);

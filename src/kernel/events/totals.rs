@@ -62,7 +62,7 @@ macro_rules! totals {
 }
 
 totals! {
-    // Those that the programs count (bpf/sysfsm.h).
+    // Counters of the BPF programs (bpf/sysfsm.h).
     counters {
         /// Calls of watched threads that were judged.
         judged: "judged_calls",
@@ -96,7 +96,7 @@ totals! {
         /// them.
         unclassified: "unclassified_violations",
     }
-    // Those that the kernel counts for the programs.
+    // Totals that the kernel counts for the programs.
     others {
         /// How often, at most, the kernel has skipped all programs of a tracepoint.
         // From 7.0 on a program can be preempted, and a task of the same CPU that comes to it then

@@ -85,7 +85,7 @@ impl EventReader {
         self.policies =
             policy_set.known().map(|(number, slot)| (number, slot.policy.clone())).collect();
         let rows = policy_set.known().flat_map(|(_, slot)| &slot.compiled.rows);
-        self.contexts = rows.map(|row| (row.state, row.context)).collect();
+        self.contexts = rows.map(|row| (row.state, row.context())).collect();
     }
 
     /// The violation of an event's bytes; `None` if its policy has retired, or the bytes are too

@@ -1,6 +1,6 @@
 //! Where a denied call is refused.
 //! Lives here: the table of enforcement points, and the programs that are attached to them.
-//! May know: `bpf`, `support`, the levels, and the names of system calls.
+//! May know: `bpf`, `support`, the levels, the table's columns, and the names of system calls.
 
 pub(crate) mod attach;
 pub(crate) mod enforcement_points;

@@ -32,6 +32,6 @@ impl Pinned {
         }
         let policy_set = self.manifest.policy_set()?;
         let rows = policy_set.known().flat_map(|(_, slot)| &slot.compiled.rows);
-        Ok(Contexts(rows.map(|row| (row.state, row.context)).collect()))
+        Ok(Contexts(rows.map(|row| (row.state, row.context())).collect()))
     }
 }

@@ -3,7 +3,7 @@
 use crate::kernel::bpf::entries::Batch;
 use crate::kernel::bpf::skeleton::types;
 use crate::kernel::policies::effective_policy::EffectivePolicy;
-use crate::machine::Context;
+use crate::machine::{self, Context};
 use crate::policy::{Action, Children};
 use crate::table::{CompiledMachine, Row};
 
@@ -23,21 +23,27 @@ pub struct LoadedPolicy<'a> {
 }
 
 impl LoadedPolicy<'_> {
-    /// The rows at which a lost thread is found again by more than its last symbol. Only machines
-    /// of depth 3 and more have such rows.
-    pub(crate) fn found_again(&self) -> impl Iterator<Item = &Row> {
-        let deep = self.compiled.entry.depth.get() > 2;
-        self.compiled
-            .rows
-            .iter()
-            .filter(move |row| deep && row.known && row.context.symbols().len() > 1)
+    /// The rows at which a thread can go on after a violation, which it does under [`Action::Log`]
+    /// only.
+    pub(crate) fn follow_targets(&self) -> impl Iterator<Item = &Row> {
+        let logs = self.effective.action == Action::Log;
+        self.compiled.rows.iter().filter(move |row| logs && row.known)
     }
 
-    /// The rows whose context the kernel asks for: it does where a thread goes on after a
-    /// violation, which it does under [`Action::Log`] only.
+    /// The rows whose context the kernel asks for after a violation. At depth 2 it asks for none:
+    /// there the context after the violation is the violating symbol.
     pub(crate) fn followed(&self) -> impl Iterator<Item = &Row> {
         let logs = self.compiled.entry.depth.get() > 2 && self.effective.action == Action::Log;
-        self.compiled.rows.iter().filter(move |row| logs && !row.context.symbols().is_empty())
+        self.compiled.rows.iter().filter(move |_| logs)
+    }
+
+    /// A state of the machine as the kernel has it.
+    fn context(&self, of: machine::State) -> types::sysfsm_context {
+        let (context, partial) = match of {
+            machine::State::In(context) => (context, 0),
+            machine::State::Lost(seen) => (seen, 1),
+        };
+        types::sysfsm_context { policy: self.number, partial, history: history(&context) }
     }
 
     /// The entries of `far_cells`.
@@ -52,9 +58,8 @@ impl LoadedPolicy<'_> {
     /// The entries of `contexts`.
     pub(crate) fn contexts(&self) -> Batch {
         let mut contexts = Batch::new("contexts");
-        for row in self.found_again() {
-            let key = types::sysfsm_context { policy: self.number, history: history(&row.context) };
-            contexts.push(&key, &row.state);
+        for row in self.follow_targets() {
+            contexts.push(&self.context(row.of), &row.state);
         }
         contexts
     }
@@ -63,7 +68,7 @@ impl LoadedPolicy<'_> {
     pub(crate) fn histories(&self) -> Batch {
         let mut histories = Batch::new("histories");
         for row in self.followed() {
-            histories.push(&row.state, &history(&row.context));
+            histories.push(&row.state, &self.context(row.of));
         }
         histories
     }
@@ -74,8 +79,6 @@ impl LoadedPolicy<'_> {
         types::sysfsm_policy {
             exec: entry.exec,
             lost: entry.lost,
-            members: entry.members,
-            singles: entry.singles,
             depth: u32::from(entry.depth.get()),
             action: match effective.action {
                 Action::Kill => types::sysfsm_action::SYSFSM_KILL,
@@ -92,8 +95,8 @@ impl LoadedPolicy<'_> {
     }
 }
 
-/// A context as the kernel has it.
-pub(crate) fn history(context: &Context) -> types::sysfsm_history {
+/// The symbols of a context as the kernel has them.
+fn history(context: &Context) -> types::sysfsm_history {
     let mut history = types::sysfsm_history::default();
     for (slot, symbol) in history.symbols.iter_mut().zip(context.symbols()) {
         *slot = symbol.to_code();

@@ -8,7 +8,7 @@ use crate::kernel::policies::loaded_policy::LoadedPolicy;
 use crate::kernel::policies::selection::cgroup_key;
 use crate::kernel::policies::sizes::Sizes;
 use crate::policy::{Policy, PolicySelector, ANY_BINARY};
-use crate::table::{migrations, CompiledMachine, MigrationTarget, State, Table};
+use crate::table::{migrations, CompiledMachine, State, Table};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -183,11 +183,7 @@ impl PolicySet {
     }
 
     /// By state of a draining policy, where its threads go on in the replacement.
-    pub(crate) fn migrations(
-        &self,
-        draining: u32,
-        replacement: u32,
-    ) -> Vec<(State, MigrationTarget)> {
+    pub(crate) fn migrations(&self, draining: u32, replacement: u32) -> Vec<(State, State)> {
         let (from, to) = (self.draining.get(&draining), self.slots.get(&replacement));
         from.zip(to)
             .map(|(from, to)| migrations(&from.slot.compiled, &to.compiled, &to.policy.machine))

@@ -27,7 +27,7 @@ impl Sizes {
         for one in loaded {
             sizes.policies = sizes.policies.max(one.number as usize + 1);
             sizes.far_cells += one.compiled.far.len();
-            sizes.contexts += one.found_again().count();
+            sizes.contexts += one.follow_targets().count();
             sizes.histories += one.followed().count();
         }
         sizes

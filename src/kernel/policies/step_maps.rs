@@ -6,9 +6,9 @@ use crate::kernel::bpf::entries::{set_room, Batch};
 use crate::kernel::bpf::map_list::map_list;
 use crate::kernel::bpf::skeleton::types;
 use crate::kernel::error::KernelError;
-use crate::kernel::policies::loaded_policy::{history, LoadedPolicy, NO_REPLACEMENT};
+use crate::kernel::policies::loaded_policy::{LoadedPolicy, NO_REPLACEMENT};
 use crate::kernel::policies::sizes::Sizes;
-use crate::table::{CompiledMachine, MigrationTarget, State};
+use crate::table::{CompiledMachine, State};
 use libbpf_rs::{MapCore, OpenMapMut};
 use std::mem::{offset_of, size_of};
 
@@ -144,18 +144,12 @@ pub fn add<M: MapCore>(
 pub fn add_migrations<M: MapCore>(
     maps: &StepMaps<M>,
     replacement: u32,
-    migrations: &[(State, MigrationTarget)],
+    migrations: &[(State, State)],
 ) -> Result<(), KernelError> {
     let mut entries = Batch::new("migrations");
     for (state, target) in migrations {
         let key = types::sysfsm_migration_key { policy: replacement, state: *state };
-        entries.push(
-            &key,
-            &types::sysfsm_migration_target {
-                state: target.state,
-                history: history(&target.context),
-            },
-        );
+        entries.push(&key, target);
     }
     entries.write(&maps.migrations)
 }

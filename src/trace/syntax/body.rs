@@ -26,6 +26,9 @@ pub(crate) enum Body<'a> {
     },
     /// `--- SIGX {…} ---`: a signal is delivered.
     Signal(u8),
+    /// `--- SIGSEGV {si_signo=SIGSEGV, si_code=SI_KERNEL, …} ---`: SIGSEGV is delivered, for a fault
+    /// without an address, or since the frame of a handler could not be set up.
+    KernelSegv,
     /// `--- stopped by SIGX ---`: no signal is delivered.
     Stopped,
     /// `+++ exited with N +++`
@@ -110,8 +113,17 @@ fn signal(body: &[u8]) -> Body<'_> {
         Some((number, _)) => u8::try_from(number).ok().filter(|n| (1..=SIGNAL_MAX).contains(n)),
         None => std::str::from_utf8(token).ok().and_then(signal_number),
     };
-    number.map_or(Body::Other, Body::Signal)
+    match number {
+        Some(SIGSEGV) if after(text, b"si_code=").is_some_and(|c| c.starts_with(b"SI_KERNEL")) => {
+            Body::KernelSegv
+        }
+        Some(number) => Body::Signal(number),
+        None => Body::Other,
+    }
 }
+
+/// The number of `SIGSEGV`.
+pub(crate) const SIGSEGV: u8 = 11;
 
 fn gone(body: &[u8]) -> Body<'_> {
     let Some(text) = body.strip_prefix(b"+++ ").and_then(|t| t.strip_suffix(b" +++")) else {
@@ -175,6 +187,14 @@ mod tests {
             Body::Signal(14)
         );
         assert_eq!(p("--- SIGCHLD (Child exited) @ 0 (0) ---"), Body::Signal(17));
+        assert_eq!(
+            p("--- SIGSEGV {si_signo=SIGSEGV, si_code=SI_KERNEL, si_addr=NULL} ---"),
+            Body::KernelSegv
+        );
+        assert_eq!(
+            p("--- SIGSEGV {si_signo=SIGSEGV, si_code=SEGV_MAPERR, si_addr=NULL} ---"),
+            Body::Signal(11)
+        );
         assert_eq!(p("--- SIGRT_1 {si_signo=SIGRT_1, si_code=SI_TKILL} ---"), Body::Signal(33));
         assert_eq!(p("--- SIGRTMIN {si_signo=SIGRTMIN} ---"), Body::Signal(32));
         assert_eq!(p("--- stopped by SIGSTOP ---"), Body::Stopped);

@@ -117,7 +117,7 @@ pub enum Warning {
         calls: u64,
     },
     /// Children were made, and the log does not have their calls.
-    ChildrenUnseen {
+    ChildrenMissing {
         /// The calls that made the children.
         children: Occurrences,
     },
@@ -171,7 +171,7 @@ impl Warning {
                 "trace every call: without -e trace=, -e status= and -z"
             }
             Warning::NoFailures { .. } => "was it traced with -z or -e status=? trace without them",
-            Warning::ChildrenUnseen { .. } => {
+            Warning::ChildrenMissing { .. } => {
                 "trace with -f, and give all the files of one -ff together"
             }
             Warning::ThirtyTwoBit { .. } => {
@@ -212,7 +212,7 @@ impl fmt::Display for Warning {
             Warning::NoMemory { calls, .. } => {
                 write!(f, "none of {calls} calls is brk or mmap: the log seems to be filtered")
             }
-            Warning::ChildrenUnseen { children } => write!(
+            Warning::ChildrenMissing { children } => write!(
                 f,
                 "{} {} made, but {} calls are not in the log",
                 children.count,
@@ -290,7 +290,7 @@ impl Report {
     pub(crate) fn warn(&mut self, case: WarningKind, place: Place) {
         let found = self.warnings.iter_mut().find_map(|w| match (case, w) {
             (WarningKind::Filtered, Warning::Filtered { threads: t })
-            | (WarningKind::ChildUnseen, Warning::ChildrenUnseen { children: t })
+            | (WarningKind::ChildMissing, Warning::ChildrenMissing { children: t })
             | (WarningKind::ThirtyTwoBit, Warning::ThirtyTwoBit { calls: t })
             | (WarningKind::GuessedParent, Warning::GuessedParents { children: t })
             | (WarningKind::NoBeginning, Warning::NoBeginning { calls: t })
@@ -304,7 +304,7 @@ impl Report {
         let occurrences = Occurrences { count: 1, first: vec![place] };
         self.warnings.push(match case {
             WarningKind::Filtered => Warning::Filtered { threads: occurrences },
-            WarningKind::ChildUnseen => Warning::ChildrenUnseen { children: occurrences },
+            WarningKind::ChildMissing => Warning::ChildrenMissing { children: occurrences },
             WarningKind::ThirtyTwoBit => Warning::ThirtyTwoBit { calls: occurrences },
             WarningKind::GuessedParent => Warning::GuessedParents { children: occurrences },
             WarningKind::NoBeginning => Warning::NoBeginning { calls: occurrences },
@@ -317,7 +317,7 @@ impl Report {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WarningKind {
     Filtered,
-    ChildUnseen,
+    ChildMissing,
     ThirtyTwoBit,
     GuessedParent,
     NoBeginning,
@@ -338,7 +338,7 @@ mod tests {
             Warning::Filtered { threads: t.clone() },
             Warning::NoFailures { file: 0, calls: 300 },
             Warning::NoMemory { file: 0, calls: 20 },
-            Warning::ChildrenUnseen { children: t.clone() },
+            Warning::ChildrenMissing { children: t.clone() },
             Warning::ThirtyTwoBit { calls: t.clone() },
             Warning::GuessedParents { children: t.clone() },
             Warning::NoBeginning { calls: t.clone() },

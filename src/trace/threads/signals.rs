@@ -12,7 +12,17 @@ const DEEPEST: usize = 8192;
 
 impl State {
     /// A signal was delivered.
-    pub(crate) fn deliver(&mut self, key: Key, signal: u8, place: Place, sink: Sink) {
+    ///
+    /// `by_kernel`: the kernel sent the signal, perhaps since it could not set up the frame of the
+    /// handler before.
+    pub(crate) fn deliver(
+        &mut self,
+        key: Key,
+        signal: u8,
+        by_kernel: bool,
+        place: Place,
+        sink: Sink,
+    ) {
         let action = self.action(key, signal);
         let handler = match action {
             Action::None => return,
@@ -23,6 +33,9 @@ impl State {
                 return;
             }
             Action::Handler | Action::HandlerOnce => {
+                if by_kernel {
+                    self.emit(key, EventKind::SetupFailed, place, sink);
+                }
                 self.emit(key, EventKind::Signal(signal), place, sink);
                 if action == Action::HandlerOnce {
                     self.set_action(key, signal, Action::None);

@@ -321,7 +321,7 @@ impl State {
             };
             if !thread.spoke && !thread.attached && has_no_lines {
                 let first = thread.first;
-                self.report.warn(WarningKind::ChildUnseen, first);
+                self.report.warn(WarningKind::ChildMissing, first);
             }
             self.end(key, place, sink);
         }

@@ -22,3 +22,13 @@ pub mod shell;
 
 pub use built::{binary, fixture};
 pub use sysfsm_fixtures::random;
+
+/// How often a test tries what may be a matter of chance. `TIMES` says otherwise, for emulated
+/// machines.
+///
+/// # Panics
+/// `TIMES` is no number.
+#[must_use]
+pub fn times() -> usize {
+    std::env::var("TIMES").map_or(50, |times| times.parse().unwrap())
+}
