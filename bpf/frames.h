@@ -116,6 +116,14 @@ static __always_inline void sysfsm_frame_forget(struct sysfsm_thread *thread, __
 	sysfsm_frame_init(&thread->top, state, SYSFSM_NO_SYMBOL);
 }
 
+/* Drops the frame that the active handler `index` has interrupted, and those above it. The frame in
+ * use stays. */
+static __always_inline void sysfsm_drop_from(struct sysfsm_thread *thread, __u32 index)
+{
+	thread->head -= thread->below - index;
+	thread->below = index;
+}
+
 /*
  * Drops the frames of handlers that the stack has been unwound past, by siglongjmp say: the
  * outermost one, and those above it. The frame in use goes on. Not static: the verifier looks at a
@@ -132,8 +140,7 @@ __noinline int sysfsm_unwind(struct sysfsm_thread *thread, __u64 pointer, __u32 
 		if (i >= thread->below)
 			break;
 		if (!alternate == !stack && pointer >= by->pointer) {
-			thread->head -= thread->below - i;
-			thread->below = i;
+			sysfsm_drop_from(thread, i);
 			break;
 		}
 	}
@@ -171,10 +178,8 @@ static __always_inline void sysfsm_push(struct sysfsm_thread *thread, __u32 stat
 		sysfsm_unwind(thread, by->pointer, by->alternate);
 	/* The kernel writes the frame to the end of the alternate stack, over those there. */
 	for (__u32 i = 0; by->switches && i < SYSFSM_FRAMES - 1; i++) {
-		if (i < thread->below && sysfsm_delivery_at(thread, i)->switches) {
-			thread->head -= thread->below - i;
-			thread->below = i;
-		}
+		if (i < thread->below && sysfsm_delivery_at(thread, i)->switches)
+			sysfsm_drop_from(thread, i);
 	}
 	thread->saved[thread->head & SYSFSM_RING] = thread->top;
 	thread->deliveries[thread->head & SYSFSM_RING] = *by;
@@ -191,8 +196,8 @@ static __always_inline void sysfsm_push(struct sysfsm_thread *thread, __u32 stat
 }
 
 /*
- * A handler ends: the interrupted frame goes on. An adopted thread that has made no call yet may
- * return from an older handler: its frame's state is `unknown`. False: no handler is active.
+ * A handler ends: the interrupted frame goes on. A return from a handler that began before the
+ * thread was seen leaves the frame in the state `unknown`. False: no handler is active.
  */
 static __always_inline bool sysfsm_pop(struct sysfsm_thread *thread, __u32 unknown)
 {

@@ -1,4 +1,5 @@
-//! Load, fill, attach, poll: the only code that knows libbpf, and the crate's only hand-written unsafe.
+//! Load, fill, attach, poll: the only code that knows libbpf, and the crate's only hand-written
+//! unsafe.
 //! Lives here: everything between the policies and the running kernel, a folder a mechanism.
 //! May know: `machine`, `policy`, `syscall` and `table`; never the log reader or the CLI.
 
