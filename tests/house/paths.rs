@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 const FOLDERS: [&str; 7] =
     ["src/", "bpf/", "tests/", "docs/", "benches/", "packaging/", "policies/"];
 
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Every file under a folder of the repository.
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+pub fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
