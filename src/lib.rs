@@ -5,6 +5,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`text`] | text of others: escaped for people, whole in JSON |
 //! | [`syscall`] | the table: name ↔ number, and the symbols |
 //! | [`event`] | what a thread did |
 //! | [`trace`] | strace lines → events |
@@ -31,4 +32,5 @@ pub mod review;
 pub mod show;
 pub mod syscall;
 pub mod table;
+pub mod text;
 pub mod trace;

@@ -5,6 +5,7 @@ use crate::cli::commands::{check, diff, explain, export, extract, generate, merg
 use crate::cli::commands::{doctor, enforce, pinned, record, reload, status, stop, top};
 use crate::cli::io::failure::Failure;
 use crate::cli::io::report;
+use crate::text::{said, shown, UntrustedText};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -138,7 +139,8 @@ pub fn main() -> ExitCode {
     let filter = EnvFilter::try_from_env("SYSFSM_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_writer(|| report::Stderr)
         .without_time()
         .init();
     if cli.command.json() {
@@ -157,14 +159,36 @@ pub fn main() -> ExitCode {
 /// The command line was not understood, or asked for help.
 fn usage(error: &clap::Error) -> ExitCode {
     let json = std::env::args_os().take_while(|word| word != "--").any(|word| word == "--json");
-    if !error.use_stderr() || !json {
+    let text = error.to_string();
+    let escaped = escaped(&text);
+    if !error.use_stderr() || !json && escaped == text {
         error.exit();
     }
+    let text = escaped;
+    if !json {
+        eprint!("{text}");
+        return ExitCode::from(2);
+    }
     report::use_json();
-    let text = error.to_string();
     let what = text.split("\n\n").next().unwrap_or_default().trim();
     let what = what.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ");
     let failure = Failure::new(what, "see sysfsm --help");
     report::event(&failure.event());
     ExitCode::from(2)
+}
+
+/// A message about arguments, with those escaped that are no plain text.
+fn escaped(message: &str) -> String {
+    let mut message = message.to_string();
+    for word in std::env::args_os().skip(1) {
+        let word = UntrustedText::from(word.as_os_str());
+        // The value of `--option=value` stands by itself, too.
+        let value = word.whole().split_once('=').map_or("", |(_, value)| value);
+        for part in [word.whole(), value] {
+            if part.contains('\n') {
+                message = message.replace(part, &shown(part).to_string());
+            }
+        }
+    }
+    said(&message)
 }

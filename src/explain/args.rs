@@ -3,6 +3,7 @@
 
 use super::words;
 use crate::syscall::signal_name;
+use crate::text::UntrustedText;
 use serde::Serialize;
 
 /// One argument.
@@ -11,16 +12,16 @@ pub struct Arg {
     /// What it is called; none for a call that is not known.
     pub name: Option<&'static str>,
     /// The register, as the violation had it.
-    pub value: String,
+    pub value: UntrustedText,
     /// The value's own name: `AF_INET`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub means: Option<String>,
 }
 
 /// The arguments that a call has, out of its six registers.
-pub(crate) fn decode(call: &str, registers: &[String]) -> Vec<Arg> {
+pub(crate) fn decode(call: &str, registers: &[UntrustedText]) -> Vec<Arg> {
     let Some(names) = words::arguments(call) else {
-        let unnamed = |value: &String| Arg { name: None, value: value.clone(), means: None };
+        let unnamed = |value: &UntrustedText| Arg { name: None, value: value.clone(), means: None };
         return registers.iter().map(unnamed).collect();
     };
     names
@@ -28,7 +29,7 @@ pub(crate) fn decode(call: &str, registers: &[String]) -> Vec<Arg> {
         .map(|(name, value)| Arg {
             name: Some(name),
             value: value.clone(),
-            means: means(name, value),
+            means: means(name, value.whole()),
         })
         .collect()
 }
@@ -178,7 +179,7 @@ mod tests {
     use super::*;
 
     fn decoded(call: &str, registers: &[&str]) -> Vec<String> {
-        let registers: Vec<String> = registers.iter().map(ToString::to_string).collect();
+        let registers: Vec<UntrustedText> = registers.iter().map(|&r| r.into()).collect();
         let one = |arg: Arg| {
             format!("{} {} {}", arg.name.unwrap_or("-"), arg.value, arg.means.unwrap_or_default())
         };

@@ -6,13 +6,14 @@ use crate::explain::words;
 use crate::machine::{Context, Count, Machine, Reason};
 use crate::policy::Policy;
 use crate::syscall::{nr, signal_name, Symbol};
+use crate::text::UntrustedText;
 use std::collections::BTreeMap;
 
 /// A symbol, and what it is in plain words where that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// As it stands in the policy.
-    pub symbol: String,
+    pub symbol: UntrustedText,
     /// `open a file`.
     pub words: Option<String>,
 }
@@ -67,7 +68,7 @@ pub struct Explanation {
 pub enum Mismatch {
     /// A name that is no symbol.
     #[error("unknown symbol `{0}`")]
-    Symbol(String),
+    Symbol(UntrustedText),
     /// A context that does not fit into the window.
     #[error("its context has {symbols} symbols, and the policy's depth is {depth}")]
     Depth {
@@ -85,7 +86,7 @@ pub enum Mismatch {
 pub fn explain(violation: &Violation, policy: &Policy) -> Result<Explanation, Mismatch> {
     let machine = &policy.machine;
     let symbols: Vec<Symbol> =
-        violation.context.iter().map(|text| symbol(text)).collect::<Result<_, Mismatch>>()?;
+        violation.context.iter().map(symbol).collect::<Result<_, Mismatch>>()?;
     if symbols.len() > machine.depth().context_len() {
         return Err(Mismatch::Depth { symbols: symbols.len(), depth: machine.depth().get() });
     }
@@ -103,7 +104,11 @@ pub fn explain(violation: &Violation, policy: &Policy) -> Result<Explanation, Mi
     Ok(Explanation {
         done: symbols.iter().map(|s| done(*s)).collect(),
         tried: wanted.map_or_else(|| foreign_step(violation), step),
-        args: if foreign { Vec::new() } else { args::decode(&violation.symbol, &violation.args) },
+        args: if foreign {
+            Vec::new()
+        } else {
+            args::decode(violation.symbol.whole(), &violation.args)
+        },
         seen: seen(&lawful),
         remedy: wanted.map_or(Remedy::Abi, |wanted| remedy(machine, context, wanted)),
         lawful: by_travel(lawful),
@@ -111,8 +116,8 @@ pub fn explain(violation: &Violation, policy: &Policy) -> Result<Explanation, Mi
     })
 }
 
-fn symbol(text: &str) -> Result<Symbol, Mismatch> {
-    text.parse().map_err(|_| Mismatch::Symbol(text.into()))
+fn symbol(text: &UntrustedText) -> Result<Symbol, Mismatch> {
+    text.whole().parse().map_err(|_| Mismatch::Symbol(text.clone()))
 }
 
 fn step(symbol: Symbol) -> Step {
@@ -123,7 +128,7 @@ fn step(symbol: Symbol) -> Step {
             signal_name(number).map(|name| format!("begin a handler of {name}"))
         }
     };
-    Step { symbol: text, words }
+    Step { symbol: text.into(), words }
 }
 
 /// An `execve` that lies behind is not what its words say: had it run another program, that one
@@ -139,7 +144,7 @@ fn done(symbol: Symbol) -> Step {
 /// A call through a foreign ABI: named by the log, or by a number of its own table, which says
 /// nothing here.
 fn foreign_step(violation: &Violation) -> Step {
-    let abi = if violation.symbol == "@x32" { "the x32 ABI" } else { "the 32-bit ABI" };
+    let abi = if violation.symbol == *"@x32" { "the x32 ABI" } else { "the 32-bit ABI" };
     let what = match (&violation.call, violation.number) {
         (Some(call), _) => format!("make the call `{call}` through {abi}"),
         (None, Some(number)) => format!("make call {number} of {abi}"),

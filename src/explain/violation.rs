@@ -3,6 +3,7 @@
 
 use crate::machine::{Context, Reason};
 use crate::policy::{Action, PolicySelector};
+use crate::text::{said, shown, UntrustedText};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_json::Value;
 
@@ -10,9 +11,9 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 pub struct Violation {
     /// By which it is found among others.
-    pub id: Option<String>,
+    pub id: Option<UntrustedText>,
     /// When it happened.
-    pub time: Option<String>,
+    pub time: Option<UntrustedText>,
     /// Why it is one.
     #[serde(deserialize_with = "reason")]
     pub reason: Reason,
@@ -20,34 +21,34 @@ pub struct Violation {
     #[serde(deserialize_with = "action")]
     pub action: Action,
     /// The binary of the policy that judged.
-    pub policy: String,
+    pub policy: UntrustedText,
     /// The cgroup of that policy.
-    pub cgroup: Option<String>,
+    pub cgroup: Option<UntrustedText>,
     /// The process.
     pub pid: Option<u32>,
     /// The thread.
     pub tid: Option<u32>,
     /// The thread's name.
-    pub comm: Option<String>,
+    pub comm: Option<UntrustedText>,
     /// The last symbols, oldest first.
-    pub context: Vec<String>,
+    pub context: Vec<UntrustedText>,
     /// The symbol that no transition reads there.
-    pub symbol: String,
+    pub symbol: UntrustedText,
     /// A foreign call's number in its own table.
     pub number: Option<u32>,
     /// A foreign call's name in a log.
-    pub call: Option<String>,
+    pub call: Option<UntrustedText>,
     /// The argument registers.
     #[serde(default)]
-    pub args: Vec<String>,
+    pub args: Vec<UntrustedText>,
     /// Where the program called from.
-    pub ip: Option<String>,
+    pub ip: Option<UntrustedText>,
     /// How many of its kind were counted without being reported one by one.
     pub count: Option<u64>,
     /// Whether the process was to be killed, and the kernel refused to.
     pub kill_failed: Option<bool>,
     /// The log, if a log has shown it.
-    pub file: Option<String>,
+    pub file: Option<UntrustedText>,
     /// The line of the log.
     pub line: Option<u64>,
 }
@@ -55,13 +56,13 @@ pub struct Violation {
 fn reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Reason, D::Error> {
     let text = String::deserialize(deserializer)?;
     let found = Reason::all().into_iter().find(|reason| reason.as_str() == text);
-    found.ok_or_else(|| D::Error::custom(format!("unknown reason `{text}`")))
+    found.ok_or_else(|| D::Error::custom(format!("unknown reason `{}`", shown(&text))))
 }
 
 fn action<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Action, D::Error> {
     let text = String::deserialize(deserializer)?;
     let found = Action::ALL.into_iter().find(|action| action.as_str() == text);
-    found.ok_or_else(|| D::Error::custom(format!("unknown action `{text}`")))
+    found.ok_or_else(|| D::Error::custom(format!("unknown action `{}`", shown(&text))))
 }
 
 /// A text that is no violation.
@@ -75,7 +76,7 @@ pub enum NoViolation {
     NoEvent,
     /// Another event.
     #[error("a `{0}` event, and no violation")]
-    Other(String),
+    Other(UntrustedText),
     /// A violation with something missing or of the wrong kind.
     #[error("no whole violation: {0}")]
     Incomplete(String),
@@ -89,7 +90,7 @@ impl Violation {
         action: Action,
         reason: Reason,
         context: &Context,
-        symbol: &str,
+        symbol: impl Into<UntrustedText>,
     ) -> Self {
         Violation {
             id: None,
@@ -101,7 +102,7 @@ impl Violation {
             pid: None,
             tid: None,
             comm: None,
-            context: context.symbols().iter().map(ToString::to_string).collect(),
+            context: context.symbols().iter().map(|s| s.to_string().into()).collect(),
             symbol: symbol.into(),
             number: None,
             call: None,
@@ -138,13 +139,13 @@ impl Violation {
 
     fn parse_event(line: &str, events: &[&str]) -> Result<Self, NoViolation> {
         let value: Value =
-            serde_json::from_str(line).map_err(|e| NoViolation::Json(e.to_string()))?;
+            serde_json::from_str(line).map_err(|e| NoViolation::Json(said(&e.to_string())))?;
         match value.get("event").and_then(Value::as_str) {
             None => return Err(NoViolation::NoEvent),
             Some(event) if events.contains(&event) => {}
             Some(other) => return Err(NoViolation::Other(other.into())),
         }
-        serde_json::from_value(value).map_err(|e| NoViolation::Incomplete(e.to_string()))
+        serde_json::from_value(value).map_err(|e| NoViolation::Incomplete(said(&e.to_string())))
     }
 
     /// What happened, in words: `execve` after `read` is not in the policy.
@@ -159,16 +160,23 @@ impl Violation {
                     (None, Some(number)) => format!("call {number}"),
                     (None, None) => "a call".into(),
                 };
-                let abi = if symbol == "@x32" { "x32" } else { "32-bit" };
+                let abi = if *symbol == *"@x32" { "x32" } else { "32-bit" };
                 format!("{which} through the {abi} ABI")
             }
             Reason::Transition if self.context.is_empty() => {
                 format!("`{symbol}` is nowhere in the policy")
             }
             Reason::Transition => {
-                format!("`{symbol}` after `{}` is not in the policy", self.context.join(" "))
+                format!("`{symbol}` after `{}` is not in the policy", self.done())
             }
         }
+    }
+
+    /// The context, for people.
+    #[must_use]
+    pub fn done(&self) -> String {
+        let symbols: Vec<String> = self.context.iter().map(ToString::to_string).collect();
+        symbols.join(" ")
     }
 
     /// What became of the call or its process, in a word or two.

@@ -26,7 +26,7 @@ pub(super) fn write(action: Action, calls: &Calls) -> String {
     if let (Action::Deny, Some(profile)) = (action, profile.as_object_mut()) {
         profile.insert("defaultErrnoRet".into(), json!(EPERM));
     }
-    let mut text = serde_json::to_string_pretty(&profile).unwrap_or_default();
+    let mut text = crate::text::pretty_json(&profile);
     text.push('\n');
     text
 }

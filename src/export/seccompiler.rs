@@ -16,7 +16,7 @@ pub(super) fn write(action: Action, calls: &Calls) -> String {
     let rules: Vec<Value> = calls.all().into_iter().map(|name| json!({"syscall": name})).collect();
     let filters =
         json!({"main": {"mismatch_action": mismatch, "match_action": "allow", "filter": rules}});
-    let mut text = serde_json::to_string_pretty(&filters).unwrap_or_default();
+    let mut text = crate::text::pretty_json(&filters);
     text.push('\n');
     text
 }

@@ -14,8 +14,7 @@ pub(crate) fn write(policy: &Policy, calls: &Calls) -> String {
         "# The calls of sysfsm's policy for `{}` (action: {}), each by itself.\n\
          # Put it into /etc/systemd/system/NAME.service.d/, then: systemctl daemon-reload\n\
          [Service]\n",
-        policy.binary.escape_debug(),
-        policy.action
+        policy.binary, policy.action
     );
     match policy.action {
         // An architecture that is not listed is refused, and `log` refuses nothing.

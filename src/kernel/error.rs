@@ -1,6 +1,7 @@
 //! The errors of the kernel layer, each with what to do about it.
 
 use crate::kernel::level::Level;
+use crate::text::shown;
 use std::io;
 use std::path::PathBuf;
 
@@ -72,7 +73,7 @@ pub enum KernelError {
     #[error("cannot adopt the running processes: {0}")]
     Adopt(String),
     /// A pinned object, or a directory of such, cannot be made, found or removed.
-    #[error("cannot {what} `{}`: {cause}", path.display())]
+    #[error("cannot {what} `{}`: {cause}", shown(path))]
     Pin {
         /// What was to be done: a verb.
         what: &'static str,
@@ -82,7 +83,7 @@ pub enum KernelError {
         cause: io::Error,
     },
     /// Another agent has the lock of this directory.
-    #[error("another sysfsm is the agent of what is pinned in `{}`", .0.display())]
+    #[error("another sysfsm is the agent of what is pinned in `{}`", shown(.0))]
     Agent(PathBuf),
     /// The manifest of a pinned set cannot be read.
     #[error("cannot read what is pinned: {0}")]

@@ -1,6 +1,7 @@
 //! The window of a machine: its depth, and the contexts that it looks at.
 
 use crate::syscall::{ParseSymbolError, Symbol};
+use crate::text::UntrustedText;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -19,7 +20,7 @@ pub struct Depth(u8);
 /// A depth outside 1 to [`MAX_DEPTH`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("depth `{0}` is not a whole number from 1 to {MAX_DEPTH}")]
-pub struct DepthError(pub String);
+pub struct DepthError(pub UntrustedText);
 
 impl Depth {
     /// Pairs: the default.
@@ -63,7 +64,7 @@ impl TryFrom<u64> for Depth {
             .ok()
             .filter(|d| (1..=MAX_DEPTH).contains(d))
             .map(Depth)
-            .ok_or_else(|| DepthError(value.to_string()))
+            .ok_or_else(|| DepthError(value.to_string().into()))
     }
 }
 
@@ -71,7 +72,7 @@ impl FromStr for Depth {
     type Err = DepthError;
 
     fn from_str(text: &str) -> Result<Self, DepthError> {
-        text.parse::<u64>().map_err(|_| DepthError(text.to_string())).and_then(Depth::try_from)
+        text.parse::<u64>().map_err(|_| DepthError(text.into())).and_then(Depth::try_from)
     }
 }
 

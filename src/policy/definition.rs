@@ -4,6 +4,7 @@ use crate::machine::Machine;
 use crate::policy::action::{Action, Children};
 use crate::policy::selector::{ends_in, relative_tail, PolicySelector, ANY_BINARY};
 use crate::syscall::Symbol;
+use crate::text::UntrustedText;
 
 /// A policy.
 ///
@@ -25,9 +26,9 @@ use crate::syscall::Symbol;
 pub struct Policy {
     /// The executable: an absolute path, a file name without a slash, which any executable of that
     /// name has, or, with a cgroup, [`ANY_BINARY`].
-    pub binary: String,
+    pub binary: UntrustedText,
     /// Only in this cgroup, and in those below it: its path in the hierarchy of version 2.
-    pub cgroup: Option<String>,
+    pub cgroup: Option<UntrustedText>,
     /// What to do on a violation.
     pub action: Action,
     /// What becomes of it over an exec.
@@ -69,7 +70,7 @@ impl Policy {
     /// the working directory.
     #[must_use]
     pub fn may_be(&self, path: &str) -> bool {
-        relative_tail(path).is_some_and(|tail| ends_in(&self.binary, tail))
+        relative_tail(path).is_some_and(|tail| ends_in(self.binary.whole(), tail))
     }
 
     /// Whether an exec of `path` is an exec of this policy's binary, judged by the names alone.
@@ -77,6 +78,7 @@ impl Policy {
     pub fn names(&self, path: &str) -> bool {
         self.binary == path
             || self.binary == ANY_BINARY
-            || (!self.binary.contains('/') && path.rsplit('/').next() == Some(&self.binary))
+            || (!self.binary.whole().contains('/')
+                && path.rsplit('/').next() == Some(self.binary.whole()))
     }
 }

@@ -5,6 +5,7 @@ use crate::machine::{Context, Depth, Machine};
 use crate::policy::action::{Action, Children};
 use crate::policy::definition::Policy;
 use crate::syscall::{nr, Symbol};
+use crate::text::UntrustedText;
 
 /// One difference, from the first policy to the second.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub enum Change {
     /// What becomes of children.
     Children(Children, Children),
     /// Where it holds.
-    Cgroup(Option<String>, Option<String>),
+    Cgroup(Option<UntrustedText>, Option<UntrustedText>),
     /// A thread whose past is not known may make a call that it could not.
     Adopted(Symbol),
     /// A transition that only the second has.

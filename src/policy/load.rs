@@ -2,6 +2,8 @@
 
 use crate::policy::definition::Policy;
 use crate::policy::parse::document::parse;
+use crate::policy::selector::PolicySelector;
+use crate::text::shown;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -45,15 +47,15 @@ impl std::error::Error for LoadError {}
 /// all that is wrong with all of them, so that one run shows everything.
 pub fn load(paths: &[PathBuf]) -> Result<Vec<Loaded>, LoadError> {
     let (loaded, mut errors) = read_all(paths);
-    let mut by_binary: BTreeMap<(&str, Option<&str>), &Path> = BTreeMap::new();
+    let mut by_binary: BTreeMap<PolicySelector, &Path> = BTreeMap::new();
     for Loaded { file, policy } in &loaded {
-        if let Some(first) = by_binary.insert((&policy.binary, policy.cgroup.as_deref()), file) {
+        if let Some(first) = by_binary.insert(policy.selector(), file) {
             errors.push((
                 format!(
                     "two policies for `{}`: {} and {}",
                     policy.name(),
-                    first.display(),
-                    file.display()
+                    shown(first),
+                    shown(file)
                 ),
                 "leave one of them, or make one of both: sysfsm merge".into(),
             ));
@@ -73,7 +75,7 @@ pub fn load_parts(paths: &[PathBuf]) -> Result<Vec<Loaded>, LoadError> {
     for Loaded { file, .. } in &loaded {
         if !seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())) {
             errors.push((
-                format!("the policy `{}` is given twice", file.display()),
+                format!("the policy `{}` is given twice", shown(file)),
                 "give each file once: its runs would count twice".into(),
             ));
         }
@@ -109,16 +111,15 @@ fn read_all(paths: &[PathBuf]) -> (Vec<Loaded>, Problems) {
 fn read_one(file: PathBuf) -> Result<Loaded, Problems> {
     let text = read(&file).map_err(|e| {
         vec![(
-            format!("cannot read the policy `{}`: {e}", file.display()),
+            format!("cannot read the policy `{}`: {e}", shown(&file)),
             "give a policy file, or a directory of policies (*.json)".into(),
         )]
     })?;
     match parse(&text) {
         Ok(policy) => Ok(Loaded { file, policy }),
-        Err(problems) => Err(problems
-            .into_iter()
-            .map(|p| (format!("{}: {p}", file.display()), p.hint))
-            .collect()),
+        Err(problems) => {
+            Err(problems.into_iter().map(|p| (format!("{}: {p}", shown(&file)), p.hint)).collect())
+        }
     }
 }
 
@@ -131,7 +132,7 @@ fn files(path: &Path, errors: &mut Problems) -> Vec<PathBuf> {
     match entries {
         Err(e) => {
             errors.push((
-                format!("cannot list the policy directory `{}`: {e}", path.display()),
+                format!("cannot list the policy directory `{}`: {e}", shown(path)),
                 "check its permissions".into(),
             ));
             Vec::new()
@@ -141,7 +142,7 @@ fn files(path: &Path, errors: &mut Problems) -> Vec<PathBuf> {
             found.sort();
             if found.is_empty() {
                 errors.push((
-                    format!("no policy in the directory `{}`", path.display()),
+                    format!("no policy in the directory `{}`", shown(path)),
                     "policies are files that end in .json".into(),
                 ));
             }

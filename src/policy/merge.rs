@@ -3,16 +3,17 @@
 use crate::machine::Depth;
 use crate::policy::action::{Action, Children};
 use crate::policy::definition::Policy;
+use crate::text::UntrustedText;
 
 /// Why two policies do not make one: what each of them says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MergeError {
     /// They bind different binaries.
     #[error("binary `{0}` and binary `{1}`")]
-    Binary(String, String),
+    Binary(UntrustedText, UntrustedText),
     /// They hold in different cgroups.
-    #[error("cgroup `{}` and cgroup `{}`", .0.as_deref().unwrap_or("any"), .1.as_deref().unwrap_or("any"))]
-    Cgroup(Option<String>, Option<String>),
+    #[error("cgroup `{}` and cgroup `{}`", or_any(.0.as_ref()), or_any(.1.as_ref()))]
+    Cgroup(Option<UntrustedText>, Option<UntrustedText>),
     /// Their contexts have different lengths.
     #[error("depth `{0}` and depth `{1}`")]
     Depth(Depth, Depth),
@@ -22,6 +23,10 @@ pub enum MergeError {
     /// They do different things with children.
     #[error("children `{}` and children `{}`", .0.as_str(), .1.as_str())]
     Children(Children, Children),
+}
+
+fn or_any(cgroup: Option<&UntrustedText>) -> String {
+    cgroup.map_or_else(|| "any".into(), ToString::to_string)
 }
 
 impl MergeError {

@@ -1,5 +1,6 @@
 //! Which processes a policy is for: by the binary, and by the cgroup.
 
+use crate::text::UntrustedText;
 use std::fmt;
 
 /// The binary of a policy for whatever a cgroup's processes exec that has no policy of its own.
@@ -9,14 +10,14 @@ pub const ANY_BINARY: &str = "*";
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PolicySelector {
     /// The executable, as in a policy.
-    pub binary: String,
+    pub binary: UntrustedText,
     /// The cgroup, as in a policy.
-    pub cgroup: Option<String>,
+    pub cgroup: Option<UntrustedText>,
 }
 
 impl fmt::Display for PolicySelector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.binary)?;
+        write!(f, "{}", self.binary)?;
         match &self.cgroup {
             Some(cgroup) => write!(f, " in {cgroup}"),
             None => Ok(()),

@@ -3,6 +3,7 @@
 use crate::machine::Count;
 use crate::policy::action::Children;
 use crate::policy::definition::Policy;
+use crate::text::pretty_json;
 use serde_json::{json, Map, Value};
 
 impl Policy {
@@ -10,7 +11,7 @@ impl Policy {
     /// of whose transitions was counted is written as a list.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let mut text = serde_json::to_string_pretty(&self.to_value()).unwrap_or_default();
+        let mut text = pretty_json(&self.to_value());
         text.push('\n');
         text
     }

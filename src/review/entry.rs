@@ -1,6 +1,7 @@
 //! One kind of violation, as it was seen, and what an operator decided about it.
 
 use crate::machine::{Context, Reason};
+use crate::text::UntrustedText;
 use jiff::Timestamp;
 
 /// What makes two violations of one policy the same.
@@ -9,7 +10,7 @@ pub struct Key {
     /// The context that the thread was in; empty where it was not known.
     pub context: Context,
     /// The call; of a foreign ABI as `@i386` or `@x32`.
-    pub symbol: String,
+    pub symbol: UntrustedText,
     /// Why it is one.
     pub reason: Reason,
 }
@@ -20,9 +21,9 @@ pub struct Frame {
     /// Where the program was, or where it returns to.
     pub address: u64,
     /// The file that is mapped there.
-    pub module: Option<String>,
+    pub module: Option<UntrustedText>,
     /// The function's name.
-    pub symbol: Option<String>,
+    pub symbol: Option<UntrustedText>,
     /// From the symbol; without one from the module's first address, as its own headers count them.
     pub offset: Option<u64>,
 }
@@ -31,7 +32,7 @@ impl Frame {
     /// The module's file name.
     #[must_use]
     pub fn file_name(&self) -> Option<&str> {
-        self.module.as_deref().and_then(|path| path.rsplit('/').next())
+        self.module.as_ref().and_then(|path| path.whole().rsplit('/').next())
     }
 
     /// Whether it is the C library's, through which nearly every call goes.
@@ -49,7 +50,7 @@ pub struct Sample {
     /// The thread.
     pub tid: u32,
     /// The thread's name.
-    pub comm: String,
+    pub comm: UntrustedText,
     /// A foreign call's number in its own table.
     pub number: Option<u32>,
     /// The call's six argument registers.
@@ -102,10 +103,10 @@ impl Entry {
     /// The module that is answerable for the call: the innermost that is not the C library, else
     /// the innermost.
     #[must_use]
-    pub fn module(&self) -> Option<&str> {
+    pub fn module(&self) -> Option<&UntrustedText> {
         let known = || self.sample.stack.iter().filter(|f| f.module.is_some());
         let found = known().find(|f| !f.is_c_library()).or_else(|| known().next());
-        found.and_then(|frame| frame.module.as_deref())
+        found.and_then(|frame| frame.module.as_ref())
     }
 
     pub(crate) fn merge(&mut self, other: Entry) {

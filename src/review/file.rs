@@ -5,6 +5,7 @@ use crate::machine::{Context, Depth, DepthError, Reason};
 use crate::policy::PolicySelector;
 use crate::review::entry::{Decision, Entry, Frame, Key, Sample};
 use crate::review::log::ReviewLog;
+use crate::text::{pretty_json, said, UntrustedText};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -34,9 +35,9 @@ struct File {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Policy {
-    binary: String,
+    binary: UntrustedText,
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    cgroup: Option<String>,
+    cgroup: Option<UntrustedText>,
     depth: u64,
     violations: Vec<Violation>,
 }
@@ -45,21 +46,21 @@ struct Policy {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Violation {
-    context: Vec<String>,
-    symbol: String,
-    reason: String,
+    context: Vec<UntrustedText>,
+    symbol: UntrustedText,
+    reason: UntrustedText,
     count: u64,
-    first: String,
-    last: String,
+    first: UntrustedText,
+    last: UntrustedText,
     #[serde(skip_serializing_if = "Option::is_none")]
-    decision: Option<String>,
+    decision: Option<UntrustedText>,
     pid: u32,
     tid: u32,
-    comm: String,
+    comm: UntrustedText,
     #[serde(skip_serializing_if = "Option::is_none")]
     number: Option<u32>,
-    args: [String; 6],
-    ip: String,
+    args: [UntrustedText; 6],
+    ip: UntrustedText,
     #[serde(default)]
     stack: Vec<StackFrame>,
 }
@@ -67,13 +68,13 @@ struct Violation {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StackFrame {
-    address: String,
+    address: UntrustedText,
     #[serde(skip_serializing_if = "Option::is_none")]
-    module: Option<String>,
+    module: Option<UntrustedText>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    symbol: Option<String>,
+    symbol: Option<UntrustedText>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    offset: Option<String>,
+    offset: Option<UntrustedText>,
 }
 
 /// Reads a log.
@@ -83,7 +84,7 @@ struct StackFrame {
 pub fn parse(text: &[u8]) -> Result<ReviewLog, ReviewLogError> {
     let file: File = serde_json::from_slice(text).map_err(|e| {
         ReviewLogError::new(
-            format!("no log of a policy: {e}"),
+            format!("no log of a policy: {}", said(&e.to_string())),
             "give a file that `sysfsm enforce --log-only --learn-to FILE` has written",
         )
     })?;
@@ -136,7 +137,7 @@ impl ReviewLog {
             Policy { binary, cgroup, depth: part.depth.get().into(), violations }
         });
         let file = File { sysfsm_review: 1, policies: policies.collect() };
-        let mut text = serde_json::to_string_pretty(&file).unwrap_or_default();
+        let mut text = pretty_json(&file);
         text.push('\n');
         text
     }
@@ -152,12 +153,12 @@ impl Violation {
     fn write(key: &Key, entry: &Entry) -> Self {
         let sample = &entry.sample;
         Violation {
-            context: key.context.symbols().iter().map(ToString::to_string).collect(),
+            context: key.context.symbols().iter().map(|s| s.to_string().into()).collect(),
             symbol: key.symbol.clone(),
             reason: key.reason.as_str().into(),
             count: entry.count,
-            first: format!("{:.9}", entry.first),
-            last: format!("{:.9}", entry.last),
+            first: format!("{:.9}", entry.first).into(),
+            last: format!("{:.9}", entry.last).into(),
             decision: entry.decision.map(|d| d.as_str().into()),
             pid: sample.pid,
             tid: sample.tid,
@@ -170,22 +171,24 @@ impl Violation {
     }
 
     fn read(self, depth: Depth) -> Result<(Key, Entry), String> {
-        let text = self.context.join(" ");
-        let context: Context = text.parse().map_err(|e| format!("context `{text}`: {e}"))?;
+        let symbols: Vec<&str> = self.context.iter().map(UntrustedText::whole).collect();
+        let text = UntrustedText::from(symbols.join(" "));
+        let context: Context =
+            text.whole().parse().map_err(|e| format!("context `{text}`: {e}"))?;
         if context.symbols().len() > depth.context_len() {
             return Err(format!("context `{text}` is longer than depth {depth} has them"));
         }
         let reasons = [Reason::Transition, Reason::Abi, Reason::Sigreturn];
         let reason = reasons
             .into_iter()
-            .find(|r| r.as_str() == self.reason)
+            .find(|r| self.reason == r.as_str())
             .ok_or_else(|| format!("unknown reason `{}`", self.reason))?;
-        let decision = match self.decision.as_deref() {
+        let decision = match self.decision {
             None => None,
             Some(text) => Some(
                 [Decision::Accepted, Decision::Anywhere, Decision::Rejected]
                     .into_iter()
-                    .find(|d| d.as_str() == text)
+                    .find(|d| text == d.as_str())
                     .ok_or_else(|| format!("unknown decision `{text}`"))?,
             ),
         };
@@ -223,22 +226,23 @@ impl StackFrame {
             address: unhex(&self.address)?,
             module: self.module,
             symbol: self.symbol,
-            offset: self.offset.as_deref().map(unhex).transpose()?,
+            offset: self.offset.as_ref().map(unhex).transpose()?,
         })
     }
 }
 
-fn hex(number: u64) -> String {
-    format!("{number:#x}")
+fn hex(number: u64) -> UntrustedText {
+    format!("{number:#x}").into()
 }
 
-fn unhex(text: &str) -> Result<u64, String> {
-    let digits = text.strip_prefix("0x").unwrap_or_default();
+fn unhex(text: &UntrustedText) -> Result<u64, String> {
+    let digits = text.whole().strip_prefix("0x").unwrap_or_default();
     u64::from_str_radix(digits, 16).map_err(|_| format!("`{text}` is no number of the form 0x7f"))
 }
 
-fn time(text: &str) -> Result<Timestamp, String> {
-    text.parse()
+fn time(text: &UntrustedText) -> Result<Timestamp, String> {
+    text.whole()
+        .parse()
         .map_err(|_| format!("`{text}` is no time of the form 2026-11-23T10:00:00.123456789Z"))
 }
 

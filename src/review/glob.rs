@@ -1,5 +1,6 @@
 //! Patterns that choose violations on the command line.
 
+use crate::text::{shown, UntrustedText};
 use std::fmt;
 use std::str::FromStr;
 
@@ -16,7 +17,7 @@ pub struct Glob {
 #[error(
     "`{0}` is no pattern: it has no arrow\nhint: write `CONTEXT → SYMBOL`, as in `* → futex` or `brk -> *`"
 )]
-pub struct GlobError(pub String);
+pub struct GlobError(pub UntrustedText);
 
 impl FromStr for Glob {
     type Err = GlobError;
@@ -30,7 +31,7 @@ impl FromStr for Glob {
 
 impl fmt::Display for Glob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} → {}", self.sides.0, self.sides.1)
+        write!(f, "{} → {}", shown(&self.sides.0), shown(&self.sides.1))
     }
 }
 

@@ -165,8 +165,8 @@ mod tests {
         let mut entry = entry(1, 1);
         assert_eq!(entry.module(), None);
         entry.sample.stack = vec![frame("/lib/libc.so.6"), Frame::default()];
-        assert_eq!(entry.module(), Some("/lib/libc.so.6"));
+        assert_eq!(entry.module(), Some(&"/lib/libc.so.6".into()));
         entry.sample.stack.extend([frame("/lib/libssl.so.3"), frame("/usr/sbin/nginx")]);
-        assert_eq!(entry.module(), Some("/lib/libssl.so.3"));
+        assert_eq!(entry.module(), Some(&"/lib/libssl.so.3".into()));
     }
 }

@@ -109,7 +109,7 @@ impl<'a> ReviewSession<'a> {
             .map(|row| row.iter().map(|(&s, &c)| (s, c)).collect())
             .unwrap_or_default();
         row.sort_by_key(|(symbol, count)| (std::cmp::Reverse(count.calls), symbol.to_string()));
-        let elsewhere = match key.symbol.parse::<Symbol>() {
+        let elsewhere = match key.symbol.whole().parse::<Symbol>() {
             Ok(symbol) => {
                 let holds = machine.rows().filter(|(_, row)| row.contains_key(&symbol));
                 holds.map(|(context, _)| *context).collect()
@@ -151,8 +151,11 @@ impl<'a> ReviewSession<'a> {
         }
         // Never seen there. What was rejected stays so.
         let rejected = |context: &Context, symbol: Symbol| {
-            let key =
-                Key { context: *context, symbol: symbol.to_string(), reason: Reason::Transition };
+            let key = Key {
+                context: *context,
+                symbol: symbol.to_string().into(),
+                reason: Reason::Transition,
+            };
             self.part.entries.get(&key).is_some_and(|e| e.decision == Some(Decision::Rejected))
         };
         let contexts: Vec<Context> = machine.rows().map(|(context, _)| *context).collect();
@@ -172,7 +175,7 @@ impl<'a> ReviewSession<'a> {
     fn transition(&self, key: &Key) -> Option<(Context, Symbol)> {
         match self.never(key) {
             Some(_) => None,
-            None => Some((key.context, key.symbol.parse().ok()?)),
+            None => Some((key.context, key.symbol.whole().parse().ok()?)),
         }
     }
 
@@ -182,7 +185,7 @@ impl<'a> ReviewSession<'a> {
             Reason::Sigreturn => {
                 Some("a return from a signal handler when none is active is always a violation")
             }
-            Reason::Transition if key.symbol.parse::<Symbol>().is_err() => {
+            Reason::Transition if key.symbol.whole().parse::<Symbol>().is_err() => {
                 Some("no policy can name this call")
             }
             Reason::Transition if key.context.symbols().is_empty() && self.part.depth.get() > 1 => {

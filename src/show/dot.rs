@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 #[must_use]
 pub fn dot(policy: &Policy) -> String {
     let graph = Graph::new(&policy.machine);
-    let name = quoted(&policy.binary);
+    let name = quoted(&policy.binary.to_string());
     let mut text = format!(
         "digraph {name} {{\n  label={name};\n  labelloc=t;\n  fontname=\"sans-serif\";\n  \
          node [shape=box, style=\"rounded,filled\", fontname=\"monospace\", fontsize=11];\n  \
@@ -96,6 +96,6 @@ mod tests {
     #[test]
     fn a_binary_cannot_end_its_string() {
         let text = dot(&named("a\"]; evil [label=\"\\"));
-        assert!(text.starts_with("digraph \"a\\\"]; evil [label=\\\"\\\\\" {\n"), "{text}");
+        assert!(text.starts_with("digraph \"a\\\"]; evil [label=\\\"\\\\\\\\\" {\n"), "{text}");
     }
 }

@@ -1,18 +1,18 @@
-//! Names in the files that are written: a policy is input, and its binary may be called anything.
+//! Texts in the files that are written: a policy is input, and its binary may be called anything.
 
-use std::fmt::Write as _;
+use crate::text::said;
 
-/// `text` for HTML and SVG, between tags and in a quoted attribute alike.
+/// `text` for HTML and SVG, between tags and in a quoted attribute alike. Names in `text` are
+/// escaped before.
 pub(super) fn markup(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in one_line(text).chars() {
         match c {
             '&' => safe.push_str("&amp;"),
             '<' => safe.push_str("&lt;"),
             '>' => safe.push_str("&gt;"),
             '"' => safe.push_str("&quot;"),
             '\'' => safe.push_str("&#39;"),
-            c if is_invisible(c) => escape_invisible(&mut safe, c, "\\"),
             c => safe.push(c),
         }
     }
@@ -22,12 +22,11 @@ pub(super) fn markup(text: &str) -> String {
 /// `text` as a quoted string of Graphviz, which expands `\n` and HTML's entities in what it shows.
 pub(super) fn quoted(text: &str) -> String {
     let mut safe = String::from("\"");
-    for c in text.chars() {
+    for c in one_line(text).chars() {
         match c {
             '"' => safe.push_str("\\\""),
             '\\' => safe.push_str("\\\\"),
             '&' => safe.push_str("&amp;"),
-            c if is_invisible(c) => escape_invisible(&mut safe, c, "\\\\"),
             c => safe.push(c),
         }
     }
@@ -35,16 +34,9 @@ pub(super) fn quoted(text: &str) -> String {
     safe
 }
 
-/// What is not allowed in markup, or would show a name as another one: control characters, those of
-/// zero width, and those that turn the direction of writing.
-fn is_invisible(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
-}
-
-fn escape_invisible(text: &mut String, c: char, backslash: &str) {
-    let _ = write!(text, "{backslash}u{{{:x}}}", u32::from(c));
+/// `text` without what is not allowed in markup, or would show a name as another one.
+fn one_line(text: &str) -> String {
+    said(text).replace('\n', "\\n")
 }
 
 #[cfg(test)]
@@ -62,8 +54,8 @@ mod tests {
 
     #[test]
     fn characters_that_are_not_seen_are_spelled_out() {
-        assert_eq!(markup("a\0b\n\u{202e}c"), "a\\u{0}b\\u{a}\\u{202e}c");
-        assert_eq!(quoted("a\nb"), "\"a\\\\u{a}b\"");
+        assert_eq!(markup("a\0b\n\u{202e}c"), "a\\x00b\\n\\u{202e}c");
+        assert_eq!(quoted("a\nb"), "\"a\\\\nb\"");
     }
 
     #[test]

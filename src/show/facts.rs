@@ -11,7 +11,7 @@ pub(super) fn facts(policy: &Policy) -> Vec<(&'static str, String)> {
     let mut facts =
         vec![("depth", machine.depth().to_string()), ("action", policy.action.to_string())];
     if let Some(cgroup) = &policy.cgroup {
-        facts.insert(0, ("cgroup", cgroup.clone()));
+        facts.insert(0, ("cgroup", cgroup.to_string()));
     }
     if policy.children != Children::default() {
         facts.push(("children", policy.children.as_str().into()));

@@ -17,7 +17,7 @@ const STYLE: &str = concat!(include_str!("drawing.css"), include_str!("page.css"
 /// The policies as one HTML file.
 #[must_use]
 pub fn page(policies: &[&Policy]) -> String {
-    let title: Vec<&str> = policies.iter().map(|policy| policy.binary.as_str()).collect();
+    let title: Vec<String> = policies.iter().map(|policy| policy.binary.to_string()).collect();
     let mut text = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src '{script}'; \
@@ -42,7 +42,11 @@ fn bar(policies: &[&Policy]) -> String {
     if policies.len() > 1 {
         bar.push_str("<label>policy <select id=\"policy\">\n");
         for (place, policy) in policies.iter().enumerate() {
-            let _ = writeln!(bar, "<option value=\"{place}\">{}</option>", markup(&policy.binary));
+            let _ = writeln!(
+                bar,
+                "<option value=\"{place}\">{}</option>",
+                markup(&policy.binary.to_string())
+            );
         }
         bar.push_str("</select></label>\n");
     }
@@ -56,7 +60,7 @@ fn bar(policies: &[&Policy]) -> String {
 
 fn section(text: &mut String, policy: &Policy) {
     let graph = Graph::new(&policy.machine);
-    let binary = markup(&policy.binary);
+    let binary = markup(&policy.binary.to_string());
     let _ = writeln!(
         text,
         "<section aria-label=\"{binary}\">\n<h1 class=\"mono\">{binary}</h1>\n<dl class=\"facts\">"

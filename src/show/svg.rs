@@ -36,7 +36,7 @@ pub fn svg(policy: &Policy) -> String {
          <rect class=\"paper\" x=\"{left}\" y=\"{top}\" width=\"{width}\" height=\"{height}\" rx=\"8\"/>\n\
          <text class=\"title\" x=\"{x}\" y=\"{y}\">{binary}</text>\n\
          <text class=\"told\" x=\"{end}\" y=\"{y}\" text-anchor=\"end\">{told}</text>\n{elements}",
-        binary = markup(&policy.binary),
+        binary = markup(&policy.binary.to_string()),
         style = include_str!("drawing.css"),
         x = left + 10.0,
         end = left + width - 10.0,

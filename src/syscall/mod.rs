@@ -1,6 +1,6 @@
 //! The alphabet: names and numbers of system calls and signals, and the symbols made of them.
 //!
-//! This layer knows no other one. The table of calls is made at build time (build.rs) from the
+//! This layer knows none but [`text`](crate::text). The table of calls is made at build time (build.rs) from the
 //! system's `unistd_64.h`. A number that the header does not define is written `syscall_462`.
 
 mod abi;

@@ -2,6 +2,7 @@
 
 use crate::syscall::signal::{signal_name, signal_number, SIGNAL_MAX};
 use crate::syscall::table::{names, number, CallName};
+use crate::text::UntrustedText;
 use std::fmt;
 use std::str::FromStr;
 
@@ -73,7 +74,7 @@ impl fmt::Display for Symbol {
 #[error("unknown symbol `{text}`")]
 pub struct ParseSymbolError {
     /// The text that was read.
-    pub text: String,
+    pub text: UntrustedText,
     /// The name of the nearest symbol, if one is near enough to be meant.
     pub nearest: Option<String>,
 }
@@ -84,7 +85,7 @@ impl ParseSymbolError {
     pub fn hint(&self) -> String {
         match &self.nearest {
             Some(name) => format!("did you mean `{name}`?"),
-            None if self.text.starts_with('@') => {
+            None if self.text.whole().starts_with('@') => {
                 "a pseudo-symbol is `@` and a signal's name, as in `@SIGUSR1` or `@SIGRT_2`".into()
             }
             None => "a symbol is a system call's name; a number that the table does not know is \
@@ -102,7 +103,7 @@ impl FromStr for Symbol {
             Some(signal) => signal_number(signal).map(Symbol::Signal),
             None => number(text).map(Symbol::Call),
         };
-        found.ok_or_else(|| ParseSymbolError { text: text.to_string(), nearest: nearest(text) })
+        found.ok_or_else(|| ParseSymbolError { text: text.into(), nearest: nearest(text) })
     }
 }
 

@@ -8,6 +8,7 @@ mod commands;
 mod compare;
 mod explain;
 mod export;
+mod hostile;
 mod html;
 mod install;
 mod packaging;

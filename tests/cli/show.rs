@@ -95,6 +95,6 @@ fn graphviz_reads_the_graphs_and_shows_the_names_as_they_are() {
         .output()
         .unwrap();
     let drawn = text(&output.stdout);
-    let name = "/opt/a&quot;b\\n&amp;lt;&lt;script&gt;\\u{a}\\</text>";
+    let name = "/opt/a&quot;b\\\\n&amp;lt;&lt;script&gt;\\n\\\\</text>";
     assert!(drawn.contains(name), "{name} in {drawn}");
 }

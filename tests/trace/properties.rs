@@ -130,7 +130,7 @@ fn watch(
 
 fn policy(learned: &Learned, action: Action, children: Children) -> Policy {
     Policy {
-        binary: learned.binary.to_string(),
+        binary: (&*learned.binary).into(),
         cgroup: None,
         action,
         children,

@@ -1,6 +1,7 @@
 //! CMD: the command that `enforce` and `record` run. They end with CMD, and with its exit status.
 
 use crate::cli::io::failure::Failure;
+use crate::text::shown;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
@@ -44,7 +45,7 @@ impl Child {
 
 fn cannot_run(name: &str, error: &io::Error) -> Failure {
     Failure::new(
-        format!("cannot run `{name}`: {error}"),
+        format!("cannot run `{}`: {error}", shown(name)),
         "is it installed, executable, and spelled right?",
     )
 }

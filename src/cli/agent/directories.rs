@@ -1,6 +1,7 @@
 //! Directories of policies, watched for changes.
 
 use crate::cli::io::failure::Failure;
+use crate::text::shown;
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use std::path::{Path, PathBuf};
@@ -38,7 +39,7 @@ impl Directories {
         for directory in paths.iter().filter(|path| path.is_dir()) {
             inotify
                 .add_watch(directory, events)
-                .map_err(|e| failed(format!("the directory `{}`", directory.display()), e))?;
+                .map_err(|e| failed(format!("the directory `{}`", shown(&directory)), e))?;
         }
         Ok(Directories { inotify, last: None })
     }

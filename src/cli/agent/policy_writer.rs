@@ -4,6 +4,7 @@ use crate::cli::io::failure::Failure;
 use crate::cli::io::report;
 use crate::cli::policies::learned::{PolicyOutput, Written};
 use crate::kernel::Recorder;
+use crate::text::shown;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -25,12 +26,12 @@ impl PolicyWriter {
         let output = PolicyOutput::new(to);
         if !output.is_directory() && binaries > 1 {
             return Err(Failure::new(
-                format!("{} binaries, and `{}` holds one policy", binaries, to.display()),
+                format!("{} binaries, and `{}` holds one policy", binaries, shown(&to)),
                 "give a directory: -o DIR/",
             ));
         }
         let stdout = to == Path::new("-");
-        let failed = |e: &io::Error| Failure::writing(&to.display().to_string(), e);
+        let failed = |e: &io::Error| Failure::writing(&shown(&to).to_string(), e);
         if output.is_directory() {
             fs::create_dir_all(to).map_err(|e| failed(&e))?;
         } else if !stdout {

@@ -13,6 +13,7 @@ use crate::event::EventKind;
 use crate::explain::Violation;
 use crate::machine::{BoundMachine, Finding, Judge, Replay};
 use crate::policy::{self, Children, Loaded, Policy};
+use crate::text::{shown, UntrustedText};
 use crate::trace::Reader;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -118,10 +119,15 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
 /// The violation that a log shows.
 fn violation(policy: &Policy, finding: &Finding, inputs: &Inputs) -> Violation {
     let selector = policy.selector();
-    let mut violation =
-        Violation::new(&selector, policy.action, finding.reason, &finding.context, &finding.symbol);
-    violation.call = finding.foreign.as_deref().map(ToString::to_string);
-    violation.file = Some(inputs.file(finding.place));
+    let mut violation = Violation::new(
+        &selector,
+        policy.action,
+        finding.reason,
+        &finding.context,
+        finding.symbol.as_str(),
+    );
+    violation.call = finding.foreign.as_deref().map(UntrustedText::from);
+    violation.file = Some(inputs.file_name(finding.place));
     violation.line = Some(finding.place.line);
     // A log without a column of ids says nothing of them.
     if finding.tid != 0 {
@@ -135,7 +141,7 @@ fn violation(policy: &Policy, finding: &Finding, inputs: &Inputs) -> Violation {
 fn nothing_checked(loaded: &[Loaded], execs: &BTreeSet<Arc<str>>) -> Failure {
     let policies: Vec<String> =
         loaded.iter().take(8).map(|l| format!("`{}`", l.policy.binary)).collect();
-    let execs: Vec<&str> = execs.iter().take(8).map(|p| &**p).collect();
+    let execs: Vec<String> = execs.iter().take(8).map(|p| shown(&**p).to_string()).collect();
     Failure::new(
         format!("nothing was checked: the logs show no run of {}", policies.join(", ")),
         if execs.is_empty() {
@@ -150,7 +156,7 @@ fn nothing_checked(loaded: &[Loaded], execs: &BTreeSet<Arc<str>>) -> Failure {
 /// one whose absolute path ends in the relative one of the log.
 fn bind(loaded: &[Loaded], path: &str) -> Option<usize> {
     let find = |test: &dyn Fn(&Policy) -> bool| loaded.iter().position(|l| test(&l.policy));
-    find(&|p| p.binary == path)
+    find(&|p| p.binary == *path)
         .or_else(|| find(&|p| p.names(path)))
         .or_else(|| find(&|p| p.may_be(path)))
 }

@@ -8,6 +8,7 @@ use crate::cli::io::report;
 use crate::machine::Context;
 use crate::policy::{self, Change, Difference, Loaded, Policy, PolicySelector};
 use crate::syscall::Symbol;
+use crate::text::UntrustedText;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -119,7 +120,9 @@ fn text(selector: &PolicySelector, findings: &[Finding]) -> String {
                     lines.push(format!("  children {} → {}", from.as_str(), to.as_str()));
                 }
                 Change::Cgroup(from, to) => {
-                    let word = |cgroup: &Option<String>| cgroup.clone().unwrap_or("any".into());
+                    let word = |cgroup: &Option<UntrustedText>| {
+                        cgroup.as_ref().map_or_else(|| "any".into(), ToString::to_string)
+                    };
                     lines.push(format!("  cgroup {} → {}", word(from), word(to)));
                 }
                 Change::Adopted(symbol) => {

@@ -7,6 +7,7 @@ use crate::cli::policies::explanation::{event, text};
 use crate::cli::policies::warnings;
 use crate::explain::{explain, NoViolation, Violation};
 use crate::policy::{self, Loaded};
+use crate::text::{shown, UntrustedText};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor};
 use std::path::{Path, PathBuf};
@@ -61,6 +62,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         warnings::warn_of(&loaded.policy);
     }
     let (name, lines) = open(from)?;
+    let name = shown(&name).to_string();
     let mut explained = 0_u64;
     for (index, line) in lines.lines().enumerate() {
         let place = if name == ARGUMENT { name.clone() } else { format!("{name}:{}", index + 1) };
@@ -78,13 +80,13 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
             }
             Err(e) => return Err(no_violation(&place, &e)),
         };
-        if id.is_some() && violation.id.as_deref() != id {
+        if id.is_some() && violation.id.as_ref().map(UntrustedText::whole) != id {
             continue;
         }
         let of = policy_of(&loaded, &violation, &place)?;
         let explanation = explain(&violation, &of.policy).map_err(|e| {
             Failure::new(
-                format!("{place}: `{}` cannot have judged this: {e}", of.file.display()),
+                format!("{place}: `{}` cannot have judged this: {e}", shown(&of.file)),
                 "give the policy that was enforced, as it was then",
             )
         })?;
@@ -100,7 +102,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         _ if explained > 0 => {}
         Some(id) => {
             return Err(Failure::new(
-                format!("no violation with the id `{id}` in `{name}`"),
+                format!("no violation with the id `{}` in `{name}`", shown(id)),
                 "give the file that `enforce --events FILE` wrote then",
             ))
         }
@@ -125,7 +127,7 @@ fn open(from: &str) -> Result<(String, Box<dyn BufRead>), Failure> {
     if from == "-" {
         return Ok(("-".into(), Box::new(BufReader::new(io::stdin()))));
     }
-    let file = File::open(from).map_err(|e| unreadable(from, &e))?;
+    let file = File::open(from).map_err(|e| unreadable(&shown(from).to_string(), &e))?;
     Ok((from.into(), Box::new(BufReader::new(file))))
 }
 

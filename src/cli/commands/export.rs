@@ -8,6 +8,7 @@ use crate::cli::io::report;
 use crate::cli::policies::warnings;
 use crate::export::{self, Export};
 use crate::policy::{self, Policy};
+use crate::text::{shown, UntrustedText};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -58,7 +59,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         return Err(Failure::new(
             format!(
                 "`{}` holds {} policies, and an export is of one",
-                args.policy.display(),
+                shown(&args.policy),
                 loaded.len()
             ),
             "give one of its files",
@@ -90,13 +91,13 @@ fn event(policy: &Policy, format: export::Format, export: &Export, output: &Path
         policy.binary,
         counted(calls.len() as u64, "call"),
         if added.is_empty() { "none added".into() } else { format!("added {}", added.join(" ")) },
-        output.display()
+        shown(&output)
     );
     Event::new(Kind::Export)
         .about(&policy.selector())
         .with("format", format.as_str())
         .with("action", policy.action.as_str())
-        .with("output", output.display().to_string())
+        .with("output", UntrustedText::from(output.as_os_str()))
         .with("allowed", calls)
         .with("added", added)
         .with("unsupported", unsupported)

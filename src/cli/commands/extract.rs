@@ -9,6 +9,7 @@ use crate::cli::policies::learned::{PolicyOutput, Written};
 use crate::cli::policies::warnings;
 use crate::machine::{Depth, Learned, Learner};
 use crate::policy::{ends_in, relative_tail, Policy};
+use crate::text::shown;
 use crate::trace::{Reader, Report, Warning};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -127,7 +128,7 @@ impl Notes {
 
 fn warn_of(policy: &Policy) {
     warnings::warn_of(policy);
-    if policy.binary.contains('/') && !policy.binary.starts_with('/') {
+    if policy.binary.whole().contains('/') && !policy.binary.whole().starts_with('/') {
         report::warn(
             &format!("the log knows `{}` by a relative path only", policy.binary),
             "`enforce` needs the absolute one: give it with --binary PATH",
@@ -169,10 +170,11 @@ fn no_binary(learned: &[Learned], wanted: Option<&str>, report: &Report) -> Fail
     }
     match wanted {
         Some(wanted) => {
-            let names: Vec<&str> = learned.iter().take(SHOWN).map(|l| &*l.binary).collect();
+            let names: Vec<String> =
+                learned.iter().take(SHOWN).map(|l| shown(&*l.binary).to_string()).collect();
             let more = if learned.len() > SHOWN { ", …" } else { "" };
             Failure::new(
-                format!("no run of `{wanted}` in the logs"),
+                format!("no run of `{}` in the logs", shown(wanted)),
                 if names.is_empty() {
                     "the logs exec nothing".to_string()
                 } else {

@@ -3,6 +3,7 @@
 use crate::cli::io::failure::Failure;
 use crate::cli::io::output;
 use crate::cli::man;
+use crate::text::shown;
 use clap::Command;
 use clap_complete::Shell;
 use std::path::{Path, PathBuf};
@@ -39,7 +40,7 @@ pub(crate) fn run(args: &Args, whole: &Command) -> Result<ExitCode, Failure> {
             output::write(Path::new("-"), &String::from_utf8_lossy(&script))?;
         }
         What::Man { directory } => man::write(visible(whole), directory)
-            .map_err(|e| Failure::writing(&directory.display().to_string(), &e))?,
+            .map_err(|e| Failure::writing(&shown(&directory).to_string(), &e))?,
     }
     Ok(ExitCode::SUCCESS)
 }

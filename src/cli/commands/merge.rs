@@ -6,7 +6,8 @@ use crate::cli::io::output;
 use crate::cli::io::report;
 use crate::cli::policies::learned::Written;
 use crate::cli::policies::warnings;
-use crate::policy::{self, Loaded, MergeError, Policy};
+use crate::policy::{self, Loaded, MergeError, Policy, PolicySelector};
+use crate::text::{shown, UntrustedText};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -30,7 +31,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let loaded = policy::load_parts(&args.policies)?;
     let given = loaded.len() as u64;
     let merged: Vec<Merged> = unite(loaded)?.into_values().collect();
-    let binaries: Vec<&str> = merged.iter().map(|m| m.policy.binary.as_str()).collect();
+    let binaries: Vec<&str> = merged.iter().map(|m| m.policy.binary.whole()).collect();
     if binaries.len() > 1 && !output::is_directory(&args.output) {
         return Err(several(&binaries, &args.output));
     }
@@ -60,30 +61,31 @@ struct Merged {
 }
 
 /// By binary, so that the order of the files leaves no trace.
-fn unite(loaded: Vec<Loaded>) -> Result<BTreeMap<String, Merged>, Failure> {
-    let mut merged: BTreeMap<String, Merged> = BTreeMap::new();
+fn unite(loaded: Vec<Loaded>) -> Result<BTreeMap<PolicySelector, Merged>, Failure> {
+    let mut merged: BTreeMap<PolicySelector, Merged> = BTreeMap::new();
     for Loaded { file, policy } in loaded {
-        if let Some(one) = merged.get_mut(&policy.name()) {
+        if let Some(one) = merged.get_mut(&policy.selector()) {
             one.policy
                 .merge(&policy)
                 .map_err(|e| disagree(&policy.binary, &one.first, &file, &e))?;
         } else {
-            merged.insert(policy.name(), Merged { first: file, policy });
+            merged.insert(policy.selector(), Merged { first: file, policy });
         }
     }
     Ok(merged)
 }
 
-fn disagree(binary: &str, first: &Path, second: &Path, error: &MergeError) -> Failure {
+fn disagree(binary: &UntrustedText, first: &Path, second: &Path, error: &MergeError) -> Failure {
     Failure::new(
-        format!("`{binary}`: {} and {} do not merge: {error}", first.display(), second.display()),
+        format!("`{binary}`: {} and {} do not merge: {error}", shown(first), shown(second)),
         error.hint(),
     )
 }
 
 fn several(binaries: &[&str], output: &Path) -> Failure {
     const SHOWN: usize = 8;
-    let names: Vec<String> = binaries.iter().take(SHOWN).map(|b| format!("`{b}`")).collect();
+    let names: Vec<String> =
+        binaries.iter().take(SHOWN).map(|b| format!("`{}`", shown(*b))).collect();
     let more = if binaries.len() > SHOWN { ", …" } else { "" };
     Failure::new(
         format!(

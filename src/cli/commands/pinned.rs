@@ -4,6 +4,7 @@ use crate::cli::events::event::{Event, Kind};
 use crate::cli::io::failure::Failure;
 use crate::cli::io::output;
 use crate::kernel::Pins;
+use crate::text::shown;
 use std::path::PathBuf;
 
 /// What `status`, `reload` and `stop` are given.
@@ -24,7 +25,7 @@ pub(crate) fn nothing(args: &Args, kind: Kind) -> Result<(), Failure> {
     } else {
         format!(
             "nothing is pinned in {}: nothing is enforced beyond the end of its process",
-            args.pins.display()
+            shown(&args.pins)
         )
     })
 }

@@ -10,6 +10,7 @@ use crate::cli::review::log_file;
 use crate::cli::review::questions;
 use crate::policy::{self, Loaded, PolicySelector};
 use crate::review::{to_value, Decision, Glob, ReviewLog, ReviewSession};
+use crate::text::shown;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -82,7 +83,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     }
     let seen = log_file::read(&args.file)?.ok_or_else(|| {
         Failure::new(
-            format!("cannot read the review log `{}`: no such file", args.file.display()),
+            format!("cannot read the review log `{}`: no such file", shown(&args.file)),
             "let `sysfsm enforce --log-only --learn-to FILE` write it",
         )
     })?;
@@ -116,7 +117,7 @@ fn sessions<'a>(
     for loaded in loaded {
         let selector = &loaded.policy.selector();
         seen.fits(selector, loaded.policy.machine.depth())
-            .map_err(|e| Failure::from(e).within(&args.file.display().to_string()))?;
+            .map_err(|e| Failure::from(e).within(&shown(&args.file).to_string()))?;
         if let Some(part) = seen.parts.get(selector) {
             sessions.push((loaded, ReviewSession::new(&loaded.policy, part.clone(), args.again)));
         }
@@ -126,7 +127,7 @@ fn sessions<'a>(
         seen.parts.keys().filter(|s| !given(s)).map(PolicySelector::to_string).collect();
     if sessions.is_empty() {
         return Err(Failure::new(
-            format!("{}: nothing was seen of the given policies", args.file.display()),
+            format!("{}: nothing was seen of the given policies", shown(&args.file)),
             match others.as_slice() {
                 [] => "the file is of no policy at all".to_string(),
                 some => format!("it is of {}", some.join(", ")),
@@ -135,7 +136,7 @@ fn sessions<'a>(
     }
     if !others.is_empty() {
         report::warn(
-            &format!("{} also has violations of {}", args.file.display(), others.join(", ")),
+            &format!("{} also has violations of {}", shown(&args.file), others.join(", ")),
             "give their policies too, to decide about them",
         );
     }
@@ -172,7 +173,7 @@ fn by_patterns(sessions: &mut [(&Loaded, ReviewSession<'_>)], args: &Args) {
             let context = key.context.to_string();
             let mut decision = args.accept_all.then_some(Decision::Accepted);
             for ((meaning, pattern), used) in args.patterns().zip(&mut used) {
-                if pattern.matches(&context, &key.symbol) {
+                if pattern.matches(&context, key.symbol.whole()) {
                     *used = true;
                     decision = Some(meaning);
                 }
@@ -248,7 +249,7 @@ fn summarize(
                 .about(selector)
                 .with("decision", decision.as_str())
                 .with("context", context)
-                .with("symbol", key.symbol.as_str())
+                .with("symbol", &key.symbol)
                 .with("reason", key.reason.as_str())
                 .to_json()
         } else {
@@ -272,7 +273,7 @@ fn summarize(
             .with("rejected", rejected)
             .with("open", open)
             .with("added", added)
-            .with("policy_file", output::named(to))
+            .with("policy_file", output::named(to).whole())
             .saying(sentence),
     );
     Ok(())

@@ -8,6 +8,7 @@ use crate::cli::policies::{coverage, warnings};
 use crate::machine::Count;
 use crate::policy::{self, Children, Policy};
 use crate::show;
+use crate::text::json;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -52,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     };
     let shown = match if args.json() { Format::Json } else { args.format } {
         Format::Text => each(text, "\n"),
-        Format::Json => each(|policy| format!("{}\n", policy.to_value()), ""),
+        Format::Json => each(|policy| json(&policy.to_value()) + "\n", ""),
         Format::Dot => each(show::dot, ""),
         Format::Html => show::page(&policies),
         Format::Svg => show::svg(one(&policies)?),
@@ -84,9 +85,9 @@ fn text(policy: &Policy) -> String {
     let mut field = |name: &str, value: &str| {
         let _ = writeln!(text, "{name:<12} {value}");
     };
-    field("binary", &policy.binary);
+    field("binary", &policy.binary.to_string());
     if let Some(cgroup) = &policy.cgroup {
-        field("cgroup", cgroup);
+        field("cgroup", &cgroup.to_string());
     }
     field("depth", &machine.depth().to_string());
     field("action", policy.action.as_str());

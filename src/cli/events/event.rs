@@ -1,6 +1,7 @@
 //! One event: what a subcommand says to a program and to people.
 
 use crate::policy::PolicySelector;
+use crate::text::said;
 use serde_json::Value;
 
 /// What an event is about. A kind has one shape, whichever subcommand prints it.
@@ -148,7 +149,7 @@ impl Event {
 
     /// Adds the policy that the event is about: `policy`, and `cgroup` if it has one.
     pub(crate) fn about(self, policy: &PolicySelector) -> Self {
-        self.with("policy", policy.binary.as_str()).with_some("cgroup", policy.cgroup.as_deref())
+        self.with("policy", &policy.binary).with_some("cgroup", policy.cgroup.as_ref())
     }
 
     /// Adds the time of the event: now.
@@ -158,9 +159,9 @@ impl Event {
         self.with("time", time)
     }
 
-    /// Adds a line for people.
-    pub(crate) fn saying(mut self, line: impl Into<String>) -> Self {
-        self.lines.push(line.into());
+    /// Adds a line for people, or several.
+    pub(crate) fn saying(mut self, line: impl AsRef<str>) -> Self {
+        self.lines.push(said(line.as_ref()));
         self
     }
 

@@ -17,6 +17,6 @@ impl Serialize for Event {
 impl Event {
     /// The line, without its end.
     pub(crate) fn to_json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
+        crate::text::json(self)
     }
 }

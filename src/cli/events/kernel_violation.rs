@@ -13,7 +13,7 @@ use std::time::SystemTime;
 fn of_kind(kind: &kernel::Kind) -> Violation {
     let selector = kind.policy.selector();
     let mut violation =
-        Violation::new(&selector, kind.action, kind.reason, &kind.context, &kind.symbol);
+        Violation::new(&selector, kind.action, kind.reason, &kind.context, kind.symbol.as_str());
     violation.number = kind.number;
     violation
 }
@@ -21,12 +21,12 @@ fn of_kind(kind: &kernel::Kind) -> Violation {
 /// The event of one violation. With `identified` it has an id, by which `explain` finds it.
 pub(crate) fn of(found: &kernel::Violation, identified: bool) -> Event {
     let mut violation = of_kind(&found.kind);
-    violation.time = Some(stamp(found.time));
+    violation.time = Some(stamp(found.time).into());
     violation.pid = Some(found.pid);
     violation.tid = Some(found.tid);
     violation.comm = Some(found.comm.clone());
-    violation.args = found.args.iter().map(|a| format!("{a:#x}")).collect();
-    violation.ip = Some(format!("{:#x}", found.ip));
+    violation.args = found.args.iter().map(|a| format!("{a:#x}").into()).collect();
+    violation.ip = Some(format!("{:#x}", found.ip).into());
     violation.kill_failed = Some(found.kill_failed);
     let mut event = event(Kind::Violation, &violation).saying(format!(
         "{} pid {} tid {} ({}): {}: {}",
@@ -57,7 +57,7 @@ fn id(event: &Event) -> String {
 /// The event of violations that were only counted.
 pub(crate) fn repeated(found: &kernel::Repeated) -> Event {
     let mut violation = of_kind(&found.kind);
-    violation.time = Some(stamp(SystemTime::now()));
+    violation.time = Some(stamp(SystemTime::now()).into());
     violation.count = Some(found.count);
     event(Kind::Repeated, &violation).saying(format!(
         "{}: {} more: {}: {}",

@@ -2,6 +2,7 @@
 
 use crate::cli::io::failure::Failure;
 use crate::event::{Event, Place, Tid};
+use crate::text::{shown, UntrustedText};
 use crate::trace::{Member, Reader};
 use std::fs::File;
 use std::io::{self, BufReader, IsTerminal as _, Read};
@@ -38,7 +39,7 @@ impl Inputs {
             let members = family_of(path);
             if members.is_empty() {
                 return Err(Failure::new(
-                    format!("cannot read the log `{}`: no such file", path.display()),
+                    format!("cannot read the log `{}`: no such file", shown(path)),
                     "give strace's output file: strace -f -o FILE CMD",
                 ));
             }
@@ -103,9 +104,21 @@ impl Inputs {
         format!("{}:{}", self.file(place), place.line)
     }
 
-    /// The file of a place.
+    /// `file:line`, for programs.
+    pub(crate) fn whole_place(&self, place: Place) -> String {
+        format!("{}:{}", self.file_name(place).whole(), place.line)
+    }
+
+    /// The file of a place, for people.
     pub(crate) fn file(&self, place: Place) -> String {
-        self.files.get(place.file as usize).map_or_else(String::new, |f| f.display().to_string())
+        self.file_name(place).to_string()
+    }
+
+    /// The file of a place.
+    pub(crate) fn file_name(&self, place: Place) -> UntrustedText {
+        self.files
+            .get(place.file as usize)
+            .map_or_else(UntrustedText::default, |f| f.as_os_str().into())
     }
 
     fn open<'a>(&self, index: usize, progress: &'a Progress) -> io::Result<BufReader<Counted<'a>>> {
@@ -122,7 +135,7 @@ impl Inputs {
     }
 
     fn unreadable(&self, index: usize, error: &io::Error) -> Failure {
-        let path = self.files.get(index).map_or_else(String::new, |f| f.display().to_string());
+        let path = self.file(Place { file: number(index), line: 0 });
         Failure::new(
             format!("cannot read the log `{path}`: {error}"),
             "give strace's output file, several of them, or `-` for stdin",

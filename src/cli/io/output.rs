@@ -3,6 +3,7 @@
 
 use crate::cli::events::event::Event;
 use crate::cli::io::failure::Failure;
+use crate::text::{said, shown, UntrustedText};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write as _};
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// Writes `text` to a file, to `-` (stdout), or to what is no regular file (a pipe, a device).
 pub(crate) fn write(to: &Path, text: &str) -> Result<(), Failure> {
-    let name = to.display().to_string();
+    let name = shown(&to).to_string();
     if to == Path::new("-") {
         let mut stdout = io::stdout().lock();
         return stdout
@@ -39,7 +40,7 @@ fn replace(to: &Path, text: &str) -> io::Result<()> {
 
 /// Prints a line to stdout.
 pub(crate) fn line(text: &str) -> Result<(), Failure> {
-    writeln!(io::stdout().lock(), "{text}").map_err(|e| Failure::writing("stdout", &e))
+    writeln!(io::stdout().lock(), "{}", said(text)).map_err(|e| Failure::writing("stdout", &e))
 }
 
 /// Prints an event to stdout, as JSON.
@@ -48,11 +49,11 @@ pub(crate) fn event(event: &Event) -> Result<(), Failure> {
 }
 
 /// A file's name for messages.
-pub(crate) fn named(file: &Path) -> String {
+pub(crate) fn named(file: &Path) -> UntrustedText {
     if file == Path::new("-") {
         "stdout".into()
     } else {
-        file.display().to_string()
+        file.as_os_str().into()
     }
 }
 
@@ -67,7 +68,7 @@ pub(crate) fn policy_files(binaries: &[&str], output: &Path) -> Result<Vec<PathB
     if !is_directory(output) {
         return Ok(vec![output.to_path_buf(); binaries.len()]);
     }
-    fs::create_dir_all(output).map_err(|e| Failure::writing(&output.display().to_string(), &e))?;
+    fs::create_dir_all(output).map_err(|e| Failure::writing(&shown(&output).to_string(), &e))?;
     Ok(file_names(binaries).into_iter().map(|name| output.join(name)).collect())
 }
 

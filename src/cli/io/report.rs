@@ -5,8 +5,10 @@ use crate::cli::format::count::counted;
 use crate::cli::io::failure::Failure;
 use crate::cli::io::input::Inputs;
 use crate::event::Place;
+use crate::text::said;
 use crate::trace::{Report, Warning};
 use serde_json::{json, Value};
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Prints what was set aside and what is to be warned of to stderr.
@@ -15,8 +17,9 @@ pub(crate) fn print(report: &Report, inputs: &Inputs) {
     if count > 0 {
         eprintln!("set aside {}:", counted(count, "line"));
         for (kind, seen) in &report.set_aside {
-            eprintln!("  {} × {kind} ({})", seen.count, places(&seen.first, seen.count, inputs));
-            eprintln!("  hint: {}", kind.hint());
+            let places = places(&seen.first, seen.count, inputs);
+            eprintln!("{}", said(&format!("  {} × {kind} ({places})", seen.count)));
+            eprintln!("  hint: {}", said(&kind.hint()));
         }
     }
     for warning in &report.warnings {
@@ -30,7 +33,7 @@ pub(crate) fn describe(event: Event, report: &Report, inputs: &Inputs) -> Event 
         .set_aside
         .iter()
         .map(|(kind, seen)| {
-            let first: Vec<String> = seen.first.iter().map(|&p| inputs.place(p)).collect();
+            let first: Vec<String> = seen.first.iter().map(|&p| inputs.whole_place(p)).collect();
             json!({"kind": kind.to_string(), "count": seen.count, "first": first})
         })
         .collect();
@@ -42,6 +45,20 @@ pub(crate) fn describe(event: Event, report: &Report, inputs: &Inputs) -> Event 
         .with("threads", report.threads)
         .with("set_aside", set_aside)
         .with("warnings", warnings)
+}
+
+/// What goes to stderr otherwise, as the log of this program does.
+pub(crate) struct Stderr;
+
+impl io::Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        eprint!("{}", said(&String::from_utf8_lossy(bytes)));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Whether what goes to stderr is JSON. It is decided once, by the command line.

@@ -2,6 +2,7 @@
 
 use crate::cli::io::failure::Failure;
 use crate::cli::io::report;
+use crate::text::shown;
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
@@ -22,7 +23,7 @@ impl Sink {
 
     /// A file that may have events already.
     pub(crate) fn append(path: &Path) -> Result<Self, Failure> {
-        let name = path.display().to_string();
+        let name = shown(&path).to_string();
         let file = File::options().append(true).create(true).open(path);
         let file = file.map_err(|e| Failure::writing(&name, &e))?;
         Ok(Sink { name: format!("`{name}`"), to: BufWriter::new(Box::new(file)), closed: false })

@@ -5,6 +5,7 @@ use crate::cli::format::count::counted;
 use crate::explain::{Arg, Explanation, Remedy, Step, Violation};
 use crate::machine::{Context, Count};
 use crate::policy::{Action, Loaded};
+use crate::text::{shown, UntrustedText};
 use serde_json::{json, Value};
 use std::fmt::Write as _;
 
@@ -18,11 +19,11 @@ pub(crate) fn text(violation: &Violation, loaded: &Loaded, explanation: &Explana
         [] if loaded.policy.machine.depth().get() == 1 => Ok(()),
         [] => writeln!(text, "What it had done before is not known."),
         // The first of a frame; nothing was called in it yet.
-        [.., handler] if handler.symbol.starts_with('@') => {
+        [.., handler] if handler.symbol.whole().starts_with('@') => {
             writeln!(
                 text,
                 "A handler of {} had just begun.",
-                handler.symbol.trim_start_matches('@')
+                handler.symbol.to_string().trim_start_matches('@')
             )
         }
         several => {
@@ -44,7 +45,7 @@ pub(crate) fn text(violation: &Violation, loaded: &Loaded, explanation: &Explana
 
 /// The policy, the process, the time, the place, and what became of the call.
 fn header(v: &Violation) -> String {
-    let mut who = v.policy.clone();
+    let mut who = v.policy.to_string();
     if let Some(pid) = v.pid {
         let _ = write!(who, ", pid {pid}");
         if let Some(tid) = v.tid.filter(|&tid| tid != pid) {
@@ -78,7 +79,7 @@ fn header(v: &Violation) -> String {
 /// `` `openat` (open a file) ``; a foreign call has no name that would mean something here.
 fn step(step: &Step) -> String {
     match &step.words {
-        Some(words) if matches!(step.symbol.as_str(), "@i386" | "@x32") => format!("to {words}"),
+        Some(words) if matches!(step.symbol.whole(), "@i386" | "@x32") => format!("to {words}"),
         Some(words) => format!("`{}` ({words})", step.symbol),
         None => format!("`{}`", step.symbol),
     }
@@ -86,7 +87,8 @@ fn step(step: &Step) -> String {
 
 fn arguments(args: &[Arg]) -> String {
     let one = |arg: &Arg| {
-        let mut text = arg.name.map(|name| format!("{name}=")).unwrap_or_default() + &arg.value;
+        let mut text = arg.name.map(|name| format!("{name}=")).unwrap_or_default();
+        let _ = write!(text, "{}", arg.value);
         if let Some(means) = &arg.means {
             let _ = write!(text, " {means}");
         }
@@ -173,7 +175,7 @@ fn list(text: &mut String, entries: impl ExactSizeIterator<Item = (String, Count
 }
 
 fn remedy(text: &mut String, loaded: &Loaded, explanation: &Explanation) {
-    let file = loaded.file.display();
+    let file = shown(&loaded.file);
     let _ = match &explanation.remedy {
         Remedy::Transition { context, symbol, line, present, dead_end } => {
             let beside = if *present {
@@ -240,7 +242,7 @@ pub(crate) fn event(violation: &Violation, loaded: &Loaded, explanation: &Explan
     let Count { calls, runs } = explanation.seen;
     Event::new(Kind::Explanation)
         .about(&violation.selector())
-        .with("policy_file", loaded.file.display().to_string())
+        .with("policy_file", UntrustedText::from(loaded.file.as_os_str()))
         .with("reason", violation.reason.as_str())
         .with("context", violation.context.clone())
         .with("done", explanation.done.iter().map(step).collect::<Vec<_>>())

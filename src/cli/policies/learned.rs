@@ -7,6 +7,7 @@ use crate::cli::policies::selector::with_cgroup;
 use crate::cli::policies::{coverage, warnings};
 use crate::machine::Learned;
 use crate::policy::{Action, Children, Policy};
+use crate::text::UntrustedText;
 use serde_json::{json, Value};
 use std::path::{Path, PathBuf};
 
@@ -48,7 +49,7 @@ impl PolicyOutput {
 /// The policy that was learned, its other settings the defaults.
 pub(crate) fn policy(learned: Learned) -> Policy {
     Policy {
-        binary: learned.binary.to_string(),
+        binary: (&*learned.binary).into(),
         cgroup: None,
         action: Action::default(),
         children: Children::default(),
@@ -75,7 +76,7 @@ impl Written {
     pub(crate) fn json(&self) -> Value {
         let value = json!({
             "policy": self.policy.binary,
-            "policy_file": self.file.display().to_string(),
+            "policy_file": UntrustedText::from(self.file.as_os_str()),
             "depth": self.policy.machine.depth().get(),
             "runs": self.policy.runs,
             "states": self.policy.machine.rows().len(),

@@ -45,7 +45,8 @@ impl Collector {
     pub(crate) fn violation(&mut self, found: &mut kernel::Violation) {
         let Ok(time) = Timestamp::try_from(found.time) else { return };
         let kind = &found.kind;
-        let key = Key { context: kind.context, symbol: kind.symbol.clone(), reason: kind.reason };
+        let key =
+            Key { context: kind.context, symbol: kind.symbol.as_str().into(), reason: kind.reason };
         let sample = Sample {
             pid: found.pid,
             tid: found.tid,
@@ -103,8 +104,8 @@ impl Collector {
                 .into_iter()
                 .map(|f| Frame {
                     address: f.address,
-                    module: f.module,
-                    symbol: f.symbol,
+                    module: f.module.map(Into::into),
+                    symbol: f.symbol.map(Into::into),
                     offset: f.offset,
                 })
                 .collect();

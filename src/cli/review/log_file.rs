@@ -5,6 +5,7 @@
 use crate::cli::io::failure::Failure;
 use crate::cli::io::output;
 use crate::review::{self, DepthMismatch, ReviewLog};
+use crate::text::shown;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::File;
@@ -23,7 +24,7 @@ impl From<DepthMismatch> for Failure {
 
 /// Reads a review log; none if there is no such file.
 pub(crate) fn read(file: &Path) -> Result<Option<ReviewLog>, Failure> {
-    let name = file.display();
+    let name = shown(&file);
     let text = match std::fs::read(file) {
         Ok(text) => text,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
@@ -48,7 +49,7 @@ pub(crate) fn update(
     let mut log = before.clone().unwrap_or_default();
     change(&mut log).map_err(|e| {
         let failure = Failure::from(e);
-        failure.within(&file.display().to_string())
+        failure.within(&shown(&file).to_string())
     })?;
     if before.as_ref() == Some(&log) {
         return Ok(());
@@ -62,7 +63,7 @@ fn lock(file: &Path) -> Result<Flock<File>, Failure> {
         _ => Path::new("."),
     };
     let mut open =
-        File::open(directory).map_err(|e| Failure::writing(&file.display().to_string(), &e))?;
+        File::open(directory).map_err(|e| Failure::writing(&shown(&file).to_string(), &e))?;
     let deadline = Instant::now() + PATIENCE;
     loop {
         match Flock::lock(open, FlockArg::LockExclusiveNonblock) {
@@ -72,7 +73,7 @@ fn lock(file: &Path) -> Result<Flock<File>, Failure> {
             }
             Err((_, e)) => {
                 return Err(Failure::new(
-                    format!("cannot lock the directory of `{}`: {e}", file.display()),
+                    format!("cannot lock the directory of `{}`: {e}", shown(&file)),
                     "does another process hold it (flock)?",
                 ))
             }

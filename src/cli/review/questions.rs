@@ -3,6 +3,7 @@
 use crate::cli::format::count::counted;
 use crate::machine::Count;
 use crate::review::{Decision, Frame, Key, Question, ReviewSession};
+use crate::text::UntrustedText;
 use std::fmt::Write as _;
 use std::io::{self, BufRead, Write};
 
@@ -70,7 +71,7 @@ fn listed(what: &str, items: impl ExactSizeIterator<Item = String>, none: &str) 
 
 /// Where a frame is: `/usr/sbin/nginx ngx_reap+0x1f`, or the address where nothing else is known.
 pub(crate) fn place(frame: &Frame) -> String {
-    let module = frame.module.as_deref().unwrap_or_default();
+    let module = frame.module.as_ref().map(ToString::to_string).unwrap_or_default();
     match (&frame.symbol, frame.offset) {
         (Some(symbol), Some(offset)) => format!("{module} {symbol}+{offset:#x}"),
         (None, Some(offset)) if !module.is_empty() => format!("{module}+{offset:#x}"),
@@ -113,7 +114,7 @@ pub(crate) fn ask(
                 "c" if choices.accept => accept_where(session, |k, _| k.context == key.context),
                 "m" if choices.module.is_some() => {
                     let module = choices.module.clone();
-                    accept_where(session, |k, m| k.symbol == key.symbol && m == module.as_deref())
+                    accept_where(session, |k, m| k.symbol == key.symbol && m == module.as_ref())
                 }
                 _ => false,
             };
@@ -129,7 +130,7 @@ pub(crate) fn ask(
 /// Accepts what is open and fits, by its key and its module.
 fn accept_where(
     session: &mut ReviewSession<'_>,
-    fits: impl Fn(&Key, Option<&str>) -> bool,
+    fits: impl Fn(&Key, Option<&UntrustedText>) -> bool,
 ) -> bool {
     let chosen: Vec<Key> = session
         .questions()
@@ -142,16 +143,13 @@ fn accept_where(
 /// What may be answered.
 struct Choices {
     accept: bool,
-    module: Option<String>,
+    module: Option<UntrustedText>,
 }
 
 impl Choices {
     fn of(question: &Question<'_>) -> Self {
         let accept = question.never.is_none();
-        Choices {
-            accept,
-            module: question.entry.module().filter(|_| accept).map(ToString::to_string),
-        }
+        Choices { accept, module: question.entry.module().filter(|_| accept).cloned() }
     }
 
     fn line(&self) -> String {

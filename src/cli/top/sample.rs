@@ -11,6 +11,7 @@ use crate::explain::Violation;
 use crate::kernel::{Contexts, KernelError, Level, Manifest, Pinned, Pins, Totals, Watched};
 use crate::machine::Context;
 use crate::policy::PolicySelector;
+use crate::text::UntrustedText;
 use serde_json::{json, Value};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
@@ -94,7 +95,7 @@ pub(crate) struct Policy {
 #[derive(Debug, Clone)]
 pub(crate) struct Process {
     pub pid: u32,
-    pub comm: String,
+    pub comm: UntrustedText,
     pub policy: PolicySelector,
     pub threads: usize,
     /// Where its threads are, and how many in each place: most first. None: not known.
@@ -240,9 +241,9 @@ fn processes(
 }
 
 /// A process's name, while it lives.
-fn comm(pid: u32) -> String {
+fn comm(pid: u32) -> UntrustedText {
     let bytes = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).trim_end_matches('\n').into()
+    UntrustedText::from_bytes(bytes.strip_suffix(b"\n").unwrap_or(&bytes))
 }
 
 impl Sample {

@@ -6,7 +6,7 @@ use crate::cli::format::time::rough;
 use crate::explain::Violation;
 use crate::kernel::Totals;
 use crate::machine::Reason;
-use crate::policy::PolicySelector;
+use crate::text::shown;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize as _};
 use ratatui::text::{Line, Span};
@@ -72,8 +72,8 @@ impl View {
         let rows = enforced.processes.iter().skip(self.above).take(room).map(|process| {
             Row::new([
                 Cell::from(process.pid.to_string()),
-                Cell::from(plain(&process.comm)),
-                Cell::from(name(&process.policy)),
+                Cell::from(process.comm.to_string()),
+                Cell::from(process.policy.to_string()),
                 Cell::from(process.threads.to_string()),
                 Cell::from(contexts(process)),
             ])
@@ -114,7 +114,7 @@ fn header<'a>(enforced: &Enforced, sample: &Sample) -> Vec<Line<'a>> {
         Span::from("no agent reads its events").yellow()
     };
     let first = Line::from(vec![
-        Span::from(format!("sysfsm {}: ", enforced.version)),
+        Span::from(format!("sysfsm {}: ", shown(&enforced.version))),
         doing.bold(),
         Span::from(format!(" for {ago}; ")),
         by,
@@ -164,7 +164,7 @@ fn policies_table<'a>(enforced: &Enforced) -> Table<'a> {
     policies.sort_by_key(|policy| std::cmp::Reverse((policy.violations, policy.threads)));
     let rows = policies.into_iter().take(POLICIES).map(|policy| {
         Row::new([
-            Cell::from(name(&policy.selector)),
+            Cell::from(policy.selector.to_string()),
             Cell::from(policy.processes.to_string()),
             Cell::from(policy.threads.to_string()),
             Cell::from(policy.violations.to_string()).style(alarm(policy.violations)),
@@ -201,10 +201,11 @@ fn violations_list<'a>(recent: &[Violation], height: u16) -> Paragraph<'a> {
 /// A violation, in a line.
 fn violation(found: &Violation) -> String {
     // To the second: the file has it all.
-    let time = found.time.as_deref().and_then(|time| time.get(11..19)).unwrap_or_default();
+    let time = found.time.as_ref().map(ToString::to_string).unwrap_or_default();
+    let time = time.get(11..19).unwrap_or_default();
     let what = match found.context.as_slice() {
-        [] => found.symbol.clone(),
-        context => format!("{} → {}", context.join(" "), found.symbol),
+        [] => found.symbol.to_string(),
+        _ => format!("{} → {}", found.done(), found.symbol),
     };
     let reason = match found.reason {
         Reason::Transition => String::new(),
@@ -215,14 +216,10 @@ fn violation(found: &Violation) -> String {
         None => format!(
             "pid {} ({})",
             found.pid.unwrap_or_default(),
-            found.comm.as_deref().unwrap_or_default()
+            found.comm.clone().unwrap_or_default()
         ),
     };
-    plain(&format!("{time} {} {who}: {what}{reason}: {}", found.policy, found.outcome()))
-}
-
-fn name(selector: &PolicySelector) -> String {
-    plain(&selector.to_string())
+    format!("{time} {} {who}: {what}{reason}: {}", found.policy, found.outcome())
 }
 
 /// Where the threads of a process are.
@@ -247,11 +244,6 @@ fn contexts(process: &Process) -> String {
     text
 }
 
-/// Names are whatever their owners like: none speaks to the terminal.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
@@ -259,6 +251,7 @@ mod tests {
     use crate::cli::top::sample::{Policy, Rates};
     use crate::kernel::Level;
     use crate::machine::{Context, Depth};
+    use crate::policy::PolicySelector;
     use crate::syscall::{nr, Symbol};
     use ratatui::backend::TestBackend;
     use ratatui::Terminal;
@@ -343,7 +336,7 @@ mod tests {
     fn a_name_does_not_speak_to_the_terminal() {
         let lines = drawn(&mut View::default(), &sample(), 100, 30);
         assert!(lines.iter().all(|line| !line.contains(char::is_control)), "{lines:#?}");
-        assert!(lines.iter().any(|line| line.contains("a\u{fffd}[31mb")), "{lines:#?}");
+        assert!(lines.iter().any(|line| line.contains("a\\x1b[31mb")), "{lines:#?}");
     }
 
     #[test]

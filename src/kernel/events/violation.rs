@@ -9,6 +9,7 @@ use crate::machine::{Context, Depth, Reason};
 use crate::policy::{Action, Policy};
 use crate::syscall::{Abi, CallName, Symbol};
 use crate::table::State;
+use crate::text::UntrustedText;
 use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;
@@ -43,7 +44,7 @@ pub struct Violation {
     /// The id of the thread.
     pub tid: u32,
     /// The thread's name.
-    pub comm: String,
+    pub comm: UntrustedText,
     /// The call's six argument registers.
     pub args: [u64; 6],
     /// The address that the call was made from.
@@ -107,7 +108,7 @@ impl EventReader {
             },
             pid: event.pid,
             tid: event.tid,
-            comm: String::from_utf8_lossy(&comm).into_owned(),
+            comm: UntrustedText::from_bytes(&comm),
             args: event.args,
             ip: event.ip,
             kill_failed: event.kill_failed != 0,

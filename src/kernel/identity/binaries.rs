@@ -3,6 +3,7 @@
 use crate::kernel::bpf::skeleton::types::sysfsm_limit as Limit;
 use crate::kernel::error::KernelError;
 use crate::kernel::identity::inode::{FileId, Inodes, Stat};
+use crate::text::shown;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _};
@@ -119,7 +120,11 @@ pub(crate) fn identify(
         let twin = binaries.iter().find(|b| b.contains('/') && b.rsplit('/').next() == Some(name));
         if let Some(twin) = twin {
             problems.push((
-                format!("two policies for one binary: `{name}` matches `{twin}` too"),
+                format!(
+                    "two policies for one binary: `{}` matches `{}` too",
+                    shown(name),
+                    shown(twin)
+                ),
                 "leave one of them, or give both their absolute paths".into(),
             ));
         }
@@ -144,7 +149,8 @@ fn one(
         if binary.len() > MAX_NAME {
             return Err(problem(
                 format!(
-                    "the file name `{binary}` has {} bytes, and no file's has more than {MAX_NAME}",
+                    "the file name `{}` has {} bytes, and no file's has more than {MAX_NAME}",
+                    shown(binary),
                     binary.len()
                 ),
                 "write the executable's absolute path",
@@ -155,14 +161,14 @@ fn one(
     }
     if !binary.starts_with('/') {
         return Err(problem(
-            format!("the binary `{binary}` is a relative path"),
+            format!("the binary `{}` is a relative path", shown(binary)),
             "the kernel knows no working directory of a policy: write the absolute path",
         ));
     }
     let path = Path::new(binary);
     let unreadable = |e: std::io::Error| {
         problem(
-            format!("cannot find the binary `{binary}`: {e}"),
+            format!("cannot find the binary `{}`: {e}", shown(binary)),
             "the policy's `binary` must be a file of this machine; is the program installed?",
         )
     };
@@ -181,7 +187,7 @@ fn one(
     };
     if !metadata.is_file() {
         return Err(problem(
-            format!("the binary `{binary}` is not a regular file"),
+            format!("the binary `{}` is not a regular file", shown(binary)),
             "write the path of an executable",
         ));
     }
@@ -198,7 +204,11 @@ fn one(
     };
     if let Some(first) = first.and_then(|i| all.get(i)) {
         return Err(problem(
-            format!("two policies for one binary: `{first}` and `{binary}` are the same file"),
+            format!(
+                "two policies for one binary: `{}` and `{}` are the same file",
+                shown(first),
+                shown(binary)
+            ),
             "leave one of them",
         ));
     }
@@ -212,7 +222,7 @@ fn too_long(path: &Path) -> Problem {
     problem(
         format!(
             "the path `{}` has more than {MAX_PATH} bytes, or more than {MAX_NAMES} names",
-            path.display()
+            shown(&path)
         ),
         "a script, and what is not there yet, is known by its path: keep it at a shorter one",
     )

@@ -12,6 +12,7 @@ use crate::kernel::policies::policy_set::PolicySet;
 use crate::kernel::policies::saved::SavedPolicySet;
 use crate::machine::Reason;
 use crate::policy::{Policy, PolicySelector};
+use crate::text::UntrustedText;
 use libbpf_rs::libbpf_sys::{bpf_map_create_opts, BPF_F_MMAPABLE};
 use libbpf_rs::{MapCore as _, MapHandle, MapType};
 use plain::Plain;
@@ -53,8 +54,8 @@ pub struct Manifest {
 /// How many violations for one reason there were of policies that have retired.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Past {
-    binary: String,
-    cgroup: Option<String>,
+    binary: UntrustedText,
+    cgroup: Option<UntrustedText>,
     reason: String,
     count: u64,
 }

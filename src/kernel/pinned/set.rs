@@ -180,7 +180,7 @@ impl Pinned {
     ) -> Result<WatchedProcesses, KernelError> {
         let subjects = self.manifest.selectors();
         let binary = |thread: &Watched| {
-            Some((thread.pid, policy_set.index_of(&subjects.get(&thread.policy)?.binary)?))
+            Some((thread.pid, policy_set.index_of(subjects.get(&thread.policy)?.binary.whole())?))
         };
         Ok(self.watched()?.unwrap_or_default().iter().filter_map(binary).collect())
     }

@@ -8,6 +8,7 @@ use crate::kernel::policies::effective_policy::EffectivePolicy;
 use crate::policy::{Action, Policy};
 use crate::syscall;
 use crate::table::CALLS;
+use crate::text::UntrustedText;
 
 /// Refuses a level below the required one.
 ///
@@ -49,7 +50,7 @@ pub(crate) fn effective_policies(
 
 /// Why the level is not enough for `deny`: a message and a hint; `None` if it is enough.
 fn denial_problem(
-    binary: &str,
+    binary: &UntrustedText,
     reached: Level,
     required: Option<Level>,
 ) -> Option<(String, String)> {

@@ -9,6 +9,7 @@ use crate::kernel::policies::selection::cgroup_key;
 use crate::kernel::policies::sizes::Sizes;
 use crate::policy::{Policy, PolicySelector, ANY_BINARY};
 use crate::table::{migrations, CompiledMachine, State, Table};
+use crate::text::UntrustedText;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -133,10 +134,12 @@ impl PolicySet {
     fn number_names(&mut self) {
         let policies = || self.slots.values().map(|slot| &slot.policy);
         let binaries =
-            policies().map(|p| p.binary.as_str()).filter(|binary| *binary != ANY_BINARY).collect();
+            policies().map(|p| p.binary.whole()).filter(|binary| *binary != ANY_BINARY).collect();
         let binaries = numbered(&self.binaries, binaries);
-        let cgroups =
-            numbered(&self.cgroups, policies().filter_map(|p| p.cgroup.as_deref()).collect());
+        let cgroups = numbered(
+            &self.cgroups,
+            policies().filter_map(|p| p.cgroup.as_ref().map(UntrustedText::whole)).collect(),
+        );
         (self.binaries, self.cgroups) = (binaries, cgroups);
     }
 
@@ -243,7 +246,7 @@ impl PolicySet {
             .slots
             .values()
             .filter(|slot| slot.policy.cgroup.is_none())
-            .map(|slot| slot.policy.binary.as_str())
+            .map(|slot| slot.policy.binary.whole())
             .collect();
         let wanted = |binary: &'_ String| {
             // A binary that is only bound in a cgroup may be in a container's file system only.
@@ -285,9 +288,9 @@ impl PolicySet {
             self.cgroups.iter().map(|(path, n)| (cgroup_key(path), n.to_ne_bytes().to_vec()));
         let selected = self.slots.iter().map(|(policy, slot)| {
             let cgroup =
-                slot.policy.cgroup.as_deref().map_or(0, |path| number(&self.cgroups, path));
+                slot.policy.cgroup.as_ref().map_or(0, |path| number(&self.cgroups, path.whole()));
             (
-                words([number(&self.binaries, &slot.policy.binary), cgroup]),
+                words([number(&self.binaries, slot.policy.binary.whole()), cgroup]),
                 policy.to_ne_bytes().to_vec(),
             )
         });

@@ -96,8 +96,10 @@ impl SavedPolicySet {
         let text = |slot: &SavedSlot, key| Some(slot.policy.get(key)?.as_str()?.to_string());
         let all = self.slots.iter().chain(&self.draining);
         all.filter_map(|slot| {
-            let subject =
-                PolicySelector { binary: text(slot, "binary")?, cgroup: text(slot, "cgroup") };
+            let subject = PolicySelector {
+                binary: text(slot, "binary")?.into(),
+                cgroup: text(slot, "cgroup").map(Into::into),
+            };
             Some((slot.number, subject))
         })
         .collect()

@@ -1,6 +1,7 @@
 //! The names of the programs that a recording sees: their absolute paths.
 
 use crate::kernel::bpf::skeleton::types::{self, sysfsm_path_origin as Origin};
+use crate::text::UntrustedText;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
@@ -13,7 +14,7 @@ pub(crate) struct Names {
     /// By number, the path of a program.
     pub known: BTreeMap<u32, String>,
     /// By number, the programs that no path leads to: the path that was given to exec.
-    pub nameless: BTreeMap<u32, String>,
+    pub nameless: BTreeMap<u32, UntrustedText>,
 }
 
 impl Names {
@@ -31,9 +32,13 @@ impl Names {
             _ => None,
         };
         match name {
-            Some(name) => self.known.insert(event.program, name.to_string_lossy().into_owned()),
-            None => self.nameless.insert(event.program, given.to_string_lossy().into_owned()),
-        };
+            Some(name) => {
+                self.known.insert(event.program, name.to_string_lossy().into_owned());
+            }
+            None => {
+                self.nameless.insert(event.program, given.as_os_str().into());
+            }
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use crate::kernel::record::target::{RecordOptions, RecordTotals, Target};
 use crate::kernel::support::preemption::AttachMode;
 use crate::kernel::support::privileges::{require_btf, require_privilege};
 use crate::machine::{Depth, Learned};
+use crate::text::UntrustedText;
 use libbpf_rs::MapCore as _;
 use std::collections::HashMap;
 use std::mem::MaybeUninit;
@@ -178,14 +179,14 @@ impl Recorder {
 
     /// The programs that were seen and have no name: the paths that were given to exec.
     #[must_use]
-    pub fn nameless(&self) -> Vec<&str> {
-        self.names.nameless.values().map(String::as_str).collect()
+    pub fn nameless(&self) -> Vec<&UntrustedText> {
+        self.names.nameless.values().collect()
     }
 
     /// The path that was given to the exec of the first program, if that has no name.
     #[must_use]
-    pub fn nameless_first(&self) -> Option<&str> {
-        self.names.nameless.get(&1).map(String::as_str)
+    pub fn nameless_first(&self) -> Option<&UntrustedText> {
+        self.names.nameless.get(&1)
     }
 
     /// The totals so far.

@@ -6,6 +6,7 @@ use crate::policy::action::{Action, Children};
 use crate::policy::definition::Policy;
 use crate::policy::parse::json::Json;
 use crate::policy::parse::problem::{key_hint, Problem, Problems};
+use crate::text::shown;
 
 const KEYS: [&str; 9] =
     ["sysfsm", "binary", "cgroup", "arch", "depth", "action", "children", "runs", "transitions"];
@@ -72,6 +73,7 @@ impl Problems {
         for (key, value) in entries {
             if !allowed.contains(&key.as_str()) {
                 let hint = key_hint(&key, allowed);
+                let key = shown(&key).to_string();
                 self.problem(key.clone(), format!("unknown key `{key}`"), hint);
                 continue;
             }
@@ -180,16 +182,16 @@ mod tests {
         let listed = parse(v1(r#""transitions": {"execve": ["brk", "mmap"]}"#).as_bytes()).unwrap();
         assert_eq!((listed.machine.transitions(), listed.machine.depth()), (2, Depth::PAIRS));
         let thesis = parse(br#"{"binary": "cat", "data": {"execve": ["brk"]}}"#).unwrap();
-        assert_eq!((thesis.binary.as_str(), thesis.machine.transitions()), ("cat", 1));
+        assert_eq!((thesis.binary.whole(), thesis.machine.transitions()), ("cat", 1));
         assert!(thesis.names("/usr/bin/cat") && !thesis.names("/usr/bin/tac"));
     }
 
     #[test]
     fn a_policy_may_be_for_a_cgroup() {
         let both = parse(v1(r#""cgroup": "/a.slice/b", "transitions": {}"#).as_bytes()).unwrap();
-        assert_eq!((both.binary.as_str(), both.cgroup.as_deref()), ("/bin/x", Some("/a.slice/b")));
+        assert_eq!((both.binary, both.cgroup), ("/bin/x".into(), Some("/a.slice/b".into())));
         let all = parse(br#"{"sysfsm": 1, "cgroup": "/a.slice", "transitions": {}}"#).unwrap();
-        assert_eq!((all.binary.as_str(), all.name().as_str()), ("*", "* in /a.slice"));
+        assert_eq!((all.binary.whole(), all.name().as_str()), ("*", "* in /a.slice"));
         assert_eq!(parse(all.to_json().as_bytes()).unwrap(), all);
     }
 

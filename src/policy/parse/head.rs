@@ -3,6 +3,7 @@
 use crate::policy::parse::json::Json;
 use crate::policy::parse::problem::Problems;
 use crate::policy::selector::ANY_BINARY;
+use crate::text::{shown, UntrustedText};
 
 /// How many levels a policy's cgroup may be below the highest one, and how many bytes its path may
 /// have: the kernel's side has no room for more (`bpf/sysfsm.h`, compared in `kernel/header.rs`).
@@ -10,7 +11,7 @@ pub(crate) const MAX_CGROUP_LEVELS: usize = 15;
 pub(crate) const MAX_CGROUP_PATH: usize = 256;
 
 impl Problems {
-    pub(crate) fn binary(&mut self, value: Option<Json>, in_cgroup: bool) -> Option<String> {
+    pub(crate) fn binary(&mut self, value: Option<Json>, in_cgroup: bool) -> Option<UntrustedText> {
         const HINT: &str = "write the executable's absolute path, as in \"/usr/bin/cat\"";
         match value {
             None if in_cgroup => return Some(ANY_BINARY.into()),
@@ -23,15 +24,15 @@ impl Problems {
             Some(Json::String(path))
                 if path.is_empty() || path.contains('\0') || path.ends_with('/') =>
             {
-                self.problem("binary", format!("`{}` names no file", path.escape_default()), HINT);
+                self.problem("binary", format!("`{}` names no file", shown(&path)), HINT);
             }
-            Some(Json::String(path)) => return Some(path),
+            Some(Json::String(path)) => return Some(path.into()),
             Some(other) => self.wrong("binary", &other, "a string"),
         }
         None
     }
 
-    pub(crate) fn cgroup(&mut self, value: Json) -> Option<String> {
+    pub(crate) fn cgroup(&mut self, value: Json) -> Option<UntrustedText> {
         const HINT: &str =
             "write its path below /sys/fs/cgroup, as in \"/system.slice/nginx.service\"";
         let Json::String(path) = value else {
@@ -42,23 +43,19 @@ impl Problems {
         let named =
             |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('\0');
         if path != "/" && (!path.starts_with('/') || !parts().all(named)) {
-            self.problem(
-                "cgroup",
-                format!("`{}` is no cgroup's path", path.escape_default()),
-                HINT,
-            );
+            self.problem("cgroup", format!("`{}` is no cgroup's path", shown(&path)), HINT);
             return None;
         }
         let (levels, bytes) = (parts().count(), path.len());
         if levels > MAX_CGROUP_LEVELS || bytes > MAX_CGROUP_PATH {
             self.problem(
                 "cgroup",
-                format!("`{}` is {levels} levels deep, and has {bytes} bytes", path.escape_default()),
+                format!("`{}` is {levels} levels deep, and has {bytes} bytes", shown(&path)),
                 format!("name one above it, at most {MAX_CGROUP_LEVELS} levels deep and of {MAX_CGROUP_PATH} bytes: a policy holds in what is below as well"),
             );
             return None;
         }
-        Some(path)
+        Some(path.into())
     }
 
     pub(crate) fn choice<T: Copy + Default>(

@@ -1,6 +1,7 @@
 //! JSON as a tree that keeps what `serde_json::Value` loses: the order of keys, and that one came
 //! twice.
 
+use crate::text::shown;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
@@ -37,8 +38,8 @@ impl fmt::Display for Json {
         match self {
             Json::Bool(b) => b.fmt(f),
             Json::Integer(n) => n.fmt(f),
-            Json::Number(n) => f.write_str(n),
-            Json::String(s) => f.write_str(s),
+            Json::Number(n) => shown(n).fmt(f),
+            Json::String(s) => shown(s).fmt(f),
             other => f.write_str(other.kind()),
         }
     }

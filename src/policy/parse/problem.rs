@@ -2,6 +2,7 @@
 
 use crate::policy::parse::json::Json;
 use crate::syscall::ParseSymbolError;
+use crate::text::shown;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -58,7 +59,7 @@ impl Problems {
             if !seen.insert(key) {
                 self.problem(
                     place,
-                    format!("the key `{}` stands twice", key.escape_debug()),
+                    format!("the key `{}` stands twice", shown(key)),
                     "leave one of them; which of the two counts would be a guess",
                 );
             }

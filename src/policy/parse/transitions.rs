@@ -4,6 +4,7 @@ use crate::machine::{Context, Count, Depth, Machine};
 use crate::policy::parse::json::Json;
 use crate::policy::parse::problem::{key_hint, Problems};
 use crate::syscall::Symbol;
+use crate::text::shown;
 use std::collections::BTreeSet;
 
 impl Problems {
@@ -15,7 +16,7 @@ impl Problems {
         };
         self.duplicates(key, &rows);
         for (text, row) in rows {
-            let place = format!("{key}.\"{}\"", text.escape_debug());
+            let place = format!("{key}.\"{}\"", shown(&text));
             let context = self.context(&place, &text, depth);
             for (symbol, count) in self.row(&place, row) {
                 if let (Some(context), Some(symbol)) = (context, symbol) {
@@ -34,7 +35,7 @@ impl Problems {
                 if part.is_empty() {
                     self.problem(
                         place,
-                        format!("a blank too many in the context `{}`", text.escape_debug()),
+                        format!("a blank too many in the context `{}`", shown(text)),
                         "a context's symbols are separated by one blank",
                     );
                     return None;
@@ -95,7 +96,7 @@ impl Problems {
                         if !seen.insert(text.clone()) {
                             self.problem(
                                 place,
-                                format!("`{text}` stands twice in the list"),
+                                format!("`{}` stands twice in the list", shown(&text)),
                                 "leave one of them",
                             );
                         }
@@ -108,7 +109,7 @@ impl Problems {
                 symbols
                     .into_iter()
                     .map(|(text, count)| {
-                        let place = format!("{place}.\"{}\"", text.escape_debug());
+                        let place = format!("{place}.\"{}\"", shown(&text));
                         (self.target(&place, &text), self.count(&place, count))
                     })
                     .collect()
@@ -151,7 +152,7 @@ impl Problems {
                 "runs" => &mut count.runs,
                 _ => {
                     let hint = key_hint(&key, &["calls", "runs"]);
-                    self.problem(place, format!("unknown key `{key}`"), hint);
+                    self.problem(place, format!("unknown key `{}`", shown(&key)), hint);
                     continue;
                 }
             };

@@ -1,5 +1,6 @@
 //! Where metrics can be asked for: a socket file, or a port that only this machine reaches.
 
+use crate::text::shown;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -41,7 +42,7 @@ impl FromStr for Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+            Address::Unix(path) => write!(f, "unix:{}", shown(&path)),
             Address::Loopback(address) => address.fmt(f),
         }
     }

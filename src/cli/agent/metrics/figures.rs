@@ -6,6 +6,7 @@ use crate::cli::policies::watched::{by_policy, Under};
 use crate::kernel::{ByReason, KernelError, Pinned, Pins, Totals, Usage};
 use crate::machine::Reason;
 use crate::policy::PolicySelector;
+use crate::text::UntrustedText;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
     prometheus_text, DescriptorEncoder, EncodeGaugeValue, NoLabelSet,
@@ -74,7 +75,10 @@ impl Figures {
 
 /// The labels of one policy.
 fn of(selector: &PolicySelector) -> [(&'static str, &str); 2] {
-    [("policy", &selector.binary), ("cgroup", selector.cgroup.as_deref().unwrap_or_default())]
+    [
+        ("policy", selector.binary.whole()),
+        ("cgroup", selector.cgroup.as_ref().map(UntrustedText::whole).unwrap_or_default()),
+    ]
 }
 
 impl Collector for Figures {
@@ -181,7 +185,7 @@ mod tests {
         let odd = "/opt/\"a\"\\b\nc{d=\"e\"} 1";
         let odd = |cgroup: Option<&str>| PolicySelector {
             binary: odd.into(),
-            cgroup: cgroup.map(String::from),
+            cgroup: cgroup.map(UntrustedText::from),
         };
         let violations = BTreeMap::from([(odd(None), ByReason::from([(Reason::Abi, 3)]))]);
         let figures = Figures {
