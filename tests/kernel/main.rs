@@ -13,6 +13,7 @@ mod fallbacks;
 mod families;
 mod faults;
 mod handlers;
+mod hostile;
 mod identity;
 mod journal;
 mod learning;
