@@ -98,6 +98,9 @@ pub enum KernelError {
     /// `/proc` cannot be read.
     #[error("cannot look for running processes in /proc: {0}")]
     Proc(io::Error),
+    /// The child process that looks at running processes cannot be created.
+    #[error("cannot create the child process that looks at running processes: {0}")]
+    Child(io::Error),
 }
 
 impl KernelError {
@@ -121,6 +124,7 @@ impl KernelError {
             KernelError::Agent(_) => "end that one first, by SIGTERM: what it enforces goes on".into(),
             KernelError::Manifest(_) => "was it pinned by another version? `sysfsm stop` ends it all the same".into(),
             KernelError::NotCleared(error) | KernelError::NotAdopted(error) => error.hint(),
+            KernelError::Child(_) => "is there memory, and is the limit of processes (ulimit -u, pids.max) reached?".into(),
             KernelError::Proc(_) => "mount /proc, or run outside of a sandbox that hides it".into(),
         }
     }

@@ -26,8 +26,6 @@ const ALLOWED: [(&str, &str, &str); 16] = [
     ("src/cli/io/report.rs", "from_utf8_lossy", "goes through `said`"),
     ("src/kernel/bpf/map_list.rs", "to_string_lossy", "names of our maps"),
     ("src/kernel/events/stack.rs", "from_utf8_lossy", "is parsed; its paths become untrusted text"),
-    ("src/kernel/identity/binaries.rs", "from_utf8_lossy", "is opened as an interpreter"),
-    ("src/kernel/identity/processes.rs", "to_string_lossy", "is compared"),
     ("src/kernel/record/names.rs", "to_string_lossy", "becomes a policy's binary"),
     ("src/kernel/record/running.rs", "to_string_lossy", "becomes a policy's binary"),
     ("src/trace/interpret.rs", "from_utf8_lossy", "an event's name, which becomes untrusted text"),

@@ -8,6 +8,7 @@
 mod attacks;
 mod binding;
 mod cgroups;
+mod claims;
 mod endurance;
 mod fallbacks;
 mod families;

@@ -2,12 +2,14 @@
 
 use crate::kernel::bpf::skeleton::types::sysfsm_limit as Limit;
 use crate::kernel::error::KernelError;
-use crate::kernel::identity::inode::{FileId, Inodes, Stat};
+use crate::kernel::identity::inode::{open_path, FileId, Inodes, Stat};
 use crate::text::shown;
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::{self, File};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// By what the kernel knows binaries. Each identity has the index of its binary among all.
@@ -19,10 +21,10 @@ pub(crate) struct Identities {
     pub paths: BTreeMap<Vec<u8>, usize>,
     /// File names, in whichever directory the file is.
     pub names: BTreeMap<String, usize>,
-    /// The files of scripts, for adoption.
-    pub script_files: HashMap<Stat, usize>,
-    /// The interpreters of scripts, for adoption.
-    pub interpreters: HashSet<Stat>,
+    /// The files of scripts, whose indexes are among [`Identities::scripts`].
+    script_files: HashMap<Stat, usize>,
+    /// The binaries that are scripts, or that are not there yet and may be scripts.
+    pub scripts: BTreeSet<usize>,
 }
 
 impl Identities {
@@ -30,6 +32,12 @@ impl Identities {
     pub(crate) fn at(&self, path: &Path) -> Option<usize> {
         let key = keys_of(path).pop()?;
         self.paths.get(&key).copied()
+    }
+
+    /// The script with this path, as the process that was exec'd by it sees it from its root
+    /// directory.
+    pub(crate) fn script_at(&self, path: &Path) -> Option<usize> {
+        self.at(path).filter(|binary| self.scripts.contains(binary))
     }
 }
 
@@ -179,28 +187,32 @@ fn one(
         }
         compared
     };
-    let metadata = match fs::metadata(path) {
+    let opened = match open_path(path) {
         Err(e) if e.kind() == ErrorKind::NotFound && wanted.may_be_absent => {
+            found.scripts.insert(index);
             return if bind(path) { Ok(()) } else { Err(too_long(path)) };
         }
-        metadata => metadata.map_err(unreadable)?,
+        opened => opened.map_err(unreadable)?,
     };
-    if !metadata.is_file() {
+    let (stat, regular) = Stat::of_open(&opened).map_err(unreadable)?;
+    if !regular {
         return Err(problem(
             format!("the binary `{}` is not a regular file", shown(binary)),
             "write the path of an executable",
         ));
     }
-    let kind = kind(path).map_err(unreadable)?;
+    let script = is_script(&opened).map_err(unreadable)?;
     for spelling in spellings(path).map_err(unreadable)? {
         // A script is known by its path only.
-        if !bind(&spelling) && matches!(kind, Kind::Script(_)) {
+        if !bind(&spelling) && script {
             return Err(too_long(&spelling));
         }
     }
-    let first = match kind {
-        Kind::Program => found.files.insert(inodes.of(path)?.map_err(unreadable)?, index),
-        Kind::Script(_) => found.script_files.insert(Stat::of(&metadata), index),
+    let first = if script {
+        found.scripts.insert(index);
+        found.script_files.insert(stat, index)
+    } else {
+        found.files.insert(inodes.of(path)?.map_err(unreadable)?, index)
     };
     if let Some(first) = first.and_then(|i| all.get(i)) {
         return Err(problem(
@@ -211,9 +223,6 @@ fn one(
             ),
             "leave one of them",
         ));
-    }
-    if let Kind::Script(interpreter) = kind {
-        found.interpreters.extend(interpreter);
     }
     Ok(())
 }
@@ -228,24 +237,17 @@ fn too_long(path: &Path) -> Problem {
     )
 }
 
-/// What an exec makes of a file.
-enum Kind {
-    Program,
-    /// A script. Its interpreter's file, if that exists.
-    Script(Option<Stat>),
-}
-
-fn kind(path: &Path) -> std::io::Result<Kind> {
-    let mut head = Vec::new();
-    // The kernel looks at the first 256 bytes (BINPRM_BUF_SIZE).
-    File::open(path)?.take(256).read_to_end(&mut head)?;
-    let Some(line) = head.strip_prefix(b"#!") else {
-        return Ok(Kind::Program);
-    };
-    let line = String::from_utf8_lossy(line);
-    let name =
-        line.lines().next().unwrap_or_default().split_whitespace().next().unwrap_or_default();
-    Ok(Kind::Script(fs::metadata(name).ok().map(|m| Stat::of(&m))))
+/// Whether an exec of a file runs an interpreter instead. The file is one that [`open_path`] has
+/// found to be regular: opened by its descriptor it is the same file, whatever is at its path now.
+fn is_script(file: &File) -> std::io::Result<bool> {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    // A lease of another process does not hold us up.
+    let mut file = OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path)?;
+    let mut head = [0; 2];
+    match file.read_exact(&mut head) {
+        Err(e) if e.kind() == ErrorKind::UnexpectedEof => Ok(false),
+        read => read.map(|()| head == *b"#!"),
+    }
 }
 
 /// The paths by which a binary is exec'd: the one in the policy, the canonical one, and that one

@@ -9,11 +9,11 @@ use crate::kernel::error::KernelError;
 use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
 use libbpf_rs::OpenObject;
 use std::collections::HashMap;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
 use std::mem::{size_of, MaybeUninit};
-use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::fd::{AsRawFd as _, RawFd};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// A file, as the kernel compares files at an exec.
@@ -40,10 +40,45 @@ pub(crate) struct Stat {
 }
 
 impl Stat {
-    /// The file that this metadata is of.
-    pub(crate) fn of(metadata: &Metadata) -> Self {
-        Stat { device: metadata.dev(), inode: metadata.ino() }
+    /// The file with these numbers.
+    pub(crate) fn new(device: u64, inode: u64) -> Self {
+        Stat { device, inode }
     }
+
+    /// An open file, and whether it is a regular one. The kernel answers from what it knows: the
+    /// server of a network file system, or of one in user space, is not asked.
+    ///
+    /// # Errors
+    /// The kernel cannot say.
+    pub(crate) fn of_open(file: &File) -> io::Result<(Self, bool)> {
+        let stat = statx(file.as_raw_fd()).ok_or_else(io::Error::last_os_error)?;
+        let device = nix::libc::makedev(stat.stx_dev_major, stat.stx_dev_minor);
+        let kind = u32::from(stat.stx_mode) & nix::libc::S_IFMT;
+        Ok((Stat::new(device, stat.stx_ino), kind == nix::libc::S_IFREG))
+    }
+}
+
+/// What the kernel knows of an open file. Async-signal-safe.
+pub(crate) fn statx(descriptor: RawFd) -> Option<nix::libc::statx> {
+    use nix::libc::{AT_EMPTY_PATH, AT_NO_AUTOMOUNT, AT_STATX_DONT_SYNC, STATX_BASIC_STATS};
+    // SAFETY: all zero is a value of the structure.
+    let mut stat: nix::libc::statx = unsafe { MaybeUninit::zeroed().assume_init() };
+    let flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT;
+    // SAFETY: an empty path, and room for the answer.
+    let done = unsafe {
+        nix::libc::statx(descriptor, c"".as_ptr(), flags, STATX_BASIC_STATS, &raw mut stat)
+    };
+    (done == 0).then_some(stat)
+}
+
+/// Finds the file at a path without opening it: `O_PATH` needs no right to read, wakes no device
+/// and waits for no other end of a FIFO.
+///
+/// # Errors
+/// The path leads nowhere.
+pub(crate) fn open_path(path: &Path) -> io::Result<File> {
+    let flags = nix::libc::O_PATH | nix::libc::O_CLOEXEC;
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
 /// How many files are open at once: far below the usual limit of 1,024.
@@ -81,13 +116,10 @@ impl<'a> Inodes<'a> {
     /// The file that a path leads to. The inner error is that of the file system.
     ///
     /// # Errors
-    /// The iterator cannot be read. The inner error is that of the file system.
-    ///
-    /// # Errors
     /// The iterator cannot be read.
     pub(crate) fn of(&mut self, path: &Path) -> Result<io::Result<FileId>, KernelError> {
-        let stat = match std::fs::metadata(path) {
-            Ok(metadata) => Stat::of(&metadata),
+        let stat = match open_path(path).and_then(|file| Stat::of_open(&file)) {
+            Ok((stat, _)) => stat,
             Err(e) => return Ok(Err(e)),
         };
         if !self.known.contains_key(&stat) {
@@ -112,10 +144,8 @@ impl<'a> Inodes<'a> {
             let files: Vec<(File, Stat)> = batch
                 .iter()
                 .filter_map(|path| {
-                    // O_PATH needs no right to read, and does not open a device.
-                    let flags = nix::libc::O_PATH | nix::libc::O_CLOEXEC;
-                    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
-                    let stat = Stat::of(&file.metadata().ok()?);
+                    let file = open_path(path.as_ref()).ok()?;
+                    let (stat, _) = Stat::of_open(&file).ok()?;
                     Some((file, stat))
                 })
                 .collect();

@@ -2,10 +2,12 @@
 
 use crate::kernel::error::KernelError;
 use crate::kernel::identity::binaries::Identities;
-use crate::kernel::identity::inode::{FileId, Inodes, Stat};
+use crate::kernel::identity::inode::{open_path, FileId, Inodes, Stat};
+use crate::kernel::identity::lookups::{look_up, Found, Lookup};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 /// A running process that is to be adopted.
@@ -37,100 +39,170 @@ pub(crate) fn candidates(
     all: bool,
     number: impl Fn(usize) -> u32,
 ) -> Result<Vec<Candidate>, KernelError> {
-    let mut found = Vec::new();
-    let mut unknown = Vec::new();
+    let mut processes = Vec::new();
     for entry in fs::read_dir("/proc").map_err(KernelError::Proc)? {
         let Ok(entry) = entry else { continue };
         let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse().ok()) else { continue };
-        if pid == std::process::id() {
-            continue;
+        if pid != std::process::id() {
+            processes.extend(Process::read(pid, entry.path()));
         }
-        let link = entry.path().join("exe");
-        let Ok(exe) = fs::metadata(&link).map(|m| Stat::of(&m)) else { continue };
-        let binary = binary_of(&entry.path(), exe, identities, inodes)
-            .or_else(|| watched.get(&pid).copied());
+    }
+    let binaries = binaries_of(&processes, identities, inodes)?;
+    let mut found = Vec::new();
+    let mut unknown = Vec::new();
+    for (process, binary) in processes.iter().zip(binaries) {
+        let binary = binary.or_else(|| watched.get(&process.pid).copied());
         if binary.is_some() || all {
-            found.push((pid, exe, binary));
-            if inodes.known(exe).is_none() {
-                unknown.push(link);
+            found.push((process, binary));
+            if inodes.known(process.exe).is_none() {
+                unknown.push(process.directory.join("exe"));
             }
         }
     }
     inodes.learn(&unknown)?;
-    let candidate = |(pid, exe, binary): (u32, Stat, Option<usize>)| {
-        Some(Candidate { pid, exe: inodes.known(exe)?, binary: binary.map(&number) })
+    let candidate = |(process, binary): (&Process, Option<usize>)| {
+        let exe = inodes.known(process.exe)?;
+        Some(Candidate { pid: process.pid, exe, binary: binary.map(&number) })
     };
     Ok(found.into_iter().filter_map(candidate).collect())
 }
 
-/// The index of the binary that a process runs.
-fn binary_of(
-    process: &Path,
-    exe: Stat,
+/// A running process, as its links in `/proc` show it. These links are the kernel's: to read one
+/// opens nothing and asks no file system.
+pub(crate) struct Process {
+    pub pid: u32,
+    /// Its directory in `/proc`.
+    pub directory: PathBuf,
+    /// The file that it runs.
+    pub exe: Stat,
+    /// The path of that file.
+    pub exe_path: PathBuf,
+}
+
+impl Process {
+    /// Reads what a process runs; `None` if it runs nothing.
+    pub(crate) fn read(pid: u32, directory: PathBuf) -> Option<Self> {
+        let link = directory.join("exe");
+        let exe = Stat::of_open(&open_path(&link).ok()?).ok()?.0;
+        let target = fs::read_link(link).ok()?.into_os_string().into_vec();
+        let target = target.strip_suffix(b" (deleted)").unwrap_or(&target);
+        let exe_path = PathBuf::from(OsStr::from_bytes(target));
+        Some(Process { pid, directory, exe, exe_path })
+    }
+
+    /// A path that the process uses, as it is from the process's own root directory. The path of a
+    /// process in a mount namespace of its own begins there anyway, that of a process in a chroot
+    /// at our root.
+    fn inside(&self, path: &Path) -> Option<PathBuf> {
+        let root = fs::read_link(self.directory.join("root")).ok()?;
+        Some(Path::new("/").join(path.strip_prefix(root).ok()?))
+    }
+
+    /// A path that was given to the process's exec, from the root directory or from the working
+    /// directory, as it is from our root directory.
+    pub(crate) fn absolute(&self, given: &Path) -> Option<PathBuf> {
+        if given.is_absolute() {
+            return Some(given.into());
+        }
+        Some(fs::read_link(self.directory.join("cwd")).ok()?.join(given))
+    }
+
+    /// A path that was given to the process's exec, as it is from the process's own root directory.
+    fn absolute_inside(&self, given: &Path) -> Option<PathBuf> {
+        if given.is_absolute() {
+            return Some(given.into());
+        }
+        let directory = fs::read_link(self.directory.join("cwd")).ok()?;
+        Some(self.inside(&directory).unwrap_or(directory).join(given))
+    }
+
+    /// How to find the file that a given path leads to.
+    pub(crate) fn lookup(&self, given: &Path) -> Option<Lookup> {
+        Lookup::file(&self.directory.join("root"), &self.absolute_inside(given)?)
+    }
+
+    /// Whether the process interprets the file that its given path leads to, which then is a
+    /// script. Else that file is the one that the process runs, or has replaced it.
+    pub(crate) fn interprets(&self, found: Option<&Found>) -> bool {
+        match found {
+            Some(Found::File { file, regular, path }) => {
+                *regular && *file != self.exe && *path != self.exe_path
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The indexes of the binaries that processes run.
+fn binaries_of(
+    processes: &[Process],
     identities: &Identities,
     inodes: &Inodes<'_>,
-) -> Option<usize> {
-    let by_file = || inodes.known(exe).and_then(|file| identities.files.get(&file).copied());
-    let target = fs::read_link(process.join("exe")).ok().map(|target| {
-        let text = target.to_string_lossy();
-        PathBuf::from(text.strip_suffix(" (deleted)").unwrap_or(&text))
-    });
-    let by_path = || {
-        let target = target.as_deref()?;
-        // The path of a process in a mount namespace of its own begins at its own root, that of a
-        // process in a chroot at ours.
-        let inside = fs::read_link(process.join("root"))
-            .ok()
-            .and_then(|root| target.strip_prefix(root).ok());
-        identities.at(target).or_else(|| identities.at(&Path::new("/").join(inside?)))
-    };
-    let by_name = || identities.names.get(target.as_deref()?.file_name()?.to_str()?).copied();
-    let direct = by_file().or_else(by_path).or_else(by_name);
-    if direct.is_none() && !identities.interpreters.contains(&exe) && identities.names.is_empty() {
-        return None;
+) -> Result<Vec<Option<usize>>, KernelError> {
+    let mut binaries: Vec<_> =
+        processes.iter().map(|process| runs(process, identities, inodes)).collect();
+    if identities.scripts.is_empty() && identities.names.is_empty() {
+        return Ok(binaries);
     }
-    // The file that was given to exec is the program itself, or a script that it interprets.
-    let given = exec_path(process);
-    let Some(script) = given.as_deref().and_then(|path| script_of(process, path)) else {
-        return direct;
-    };
-    let by_name = || {
-        let name = given.as_deref()?.file_name()?.to_str()?;
-        identities.names.get(name).copied()
-    };
-    identities.script_files.get(&script).copied().or_else(by_name)
-}
-
-/// The script that a path leads to, as a process sees it; `None` if there is no script.
-pub(crate) fn script_of(process: &Path, path: &Path) -> Option<Stat> {
-    let path = path
-        .strip_prefix("/")
-        .map_or_else(|_| process.join("cwd").join(path), |p| process.join("root").join(p));
-    let mut head = [0; 2];
-    fs::File::open(&path).and_then(|mut f| f.read_exact(&mut head)).ok()?;
-    let script = head == *b"#!";
-    script.then(|| fs::metadata(&path).map(|m| Stat::of(&m)).ok()).flatten()
-}
-
-/// The path that was given to the exec of a process. The kernel leaves it on the new stack
-/// (`AT_EXECFN`, `fs/binfmt_elf.c`).
-pub(crate) fn exec_path(process: &Path) -> Option<PathBuf> {
-    const AT_EXECFN: u64 = 31;
-    let auxv = fs::read(process.join("auxv")).ok()?;
-    let mut words =
-        auxv.chunks_exact(8).filter_map(|w| Some(u64::from_ne_bytes(w.try_into().ok()?)));
-    let address = loop {
-        let (key, value) = (words.next()?, words.next()?);
-        if key == AT_EXECFN {
-            break value;
+    // A process of a script runs the interpreter. What the process was exec'd by is what the
+    // process claims: the path is compared as it is, and nothing at it is opened.
+    let given = given_paths(processes)?;
+    let mut uncertain = Vec::new();
+    let rows = processes.iter().zip(binaries.iter_mut()).zip(given);
+    for ((process, binary), given) in rows {
+        let Some(given) = given else { continue };
+        let script = process.absolute_inside(&given).and_then(|path| identities.script_at(&path));
+        if script.is_some() {
+            *binary = script;
+            continue;
         }
+        let named = given
+            .file_name()
+            .and_then(OsStr::to_str)
+            .and_then(|name| identities.names.get(name).copied());
+        if binary.is_some() || named.is_some() {
+            uncertain.extend(process.lookup(&given).map(|lookup| (process, binary, named, lookup)));
+        }
+    }
+    let (rows, lookups): (Vec<_>, Vec<_>) = uncertain
+        .into_iter()
+        .map(|(p, binary, named, lookup)| ((p, binary, named), lookup))
+        .unzip();
+    let found = look_up(&lookups).map_err(KernelError::Child)?;
+    for ((process, binary, named), found) in rows.into_iter().zip(found) {
+        if process.interprets(found.as_ref()) {
+            *binary = named;
+        }
+    }
+    Ok(binaries)
+}
+
+/// The index of the binary that a process runs, if the process interprets no script.
+fn runs(process: &Process, identities: &Identities, inodes: &Inodes<'_>) -> Option<usize> {
+    let by_file = || {
+        let file = inodes.known(process.exe)?;
+        identities.files.get(&file).copied()
     };
-    let mut memory = fs::File::open(process.join("mem")).ok()?;
-    memory.seek(SeekFrom::Start(address)).ok()?;
-    let mut text = Vec::new();
-    // The string may end where the stack does. Reading on fails there.
-    drop(memory.take(4096).read_to_end(&mut text));
-    let end = text.iter().position(|&b| b == 0)?;
-    let text = String::from_utf8(text.get(..end)?.to_vec()).ok()?;
-    Some(PathBuf::from(text))
+    let by_path = || {
+        let path = &process.exe_path;
+        identities.at(path).or_else(|| identities.at(&process.inside(path)?))
+    };
+    let by_name = || identities.names.get(process.exe_path.file_name()?.to_str()?).copied();
+    by_file().or_else(by_path).or_else(by_name)
+}
+
+/// The paths that were given to the execs of processes; `None` where a process does not let that
+/// be read.
+///
+/// # Errors
+/// No child process can be created.
+pub(crate) fn given_paths(processes: &[Process]) -> Result<Vec<Option<PathBuf>>, KernelError> {
+    let lookups: Option<Vec<Lookup>> =
+        processes.iter().map(|process| Lookup::given_path(&process.directory)).collect();
+    let found = look_up(&lookups.unwrap_or_default()).map_err(KernelError::Child)?;
+    let path = |found: Option<Found>| match found {
+        Some(Found::Path(path)) => Some(path),
+        _ => None,
+    };
+    Ok(found.into_iter().map(path).collect())
 }

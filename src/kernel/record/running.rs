@@ -3,12 +3,11 @@
 use crate::kernel::error::KernelError;
 use crate::kernel::identity::binaries::index_of;
 use crate::kernel::identity::inode::{FileId, Inodes};
-use crate::kernel::identity::processes::{exec_path, script_of, Candidate};
+use crate::kernel::identity::lookups::{look_up, Found, Lookup};
+use crate::kernel::identity::processes::{given_paths, Candidate, Process};
 use crate::kernel::record::names::clean;
-use std::ffi::OsStr;
-use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The processes that are to be recorded.
 #[derive(Default)]
@@ -92,30 +91,32 @@ pub(crate) fn running(
     let nothing = || {
         (format!("process `{pid}` has no program"), "is it a thread of the kernel's?".to_string())
     };
-    let (Some(target), Ok(exe)) = (exe_of(&process), inodes.of(&process.join("exe"))?) else {
+    let exe = inodes.of(&process.join("exe"))?;
+    let (Some(process), Ok(exe)) = (Process::read(pid, process), exe) else {
         return Ok(Err(nothing()));
     };
-    let given = exec_path(&process);
-    if let Some(given) = given.as_deref().filter(|path| script_of(&process, path).is_some()) {
-        let cwd = fs::canonicalize(process.join("cwd")).unwrap_or_default();
-        let name = clean(&cwd.join(given));
-        let Ok(from) = inodes.of(&process.join("root"))? else { return Ok(Err(nothing())) };
-        let path = name.strip_prefix("/").unwrap_or(&name).as_os_str().as_bytes().to_vec();
-        return Ok(Ok(Running { name: name.to_string_lossy().into_owned(), exe, from, path }));
-    }
-    let mut name = target;
-    if let Some(given) = given.filter(|path| path.is_absolute())
-        && inodes.of(&given)?.is_ok_and(|found| found == exe)
-    {
-        name = given;
+    let processes = [process];
+    let given = given_paths(&processes)?.into_iter().next().flatten();
+    let [process] = processes;
+    let mut name = process.exe_path.clone();
+    if let Some(given) = given {
+        // As the process sees the path, and as we do.
+        let lookups = [process.lookup(&given), Lookup::file(Path::new("/"), &given)];
+        let lookups: Vec<Lookup> = lookups.into_iter().flatten().collect();
+        let found = look_up(&lookups).map_err(KernelError::Child)?;
+        let mut found = found.iter().map(Option::as_ref);
+        if process.interprets(found.next().flatten()) {
+            let name = clean(&process.absolute(&given).unwrap_or(given));
+            let root = inodes.of(&process.directory.join("root"))?;
+            let Ok(from) = root else { return Ok(Err(nothing())) };
+            let path = name.strip_prefix("/").unwrap_or(&name).as_os_str().as_bytes().to_vec();
+            return Ok(Ok(Running { name: name.to_string_lossy().into_owned(), exe, from, path }));
+        }
+        let here = found.next().flatten();
+        let same = matches!(here, Some(Found::File { file, .. }) if *file == process.exe);
+        if given.is_absolute() && same {
+            name = given;
+        }
     }
     Ok(Ok(Running { name: name.to_string_lossy().into_owned(), exe, from: exe, path: Vec::new() }))
-}
-
-/// The path of the file that a process runs, as the kernel shows it.
-fn exe_of(process: &Path) -> Option<PathBuf> {
-    let target = fs::read_link(process.join("exe")).ok()?;
-    let bytes = target.as_os_str().as_bytes();
-    let bytes = bytes.strip_suffix(b" (deleted)").unwrap_or(bytes);
-    Some(PathBuf::from(OsStr::from_bytes(bytes)))
 }
