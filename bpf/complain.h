@@ -54,7 +54,7 @@ static __always_inline void sysfsm_keep_unmodelled(const struct sysfsm_thread *t
 
 /*
  * Copies the top of the user stack. Most programs are built without frame pointers: their frames
- * can only be found by their unwind tables, which user space reads (src/kernel/events/unwind.rs).
+ * can only be found by their unwind tables, which user space reads (src/kernel/unwind/frames.rs).
  */
 static __always_inline void sysfsm_copy_stack(struct sysfsm_complain_sample *sample,
 					      struct pt_regs *regs)

@@ -2,9 +2,13 @@
 
 use crate::cli::commands::{check, diff, explain, export, extract, generate, merge, review, show};
 #[cfg(feature = "kernel")]
-use crate::cli::commands::{doctor, enforce, pinned, record, reload, status, stop, top};
+use crate::cli::commands::{
+    doctor, enforce, pinned, record, reload, status, stop, top, unwind_stacks,
+};
 use crate::cli::io::failure::Failure;
 use crate::cli::io::report;
+#[cfg(feature = "kernel")]
+use crate::kernel;
 use crate::text::{said, shown, UntrustedText};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use std::process::ExitCode;
@@ -69,6 +73,10 @@ enum Command {
     /// Print what this kernel offers, and the level that enforcement reaches on it
     #[cfg(feature = "kernel")]
     Doctor(doctor::Args),
+    /// Unwind the stacks that `enforce --learn-to` sends
+    #[cfg(feature = "kernel")]
+    #[command(name = kernel::UNWIND_SUBCOMMAND, hide = true)]
+    UnwindStacks,
     /// Write completions and man pages
     #[command(hide = true)]
     Generate(generate::Args),
@@ -96,6 +104,8 @@ impl Command {
             Command::Record(args) => args.json,
             #[cfg(feature = "kernel")]
             Command::Doctor(args) => args.json,
+            #[cfg(feature = "kernel")]
+            Command::UnwindStacks => false,
             Command::Generate(_) => false,
         }
     }
@@ -124,6 +134,8 @@ impl Command {
             Command::Record(args) => record::run(args),
             #[cfg(feature = "kernel")]
             Command::Doctor(args) => doctor::run(args),
+            #[cfg(feature = "kernel")]
+            Command::UnwindStacks => unwind_stacks::run(),
             Command::Generate(args) => generate::run(args, &Cli::command()),
         }
     }

@@ -19,6 +19,7 @@ pub(crate) mod pinned;
 pub(crate) mod policies;
 pub(crate) mod record;
 pub(crate) mod support;
+pub(crate) mod unwind;
 
 pub use enforce::agent::{Agent, Origin};
 pub use enforce::enforcer::Enforcer;
@@ -26,7 +27,6 @@ pub use error::KernelError;
 pub use events::counts::{ByReason, Repeated};
 pub use events::stack::Snapshot;
 pub use events::totals::{Total, Totals};
-pub use events::unwind::{StackFrame, Unwinder};
 pub use events::violation::{Kind, Violation};
 pub use level::Level;
 pub use options::Options;
@@ -43,6 +43,8 @@ pub use record::learned;
 pub use record::recorder::Recorder;
 pub use record::target::{RecordOptions, RecordTotals, Target};
 pub use support::deny_mechanisms::DenyMechanisms;
+pub use unwind::helper::{run as run_unwind_helper, SUBCOMMAND as UNWIND_SUBCOMMAND};
+pub use unwind::unwinder::{StackFrame, Unwinder, Unwound};
 
 /// The wire types, made from `bpf/sysfsm.h` by the skeleton.
 pub use bpf::skeleton::types;

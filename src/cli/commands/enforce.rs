@@ -13,7 +13,7 @@ use crate::cli::io::failure::{ALL_THE_SAME, AS_BEFORE};
 use crate::cli::io::policy_args::PolicyArgs;
 use crate::cli::io::sink::Sink;
 use crate::cli::review::collector::Collector;
-use crate::kernel::{self, Agent, Enforcer, Level, Options, Origin, Pinned, Pins};
+use crate::kernel::{self, Agent, Enforcer, Level, Options, Origin, Pinned, Pins, Totals};
 use crate::policy::{self, Policy};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -164,7 +164,8 @@ fn run_foreground(args: &Args, options: Options) -> Result<ExitCode, Failure> {
     {}
     enforcer.repeated()?.iter().for_each(|repeated| printer.repeated(repeated));
     collector.as_mut().map_or(Ok(()), Collector::finish)?;
-    printer.stop(&enforcer.totals()?);
+    let stacks_lost = collector.as_ref().map_or(0, Collector::stacks_lost);
+    printer.stop(&Totals { stacks_lost, ..enforcer.totals()? });
     Ok(ExitCode::from(status))
 }
 

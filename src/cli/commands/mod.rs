@@ -27,3 +27,5 @@ pub(crate) mod status;
 pub(crate) mod stop;
 #[cfg(feature = "kernel")]
 pub(crate) mod top;
+#[cfg(feature = "kernel")]
+pub(crate) mod unwind_stacks;

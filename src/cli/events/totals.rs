@@ -39,6 +39,7 @@ pub(crate) fn warnings(totals: &Totals) -> Vec<String> {
             totals.recursion_misses,
             "event of some process that the kernel did not show (two tasks at once in one program)",
         ),
+        (totals.stacks_lost, "stack of a violation that could not be read"),
     ];
     let reported = counts.into_iter().filter(|(count, _)| *count > 0);
     reported.map(|(count, what)| format!("{count} × {what}")).collect()

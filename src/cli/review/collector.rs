@@ -3,7 +3,7 @@
 use crate::cli::io::failure::Failure;
 use crate::cli::io::report;
 use crate::cli::review::log_file;
-use crate::kernel::{self, StackFrame, Unwinder};
+use crate::kernel::{self, Unwinder, Unwound};
 use crate::policy::Policy;
 use crate::review::{Entry, Frame, Key, ReviewLog, Sample};
 use jiff::Timestamp;
@@ -28,6 +28,8 @@ pub(crate) struct Collector {
     unwinder: Unwinder<Asked>,
     written: Instant,
     failing: bool,
+    /// How many stacks were asked for and could not be read.
+    lost: u64,
 }
 
 impl Collector {
@@ -38,7 +40,7 @@ impl Collector {
             policies.iter().try_for_each(|p| log.open(&p.selector(), p.machine.depth()))
         })?;
         let unwinder = Unwinder::start();
-        Ok(Collector { file, fresh, unwinder, written: Instant::now(), failing: false })
+        Ok(Collector { file, fresh, unwinder, written: Instant::now(), failing: false, lost: 0 })
     }
 
     /// Takes a violation in.
@@ -89,6 +91,11 @@ impl Collector {
         self.write()
     }
 
+    /// How many stacks were lost: the violations are in the file all the same.
+    pub(crate) fn stacks_lost(&self) -> u64 {
+        self.lost + self.unwinder.refused()
+    }
+
     fn write(&mut self) -> Result<(), Failure> {
         if self.fresh.entries() > 0 {
             let fresh = &self.fresh;
@@ -98,8 +105,19 @@ impl Collector {
         Ok(())
     }
 
-    fn take_in(&mut self, answers: Vec<(Asked, Vec<StackFrame>)>) {
+    fn take_in(&mut self, answers: Vec<(Asked, Unwound)>) {
         for ((policy, key, mut entry), stack) in answers {
+            let stack = stack.unwrap_or_else(|why| {
+                if self.lost == 0 {
+                    let what = format!(
+                        "the stack of `{}` in `{}` is lost: {why}",
+                        key.symbol, policy.binary
+                    );
+                    report::warn(&what, "the violation is in the file, without its stack");
+                }
+                self.lost += 1;
+                Vec::new()
+            });
             entry.sample.stack = stack
                 .into_iter()
                 .map(|f| Frame {

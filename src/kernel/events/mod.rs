@@ -6,5 +6,4 @@ pub(crate) mod counts;
 pub(crate) mod stack;
 pub(crate) mod stream;
 pub(crate) mod totals;
-pub(crate) mod unwind;
 pub(crate) mod violation;

@@ -4,22 +4,26 @@
 use crate::kernel::bpf::skeleton::types;
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A part of a file that is mapped into a process.
+/// How much of `/proc/PID/maps` is read. A process may make it as long as it likes.
+const READ: u64 = 1 << 20;
+
+/// A part of a file that is mapped into a process as code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mapping {
     /// The addresses of the mapping.
     pub addresses: Range<u64>,
     /// The offset in the file where the mapping begins.
     pub offset: u64,
+    /// The file system's device, in the words of `/proc/PID/maps`.
+    pub device: String,
     /// The file's inode number. The path may be another file's by now.
     pub inode: u64,
-    /// Whether the mapping is code.
-    pub executable: bool,
     /// The file's path.
     pub path: String,
 }
@@ -29,11 +33,14 @@ pub(crate) struct Mapping {
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     pub(crate) pid: u32,
+    /// The number of the process's policy.
+    pub(crate) policy: u32,
     pub(crate) ip: u64,
     pub(crate) sp: u64,
     pub(crate) bp: u64,
     pub(crate) bytes: Vec<u8>,
-    /// Empty if the process had ended by then, or has another id in this process namespace.
+    /// By address. Empty if the process had ended by then, or has another id in this process
+    /// namespace.
     pub(crate) mappings: Arc<Vec<Mapping>>,
 }
 
@@ -53,12 +60,9 @@ impl RecentMappings {
     fn mappings(&self, event: &types::sysfsm_event) -> Arc<Vec<Mapping>> {
         const KEPT: usize = 32;
         // The id may be another process's by now, or in this process namespace.
-        let fits = |mappings: &[Mapping]| {
-            mappings.iter().any(|m| m.executable && m.addresses.contains(&event.ip))
-        };
+        let fits = |mappings: &[Mapping]| mappings.iter().any(|m| m.addresses.contains(&event.ip));
         let mut recent = self.0.borrow_mut();
-        let read = fs::read(format!("/proc/{}/maps", event.pid)).map(|text| parse(&text));
-        if let Ok(mappings) = read
+        if let Ok(mappings) = read(event.pid)
             && fits(&mappings)
         {
             let mappings = Arc::new(mappings);
@@ -97,6 +101,7 @@ impl Snapshot {
         let end = stack.checked_add(usize::try_from(read).ok()?)?;
         Some(Snapshot {
             pid: event.pid,
+            policy: event.kind.policy,
             ip: event.ip,
             sp: word(mem::offset_of!(types::sysfsm_complain_sample, sp))?,
             bp: word(mem::offset_of!(types::sysfsm_complain_sample, bp))?,
@@ -105,14 +110,34 @@ impl Snapshot {
         })
     }
 
-    /// The word of the stack at an address; `None` if it was not copied.
-    pub(crate) fn word(&self, address: u64) -> Option<u64> {
-        let at = usize::try_from(address.checked_sub(self.sp)?).ok()?;
-        Some(u64::from_ne_bytes(self.bytes.get(at..at.checked_add(8)?)?.try_into().ok()?))
+    /// The mappings that the stack leads to: that of the call, then those that a word of the stack
+    /// may be a return address into, the innermost first. Unwinding meets no others.
+    pub(crate) fn reached(&self) -> Vec<&Mapping> {
+        let mut found: Vec<&Mapping> = Vec::new();
+        let words = self.bytes.chunks_exact(8);
+        let words = words.filter_map(|word| Some(u64::from_ne_bytes(word.try_into().ok()?)));
+        // A return address may be just behind its mapping's end.
+        for address in [self.ip].into_iter().chain(words.map(|word| word.wrapping_sub(1))) {
+            let after = self.mappings.partition_point(|m| m.addresses.start <= address);
+            let mapping = after.checked_sub(1).and_then(|at| self.mappings.get(at));
+            if let Some(mapping) = mapping.filter(|m| m.addresses.contains(&address))
+                && !found.iter().any(|known| known.addresses == mapping.addresses)
+            {
+                found.push(mapping);
+            }
+        }
+        found
     }
 }
 
-/// Parses `/proc/PID/maps`. Mappings without a file are left out.
+/// The mappings of a process.
+fn read(pid: u32) -> io::Result<Vec<Mapping>> {
+    let mut text = Vec::new();
+    File::open(format!("/proc/{pid}/maps"))?.take(READ).read_to_end(&mut text)?;
+    Ok(parse(&text))
+}
+
+/// Parses `/proc/PID/maps`. Mappings that are no code, or have no file, are left out.
 fn parse(text: &[u8]) -> Vec<Mapping> {
     String::from_utf8_lossy(text).lines().filter_map(line).collect()
 }
@@ -123,16 +148,16 @@ fn line(line: &str) -> Option<Mapping> {
     let (start, end) = addresses.split_once('-')?;
     let (rights, rest) = rest.split_once(' ')?;
     let (offset, rest) = rest.split_once(' ')?;
-    let (_device, rest) = rest.split_once(' ')?;
+    let (device, rest) = rest.split_once(' ')?;
     let (inode, path) = rest.split_once(' ')?;
     let path = path.trim_start();
     let hex = |text: &str| u64::from_str_radix(text, 16).ok();
-    path.starts_with('/').then_some(())?;
+    (rights.contains('x') && path.starts_with('/')).then_some(())?;
     Some(Mapping {
         addresses: hex(start)?..hex(end)?,
         offset: hex(offset)?,
+        device: device.into(),
         inode: inode.parse().ok()?,
-        executable: rights.contains('x'),
         path: path.into(),
     })
 }
@@ -148,19 +173,38 @@ mod tests {
             7f010000-7f012000 rw-p 00000000 00:00 0 \n\
             7f02c000-7f02d000 r-xp 00001000 00:1f 9                          /usr/lib/x.so (deleted)\n";
         let found = parse(text);
-        let want = |addresses, offset, inode, executable, path: &str| Mapping {
-            addresses,
-            offset,
-            inode,
-            executable,
-            path: path.into(),
-        };
         assert_eq!(
             found,
-            [
-                want(0x55d0_c000..0x55d0_e000, 0x2000, 1049, false, "/usr/bin/a b"),
-                want(0x7f02_c000..0x7f02_d000, 0x1000, 9, true, "/usr/lib/x.so (deleted)"),
-            ]
+            [Mapping {
+                addresses: 0x7f02_c000..0x7f02_d000,
+                offset: 0x1000,
+                device: "00:1f".into(),
+                inode: 9,
+                path: "/usr/lib/x.so (deleted)".into(),
+            }]
         );
+    }
+
+    #[test]
+    fn a_stack_leads_to_the_mappings_of_its_words() {
+        let mapping = |start: u64| Mapping {
+            addresses: start..start + 10,
+            offset: 0,
+            device: "00:01".into(),
+            inode: 1,
+            path: "/x".into(),
+        };
+        let words: [u64; 5] = [25, 7, 50, 70, 50];
+        let snapshot = Snapshot {
+            pid: 1,
+            policy: 1,
+            ip: 100,
+            sp: 0,
+            bp: 0,
+            bytes: words.iter().flat_map(|word| word.to_ne_bytes()).collect(),
+            mappings: Arc::new([0, 20, 40, 60, 80, 100].map(mapping).into()),
+        };
+        let starts: Vec<u64> = snapshot.reached().iter().map(|m| m.addresses.start).collect();
+        assert_eq!(starts, [100, 20, 0, 40, 60]);
     }
 }

@@ -96,17 +96,20 @@ totals! {
         /// them.
         unclassified: "unclassified_violations",
     }
-    // Totals that the kernel counts for the programs.
+    // What is counted elsewhere: the first by the kernel, the other by the collector of a review log.
     others {
         /// How often, at most, the kernel has skipped all programs of a tracepoint.
         // From 7.0 on a program can be preempted, and a task of the same CPU that comes to it then
         // runs on without it (`__bpf_trace_run`, kernel/trace/bpf_trace.c). Before 7.0 always 0.
         recursion_misses: "recursion_misses",
+        /// Stacks of violations that could not be read: the helper process that reads them did not
+        /// answer, or there were too many at once.
+        stacks_lost: "stacks_lost",
     }
 }
 
 impl Totals {
-    /// Reads the counters of all CPUs; not `recursion_misses`, which the kernel has.
+    /// Reads the counters of all CPUs, and none of the others.
     pub(crate) fn read(counters: &impl MapCore) -> Result<Self, KernelError> {
         let cpus = counters
             .lookup_percpu(&0_u32.to_ne_bytes(), MapFlags::ANY)
