@@ -113,6 +113,14 @@ struct css_set {
 	struct cgroup *dfl_cgrp; /* in the hierarchy of version 2 */
 };
 
+typedef struct {
+	unsigned int val;
+} kuid_t;
+
+struct cred {
+	kuid_t uid; /* the real user, in the initial user namespace */
+};
+
 struct thread_info {
 	__u32 status;
 };
@@ -126,6 +134,7 @@ struct task_struct {
 	struct pid *thread_pid;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
+	const struct cred *real_cred;
 	struct mm_struct *mm;
 	struct signal_struct *signal;
 	struct files_struct *files;

@@ -18,6 +18,7 @@
 #include "record_step.h"
 #include "programs.h"
 #include "runs.h"
+#include "starter.h"
 #include "sysfsm.h"
 #include "threads.h"
 
@@ -48,7 +49,8 @@ static __always_inline int sysfsm_on_exec(struct task_struct *task, struct linux
 					  bool fallback)
 {
 	struct sysfsm_thread *thread = sysfsm_thread(task);
-	__u32 program;
+	__u32 program = SYSFSM_NAMELESS;
+	__u32 uid;
 
 	/* One exec is one run. */
 	if (fallback && thread && thread->handled) {
@@ -57,7 +59,12 @@ static __always_inline int sysfsm_on_exec(struct task_struct *task, struct linux
 	}
 	if (tree && !thread && !sysfsm_is_root(task))
 		return 0;
-	program = tree ? sysfsm_program(task, bprm) : sysfsm_find(task, bprm);
+	uid = sysfsm_uid(task);
+	/* Of a tree the children may be learned. */
+	if (sysfsm_chosen(task, uid, SYSFSM_SCRATCH_EXEC))
+		program = tree ? sysfsm_program(task, bprm) : sysfsm_find(task, bprm);
+	else if (!tree)
+		program = 0;
 	if (thread)
 		sysfsm_run_leave(thread->run);
 	if (!program) {
@@ -73,6 +80,8 @@ static __always_inline int sysfsm_on_exec(struct task_struct *task, struct linux
 	}
 	thread->action = SYSFSM_LOG;
 	sysfsm_record_exec(thread, program);
+	if (program != SYSFSM_NAMELESS)
+		sysfsm_started(task, program, uid, SYSFSM_SCRATCH_EXEC);
 	if (preemptible && !fallback)
 		thread->handled = 1;
 	return 0;
@@ -103,7 +112,9 @@ static __always_inline void sysfsm_on_signal(struct sysfsm_thread *thread, __u32
 static __always_inline __u32 sysfsm_taken_for(struct task_struct *task,
 					      struct sysfsm_adoptee *adoptee)
 {
-	return adoptee->binary;
+	if (sysfsm_chosen(task, sysfsm_starter(task), SYSFSM_SCRATCH_ADOPTION))
+		return adoptee->binary;
+	return tree ? SYSFSM_NAMELESS : 0;
 }
 
 /* The threads of one process are one run: an earlier iteration may have begun that run. */
@@ -119,10 +130,14 @@ static __always_inline bool sysfsm_on_adopt(struct task_struct *task, struct sys
 		leader = sysfsm_thread(task->group_leader);
 	if (leader)
 		adoptee->run = leader->run;
-	if (adoptee->run)
+	if (adoptee->run) {
 		sysfsm_run_join(adoptee->run);
-	else
+	} else {
 		adoptee->run = sysfsm_run_begin(program, true);
+		if (program != SYSFSM_NAMELESS)
+			sysfsm_started(task, program, sysfsm_starter(task),
+				       SYSFSM_SCRATCH_ADOPTION);
+	}
 	thread->action = SYSFSM_LOG;
 	thread->run = adoptee->run;
 	sysfsm_frames_unknown(thread, 0, SYSFSM_FRAMES - 1);

@@ -394,6 +394,21 @@ struct sysfsm_run {
 };
 _Static_assert(sizeof(struct sysfsm_run) == 8, "wire layout");
 
+/* A user who started runs of a program. */
+struct sysfsm_run_user {
+	__u32 program;
+	__u32 uid;
+};
+_Static_assert(sizeof(struct sysfsm_run_user) == 8, "wire layout");
+
+/* A cgroup in which runs of a program were started. */
+struct sysfsm_run_cgroup {
+	__u32 program;
+	__u32 cut; /* the path is longer: its highest names are missing */
+	struct sysfsm_path path;
+};
+_Static_assert(sizeof(struct sysfsm_run_cgroup) == 8 + SYSFSM_PATH, "wire layout");
+
 /* Names on the way up from a file or a cgroup, each with a zero. */
 struct sysfsm_names {
 	__u32 length;

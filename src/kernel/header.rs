@@ -3,7 +3,7 @@
 
 use crate::kernel::bpf::skeleton::types::{sysfsm_limit as Limit, sysfsm_symbol as Code};
 use crate::machine::{MAX_DEPTH, MAX_FRAMES};
-use crate::policy::parse::head::{MAX_CGROUP_LEVELS, MAX_CGROUP_PATH};
+use crate::policy::cgroup::{MAX_CGROUP_LEVELS, MAX_CGROUP_PATH};
 use crate::syscall::{nr, Symbol};
 use crate::table::{CALLS, SIGNALS};
 

@@ -3,6 +3,7 @@
 //! It may know the machine and the system-call layer.
 
 mod action;
+pub(crate) mod cgroup;
 mod definition;
 mod diff;
 mod load;
@@ -12,6 +13,7 @@ mod selector;
 mod write;
 
 pub use action::{Action, Children};
+pub use cgroup::cgroup_path;
 pub use definition::Policy;
 pub use diff::{Change, Difference};
 pub use load::{load, load_parts, LoadError, Loaded};

@@ -15,14 +15,14 @@ use sysfsm_testing::shell::{Shell, ECHOES};
 const PRIES: &str = "read x; echo \"$x\"; kill -0 $$; echo pried";
 
 /// A cgroup of one test's, and those that it makes below.
-struct Groups {
-    at: PathBuf,
+pub(crate) struct Groups {
+    pub(crate) at: PathBuf,
     /// Its path in the hierarchy.
     name: String,
 }
 
 impl Groups {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         let mount = |line: &&str| line.split(" - ").nth(1).unwrap().starts_with("cgroup2 ");
@@ -40,7 +40,7 @@ impl Groups {
     }
 
     /// Makes one below; its path in the hierarchy.
-    fn add(&self, below: &str) -> String {
+    pub(crate) fn add(&self, below: &str) -> String {
         fs::create_dir_all(self.at.join(below)).unwrap();
         format!("{}/{below}", self.name)
     }

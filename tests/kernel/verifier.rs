@@ -3,7 +3,7 @@
 
 use libbpf_rs::query::ProgInfoIter;
 use std::collections::BTreeMap;
-use sysfsm::kernel::{Enforcer, Options, RecordOptions, Recorder, Target};
+use sysfsm::kernel::{Enforcer, Only, Options, RecordOptions, Recorder, Target};
 use sysfsm::machine::Depth;
 use sysfsm::policy;
 use sysfsm_testing::lab::Lab;
@@ -24,8 +24,9 @@ fn every_program_is_far_from_the_verifiers_limit() {
     let loaded = policy::load(&[by_path, by_name, of_script]).unwrap();
     let policies: Vec<_> = loaded.into_iter().map(|l| l.policy).collect();
     far_from_the_limit(|| Enforcer::start(&policies, Options::default()).unwrap());
-    let room = RecordOptions { depth: Depth::all().last().unwrap(), room: 1000 };
-    far_from_the_limit(|| Recorder::start(&Target::Children, room).unwrap());
+    let room =
+        RecordOptions { depth: Depth::all().last().unwrap(), room: 1000, only: Only::default() };
+    far_from_the_limit(|| Recorder::start(&Target::Children, &room).unwrap());
 }
 
 /// Counts what is loaded.

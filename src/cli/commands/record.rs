@@ -11,10 +11,14 @@ use crate::cli::format::time::parse_length;
 use crate::cli::io::failure::Failure;
 use crate::cli::io::report;
 use crate::cli::policies::learned::Written;
-use crate::cli::policies::warnings;
-use crate::kernel::{RecordOptions, RecordTotals, Recorder, Target};
+use crate::cli::policies::{started, warnings};
+use crate::kernel::{Only, RecordOptions, RecordTotals, Recorder, Starters, Target};
 use crate::machine::Depth;
+use crate::policy::cgroup_path;
+use crate::text::{shown, UntrustedText};
+use nix::unistd::User;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,6 +49,14 @@ pub(crate) struct Args {
     /// Record this process, and all that it starts from now on
     #[arg(long = "pid", value_name = "PID", num_args = 1.., conflicts_with = "command")]
     pids: Vec<u32>,
+    /// Learn only runs that this user started, by name or number: the real user at the exec; may be
+    /// given several times
+    #[arg(long = "uid", value_name = "USER", value_parser = parse_user)]
+    users: Vec<u32>,
+    /// Learn only runs that were started in this cgroup or below, by its path below
+    /// /sys/fs/cgroup: /system.slice/nginx.service; may be given several times
+    #[arg(long = "cgroup", value_name = "PATH", value_parser = parse_cgroup)]
+    cgroups: Vec<UntrustedText>,
     /// Stop recording after TIME: 90s, 10m, 2h. CMD goes on, and its end is waited for
     #[arg(long = "for", value_name = "TIME", value_parser = parse_length)]
     length: Option<Duration>,
@@ -62,6 +74,25 @@ pub(crate) struct Args {
     command: Vec<String>,
 }
 
+/// A user, by name or number.
+fn parse_user(text: &str) -> Result<u32, String> {
+    if let Ok(number) = text.parse() {
+        return Ok(number);
+    }
+    match User::from_name(text) {
+        Ok(Some(user)) => Ok(user.uid.as_raw()),
+        Ok(None) => {
+            Err(format!("no user `{}`: give a name of `getent passwd`, or a number", shown(text)))
+        }
+        Err(e) => Err(format!("cannot look for the user `{}`: {e}", shown(text))),
+    }
+}
+
+/// A cgroup, by its path.
+fn parse_cgroup(text: &str) -> Result<UntrustedText, String> {
+    cgroup_path(text).map_err(|(what, hint)| format!("{what}: {hint}"))
+}
+
 /// The longest wait. A signal ends it sooner.
 const WAIT: Duration = Duration::from_millis(100);
 const SECOND: Duration = Duration::from_secs(1);
@@ -70,8 +101,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let target = target(args)?;
     let mut writer = PolicyWriter::new(&args.output, args.binaries.len())?;
     let signals = Signals::register()?;
-    let mut recorder =
-        Recorder::start(&target, RecordOptions { depth: args.depth, room: args.room })?;
+    let only = Only { users: args.users.clone(), cgroups: args.cgroups.clone() };
+    let options = RecordOptions { depth: args.depth, room: args.room, only };
+    let mut recorder = Recorder::start(&target, &options)?;
     start(args, &recorder)?;
     service::ready("recording");
 
@@ -117,7 +149,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     }
     let found = writer.write(&recorder);
     let totals = recorder.totals()?;
-    stop(args, &recorder, &totals, found.as_deref().unwrap_or_default());
+    let starters = recorder.starters()?;
+    stop(args, &recorder, &totals, found.as_deref().unwrap_or_default(), &starters);
     found?;
     lost(&totals)?;
     if let (None, Some(child)) = (status, &mut child) {
@@ -176,6 +209,8 @@ fn start(args: &Args, recorder: &Recorder) -> Result<(), Failure> {
             .with("depth", args.depth.get())
             .with("binaries", args.binaries.clone())
             .with("pids", args.pids.clone())
+            .with("uids", args.users.clone())
+            .with("cgroups", json!(args.cgroups))
             .with("command", args.command.clone())
             .with("adopted", adopted)
             .saying(sentence),
@@ -183,7 +218,14 @@ fn start(args: &Args, recorder: &Recorder) -> Result<(), Failure> {
     Ok(())
 }
 
-fn stop(args: &Args, recorder: &Recorder, totals: &RecordTotals, written: &[Written]) {
+fn stop(
+    args: &Args,
+    recorder: &Recorder,
+    totals: &RecordTotals,
+    written: &[Written],
+    starters: &BTreeMap<&str, Starters>,
+) {
+    let of = |one: &Written| starters.get(one.policy.binary.whole());
     let nameless = recorder.nameless();
     let event = Event::new(Kind::RecordStop)
         .now()
@@ -202,14 +244,16 @@ fn stop(args: &Args, recorder: &Recorder, totals: &RecordTotals, written: &[Writ
         .with("recursion_misses", totals.recursion_misses)
         .with("adopted", totals.adopted)
         .with("nameless", json!(nameless))
-        .with("policies", written.iter().map(Written::json).collect::<Vec<_>>())
+        .with("starters_lost", totals.starters_lost)
+        .with("policies", written.iter().map(|one| started::json(one, of(one))).collect::<Vec<_>>())
         .saying(format!(
             "recorded {}: {} of {}",
             counted(totals.calls, "call"),
             counted(written.iter().map(|w| w.policy.runs).sum(), "run"),
             counted(written.len() as u64, "binary"),
         ));
-    report::event(&written.iter().map(Written::line).fold(event, Event::saying));
+    let lines = written.iter().map(|one| started::line(one, of(one)));
+    report::event(&lines.fold(event, Event::saying));
     if args.json {
         return;
     }
@@ -223,6 +267,7 @@ fn stop(args: &Args, recorder: &Recorder, totals: &RecordTotals, written: &[Writ
     }
     for (count, what) in [
         (totals.runs_uncertain, "run that found no room to be remembered: `runs` may be wrong"),
+        (totals.starters_lost, "run of which there was no room to note who started it"),
         (totals.stray_returns, "rt_sigreturn with no handler active"),
         (totals.frames_dropped, "signal frame dropped past the limit"),
         (
@@ -236,6 +281,9 @@ fn stop(args: &Args, recorder: &Recorder, totals: &RecordTotals, written: &[Writ
     }
     for one in written {
         warnings::warn_of(&one.policy);
+        if args.users.is_empty() {
+            started::warn_of(one, of(one));
+        }
     }
 }
 

@@ -258,6 +258,10 @@ const ALL: &[Sections] = &[
                 "sudo sysfsm record --binary /usr/sbin/nginx -o nginx.json",
             ),
             (
+                "Record what root starts of it, and learn from nobody else:",
+                "sudo sysfsm record --binary /usr/sbin/nginx --uid root -o nginx.json",
+            ),
+            (
                 "Record a command and all that it starts, one policy for each program:",
                 "sudo sysfsm record -o policies/ -- /usr/bin/make -j2",
             ),

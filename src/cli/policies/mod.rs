@@ -6,6 +6,8 @@ pub(crate) mod coverage;
 pub(crate) mod explanation;
 pub(crate) mod learned;
 pub(crate) mod selector;
+#[cfg(feature = "kernel")]
+pub(crate) mod started;
 pub(crate) mod warnings;
 #[cfg(feature = "kernel")]
 pub(crate) mod watched;

@@ -30,8 +30,8 @@ pub mod types {
     pub use crate::kernel::bpf::skeleton::enforce::types::*;
     pub use crate::kernel::bpf::skeleton::identify::types::sysfsm_open_file;
     pub use crate::kernel::bpf::skeleton::record::types::{
-        sysfsm_edge, sysfsm_new_program_event, sysfsm_path_origin, sysfsm_run, sysfsm_script,
-        sysfsm_taken,
+        sysfsm_edge, sysfsm_new_program_event, sysfsm_path_origin, sysfsm_run, sysfsm_run_cgroup,
+        sysfsm_run_user, sysfsm_script, sysfsm_taken,
     };
 }
 
@@ -61,6 +61,8 @@ plain!(
     sysfsm_open_file,
     sysfsm_policy,
     sysfsm_run,
+    sysfsm_run_cgroup,
+    sysfsm_run_user,
     sysfsm_complain_sample,
     sysfsm_script,
     sysfsm_complain_event,

@@ -1,5 +1,6 @@
 //! Loading the BPF object of a recording: which programs, with how large maps.
 
+use crate::kernel::bpf::entries;
 use crate::kernel::bpf::log;
 use crate::kernel::bpf::skeleton::{RecordSkel, RecordSkelBuilder};
 use crate::kernel::error::KernelError;
@@ -17,7 +18,7 @@ use std::mem::MaybeUninit;
 /// The kernel refuses the programs or a map.
 pub(crate) fn load(
     target: &Target,
-    options: RecordOptions,
+    options: &RecordOptions,
     identities: &Identities,
     mode: AttachMode,
 ) -> Result<RecordSkel<'static>, KernelError> {
@@ -31,6 +32,8 @@ pub(crate) fn load(
     if let Some(rodata) = open.maps.rodata_data.as_mut() {
         rodata.preemptible = mode.preemptible();
         rodata.tree = !matches!(target, Target::Binaries(_));
+        rodata.only_users = !options.only.users.is_empty();
+        rodata.only_cgroups = !options.only.cgroups.is_empty();
         rodata.depth = options.depth.get().into();
         rodata.edge_bits = room.edge_bits();
     }
@@ -40,6 +43,8 @@ pub(crate) fn load(
         entries
     })?;
     learned::resize(&mut borrow_record_maps!(all, &mut), room)?;
+    entries::set_room(&mut all.users, "users", options.only.users.len())?;
+    entries::set_room(&mut all.cgroups, "cgroups", options.only.cgroups.len())?;
     all.programs.set_max_entries(room.programs).map_err(refused)?;
     all.new_programs.set_max_entries(RING_BYTES).map_err(refused)?;
     open.load().map_err(refused)

@@ -16,13 +16,14 @@ use crate::kernel::record::learned::{self, borrow_record_maps, RecordMaps};
 use crate::kernel::record::load::load;
 use crate::kernel::record::names::Names;
 use crate::kernel::record::running::Processes;
+use crate::kernel::record::starters::{self, Starters};
 use crate::kernel::record::target::{RecordOptions, RecordTotals, Target};
 use crate::kernel::support::preemption::AttachMode;
 use crate::kernel::support::privileges::{require_btf, require_privilege};
 use crate::machine::{Depth, Learned};
 use crate::text::UntrustedText;
 use libbpf_rs::MapCore as _;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd as _;
 use std::time::Duration;
@@ -42,7 +43,7 @@ impl Recorder {
     ///
     /// # Errors
     /// What is missing, on this machine or of the target.
-    pub fn start(target: &Target, options: RecordOptions) -> Result<Self, KernelError> {
+    pub fn start(target: &Target, options: &RecordOptions) -> Result<Self, KernelError> {
         require_privilege()?;
         require_btf()?;
         log::capture();
@@ -73,6 +74,9 @@ impl Recorder {
         entries::fill(&skel.maps.binaries, "binaries", &bound.binaries)?;
         entries::fill(&skel.maps.paths, "paths", &bound.paths)?;
         entries::fill(&skel.maps.names, "names", &bound.names)?;
+        let (users, cgroups) = starters::chosen(&options.only);
+        entries::fill(&skel.maps.users, "users", &users)?;
+        entries::fill(&skel.maps.cgroups, "cgroups", &cgroups)?;
         for (index, program) in processes.programs.iter().enumerate() {
             let mut key = types::sysfsm_script::default();
             let from = program.from.wire();
@@ -177,6 +181,21 @@ impl Recorder {
         Ok(all)
     }
 
+    /// By the path of a program, who started its runs, as far as they were learned.
+    ///
+    /// # Errors
+    /// A map cannot be read.
+    pub fn starters(&self) -> Result<BTreeMap<&str, Starters>, KernelError> {
+        let mut all: BTreeMap<&str, Starters> = BTreeMap::new();
+        let found = starters::read(&self.skel.maps.run_users, &self.skel.maps.run_cgroups)?;
+        for (number, starters) in found {
+            if let Some(name) = self.names.known.get(&number) {
+                all.entry(name).or_default().add(starters);
+            }
+        }
+        Ok(all)
+    }
+
     /// The programs that were seen and have no name: the paths that were given to exec.
     #[must_use]
     pub fn nameless(&self) -> Vec<&UntrustedText> {
@@ -211,6 +230,7 @@ impl Recorder {
             totals.contexts_lost = data.nodes_lost;
             totals.programs_lost = data.programs_lost;
             totals.runs_uncertain = data.runs_uncertain;
+            totals.starters_lost = data.run_users_lost + data.run_cgroups_lost;
             totals.stray_returns = data.stray_returns;
             let up =
                 nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).map(Duration::from);

@@ -1,6 +1,7 @@
 //! What is recorded, how, and how far the recording is.
 
 use crate::machine::Depth;
+use crate::text::UntrustedText;
 use std::time::Duration;
 
 /// What is to be recorded.
@@ -14,13 +15,24 @@ pub enum Target {
     Processes(Vec<u32>),
 }
 
+/// Whose runs are learned: of these users, and in these cgroups. Of an empty list: all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Only {
+    /// Ids of users, by whom a run has to be started: the real user at the exec.
+    pub users: Vec<u32>,
+    /// Paths in the hierarchy of cgroups of version 2: a run has to be started there, or below.
+    pub cgroups: Vec<UntrustedText>,
+}
+
 /// How a recording is made.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct RecordOptions {
     /// The depth of the machines.
     pub depth: Depth,
     /// How many transitions the kernel has room for, of all programs together.
     pub room: u32,
+    /// Whose runs are learned.
+    pub only: Only,
 }
 
 /// The totals of a recording so far.
@@ -43,6 +55,8 @@ pub struct RecordTotals {
     /// Calls whose run could not be remembered. The count of runs of their transitions may be too
     /// low.
     pub runs_uncertain: u64,
+    /// Learned runs of which it could not be noted who started them.
+    pub starters_lost: u64,
     /// Calls of `rt_sigreturn` with no handler active.
     pub stray_returns: u64,
     /// Signal frames dropped with handlers nested past the limit.

@@ -1,14 +1,10 @@
 //! The values of a policy file that say whom it is for and what happens.
 
+use crate::policy::cgroup::cgroup_path;
 use crate::policy::parse::json::Json;
 use crate::policy::parse::problem::Problems;
 use crate::policy::selector::ANY_BINARY;
 use crate::text::{shown, UntrustedText};
-
-/// How many levels a policy's cgroup may be below the highest one, and how many bytes its path may
-/// have: the kernel's side has no room for more (`bpf/sysfsm.h`, compared in `kernel/header.rs`).
-pub(crate) const MAX_CGROUP_LEVELS: usize = 15;
-pub(crate) const MAX_CGROUP_PATH: usize = 256;
 
 impl Problems {
     pub(crate) fn binary(&mut self, value: Option<Json>, in_cgroup: bool) -> Option<UntrustedText> {
@@ -33,29 +29,11 @@ impl Problems {
     }
 
     pub(crate) fn cgroup(&mut self, value: Json) -> Option<UntrustedText> {
-        const HINT: &str =
-            "write its path below /sys/fs/cgroup, as in \"/system.slice/nginx.service\"";
         let Json::String(path) = value else {
             self.wrong("cgroup", &value, "a string");
             return None;
         };
-        let parts = || path.split('/').skip(1);
-        let named =
-            |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('\0');
-        if path != "/" && (!path.starts_with('/') || !parts().all(named)) {
-            self.problem("cgroup", format!("`{}` is no cgroup's path", shown(&path)), HINT);
-            return None;
-        }
-        let (levels, bytes) = (parts().count(), path.len());
-        if levels > MAX_CGROUP_LEVELS || bytes > MAX_CGROUP_PATH {
-            self.problem(
-                "cgroup",
-                format!("`{}` is {levels} levels deep, and has {bytes} bytes", shown(&path)),
-                format!("name one above it, at most {MAX_CGROUP_LEVELS} levels deep and of {MAX_CGROUP_PATH} bytes: a policy holds in what is below as well"),
-            );
-            return None;
-        }
-        Some(path.into())
+        cgroup_path(&path).map_err(|(what, hint)| self.problem("cgroup", what, hint)).ok()
     }
 
     pub(crate) fn choice<T: Copy + Default>(

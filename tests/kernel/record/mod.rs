@@ -6,6 +6,7 @@ mod same;
 mod storm;
 mod targets;
 mod usage;
+mod who;
 
 use serde_json::Value;
 use std::collections::BTreeMap;
