@@ -31,7 +31,7 @@ INSTALL := $(SUDO) bash tests/install-packages.sh
 TEST_THREADS ?= $(shell echo $$(($$(nproc) + 1)))
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-build build demo test test-storm test-endurance test-rare test-vm test-boot bench bench-parts calibration check policies picture install uninstall deb clean
+.PHONY: help deps deps-build build demo test fuzz test-storm test-endurance test-rare test-vm test-boot bench bench-parts calibration check policies picture install uninstall deb clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -51,6 +51,10 @@ demo: build ## trace a program, learn its policy, enforce it, attack it (as root
 test: deps ## run every test: readers, machine, policies, and enforcement on this kernel (as root)
 	$(CARGO) build --release --workspace --all-targets
 	$(SUDO) $(CARGO) test --release --no-fail-fast -- --test-threads=$(TEST_THREADS)
+
+fuzz: deps ## ten minutes of random programs against a model of what they may do: MINUTES=N, or SEED=N for one round (as root)
+	$(CARGO) build --release --workspace --all-targets
+	$(SUDO) env $(if $(SEED),SYSFSM_SEED=$(SEED),MINUTES=$(or $(MINUTES),10)) $(CARGO) test --release --test behaviour -- --nocapture a_minute
 
 test-storm: deps ## record two million calls a second for a minute, and look for what is lost (as root, on a quiet machine)
 	$(CARGO) build --release --workspace --all-targets

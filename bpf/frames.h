@@ -59,9 +59,10 @@ __noinline int sysfsm_set_slow_from(struct sysfsm_thread *thread)
 		if (i >= thread->below)
 			break;
 		lowest = pointer < lowest ? pointer : lowest;
-		switched |= delivery->switches;
+		switched |= delivery->switches | delivery->alternate;
 	}
-	/* What was an alternate stack may be any memory by now. */
+	/* What was an alternate stack may be any memory by now. The handler that has switched there
+	 * may be one too many, and dropped, while those that began within it are active. */
 	if (!switched)
 		thread->alternate_size = 0;
 	thread->slow_from = lowest;
@@ -178,7 +179,9 @@ static __always_inline void sysfsm_push(struct sysfsm_thread *thread, __u32 stat
 		sysfsm_unwind(thread, by->pointer, by->alternate);
 	/* The kernel writes the frame to the end of the alternate stack, over those there. */
 	for (__u32 i = 0; by->switches && i < SYSFSM_FRAMES - 1; i++) {
-		if (i < thread->below && sysfsm_delivery_at(thread, i)->switches)
+		const struct sysfsm_delivery *there = sysfsm_delivery_at(thread, i);
+
+		if (i < thread->below && (there->switches || there->alternate))
 			sysfsm_drop_from(thread, i);
 	}
 	thread->saved[thread->head & SYSFSM_RING] = thread->top;

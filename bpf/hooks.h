@@ -158,7 +158,7 @@ SYSFSM_PROGRAMS("sched_process_exit", exit, sysfsm_exit, (task), struct task_str
 
 /* How the handler begins (get_sigframe, arch/x86/kernel/signal.c). */
 static __always_inline void sysfsm_delivery(struct sysfsm_delivery *by, struct task_struct *task,
-					    struct sysfsm_thread *thread,
+					    const struct sysfsm_thread *thread,
 					    struct kernel_siginfo *info, __u32 signal,
 					    unsigned long flags)
 {
@@ -174,8 +174,6 @@ static __always_inline void sysfsm_delivery(struct sysfsm_delivery *by, struct t
 	     sysfsm_on_stack(by->pointer, task->sas_ss_sp, task->sas_ss_size)))
 		return;
 	by->switches = 1;
-	thread->alternate_at = task->sas_ss_sp;
-	thread->alternate_size = task->sas_ss_size;
 }
 
 /* A signal is delivered, to a handler or not. */
@@ -199,6 +197,11 @@ static __always_inline int sysfsm_deliver(struct kernel_siginfo *info, struct k_
 		thread->handled = 1;
 	sysfsm_delivery(&by, task, thread, info, signal, action->sa.sa_flags);
 	sysfsm_on_signal(thread, signal, &by);
+	/* Last: where no handler is left that has switched, the place is forgotten. */
+	if (by.switches) {
+		thread->alternate_at = task->sas_ss_sp;
+		thread->alternate_size = task->sas_ss_size;
+	}
 	return 0;
 }
 

@@ -36,6 +36,12 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// Whether the handler runs on the alternate stack: it has switched there, or has begun within
+    /// one that has.
+    fn runs_on_alternate(&self) -> bool {
+        self.switches || self.interrupted.is_some_and(|then| then.alternate)
+    }
+
     /// Whether the stack has been unwound past the handler that began so: it will not return.
     fn is_over(&self, now: Stack) -> bool {
         let Some(then) = self.interrupted else { return false };
@@ -139,7 +145,7 @@ impl<S: Copy> Frames<S> {
         }
         // The kernel sets up the frame at the alternate stack's end, where the others' were.
         if by.switches {
-            self.drop_from(|other| other.switches);
+            self.drop_from(Delivery::runs_on_alternate);
         }
         if self.below.len() + 1 >= MAX_FRAMES {
             self.below.pop_front();

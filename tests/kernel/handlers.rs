@@ -12,8 +12,14 @@ fn learned(lab: &Lab, depth: &str) -> (PathBuf, PathBuf, PathBuf) {
     let directory = lab.path("kept");
     fs::create_dir(&directory).unwrap();
     let at = directory.to_str().unwrap();
-    let runs: [(&[&str], &str); 4] =
-        [(&["work", at], ""), (&["work", at], ""), (&["leave", "300"], ""), (&["setup"], "")];
+    let runs: [(&[&str], &str); 6] = [
+        (&["work", at], ""),
+        (&["work", at], ""),
+        (&["leave", "300"], ""),
+        (&["setup"], ""),
+        (&["disarm"], ""),
+        (&["deep"], ""),
+    ];
     let policy = lab.learn_at(depth, &program, &runs);
     (program, directory, policy)
 }
@@ -64,7 +70,21 @@ fn programs_that_leave_their_handlers_live() {
     let count = (2000 * times()).to_string();
     lab.run(&program, &["leave", &count], "").well("leave");
     lab.run(&program, &["setup"], "").well("setup");
+    lab.run(&program, &["disarm"], "").well("disarm");
     enforcement.stop().lawful("handlers");
+}
+
+#[test]
+fn a_handler_on_an_alternate_stack_with_handlers_that_were_left_lives() {
+    let lab = Lab::new();
+    let (program, _, policy) = learned(&lab, "2");
+    let enforcement = lab.enforce(&[&policy], &[]);
+    lab.run(&program, &["deep"], "").well("deep");
+    let events = enforcement.stop_raw();
+    // Of 20 handlers, five count as over while the others are active.
+    for total in ["\"violations\":0", "\"frames_dropped\":5"] {
+        assert!(events.contains(total), "{total}: {events}");
+    }
 }
 
 /// What an adopted thread of tests/programs/src/bin/adopted.rs does once its file says so.

@@ -8,7 +8,8 @@ use std::mem::{offset_of, zeroed};
 pub struct Registers {
     r8_to_r11: [u64; 4],
     r12_to_r15: [u64; 4],
-    di: u64,
+    /// The first argument of a function there.
+    pub di: u64,
     si: u64,
     bp: u64,
     bx: u64,

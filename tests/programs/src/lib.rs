@@ -12,6 +12,7 @@
 )]
 
 pub mod battery;
+pub mod behaviour;
 pub mod forged;
 pub mod load;
 pub mod random;

@@ -4,7 +4,9 @@
 //! faulted, and a directory below DIR is made and removed. `handlers leave COUNT` leaves that many
 //! handlers without a return, as `siglongjmp` does, from ever other depths of the stack.
 //! `handlers setup` has a stack on which no handler's frame has room; the handler of SIGSEGV mends
-//! that. The attacks remove DIR by a call that the policy has, made where it does not have it:
+//! that; `handlers disarm` has a handler on a stack that the kernel disarms meanwhile (`SS_AUTODISARM`).
+//! `handlers deep` nests 20 handlers on the alternate stack and leaves them all; then another one
+//! begins there, and returns. The attacks remove DIR by a call that the policy has, made where it does not have it:
 //! `handlers nest COUNT DIR` after nested faults and forged returns, `handlers stray DIR` after a
 //! forged return from a handler that was left.
 
@@ -21,13 +23,18 @@ use sysfsm_fixtures::forged::{forged_return, go_on, jump};
 /// What the handlers do: step over the fault, nest, or leave.
 static NEST: AtomicBool = AtomicBool::new(false);
 static LEAVE: AtomicBool = AtomicBool::new(false);
+/// How many more handlers nest before the innermost one leaves.
+static DEEPER: AtomicI64 = AtomicI64::new(0);
 /// Where the program goes on after a forged return, or when it leaves a handler.
 static BACK_IP: AtomicU64 = AtomicU64::new(0);
 static BACK_SP: AtomicU64 = AtomicU64::new(0);
 static ROUNDS: AtomicI64 = AtomicI64::new(0);
 
 /// The alternate signal stack.
-static mut ALTERNATE: [u8; 65536] = [0; 65536];
+static mut ALTERNATE: [u8; 1 << 18] = [0; 1 << 18];
+
+/// The kernel takes the alternate stack from the thread while a handler runs there.
+const SS_AUTODISARM: i32 = i32::MIN;
 
 const RSP: usize = libc::REG_RSP as usize;
 const RIP: usize = libc::REG_RIP as usize;
@@ -42,6 +49,9 @@ extern "C" fn on_sigill(_: i32, _: *mut libc::siginfo_t, context: *mut libc::c_v
         divide();
     }
     if LEAVE.load(Relaxed) {
+        if DEEPER.fetch_sub(1, Relaxed) > 0 {
+            undefined();
+        }
         leave();
     }
     registers(context)[RIP] += 2;
@@ -133,15 +143,32 @@ fn bad_stack() {
     }
 }
 
-fn handle(signal: i32, handler: extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void)) {
+type Handler = extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void);
+
+fn handle(signal: i32, handler: Handler, flags: i32) {
     // SAFETY: a handler with the signature that SA_SIGINFO asks for.
     unsafe {
         let mut action: libc::sigaction = zeroed();
         action.sa_sigaction = handler as usize;
-        action.sa_flags =
-            libc::SA_SIGINFO | if signal == libc::SIGSEGV { libc::SA_ONSTACK } else { 0 };
+        action.sa_flags = libc::SA_SIGINFO | flags;
         assert_eq!(libc::sigaction(signal, &raw const action, ptr::null_mut()), 0);
     }
+}
+
+/// Sets the alternate signal stack.
+fn alternate_stack(memory: *mut [u8], flags: i32) {
+    let stack = libc::stack_t { ss_sp: memory.cast(), ss_flags: flags, ss_size: memory.len() };
+    // SAFETY: the callers' memory lives as long as handlers use it.
+    assert_eq!(unsafe { libc::sigaltstack(&raw const stack, ptr::null_mut()) }, 0);
+}
+
+/// A handler on an alternate stack above the thread's stack pointer, which the kernel takes from
+/// the thread meanwhile.
+fn disarm() {
+    let mut memory = [0; 1 << 14];
+    alternate_stack(&raw mut memory, SS_AUTODISARM);
+    handle(libc::SIGILL, on_sigill, libc::SA_ONSTACK);
+    undefined();
 }
 
 fn call(number: i64) {
@@ -166,18 +193,10 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let argument = |at: usize| arguments.get(at).map_or("", String::as_str);
     let directory = argument(arguments.len().saturating_sub(1));
-    // SAFETY: memory of the program's, which lives as long.
-    unsafe {
-        let stack = libc::stack_t {
-            ss_sp: ALTERNATE.as_mut_ptr().cast(),
-            ss_flags: 0,
-            ss_size: ALTERNATE.len(),
-        };
-        assert_eq!(libc::sigaltstack(&raw const stack, ptr::null_mut()), 0);
-    }
-    handle(libc::SIGILL, on_sigill);
-    handle(libc::SIGFPE, on_sigfpe);
-    handle(libc::SIGSEGV, on_sigsegv);
+    alternate_stack(&raw mut ALTERNATE, 0);
+    handle(libc::SIGILL, on_sigill, 0);
+    handle(libc::SIGFPE, on_sigfpe, 0);
+    handle(libc::SIGSEGV, on_sigsegv, libc::SA_ONSTACK);
     round();
     match argument(0) {
         "work" => {
@@ -205,6 +224,18 @@ fn main() {
         }
         "setup" => {
             bad_stack();
+            round();
+        }
+        "disarm" => {
+            disarm();
+            round();
+        }
+        "deep" => {
+            handle(libc::SIGILL, on_sigill, libc::SA_ONSTACK | libc::SA_NODEFER);
+            DEEPER.store(19, Relaxed);
+            left(0);
+            round();
+            undefined();
             round();
         }
         "nest" => {
