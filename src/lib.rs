@@ -6,6 +6,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`text`] | text of others: escaped for people, whole in JSON |
+//! | [`ownership`] | who could change what a path leads to |
 //! | [`syscall`] | the table: name ↔ number, and the symbols |
 //! | [`event`] | what a thread did |
 //! | [`trace`] | strace lines → events |
@@ -27,6 +28,7 @@ pub mod export;
 #[allow(unsafe_code)] // The only layer that may: it talks to the kernel.
 pub mod kernel;
 pub mod machine;
+pub mod ownership;
 pub mod policy;
 pub mod review;
 pub mod show;

@@ -1,6 +1,7 @@
 //! The errors of the kernel layer, each with what to do about it.
 
 use crate::kernel::level::Level;
+use crate::ownership::{Flaw, Untrusted};
 use crate::text::shown;
 use std::io;
 use std::path::PathBuf;
@@ -82,6 +83,14 @@ pub enum KernelError {
         /// Why it cannot be done.
         cause: io::Error,
     },
+    /// Others could change the directory of pins, or what its path leads to.
+    #[error("{untrusted}")]
+    Untrusted {
+        /// What others could change.
+        untrusted: Untrusted,
+        /// Whether that is the directory of pins, or in it.
+        inside: bool,
+    },
     /// Another agent has the lock of this directory.
     #[error("another sysfsm is the agent of what is pinned in `{}`", shown(.0))]
     Agent(PathBuf),
@@ -120,7 +129,15 @@ impl KernelError {
             KernelError::Read { .. } | KernelError::Iterate { .. } => "this should not happen; please report it with `sysfsm doctor --json`".into(),
             KernelError::Bind(_) => String::new(),
             KernelError::Level { .. } => "`--require kill` accepts it knowingly: the violating call itself may still take effect".into(),
-            KernelError::Pin { .. } => "the directory has to be in a bpf file system: mount -t bpf bpf /sys/fs/bpf; is there memory?".into(),
+            KernelError::Pin { .. } => "the directory has to be in a bpf file system: mount -t bpf -o mode=0700 bpf /sys/fs/bpf; is there memory?".into(),
+            KernelError::Untrusted { untrusted, inside } => match untrusted.flaw {
+                // What another user has put there is not known.
+                Flaw::Owner(_) | Flaw::Link if *inside => {
+                    format!("remove it, and begin anew: rm -r {}", shown(&untrusted.path))
+                }
+                _ if *inside => format!("chmod 0700 {}", shown(&untrusted.path)),
+                _ => untrusted.command(),
+            },
             KernelError::Agent(_) => "end that one first, by SIGTERM: what it enforces goes on".into(),
             KernelError::Manifest(_) => "was it pinned by another version? `sysfsm stop` ends it all the same".into(),
             KernelError::NotCleared(error) | KernelError::NotAdopted(error) => error.hint(),

@@ -23,6 +23,7 @@ mod limits;
 mod load;
 mod metrics;
 mod pinned;
+mod private_pins;
 mod processes;
 mod programs;
 mod record;

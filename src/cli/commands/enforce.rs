@@ -96,7 +96,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     if args.pin || args.detach {
         let pins = Pins::at(&args.pins);
         return run_agent(args, &pins, options).map_err(|failure| {
-            failure.leaving(if pins.is_enforcing() { AS_BEFORE } else { "nothing is enforced" })
+            failure.leaving(match pins.is_enforcing() {
+                Ok(true) => AS_BEFORE,
+                Ok(false) => "nothing is enforced",
+                Err(_) => "nothing was changed",
+            })
         });
     }
     run_foreground(args, options)

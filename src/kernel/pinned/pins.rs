@@ -4,14 +4,16 @@
 //! Each set has a directory of its own, named by a number. Its manifest is pinned last. A set
 //! without manifest is incomplete: a process was killed while it pinned the set. The current set is
 //! the complete one with the highest number, so that a new set replaces an old one at once.
+//!
+//! All of these directories are private ([`crate::ownership`]): another user who could make, rename
+//! or lock one would hide a set, or have other files removed in place of the set's.
 
-use crate::kernel::bpf::bpffs::{failed, require_bpffs, PinDirectory};
+use crate::kernel::bpf::bpffs::{failed, PinDirectory};
 use crate::kernel::error::KernelError;
 use crate::kernel::support::privileges::require_privilege;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use std::fs::{self, File};
-use std::io;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
@@ -29,11 +31,18 @@ pub struct AgentLock {
 }
 
 /// One set of pinned objects, in a directory of its own.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone)]
 pub(crate) struct Set {
     number: u64,
     /// The set's objects, by their names.
     pub directory: PinDirectory,
+}
+
+impl PartialEq for Set {
+    /// Whether two sets of one directory are the same.
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
 }
 
 impl Set {
@@ -77,14 +86,9 @@ impl Pins {
     /// The directory cannot be made, is in no bpf file system, or another agent has the lock.
     pub fn acquire(&self) -> Result<AgentLock, KernelError> {
         require_privilege()?;
-        match fs::create_dir(&self.root) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(failed("make the directory", &self.root, e));
-            }
-            _ => {}
-        }
-        require_bpffs(&self.root)?;
-        let mut directory = File::open(&self.root).map_err(|e| failed("open", &self.root, e))?;
+        let root = PinDirectory::find_or_create(&self.root)?;
+        root.require_bpffs()?;
+        let mut directory = root.reopen()?;
         for _ in 0..LOOKS {
             directory = match Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
                 Ok(lock) => return Ok(AgentLock { _lock: lock }),
@@ -99,7 +103,8 @@ impl Pins {
     /// Whether an agent has the lock.
     #[must_use]
     pub fn has_agent(&self) -> bool {
-        File::open(&self.root).is_ok_and(|directory| {
+        let root = PinDirectory::find(&self.root).ok().flatten();
+        root.and_then(|root| root.reopen().ok()).is_some_and(|directory| {
             matches!(
                 Flock::lock(directory, FlockArg::LockSharedNonblock),
                 Err((_, Errno::EWOULDBLOCK))
@@ -108,25 +113,23 @@ impl Pins {
     }
 
     /// Whether there is a complete set.
-    #[must_use]
-    pub fn is_enforcing(&self) -> bool {
-        self.current().is_ok_and(|set| set.is_some())
+    ///
+    /// # Errors
+    /// The directory cannot be opened, or others could change it.
+    pub fn is_enforcing(&self) -> Result<bool, KernelError> {
+        Ok(self.current()?.is_some())
     }
 
     /// All sets, complete or not, the lowest number first.
     pub(crate) fn sets(&self) -> Result<Vec<Set>, KernelError> {
-        let entries = match fs::read_dir(&self.root) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(|e| failed("list", &self.root, e))?,
-        };
+        let Some(root) = PinDirectory::find(&self.root)? else { return Ok(Vec::new()) };
         let mut sets = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(|e| failed("list", &self.root, e))?;
-            if let Some(number) = entry.file_name().to_str().and_then(|n| n.parse().ok()) {
-                sets.push(Set { number, directory: PinDirectory::at(entry.path()) });
+        for name in root.names()? {
+            if let Ok(number) = name.parse() {
+                sets.push(Set { number, directory: root.inner(&name)? });
             }
         }
-        sets.sort();
+        sets.sort_by_key(|set| set.number);
         Ok(sets)
     }
 
@@ -138,15 +141,13 @@ impl Pins {
     /// Makes a new set, which is empty, and has the highest number.
     pub(crate) fn add(&self, _: &AgentLock) -> Result<Set, KernelError> {
         let number = self.sets()?.last().map_or(1, |s| s.number + 1);
-        let directory = PinDirectory::create(self.root.join(number.to_string()))?;
+        let root = PinDirectory::find_or_create(&self.root)?;
+        let directory = root.create(&number.to_string())?;
         Ok(Set { number, directory })
     }
 
     /// Removes the directory, which must be empty.
     pub(crate) fn remove(&self) -> Result<(), KernelError> {
-        match fs::remove_dir(&self.root) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failed("remove", &self.root, e)),
-            _ => Ok(()),
-        }
+        PinDirectory::find(&self.root)?.map_or(Ok(()), |root| root.remove_empty())
     }
 }
