@@ -14,7 +14,8 @@
 
 /* The object that includes this header defines these two functions. */
 
-/* What the task is to be taken for; 0: nothing. */
+/* What the task is to be taken for; 0: nothing. `adoptee` is NULL if user space does not know the
+ * task's process. */
 static __always_inline __u32 sysfsm_taken_for(struct task_struct *task,
 					      struct sysfsm_adoptee *adoptee);
 /* Takes the task for that; false if it cannot be. */
@@ -79,7 +80,9 @@ int handle_adopt(struct bpf_iter__task *ctx)
 		return 0;
 	pid = sysfsm_pid_here(task);
 	adoptee = bpf_map_lookup_elem(&adoptees, &pid);
-	if (!adoptee || !sysfsm_runs(task, &adoptee->exe) || sysfsm_thread(task))
+	if (adoptee && !sysfsm_runs(task, &adoptee->exe))
+		adoptee = NULL;
+	if (sysfsm_thread(task))
 		return 0;
 	taken_for = sysfsm_taken_for(task, adoptee);
 	if (!taken_for)

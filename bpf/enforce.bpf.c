@@ -15,6 +15,8 @@
 #include "judge.h"
 #include "kernel.h"
 #include "maps.h"
+#include "predecessor.h"
+#include "running.h"
 #include "select.h"
 #include "step.h"
 #include "sysfsm.h"
@@ -43,6 +45,10 @@ __u64 reloads_asked = 0;
 __u64 reloads_answered = 0;
 __u64 reloads_done = 0;
 __u64 reloads_refused = 0;
+/* Whether running processes are being adopted. */
+__u32 adopting = 0;
+/* The children of unwatched processes that were adopted at their births, also among `adopted`. */
+__u64 children_adopted = 0;
 
 static __always_inline int sysfsm_on_call(struct task_struct *task, struct sysfsm_thread *thread,
 					  struct pt_regs *regs, __u32 nr, bool non_preemptible)
@@ -115,11 +121,18 @@ static __always_inline void sysfsm_on_signal(struct sysfsm_thread *thread, __u32
 static __always_inline __u32 sysfsm_taken_for(struct task_struct *task,
 					      struct sysfsm_adoptee *adoptee)
 {
-	return sysfsm_select(task, adoptee->binary, SYSFSM_SCRATCH_ADOPTION);
+	__u32 binary = adoptee ? adoptee->binary : 0;
+
+	if (!binary)
+		binary = sysfsm_binary_before(task);
+	/* Policies of any binary hold where user space knows the process. */
+	if (!binary && !adoptee)
+		return 0;
+	return sysfsm_select(task, binary, SYSFSM_SCRATCH_ADOPTION);
 }
 
-static __always_inline bool sysfsm_on_adopt(struct task_struct *task, struct sysfsm_thread *thread,
-					    struct sysfsm_adoptee *adoptee, __u32 index)
+/* Takes a thread whose past is not known under a policy. */
+static __always_inline bool sysfsm_adopt(struct sysfsm_thread *thread, __u32 index)
 {
 	const struct sysfsm_policy *policy;
 
@@ -129,4 +142,47 @@ static __always_inline bool sysfsm_on_adopt(struct task_struct *task, struct sys
 	thread->entered = SYSFSM_NO_CALL;
 	sysfsm_bind(thread, index, policy, true);
 	return true;
+}
+
+static __always_inline bool sysfsm_on_adopt(struct task_struct *task, struct sysfsm_thread *thread,
+					    struct sysfsm_adoptee *adoptee, __u32 index)
+{
+	return sysfsm_adopt(thread, index);
+}
+
+/*
+ * A process that was running before may have ended, and its child taken its place, when the
+ * iterator comes. So while running processes are adopted, a child comes under the policy that its
+ * creator should be under by now. The child had the creator's file at its birth.
+ */
+static __noinline int sysfsm_adopt_child(struct task_struct *task)
+{
+	struct task_struct *creator = bpf_get_current_task_btf();
+	__u32 binary = sysfsm_find_running(creator);
+	struct sysfsm_counters *counts;
+	struct sysfsm_thread *thread;
+	__u32 index;
+
+	if (!binary)
+		binary = sysfsm_binary_before(creator);
+	index = sysfsm_select(task, binary, SYSFSM_SCRATCH_EXEC);
+	if (!index)
+		return 0;
+	thread = sysfsm_begin(task);
+	counts = sysfsm_counters();
+	if (thread && sysfsm_adopt(thread, index)) {
+		SYSFSM_COUNT(children_adopted);
+		if (counts)
+			SYSFSM_COUNT(counts->adopted);
+	} else if (counts) {
+		/* User space takes that for an error. */
+		SYSFSM_COUNT(counts->threads_refused);
+	}
+	return 0;
+}
+
+static __always_inline void sysfsm_on_other_birth(struct task_struct *task)
+{
+	if (adopting)
+		sysfsm_adopt_child(task);
 }

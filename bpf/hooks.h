@@ -29,7 +29,7 @@
 /* For the tests: a call that the programs at sys_enter are never shown. */
 const volatile __u32 simulate_missed_nr = SYSFSM_NO_CALL;
 
-/* The object that includes this header defines these five functions. */
+/* The object that includes this header defines these six functions. */
 
 /* The thread makes a call. `non_preemptible`: no call is missed. */
 static __always_inline int sysfsm_on_call(struct task_struct *task, struct sysfsm_thread *thread,
@@ -39,6 +39,8 @@ static __always_inline int sysfsm_on_exec(struct task_struct *task, struct linux
 					  bool fallback);
 /* The thread begins, its state a copy of its creator's. */
 static __always_inline void sysfsm_on_birth(struct sysfsm_thread *thread);
+/* A task begins. The current task, which has created it, is not watched. */
+static __always_inline void sysfsm_on_other_birth(struct task_struct *task);
 /* A task ends, watched or not. */
 static __always_inline void sysfsm_on_exit(struct task_struct *task);
 /* A handler begins. */
@@ -128,8 +130,12 @@ static __always_inline int sysfsm_newtask(struct task_struct *task, bool fallbac
 	struct sysfsm_thread *parent = sysfsm_thread(bpf_get_current_task_btf());
 	struct sysfsm_thread *thread;
 
-	if (!parent || sysfsm_thread(task))
+	if (sysfsm_thread(task))
 		return 0;
+	if (!parent) {
+		sysfsm_on_other_birth(task);
+		return 0;
+	}
 	/* The copy is taken inside the creator's call, so its last symbol is that call. */
 	thread = sysfsm_watch(task, parent);
 	if (thread) {

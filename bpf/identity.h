@@ -41,15 +41,17 @@ struct {
 	__type(value, __u32);
 } names SEC(".maps");
 
-/* Where paths are written: they are too large for the stack. An exec may preempt an adoption. */
+/* Where paths are written: they are too large for the stack. An exec or a birth, which keep the
+ * CPU, may preempt an adoption. */
 enum sysfsm_path_scratch_slot {
 	SYSFSM_SCRATCH_EXEC = 0,
 	SYSFSM_SCRATCH_ADOPTION = 1,
+	SYSFSM_SCRATCH_ARGUMENTS = 2,
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 2);
+	__uint(max_entries, 3);
 	__type(key, __u32);
 	__type(value, struct sysfsm_names);
 } path_scratch SEC(".maps");
@@ -89,28 +91,35 @@ static __noinline __u32 sysfsm_find_place(struct task_struct *task, struct file 
 		       : 0;
 }
 
-/*
- * The number of a binary by the path that the exec gave, which counts from the root or from the
- * working directory. Of a script there is nothing else here: its file is closed by now (fs/exec.c,
- * exec_binprm). And this finds a binary whose path has become a link to somewhere else.
- */
-static __noinline __u32 sysfsm_find_given(struct task_struct *task, struct linux_binprm *bprm)
+/* The number of a binary by a path that counts from the root or from the working directory.
+ * `user`: the path is in the memory of the current task. */
+static __always_inline __u32 sysfsm_find_text(struct task_struct *task, const char *text, bool user)
 {
 	struct sysfsm_names *scratch = sysfsm_path_scratch(SYSFSM_SCRATCH_EXEC);
 	const char *path;
 	bool absolute;
 
-	/* From a descriptor: the file behind it has a path of its own. */
-	if (!scratch || bprm->fdpath)
+	if (!scratch)
 		return 0;
-	path = sysfsm_given_path(bprm, &absolute);
+	path = sysfsm_strip_path(text, user, &absolute);
 	if (!path)
 		return 0;
-	if (sysfsm_write_name(scratch, path) <= 0)
+	if (sysfsm_write_text(scratch, path, user) <= 0)
 		return 0;
 	if (!absolute && !sysfsm_walk_to_root(scratch, task, &task->fs->pwd))
 		return 0;
 	return sysfsm_by_path(scratch);
+}
+
+/*
+ * The number of a binary by the path that the exec gave. Of a script there is nothing else here:
+ * its file is closed by now (fs/exec.c, exec_binprm). And this finds a binary whose path has become
+ * a link to somewhere else.
+ */
+static __noinline __u32 sysfsm_find_given(struct task_struct *task, struct linux_binprm *bprm)
+{
+	/* From a descriptor: the file behind it has a path of its own. */
+	return bprm->fdpath ? 0 : sysfsm_find_text(task, bprm->filename, false);
 }
 
 /*
@@ -134,25 +143,42 @@ __noinline int sysfsm_directory(const struct sysfsm_name *path)
 	return last;
 }
 
-static __noinline __u32 sysfsm_find_name(struct linux_binprm *bprm)
+/* The number of a binary by the name of its file. */
+static __noinline __u32 sysfsm_find_file_name(struct file *file)
 {
-	const char *name = (const char *)bprm->file->f_path.dentry->d_name.name;
-	/* One text for the path and the name: the calls of a program share 512 bytes of stack. */
+	const char *name = (const char *)file->f_path.dentry->d_name.name;
 	struct sysfsm_name key = {};
 	const __u32 *binary;
 
-	/* Of a script only the path of the exec is left. */
-	if (bprm->interp != bprm->filename) {
-		name = bprm->filename;
-		if (bpf_probe_read_kernel_str(key.text, sizeof(key.text), name) < 0)
-			return 0;
-		name += (__u32)sysfsm_directory(&key);
-		__builtin_memset(&key, 0, sizeof(key));
-	}
 	if (bpf_probe_read_kernel_str(key.text, sizeof(key.text), name) < 0)
 		return 0;
 	binary = bpf_map_lookup_elem(&names, &key);
 	return binary ? *binary : 0;
+}
+
+/* The number of a binary by the last name of a path. `user`: the path is in the memory of the
+ * current task. */
+static __always_inline __u32 sysfsm_find_last_name(const char *path, bool user)
+{
+	/* One text for the path and the name: the calls of a program share 512 bytes of stack. */
+	struct sysfsm_name key = {};
+	const __u32 *binary;
+
+	if (sysfsm_read_text(key.text, sizeof(key.text), path, user) < 0)
+		return 0;
+	path += (__u32)sysfsm_directory(&key);
+	__builtin_memset(&key, 0, sizeof(key));
+	if (sysfsm_read_text(key.text, sizeof(key.text), path, user) < 0)
+		return 0;
+	binary = bpf_map_lookup_elem(&names, &key);
+	return binary ? *binary : 0;
+}
+
+static __noinline __u32 sysfsm_find_name(struct linux_binprm *bprm)
+{
+	/* Of a script only the path of the exec is left. */
+	return bprm->interp != bprm->filename ? sysfsm_find_last_name(bprm->filename, false)
+					      : sysfsm_find_file_name(bprm->file);
 }
 
 /* The number of the binary that was exec'd, or 0. A script is a binary; its interpreter then is

@@ -67,6 +67,8 @@ typedef struct {
 struct mm_struct {
 	atomic_t mm_users;
 	struct file *exe_file;
+	unsigned long arg_start; /* the arguments of the last exec, in the memory of the task */
+	unsigned long saved_auxv[1]; /* what that exec told of the program, in pairs */
 };
 
 struct files_struct {

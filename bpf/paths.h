@@ -28,18 +28,32 @@ enum sysfsm_walk_state {
 	SYSFSM_WALK_FAILED = 2,
 };
 
-/* Adds a name; its length with the zero, or an error. */
-static __always_inline long sysfsm_write_name(struct sysfsm_names *names, const char *name)
+/* Reads a text: from the kernel's memory, or from that of the current task. */
+static __always_inline long sysfsm_read_text(void *to, __u32 size, const char *text, bool user)
+{
+	return user ? bpf_probe_read_user_str(to, size, text)
+		    : bpf_probe_read_kernel_str(to, size, text);
+}
+
+/* Adds a text, of which no more than a name's bytes; its length with the zero, or an error. */
+static __always_inline long sysfsm_write_text(struct sysfsm_names *names, const char *text,
+					      bool user)
 {
 	__u32 length = names->length;
 	long written;
 
 	if (length >= names->room || length >= SYSFSM_LONG_PATH)
 		return -1;
-	written = bpf_probe_read_kernel_str(&names->text[length], SYSFSM_NAME, name);
+	written = sysfsm_read_text(&names->text[length], SYSFSM_NAME, text, user);
 	if (written > 0)
 		names->length = length + written;
 	return written;
+}
+
+/* Adds a name; its length with the zero, or an error. */
+static __always_inline long sysfsm_write_name(struct sysfsm_names *names, const char *name)
+{
+	return sysfsm_write_text(names, name, false);
 }
 
 /* One step of a walk: writes a name, or leaves a mount. */
@@ -97,16 +111,22 @@ static __always_inline bool sysfsm_walk_to_root(struct sysfsm_names *names,
 	return sysfsm_walk_up(&walk, names);
 }
 
-/*
- * The path that an exec gave, without the slashes and the `./` at its beginning; NULL: the path
- * cannot be read. The path counts from the root if it is absolute, else from the working directory.
- */
-static __always_inline const char *sysfsm_given_path(struct linux_binprm *bprm, bool *absolute)
+/* Reads the first bytes of a path. */
+static __always_inline long sysfsm_read_head(char *head, const char *path, bool user)
 {
-	const char *path = bprm->filename;
+	return user ? bpf_probe_read_user(head, 2, path) : bpf_probe_read_kernel(head, 2, path);
+}
+
+/*
+ * A path without the slashes and the `./` at its beginning; NULL: the path cannot be read. The path
+ * counts from the root if it is absolute, else from the working directory. `user`: the path is in
+ * the memory of the current task.
+ */
+static __always_inline const char *sysfsm_strip_path(const char *path, bool user, bool *absolute)
+{
 	char head[2] = {};
 
-	if (bpf_probe_read_kernel(head, sizeof(head), path))
+	if (sysfsm_read_head(head, path, user))
 		return NULL;
 	*absolute = head[0] == '/';
 	for (int i = 0; i < 4; i++) {
@@ -116,10 +136,16 @@ static __always_inline const char *sysfsm_given_path(struct linux_binprm *bprm, 
 			path += 2;
 		else
 			break;
-		if (bpf_probe_read_kernel(head, sizeof(head), path))
+		if (sysfsm_read_head(head, path, user))
 			return NULL;
 	}
 	return path;
+}
+
+/* The path that an exec gave, as sysfsm_strip_path() has it. */
+static __always_inline const char *sysfsm_given_path(struct linux_binprm *bprm, bool *absolute)
+{
+	return sysfsm_strip_path(bprm->filename, false, absolute);
 }
 
 #endif /* SYSFSM_PATHS_H */

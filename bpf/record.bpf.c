@@ -92,6 +92,11 @@ static __always_inline void sysfsm_on_birth(struct sysfsm_thread *thread)
 	sysfsm_run_join(thread->run);
 }
 
+/* A recording may miss a process that is adopted. */
+static __always_inline void sysfsm_on_other_birth(struct task_struct *task)
+{
+}
+
 static __always_inline void sysfsm_on_exit(struct task_struct *task)
 {
 	struct sysfsm_thread *thread = sysfsm_thread(task);
@@ -112,6 +117,8 @@ static __always_inline void sysfsm_on_signal(struct sysfsm_thread *thread, __u32
 static __always_inline __u32 sysfsm_taken_for(struct task_struct *task,
 					      struct sysfsm_adoptee *adoptee)
 {
+	if (!adoptee)
+		return 0;
 	if (sysfsm_chosen(task, sysfsm_starter(task), SYSFSM_SCRATCH_ADOPTION))
 		return adoptee->binary;
 	return tree ? SYSFSM_NAMELESS : 0;
@@ -124,7 +131,7 @@ static __always_inline bool sysfsm_on_adopt(struct task_struct *task, struct sys
 	struct sysfsm_thread *leader = NULL;
 
 	/* The end of the task may have been handled already. */
-	if (task->flags & SYSFSM_PF_EXITING)
+	if (!adoptee || task->flags & SYSFSM_PF_EXITING)
 		return false;
 	if (!adoptee->run && task->group_leader)
 		leader = sysfsm_thread(task->group_leader);

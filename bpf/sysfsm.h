@@ -177,7 +177,8 @@ _Static_assert(sizeof(struct sysfsm_delivery) == 16, "wire layout");
 
 /* A watched thread. The frame in use is at a fixed place; the interrupted ones are a ring. */
 struct sysfsm_thread {
-	__u32 policy; /* 0: not watched. Of a recording: its program */
+	/* 0: not watched. Of a recording: its program. Other versions read it (predecessor.h). */
+	__u32 policy;
 	__u8 action; /* enum sysfsm_action */
 	__u8 enforcement; /* enum sysfsm_enforcement_state */
 	__u8 handled; /* the primary program of a hook has handled what the fallback is shown */
@@ -362,7 +363,7 @@ struct sysfsm_counters {
 	__u64 protections; /* what watched threads tried on the enforcer or its BPF objects */
 	__u64 events_lost;
 	__u64 frames_dropped;
-	__u64 fallback_threads; /* threads whose state is, or was, in the map `fallbacks` */
+	__u64 fallback_threads; /* threads whose state is, or was, in the map `fallback_states` */
 	__u64 threads_refused; /* no room for a thread's state: its process was killed */
 	__u64 adopted;
 	__u64 unclassified; /* violations whose kind found no room to be counted */

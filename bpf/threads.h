@@ -22,7 +22,7 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
 	__type(value, struct sysfsm_thread);
-} threads SEC(".maps");
+} watched_threads SEC(".maps");
 
 /*
  * States of watched threads that got no storage when they began or exec'd: creation fails while
@@ -35,9 +35,9 @@ struct {
 	__uint(max_entries, 1024);
 	__type(key, struct sysfsm_tid);
 	__type(value, struct sysfsm_thread);
-} fallbacks SEC(".maps");
+} fallback_states SEC(".maps");
 
-/* The entries of `fallbacks`: while there is none, no program looks there. */
+/* The entries of `fallback_states`: while there is none, no program looks there. */
 __u64 fallbacks_used = 0;
 
 /* A state of zeros, from which one begins: too large for the stack. Never written. */
@@ -59,14 +59,14 @@ static __noinline struct sysfsm_thread *sysfsm_fallback(struct task_struct *task
 {
 	struct sysfsm_tid tid = sysfsm_tid(task);
 
-	return bpf_map_lookup_elem(&fallbacks, &tid);
+	return bpf_map_lookup_elem(&fallback_states, &tid);
 }
 
 static __noinline int sysfsm_fallback_delete(struct task_struct *task)
 {
 	struct sysfsm_tid tid = sysfsm_tid(task);
 
-	if (!bpf_map_delete_elem(&fallbacks, &tid))
+	if (!bpf_map_delete_elem(&fallback_states, &tid))
 		__sync_fetch_and_add(&fallbacks_used, -1);
 	return 0;
 }
@@ -75,7 +75,7 @@ static __noinline int sysfsm_fallback_delete(struct task_struct *task)
 static __always_inline struct sysfsm_thread *sysfsm_storage_of(struct task_struct *task)
 {
 	/* Most tasks have none, and a test costs less than a helper. */
-	return task->bpf_storage ? bpf_task_storage_get(&threads, task, 0, 0) : NULL;
+	return task->bpf_storage ? bpf_task_storage_get(&watched_threads, task, 0, 0) : NULL;
 }
 
 /* The state of a task, in storage or in the fallback map; NULL if there is none. */
@@ -116,17 +116,18 @@ static __always_inline struct sysfsm_thread *sysfsm_watch(struct task_struct *ta
 	struct sysfsm_tid tid;
 
 	if (!fallbacks_only)
-		thread = bpf_task_storage_get(&threads, task, from, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		thread = bpf_task_storage_get(&watched_threads, task, from,
+					      BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (thread)
 		return thread;
 	tid = sysfsm_tid(task);
-	if (bpf_map_update_elem(&fallbacks, &tid, from, BPF_NOEXIST))
+	if (bpf_map_update_elem(&fallback_states, &tid, from, BPF_NOEXIST))
 		return NULL;
 	__sync_fetch_and_add(&fallbacks_used, 1);
 	counts = sysfsm_counters();
 	if (counts)
 		SYSFSM_COUNT(counts->fallback_threads);
-	return bpf_map_lookup_elem(&fallbacks, &tid);
+	return bpf_map_lookup_elem(&fallback_states, &tid);
 }
 
 /* Begins to watch a thread, its state all zeros: the caller binds it. What an earlier policy has
@@ -152,7 +153,8 @@ static __noinline struct sysfsm_thread *sysfsm_move_to_storage(struct task_struc
 
 	if (!fallback || fallbacks_only)
 		return fallback;
-	thread = bpf_task_storage_get(&threads, task, fallback, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	thread = bpf_task_storage_get(&watched_threads, task, fallback,
+				      BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!thread)
 		return fallback;
 	sysfsm_fallback_delete(task);
@@ -165,7 +167,7 @@ static __always_inline void sysfsm_release(struct task_struct *task, struct sysf
 	/* The deletions can fail; this cannot. */
 	thread->policy = 0;
 	thread->slow_from = 0;
-	bpf_task_storage_delete(&threads, task);
+	bpf_task_storage_delete(&watched_threads, task);
 	if (fallbacks_used)
 		sysfsm_fallback_delete(task);
 }

@@ -69,7 +69,7 @@ static __always_inline void sysfsm_inherit_kill(struct task_struct *task,
 
 	if (!(task->flags & SYSFSM_PF_IO_WORKER) || !leader)
 		return;
-	first = bpf_task_storage_get(&threads, leader, 0, 0);
+	first = bpf_task_storage_get(&watched_threads, leader, 0, 0);
 	if (first && first->enforcement == SYSFSM_ENFORCE_KILL)
 		sysfsm_enforce(thread, SYSFSM_ENFORCE_KILL);
 }

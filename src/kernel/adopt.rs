@@ -18,6 +18,8 @@ pub(crate) struct Adoption<'a, M> {
     pub adoptees: &'a M,
     /// The totals, which count adopted threads.
     pub counters: &'a M,
+    /// How many of the adopted threads were adopted at their births, and not by the program.
+    pub at_birth: &'a dyn Fn() -> u64,
 }
 
 impl<M: MapCore> Adoption<'_, M> {
@@ -33,7 +35,7 @@ impl<M: MapCore> Adoption<'_, M> {
     ) -> Result<u64, KernelError> {
         const PASSES: usize = 20;
         let first = Totals::read(self.counters)?;
-        let mut before = first;
+        let mut before = first.adopted.saturating_sub((self.at_birth)());
         for _ in 0..PASSES {
             let found = candidates()?;
             // The map takes this many at a time.
@@ -46,10 +48,11 @@ impl<M: MapCore> Adoption<'_, M> {
                 let what = format!("{refused} of their threads found no room for their state");
                 return Err(KernelError::Adopt(what));
             }
-            if totals.adopted == before.adopted {
+            let found = totals.adopted.saturating_sub((self.at_birth)());
+            if found <= before {
                 return Ok(totals.adopted - first.adopted);
             }
-            before = totals;
+            before = found;
         }
         Err(KernelError::Adopt(format!(
             "new threads of theirs are still found after {PASSES} looks"

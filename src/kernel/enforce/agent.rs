@@ -8,11 +8,10 @@ use crate::kernel::error::KernelError;
 use crate::kernel::events::counts::Repeated;
 use crate::kernel::events::violation::Violation;
 use crate::kernel::identity::inode::Inodes;
-use crate::kernel::identity::processes::WatchedProcesses;
 use crate::kernel::options::Options;
 use crate::kernel::pinned::pins::{AgentLock, Pins};
+use crate::kernel::pinned::predecessor::Predecessor;
 use crate::kernel::pinned::set::Pinned;
-use crate::kernel::policies::policy_set::PolicySet;
 use crate::policy::Policy;
 use std::mem::{offset_of, MaybeUninit};
 use std::time::Duration;
@@ -133,11 +132,17 @@ impl Agent {
         before: Option<&Pinned>,
     ) -> Result<Self, KernelError> {
         let load = || -> Result<Self, KernelError> {
-            let watched = |policy_set: &PolicySet| {
-                before
-                    .map_or(Ok(WatchedProcesses::new()), |before| before.watched_under(policy_set))
-            };
-            let enforcer = Enforcer::start_after(policies, options, &watched)?;
+            let before = before.and_then(|before| {
+                Predecessor::open(before)
+                    .inspect_err(|error| {
+                        tracing::warn!(
+                            "what the set before watches under `inherit` stays watched only if its \
+                             file is bound: {error}"
+                        );
+                    })
+                    .ok()
+            });
+            let enforcer = Enforcer::start_after(policies, options, before.as_ref())?;
             let set = pins.add(lock)?;
             let opened =
                 || Ok(Agent::of(ChangeableSet::open(Pinned::open(set.clone())?, options)?));

@@ -1,17 +1,16 @@
 //! A pinned set whose policies can be changed in place, while the set is enforced.
 
-use crate::kernel::adopt::Adoption;
 use crate::kernel::bpf::entries::{forget, put};
 use crate::kernel::bpf::objects;
 use crate::kernel::bpf::skeleton::types;
+use crate::kernel::enforce::adoption::adopt;
 use crate::kernel::error::KernelError;
 use crate::kernel::events::counts::{ByReason, EventMaps};
 use crate::kernel::events::stream::EventStream;
 use crate::kernel::events::violation::EventReader;
-use crate::kernel::identity::binaries::{identify, Identities};
+use crate::kernel::identity::binaries::identify;
 use crate::kernel::identity::inode::Inodes;
 use crate::kernel::identity::maps::Bound;
-use crate::kernel::identity::processes::{candidates, WatchedProcesses};
 use crate::kernel::options::Options;
 use crate::kernel::pinned::manifest::Manifest;
 use crate::kernel::pinned::pins::MANIFEST;
@@ -111,7 +110,9 @@ impl ChangeableSet {
         let not_adopted = |error: KernelError| Refusal::NotAdopted(error.to_string());
         self.pinned.set.directory.replace(MANIFEST).map_err(not_adopted)?;
         self.pinned.manifest = prepared.manifest;
-        self.adopt(&identities, &mut inodes).map_err(not_adopted)?;
+        let link = self.pinned.set.directory.open("adopt").map_err(not_adopted)?;
+        adopt(link.as_fd(), &self.maps, &self.policy_set, &identities, &mut inodes)
+            .map_err(not_adopted)?;
         self.maps
             .clear(&self.policy_set, &change, &bound)
             .and_then(|()| forget(&self.maps.service.objects, "objects", &prepared.before))
@@ -148,20 +149,6 @@ impl ChangeableSet {
         )?;
         self.pinned.set.directory.pin_next(map.as_fd())?;
         Ok(Prepared { manifest, before })
-    }
-
-    /// Brings running threads under policies of binaries that had none.
-    fn adopt(&self, identities: &Identities, inodes: &mut Inodes<'_>) -> Result<(), KernelError> {
-        let link = self.pinned.set.directory.open("adopt")?;
-        let adoption = Adoption {
-            link: link.as_fd(),
-            adoptees: &self.maps.service.adoptees,
-            counters: &self.maps.service.counters,
-        };
-        let (none, all) = (WatchedProcesses::new(), self.policy_set.binds_any());
-        adoption
-            .repeat(|| candidates(identities, inodes, &none, all, self.policy_set.numbers()))
-            .map(drop)
     }
 
     /// The numbers of the policies that threads are in. Without draining policies no thread is

@@ -1,11 +1,11 @@
 //! An enforcement of this process: from the policies to the attached programs, and back.
 
-use crate::kernel::adopt::Adoption;
-use crate::kernel::bpf::entries::put;
+use crate::kernel::bpf::entries::{self, put};
 use crate::kernel::bpf::log;
 use crate::kernel::bpf::map_list::of_object;
 use crate::kernel::bpf::objects;
 use crate::kernel::bpf::skeleton::{types, EnforceSkel};
+use crate::kernel::enforce::adoption::{adopt, Flag};
 use crate::kernel::enforce::load::{attach_mode, judges_at_hook, load};
 use crate::kernel::error::KernelError;
 use crate::kernel::events::counts::{EventMaps, Repeated};
@@ -16,12 +16,12 @@ use crate::kernel::hooks::{tracepoints, Hooks};
 use crate::kernel::identity::binaries::{identify, Identities};
 use crate::kernel::identity::inode::Inodes;
 use crate::kernel::identity::maps::Bound;
-use crate::kernel::identity::processes::{candidates, WatchedProcesses};
 use crate::kernel::level::Level;
 use crate::kernel::lsm::attach::Vetoes;
 use crate::kernel::options::Options;
 use crate::kernel::pinned::manifest::{Manifest, Reached};
 use crate::kernel::pinned::pins::{Set, MANIFEST};
+use crate::kernel::pinned::predecessor::Predecessor;
 use crate::kernel::policies::level_requirements::{effective_policies, require};
 use crate::kernel::policies::maps::Maps;
 use crate::kernel::policies::policy_set::PolicySet;
@@ -31,7 +31,7 @@ use crate::policy::Policy;
 use libbpf_rs::skel::Skel as _;
 use libbpf_rs::ProgramImpl;
 use std::io;
-use std::mem::MaybeUninit;
+use std::mem::{offset_of, MaybeUninit};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -55,15 +55,15 @@ impl Enforcer {
     /// # Errors
     /// What is missing, on this machine or in a policy.
     pub fn start(policies: &[Policy], options: Options) -> Result<Self, KernelError> {
-        Enforcer::start_after(policies, options, &|_| Ok(WatchedProcesses::new()))
+        Enforcer::start_after(policies, options, None)
     }
 
-    /// Does what [`Enforcer::start`] does while another set is enforced. `watched` looks at which
-    /// processes that set watches, and under which binaries of the new set.
+    /// Does what [`Enforcer::start`] does while another set is enforced. What that set watches stays
+    /// watched, if the policies name its binary.
     pub(crate) fn start_after(
         policies: &[Policy],
         options: Options,
-        watched: &dyn Fn(&PolicySet) -> Result<WatchedProcesses, KernelError>,
+        before: Option<&Predecessor>,
     ) -> Result<Self, KernelError> {
         require_privilege()?;
         require_btf()?;
@@ -81,9 +81,13 @@ impl Enforcer {
         let identities = identify(&policy_set.wanted(options.allow_absent), &mut inodes)?;
         let bound = Bound::of(&identities, policy_set.numbers());
 
-        let mut skel = load(options, hoped, policy_set.sizes(&change), &bound)?;
+        let mut skel = load(options, hoped, policy_set.sizes(&change), &bound, before)?;
         let maps = Maps::find(|name| of_object(skel.object(), name))?;
         maps.fill(&policy_set, &bound)?;
+        if let Some(before) = before {
+            let binaries = before.binaries(&policy_set);
+            entries::fill(&skel.maps.binaries_before, "binaries_before", &binaries)?;
+        }
         let probe_map = mechanisms.map;
         let mode = attach_mode(options);
         let vetoes = Vetoes::attach(
@@ -104,7 +108,7 @@ impl Enforcer {
                 return Self::start_after(
                     policies,
                     Options { at_most: Level::Kill, ..options },
-                    watched,
+                    before,
                 );
             }
         }
@@ -123,7 +127,7 @@ impl Enforcer {
         let counter_reader = CounterReader { counters, attached };
         let enforcer = Enforcer { skel, hooks, vetoes, maps, stream, counter_reader, policy_set };
         enforcer.claim(probe_map)?;
-        enforcer.adopt(&identities, &mut inodes, watched)?;
+        enforcer.adopt(&identities, &mut inodes, before)?;
         Ok(enforcer)
     }
 
@@ -250,27 +254,19 @@ impl Enforcer {
             .try_for_each(|object| put(&self.maps.service.objects, "objects", object, &1_u32))
     }
 
-    /// Brings running threads under their policies.
+    /// Brings running threads under their policies. `before` watches some of them.
     fn adopt(
         &self,
         identities: &Identities,
         inodes: &mut Inodes<'_>,
-        watched: &dyn Fn(&PolicySet) -> Result<WatchedProcesses, KernelError>,
+        before: Option<&Predecessor>,
     ) -> Result<(), KernelError> {
         let program = "handle_adopt";
         let failed = |cause| KernelError::Attach { program, cause, log: log::take() };
         let link = self.skel.progs.handle_adopt.attach().map_err(failed)?;
-        let adoption = Adoption {
-            link: link.as_fd(),
-            adoptees: &self.maps.service.adoptees,
-            counters: &self.maps.service.counters,
-        };
-        let policy_set = &self.policy_set;
-        adoption.repeat(|| {
-            let watched = watched(policy_set)?;
-            candidates(identities, inodes, &watched, policy_set.binds_any(), policy_set.numbers())
-        })?;
-        Ok(())
+        let data = &self.maps.data;
+        let _before = before.map(|_| Flag::set(data, offset_of!(types::bss, taking_over)));
+        adopt(link.as_fd(), &self.maps, &self.policy_set, identities, inodes)
     }
 }
 

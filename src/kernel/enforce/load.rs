@@ -8,19 +8,22 @@ use crate::kernel::hooks::choose;
 use crate::kernel::identity::maps::{self, borrow_identity_maps, Bound, IdentityMaps};
 use crate::kernel::level::Level;
 use crate::kernel::options::Options;
+use crate::kernel::pinned::predecessor::Predecessor;
 use crate::kernel::policies::sizes::Sizes;
 use crate::kernel::policies::step_maps::{self, borrow_step_maps, StepMaps};
 use crate::kernel::support::preemption::AttachMode;
 use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
 use std::mem::MaybeUninit;
+use std::os::fd::AsFd as _;
 
 /// Loads the object. Its maps have the room that is needed; if it is to be pinned, they have room
-/// for policies that come later, too.
+/// for policies that come later, too. `before` is the set that it replaces.
 pub(crate) fn load(
     options: Options,
     level: Level,
     sizes: Sizes,
     bound: &Bound,
+    before: Option<&Predecessor>,
 ) -> Result<EnforceSkel<'static>, KernelError> {
     let refused = |cause| KernelError::Load { cause, log: log::take() };
     let mode = attach_mode(options);
@@ -47,6 +50,11 @@ pub(crate) fn load(
     entries::set_room(&mut all.selected, "selected", room(sizes.policies))?;
     entries::set_room(&mut all.cgroups, "cgroups", room(sizes.policies))?;
     all.events.set_max_entries(options.ring_bytes).map_err(refused)?;
+    if let Some(before) = before {
+        all.watched_threads_before.reuse_fd(before.threads.as_fd()).map_err(refused)?;
+        all.fallback_states_before.reuse_fd(before.fallbacks.as_fd()).map_err(refused)?;
+        entries::set_room(&mut all.binaries_before, "binaries_before", before.policies())?;
+    }
     if !options.complain {
         all.sampled.set_max_entries(1).map_err(refused)?;
     }

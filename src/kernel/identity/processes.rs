@@ -4,7 +4,6 @@ use crate::kernel::error::KernelError;
 use crate::kernel::identity::binaries::Identities;
 use crate::kernel::identity::inode::{open_path, FileId, Inodes, Stat};
 use crate::kernel::identity::lookups::{look_up, Found, Lookup};
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -21,21 +20,16 @@ pub(crate) struct Candidate {
     pub binary: Option<u32>,
 }
 
-/// Processes that are watched already, whatever they run by now. Each has the index of the binary
-/// whose policy it is to be under.
-pub(crate) type WatchedProcesses = BTreeMap<u32, usize>;
-
-/// The processes that are to be adopted: those that run a binary of the identities, and those that
-/// are watched already. With `all` every process is. `number` is the number of the binary with an
-/// index. Processes come and go meanwhile: one that cannot be read any more is skipped, and the
-/// program that adopts compares the file once more.
+/// The processes that are to be adopted: those that run a binary of the identities. With `all` every
+/// process is. `number` is the number of the binary with an index. Processes come and go meanwhile:
+/// one that cannot be read any more is skipped, and the program that adopts compares the file once
+/// more.
 ///
 /// # Errors
 /// `/proc` cannot be read, or the kernel cannot be asked for files.
 pub(crate) fn candidates(
     identities: &Identities,
     inodes: &mut Inodes<'_>,
-    watched: &WatchedProcesses,
     all: bool,
     number: impl Fn(usize) -> u32,
 ) -> Result<Vec<Candidate>, KernelError> {
@@ -51,7 +45,6 @@ pub(crate) fn candidates(
     let mut found = Vec::new();
     let mut unknown = Vec::new();
     for (process, binary) in processes.iter().zip(binaries) {
-        let binary = binary.or_else(|| watched.get(&process.pid).copied());
         if binary.is_some() || all {
             found.push((process, binary));
             if inodes.known(process.exe).is_none() {
@@ -141,15 +134,17 @@ fn binaries_of(
 ) -> Result<Vec<Option<usize>>, KernelError> {
     let mut binaries: Vec<_> =
         processes.iter().map(|process| runs(process, identities, inodes)).collect();
-    if identities.scripts.is_empty() && identities.names.is_empty() {
-        return Ok(binaries);
-    }
     // A process of a script runs the interpreter. What the process was exec'd by is what the
     // process claims: the path is compared as it is, and nothing at it is opened.
-    let given = given_paths(processes)?;
+    let all = !identities.scripts.is_empty() || !identities.names.is_empty();
+    let rows = processes.iter().zip(binaries.iter_mut());
+    let (asked, rows): (Vec<&Process>, Vec<_>) = rows
+        .filter(|(_, binary)| all || binary.is_some())
+        .map(|(process, binary)| (process, (process, binary)))
+        .unzip();
+    let given = given_paths(asked)?;
     let mut uncertain = Vec::new();
-    let rows = processes.iter().zip(binaries.iter_mut()).zip(given);
-    for ((process, binary), given) in rows {
+    for ((process, binary), given) in rows.into_iter().zip(given) {
         let Some(given) = given else { continue };
         let script = process.absolute_inside(&given).and_then(|path| identities.script_at(&path));
         if script.is_some() {
@@ -196,9 +191,11 @@ fn runs(process: &Process, identities: &Identities, inodes: &Inodes<'_>) -> Opti
 ///
 /// # Errors
 /// No child process can be created.
-pub(crate) fn given_paths(processes: &[Process]) -> Result<Vec<Option<PathBuf>>, KernelError> {
+pub(crate) fn given_paths<'a>(
+    processes: impl IntoIterator<Item = &'a Process>,
+) -> Result<Vec<Option<PathBuf>>, KernelError> {
     let lookups: Option<Vec<Lookup>> =
-        processes.iter().map(|process| Lookup::given_path(&process.directory)).collect();
+        processes.into_iter().map(|process| Lookup::given_path(&process.directory)).collect();
     let found = look_up(&lookups.unwrap_or_default()).map_err(KernelError::Child)?;
     let path = |found: Option<Found>| match found {
         Some(Found::Path(path)) => Some(path),

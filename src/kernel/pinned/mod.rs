@@ -5,5 +5,6 @@
 pub(crate) mod contexts;
 pub(crate) mod manifest;
 pub(crate) mod pins;
+pub(crate) mod predecessor;
 pub(crate) mod set;
 pub(crate) mod usage;

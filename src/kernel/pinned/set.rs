@@ -9,10 +9,8 @@ use crate::kernel::events::counts::{ByReason, EventMaps};
 use crate::kernel::events::stream::CounterReader;
 use crate::kernel::events::totals::Totals;
 use crate::kernel::hooks::Attached;
-use crate::kernel::identity::processes::WatchedProcesses;
 use crate::kernel::pinned::manifest::{Manifest, Watched};
 use crate::kernel::pinned::pins::{Pins, Set, MANIFEST};
-use crate::kernel::policies::policy_set::PolicySet;
 use crate::kernel::support::privileges::require_privilege;
 use crate::policy::PolicySelector;
 use std::collections::BTreeMap;
@@ -170,19 +168,6 @@ impl Pinned {
         self.inside
             .as_ref()
             .is_some_and(|i| i.data.load::<u32>(offset_of!(types::bss, changing)) != 0)
-    }
-
-    /// The processes that the set watches under policies of binaries that `policy_set` names, too.
-    /// They stay watched, even if they run another file by now, or one that is gone.
-    pub(crate) fn watched_under(
-        &self,
-        policy_set: &PolicySet,
-    ) -> Result<WatchedProcesses, KernelError> {
-        let subjects = self.manifest.selectors();
-        let binary = |thread: &Watched| {
-            Some((thread.pid, policy_set.index_of(subjects.get(&thread.policy)?.binary.whole())?))
-        };
-        Ok(self.watched()?.unwrap_or_default().iter().filter_map(binary).collect())
     }
 
     /// Unpins a set, complete or not.

@@ -23,6 +23,10 @@ map_list! {
         counters,
         /// The BPF objects that watched threads are kept from.
         objects,
+        /// The states of the watched threads, for the set that replaces this one.
+        watched_threads,
+        /// The states of those that have no storage, for the same.
+        fallback_states,
     }
 }
 

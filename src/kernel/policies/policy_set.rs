@@ -265,11 +265,6 @@ impl PolicySet {
         move |index| numbers.get(index).copied().unwrap_or(0)
     }
 
-    /// The index of a binary in the order of their paths.
-    pub(crate) fn index_of(&self, binary: &str) -> Option<usize> {
-        self.binaries.keys().position(|other| other == binary)
-    }
-
     /// Whether a policy is for a cgroup.
     pub(crate) fn uses_cgroups(&self) -> bool {
         !self.cgroups.is_empty()

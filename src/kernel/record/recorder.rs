@@ -11,7 +11,7 @@ use crate::kernel::hooks::{tracepoints, Attached, Hooks};
 use crate::kernel::identity::binaries::{identify, index_of, Identities, Wanted};
 use crate::kernel::identity::inode::Inodes;
 use crate::kernel::identity::maps::Bound;
-use crate::kernel::identity::processes::{candidates, WatchedProcesses};
+use crate::kernel::identity::processes::candidates;
 use crate::kernel::record::learned::{self, borrow_record_maps, RecordMaps};
 use crate::kernel::record::load::load;
 use crate::kernel::record::names::Names;
@@ -113,11 +113,11 @@ impl Recorder {
             link: link.as_fd(),
             adoptees: &self.skel.maps.adoptees,
             counters: &self.skel.maps.counters,
+            at_birth: &|| 0,
         };
-        let none = WatchedProcesses::new();
         match target {
             Target::Binaries(_) => {
-                adoption.repeat(|| candidates(identities, inodes, &none, false, index_of)).map(drop)
+                adoption.repeat(|| candidates(identities, inodes, false, index_of)).map(drop)
             }
             Target::Processes(_) => adoption.repeat(|| Ok(processes.candidates.clone())).map(drop),
             Target::Children => Ok(()),
