@@ -34,7 +34,7 @@ pub fn policy(table: &Table, binary: &Path, mode: Mode, inherit: bool) -> Policy
         }
     }
     Policy {
-        binary: binary.display().to_string(),
+        binary: binary.display().to_string().into(),
         cgroup: None,
         action: if mode == Mode::Kill { Action::Kill } else { Action::Log },
         children: if inherit { Children::Inherit } else { Children::Release },
