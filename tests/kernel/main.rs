@@ -31,6 +31,7 @@ mod record;
 mod refusals;
 mod reloads;
 mod service;
+mod shared_directories;
 mod stacks;
 mod top;
 mod upgrade;

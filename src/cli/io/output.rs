@@ -3,9 +3,11 @@
 
 use crate::cli::events::event::Event;
 use crate::cli::io::failure::Failure;
+use crate::ownership;
 use crate::text::{said, shown, UntrustedText};
 use std::collections::BTreeSet;
 use std::fs;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -19,18 +21,26 @@ pub(crate) fn write(to: &Path, text: &str) -> Result<(), Failure> {
             .and_then(|()| stdout.flush())
             .map_err(|e| Failure::writing("stdout", &e));
     }
-    let special = fs::metadata(to).is_ok_and(|m| !m.is_file());
+    // A pipe or a link that somebody else has put there is replaced. /dev/stdout is not, whatever
+    // file it leads to.
+    let of_process = || fs::read_link(to).is_ok_and(|target| target.starts_with("/proc"));
+    let special = (of_process() || fs::metadata(to).is_ok_and(|m| !m.is_file()))
+        && ownership::is_own_entry(to).unwrap_or(false);
     let outcome = if special { fs::write(to, text) } else { replace(to, text) };
     outcome.map_err(|e| Failure::writing(&name, &e))
 }
 
 fn replace(to: &Path, text: &str) -> io::Result<()> {
+    // A name that nobody can guess, and a file that was not there, nor a link to one.
+    let random = RandomState::new().hash_one(std::process::id());
     let mut name = std::ffi::OsString::from(".");
     name.push(to.file_name().unwrap_or_default());
-    name.push(format!(".{}.new", std::process::id()));
+    name.push(format!(".{random:016x}.new"));
     let new = to.with_file_name(name);
-    let outcome = fs::File::create(&new)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+    let mut file = fs::File::create_new(&new)?;
+    let outcome = file
+        .write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
         .and_then(|()| fs::rename(&new, to));
     if outcome.is_err() {
         drop(fs::remove_file(&new));

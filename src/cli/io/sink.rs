@@ -2,9 +2,10 @@
 
 use crate::cli::io::failure::Failure;
 use crate::cli::io::report;
+use crate::ownership::open_own_entry;
 use crate::text::shown;
-use std::fs::File;
-use std::io::{self, BufWriter, Write as _};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, ErrorKind, Write as _};
 use std::path::Path;
 
 /// A buffered writer of lines. It is flushed after all events that were there: a flush after each
@@ -21,11 +22,16 @@ impl Sink {
         Sink { name: "stdout".into(), to: BufWriter::new(Box::new(io::stdout())), closed: false }
     }
 
-    /// A file that may have events already.
+    /// A file that may have events already. One that somebody else has put there is refused.
     pub(crate) fn append(path: &Path) -> Result<Self, Failure> {
         let name = shown(&path).to_string();
-        let file = File::options().append(true).create(true).open(path);
-        let file = file.map_err(|e| Failure::writing(&name, &e))?;
+        let file = open(path);
+        let Some(file) = file.map_err(|e| Failure::writing(&name, &e))? else {
+            return Err(Failure::new(
+                format!("`{name}` was put there by another user"),
+                format!("remove it, or choose a directory that only you can write: rm {name}"),
+            ));
+        };
         Ok(Sink { name: format!("`{name}`"), to: BufWriter::new(Box::new(file)), closed: false })
     }
 
@@ -52,5 +58,17 @@ impl Sink {
                 "",
             );
         }
+    }
+}
+
+/// Opens a file to add to it, or makes it; `None` if somebody else has put there what is there.
+fn open(path: &Path) -> io::Result<Option<File>> {
+    let mut options = File::options();
+    match open_own_entry(path, options.append(true).create(true)) {
+        // What is put there in the meantime is an error.
+        Err(e) if e.kind() == ErrorKind::NotFound && fs::symlink_metadata(path).is_err() => {
+            File::options().append(true).create_new(true).open(path).map(Some)
+        }
+        opened => opened,
     }
 }
