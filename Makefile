@@ -22,6 +22,7 @@ BUILD_PACKAGES := gcc libc6-dev make pkg-config clang libelf-dev zlib1g-dev linu
 TEST_PACKAGES := strace e2fsprogs mount clang-format binutils coreutils tar gzip xz-utils findutils grep ripgrep perl python3 \
 	sqlite3 nginx-light redis-server redis-tools apache2-utils curl procps util-linux systemd chromium graphviz valgrind
 RARE_PACKAGES := postgresql openssh-server openssh-client
+SIGNALS_PACKAGES := golang-go openjdk-17-jdk-headless
 BENCH_PACKAGES := wrk
 VM_PACKAGES := qemu-system-x86 busybox-static debian-archive-keyring
 BOOT_PACKAGES := systemd systemd-container strace binutils procps util-linux
@@ -31,7 +32,7 @@ INSTALL := $(SUDO) bash tests/install-packages.sh
 TEST_THREADS ?= $(shell echo $$(($$(nproc) + 1)))
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-build build demo test fuzz test-storm test-endurance test-rare test-vm test-boot bench bench-parts calibration check policies picture install uninstall deb clean
+.PHONY: help deps deps-build build demo test fuzz test-storm test-endurance test-signals test-rare test-vm test-boot bench bench-parts calibration check policies picture install uninstall deb clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -63,6 +64,11 @@ test-storm: deps ## record two million calls a second for a minute, and look for
 test-endurance: deps ## ten minutes of crowds and forks, and what they leave behind (as root, on a quiet machine)
 	$(CARGO) build --release --workspace --all-targets
 	$(SUDO) env ENDURANCE=600 $(CARGO) test --release --test kernel -- --nocapture crowds_and_forks
+
+test-signals: deps ## lawful programs of many signals under enforcement: timers, Go, Java (as root)
+	@$(INSTALL) $(SIGNALS_PACKAGES)
+	$(CARGO) build --release --workspace --all-targets
+	$(SUDO) $(CARGO) test --release --no-fail-fast --test kernel -- --ignored --nocapture --test-threads=1 signals::
 
 test-rare: deps ## real servers on rare paths: watch, review, enforce (as root)
 	@$(INSTALL) $(RARE_PACKAGES)

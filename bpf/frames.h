@@ -21,7 +21,7 @@
 #define SYSFSM_NR_RESTART_SYSCALL 219
 #define SYSFSM_NR_EXIT_GROUP 231
 
-#define SYSFSM_RING (SYSFSM_FRAMES - 1)
+#define SYSFSM_RING (SYSFSM_HANDLERS - 1)
 
 static __always_inline void sysfsm_frame_init(struct sysfsm_frame *frame, __u32 state, __u32 last)
 {
@@ -45,26 +45,19 @@ static __always_inline struct sysfsm_delivery *sysfsm_delivery_at(struct sysfsm_
 __noinline int sysfsm_set_slow_from(struct sysfsm_thread *thread)
 {
 	__u64 lowest = SYSFSM_NO_HANDLER;
-	__u32 switched = 0;
 
 	if (!thread)
 		return 0;
 	/* Unknown to the verifier, or it would walk each way on from each of its values. */
 	barrier_var(lowest);
-	barrier_var(switched);
-	for (__u32 i = 0; i < SYSFSM_FRAMES - 1; i++) {
+	for (__u32 i = 0; i < SYSFSM_HANDLERS; i++) {
 		const struct sysfsm_delivery *delivery = sysfsm_delivery_at(thread, i);
 		__u64 pointer = delivery->pointer;
 
 		if (i >= thread->below)
 			break;
 		lowest = pointer < lowest ? pointer : lowest;
-		switched |= delivery->switches | delivery->alternate;
 	}
-	/* What was an alternate stack may be any memory by now. The handler that has switched there
-	 * may be one too many, and dropped, while those that began within it are active. */
-	if (!switched)
-		thread->alternate_size = 0;
 	thread->slow_from = lowest;
 	/* Another thread of the process may have set the enforcement state meanwhile, and then
 	 * `slow_from`. The addition is a barrier. */
@@ -114,6 +107,7 @@ static __always_inline void sysfsm_frame_forget(struct sysfsm_thread *thread, __
 {
 	if (thread->older_returns == SYSFSM_UNTIL_A_CALL)
 		thread->older_returns = 0;
+	thread->deliveries[(thread->head - 1) & SYSFSM_RING].forgotten = 1;
 	sysfsm_frame_init(&thread->top, state, SYSFSM_NO_SYMBOL);
 }
 
@@ -130,17 +124,19 @@ static __always_inline void sysfsm_drop_from(struct sysfsm_thread *thread, __u32
  * outermost one, and those above it. The frame in use goes on. Not static: the verifier looks at a
  * global function once a program.
  */
-__noinline int sysfsm_unwind(struct sysfsm_thread *thread, __u64 pointer, __u32 alternate)
+__noinline int sysfsm_unwind(struct sysfsm_thread *thread, __u64 pointer, __u64 alternate)
 {
 	if (!thread)
 		return 0;
-	for (__u32 i = 0; i < SYSFSM_FRAMES - 1; i++) {
+	for (__u32 i = 0; i < SYSFSM_HANDLERS; i++) {
 		const struct sysfsm_delivery *by = sysfsm_delivery_at(thread, i);
-		__u32 stack = by->alternate && !by->switches;
+		/* Where the handler's own frame is at the end of the stack that it has interrupted,
+		 * pointers to that stack tell nothing. */
+		__u64 stack = by->switches && by->from == by->stack ? 0 : by->from;
 
 		if (i >= thread->below)
 			break;
-		if (!alternate == !stack && pointer >= by->pointer) {
+		if (alternate == stack && pointer >= by->pointer) {
 			sysfsm_drop_from(thread, i);
 			break;
 		}
@@ -160,8 +156,8 @@ static __always_inline bool sysfsm_take_back(struct sysfsm_thread *thread,
 	__u32 slot = thread->head - 1;
 
 	newest = &thread->deliveries[slot & SYSFSM_RING];
-	if (!thread->below || thread->top.last != SYSFSM_NO_SYMBOL ||
-	    newest->pointer != now->pointer || newest->alternate != now->alternate)
+	if (!thread->below || thread->top.last != SYSFSM_NO_SYMBOL || newest->forgotten ||
+	    newest->pointer != now->pointer || newest->from != now->from)
 		return false;
 	thread->below--;
 	thread->head--;
@@ -176,18 +172,17 @@ static __always_inline void sysfsm_push(struct sysfsm_thread *thread, __u32 stat
 	struct sysfsm_counters *counts;
 
 	if (!by->setup_failed || !sysfsm_take_back(thread, by))
-		sysfsm_unwind(thread, by->pointer, by->alternate);
-	/* The kernel writes the frame to the end of the alternate stack, over those there. */
-	for (__u32 i = 0; by->switches && i < SYSFSM_FRAMES - 1; i++) {
-		const struct sysfsm_delivery *there = sysfsm_delivery_at(thread, i);
-
-		if (i < thread->below && (there->switches || there->alternate))
+		sysfsm_unwind(thread, by->pointer, by->from);
+	/* The kernel writes the frame to the end of the alternate stack, over those there. Others
+	 * may run on another one: SS_AUTODISARM allows a handler to set that. */
+	for (__u32 i = 0; by->switches && i < SYSFSM_HANDLERS; i++) {
+		if (i < thread->below && sysfsm_delivery_at(thread, i)->stack == by->stack)
 			sysfsm_drop_from(thread, i);
 	}
 	thread->saved[thread->head & SYSFSM_RING] = thread->top;
 	thread->deliveries[thread->head & SYSFSM_RING] = *by;
 	thread->head++;
-	if (thread->below < SYSFSM_FRAMES - 1) {
+	if (thread->below < SYSFSM_HANDLERS) {
 		thread->below++;
 	} else {
 		counts = sysfsm_counters();
@@ -225,21 +220,63 @@ static __always_inline bool sysfsm_pop(struct sysfsm_thread *thread, __u32 unkno
 	return true;
 }
 
-static __always_inline bool sysfsm_on_stack(__u64 pointer, __u64 at, __u64 size)
+/* Whether a stack pointer is on a stack (__on_sig_stack, include/linux/sched/signal.h). */
+static __always_inline bool sysfsm_on_stack(__u64 pointer, __u64 end, __u64 size)
 {
-	return pointer - at - 1 < size;
+	return end - pointer < size;
 }
 
 /*
- * Whether a stack pointer is on the thread's alternate signal stack (__on_sig_stack,
- * include/linux/sched/signal.h). SS_AUTODISARM takes the stack from the task while a handler runs
- * there.
+ * The newest active handler that runs on an alternate stack which a stack pointer is on: its slot
+ * and one; 0: there is none. Not static: the verifier looks at a global function once a program.
  */
-static __always_inline bool sysfsm_on_alternate(struct task_struct *task,
-						const struct sysfsm_thread *thread, __u64 pointer)
+__noinline int sysfsm_handler_there(struct sysfsm_thread *thread, __u64 pointer)
 {
-	return sysfsm_on_stack(pointer, task->sas_ss_sp, task->sas_ss_size) ||
-	       sysfsm_on_stack(pointer, thread->alternate_at, thread->alternate_size);
+	if (!thread)
+		return 0;
+	for (__u32 i = 1; i <= SYSFSM_HANDLERS; i++) {
+		__u32 slot = (thread->head - i) & SYSFSM_RING;
+		const struct sysfsm_delivery *by = &thread->deliveries[slot];
+
+		if (i > thread->below)
+			break;
+		if (by->stack && sysfsm_on_stack(pointer, by->stack, by->size))
+			return slot + 1;
+	}
+	return 0;
+}
+
+/*
+ * The end of the alternate signal stack that a stack pointer is on, and its size; 0: it is on none.
+ * SS_AUTODISARM takes the stack from the task while a handler runs there.
+ */
+static __always_inline __u64 sysfsm_alternate(struct task_struct *task,
+					      struct sysfsm_thread *thread, __u64 pointer,
+					      __u64 *size)
+{
+	__u64 end = task->sas_ss_sp + task->sas_ss_size;
+	const struct sysfsm_delivery *there;
+	__u32 slot;
+
+	*size = task->sas_ss_size;
+	if (sysfsm_on_stack(pointer, end, *size))
+		return end;
+	slot = sysfsm_handler_there(thread, pointer);
+	if (!slot)
+		return 0;
+	there = &thread->deliveries[(slot - 1) & SYSFSM_RING];
+	*size = there->size;
+	return there->stack;
+}
+
+/* Drops the frames of handlers that the stack has been unwound past when the thread makes a call.
+ */
+static __always_inline void sysfsm_unwind_to(struct task_struct *task, struct sysfsm_thread *thread,
+					     __u64 pointer)
+{
+	__u64 size;
+
+	sysfsm_unwind(thread, pointer, sysfsm_alternate(task, thread, pointer, &size));
 }
 
 /* Whether a violation is only reported. */

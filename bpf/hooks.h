@@ -164,22 +164,28 @@ SYSFSM_PROGRAMS("sched_process_exit", exit, sysfsm_exit, (task), struct task_str
 
 /* How the handler begins (get_sigframe, arch/x86/kernel/signal.c). */
 static __always_inline void sysfsm_delivery(struct sysfsm_delivery *by, struct task_struct *task,
-					    const struct sysfsm_thread *thread,
+					    struct sysfsm_thread *thread,
 					    struct kernel_siginfo *info, __u32 signal,
 					    unsigned long flags)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	__u64 end = task->sas_ss_sp + task->sas_ss_size;
+	__u64 size;
 
 	by->pointer = regs->sp;
-	by->alternate = sysfsm_on_alternate(task, thread, by->pointer);
+	by->from = sysfsm_alternate(task, thread, by->pointer, &size);
+	by->stack = by->from;
 	/* The verifier of Linux 7 takes `info` for a number: some signals have none. */
 	by->setup_failed =
 		signal == SYSFSM_SIGSEGV && BPF_CORE_READ(info, si_code) == SYSFSM_SI_KERNEL;
-	if (!(flags & SYSFSM_SA_ONSTACK) || !task->sas_ss_size ||
-	    (!(task->sas_ss_flags & SYSFSM_SS_AUTODISARM) &&
-	     sysfsm_on_stack(by->pointer, task->sas_ss_sp, task->sas_ss_size)))
-		return;
-	by->switches = 1;
+	if (flags & SYSFSM_SA_ONSTACK && task->sas_ss_size &&
+	    (task->sas_ss_flags & SYSFSM_SS_AUTODISARM ||
+	     !sysfsm_on_stack(by->pointer, end, task->sas_ss_size))) {
+		by->switches = 1;
+		by->stack = end;
+		size = task->sas_ss_size;
+	}
+	by->size = size < ~0U ? size : ~0U;
 }
 
 /* A signal is delivered, to a handler or not. */
@@ -203,11 +209,6 @@ static __always_inline int sysfsm_deliver(struct kernel_siginfo *info, struct k_
 		thread->handled = 1;
 	sysfsm_delivery(&by, task, thread, info, signal, action->sa.sa_flags);
 	sysfsm_on_signal(thread, signal, &by);
-	/* Last: where no handler is left that has switched, the place is forgotten. */
-	if (by.switches) {
-		thread->alternate_at = task->sas_ss_sp;
-		thread->alternate_size = task->sas_ss_size;
-	}
 	return 0;
 }
 

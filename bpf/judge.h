@@ -201,7 +201,7 @@ static __noinline int sysfsm_judge_slow(struct task_struct *task, struct sysfsm_
 	if (thread->enforcement)
 		sysfsm_settle_pending(thread);
 	if (pointer >= thread->slow_from)
-		sysfsm_unwind(thread, pointer, sysfsm_on_alternate(task, thread, pointer));
+		sysfsm_unwind_to(task, thread, pointer);
 	if (complain)
 		sysfsm_keep_unmodelled(thread);
 	if (kind.abi == SYSFSM_X86_64)

@@ -34,7 +34,7 @@ static __always_inline int sysfsm_on_call(struct task_struct *task, struct sysfs
 	if (!thread->policy || thread->policy == SYSFSM_NAMELESS || nr == SYSFSM_NO_CALL)
 		return 0;
 	if (regs->sp >= thread->slow_from)
-		sysfsm_unwind(thread, regs->sp, sysfsm_on_alternate(task, thread, regs->sp));
+		sysfsm_unwind_to(task, thread, regs->sp);
 	/* Not atomic: the programs that come here keep the CPU. */
 	if (counts)
 		counts->judged++;
@@ -147,7 +147,7 @@ static __always_inline bool sysfsm_on_adopt(struct task_struct *task, struct sys
 	}
 	thread->action = SYSFSM_LOG;
 	thread->run = adoptee->run;
-	sysfsm_frames_unknown(thread, 0, SYSFSM_FRAMES - 1);
+	sysfsm_frames_unknown(thread, 0, SYSFSM_HANDLERS);
 	/* From here on the thread is watched: it may be in a call at this moment. */
 	barrier();
 	thread->policy = program;

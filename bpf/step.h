@@ -147,7 +147,7 @@ static __noinline int sysfsm_migrate(struct sysfsm_thread *thread, __u32 replace
 		return 0;
 	}
 	sysfsm_migrate_frame(&thread->top, to, replacement);
-	for (__u32 i = 0; i < SYSFSM_FRAMES && i < thread->below; i++) {
+	for (__u32 i = 0; i < SYSFSM_HANDLERS && i < thread->below; i++) {
 		slot--;
 		sysfsm_migrate_frame(&thread->saved[slot & SYSFSM_RING], to, replacement);
 	}

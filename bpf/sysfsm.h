@@ -14,8 +14,8 @@
 
 /* Sizes and bounds that both sides rely on. */
 enum sysfsm_limit {
-	/* Frames of a thread, the program's own among them (semantics, rule 3). */
-	SYSFSM_FRAMES = 16,
+	/* Active handlers of a thread (semantics, rule 3). */
+	SYSFSM_HANDLERS = 16,
 	/* Symbols of a context at the largest depth, rounded up so that an index can be masked. */
 	SYSFSM_HISTORY = 8,
 	/* Calls below this number have a column in the table; others are in the map far_cells. */
@@ -168,12 +168,16 @@ _Static_assert(sizeof(struct sysfsm_frame) == 48, "wire layout");
 /* How a handler began. */
 struct sysfsm_delivery {
 	__u64 pointer; /* the stack pointer that the signal found */
-	__u8 alternate; /* the pointer was on the alternate signal stack */
-	__u8 switches; /* the handler runs on the alternate stack, and the pointer was elsewhere */
+	__u64 from; /* the end of the alternate signal stack that the pointer was on; 0: on none */
+	__u64 stack; /* the end of the one that the handler runs on; 0: on none */
+	__u32 size; /* of that one */
+	__u8 switches; /* the handler begins at its end, and not where the signal found the thread
+			*/
 	__u8 setup_failed; /* sent since the frame of another handler could not be set up */
-	__u8 pad[5];
+	__u8 forgotten; /* the handler has made a call, after which nothing is known of its frame */
+	__u8 pad;
 };
-_Static_assert(sizeof(struct sysfsm_delivery) == 16, "wire layout");
+_Static_assert(sizeof(struct sysfsm_delivery) == 32, "wire layout");
 
 /* A watched thread. The frame in use is at a fixed place; the interrupted ones are a ring. */
 struct sysfsm_thread {
@@ -196,13 +200,10 @@ struct sysfsm_thread {
 	__u32 older_returns; /* from handlers that began before the thread was seen */
 	__u32 run; /* of a recording: the run that the thread belongs to */
 	__u32 pad_run;
-	/* Where the alternate stack was when a handler last switched to it. */
-	__u64 alternate_at;
-	__u64 alternate_size;
-	struct sysfsm_frame saved[SYSFSM_FRAMES];
-	struct sysfsm_delivery deliveries[SYSFSM_FRAMES]; /* what interrupted the saved frames */
+	struct sysfsm_frame saved[SYSFSM_HANDLERS];
+	struct sysfsm_delivery deliveries[SYSFSM_HANDLERS]; /* what interrupted the saved frames */
 };
-_Static_assert(sizeof(struct sysfsm_thread) == 104 + 64 * SYSFSM_FRAMES, "wire layout");
+_Static_assert(sizeof(struct sysfsm_thread) == 88 + 80 * SYSFSM_HANDLERS, "wire layout");
 
 /* A thread: its id, and when it began, since ids are used again. */
 struct sysfsm_tid {

@@ -74,7 +74,7 @@ static __always_inline int sysfsm_test_adopt(struct sysfsm_thread *thread,
 	} else {
 		thread->run = sysfsm_run_begin(event->value, true);
 	}
-	sysfsm_frames_unknown(thread, 0, SYSFSM_FRAMES - 1);
+	sysfsm_frames_unknown(thread, 0, SYSFSM_HANDLERS);
 	thread->policy = event->value;
 	return 0;
 }

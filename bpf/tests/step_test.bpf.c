@@ -31,10 +31,11 @@ struct sysfsm_test_event {
 	__u32 value; /* policy, child, signal or call */
 	__u32 verdict; /* out */
 	__u32 state; /* out: of the thread, before a call */
-	__u32 alternate; /* the stack pointer is on the alternate stack */
+	__u32 alternate; /* the alternate stack that the stack pointer is on; 0: none */
 	__u64 pointer; /* the stack pointer */
 	struct sysfsm_history unmodelled; /* out: the context, where it is not the state's */
-	__u32 delivery; /* of a signal: 1, the handler switches stacks; 2, after a failed setup */
+	__u32 delivery; /* of a signal: 1, after a failed setup; twice the alternate stack where the
+			 * handler begins */
 };
 SYSFSM_EXPORT(struct, sysfsm_test_event);
 
@@ -99,9 +100,10 @@ __noinline int sysfsm_take(__u32 index)
 		return 0;
 	case SYSFSM_TEST_SIGNAL:
 		by.pointer = event->pointer;
-		by.alternate = event->alternate;
-		by.switches = event->delivery & 1;
-		by.setup_failed = event->delivery >> 1;
+		by.from = event->alternate;
+		by.switches = event->delivery > 1;
+		by.stack = by.switches ? event->delivery >> 1 : by.from;
+		by.setup_failed = event->delivery & 1;
 		sysfsm_signal(thread, value, &by);
 		return 0;
 	case SYSFSM_TEST_CALL:

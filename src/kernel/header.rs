@@ -2,7 +2,7 @@
 //! do not agree on does not compile.
 
 use crate::kernel::bpf::skeleton::types::{sysfsm_limit as Limit, sysfsm_symbol as Code};
-use crate::machine::{MAX_DEPTH, MAX_FRAMES};
+use crate::machine::{MAX_DEPTH, MAX_HANDLERS};
 use crate::policy::cgroup::{MAX_CGROUP_LEVELS, MAX_CGROUP_PATH};
 use crate::syscall::{nr, Symbol};
 use crate::table::{CALLS, SIGNALS};
@@ -10,7 +10,7 @@ use crate::table::{CALLS, SIGNALS};
 const _: () = {
     assert!(CALLS == Limit::SYSFSM_CALLS.0);
     assert!(SIGNALS == Limit::SYSFSM_SIGNALS.0 as usize);
-    assert!(MAX_FRAMES == Limit::SYSFSM_FRAMES.0 as usize);
+    assert!(MAX_HANDLERS == Limit::SYSFSM_HANDLERS.0 as usize);
     // A context has one symbol less than the window.
     assert!((MAX_DEPTH as usize) <= Limit::SYSFSM_HISTORY.0 as usize);
     // A context has one symbol less than the window.

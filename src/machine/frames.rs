@@ -3,9 +3,9 @@
 use crate::syscall::Symbol;
 use std::collections::VecDeque;
 
-/// The largest number of frames of one thread, the program's own frame among them. The BPF side has
-/// the same limit (`SYSFSM_FRAMES`).
-pub const MAX_FRAMES: usize = 16;
+/// The largest number of active handlers of one thread. The BPF side has the same limit
+/// (`SYSFSM_HANDLERS`).
+pub const MAX_HANDLERS: usize = 16;
 
 /// One frame: its state, and its last symbol, whose repetition is no step (semantics, rule 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +19,8 @@ pub(super) struct Frame<S> {
 pub struct Stack {
     /// The stack pointer.
     pub pointer: u64,
-    /// It is on the thread's alternate signal stack (`sigaltstack(2)`).
-    pub alternate: bool,
+    /// The end of the alternate signal stack that it is on (`sigaltstack(2)`).
+    pub alternate: Option<u64>,
 }
 
 /// How a handler begins. A log tells nothing of stacks.
@@ -28,25 +28,27 @@ pub struct Stack {
 pub struct Delivery {
     /// Where the signal found the thread. None: not known.
     pub interrupted: Option<Stack>,
-    /// The handler runs on the alternate stack, on which the thread was not.
-    pub switches: bool,
+    /// The end of the alternate stack where the handler begins. None: it begins where the signal
+    /// found the thread.
+    pub begins_at: Option<u64>,
     /// The kernel sends the signal because it could not set up the frame of another handler
     /// (`SIGSEGV` with `SI_KERNEL`; `force_sigsegv`, kernel/signal.c).
     pub setup_failed: bool,
 }
 
 impl Delivery {
-    /// Whether the handler runs on the alternate stack: it has switched there, or has begun within
-    /// one that has.
-    fn runs_on_alternate(&self) -> bool {
-        self.switches || self.interrupted.is_some_and(|then| then.alternate)
+    /// The end of the alternate stack that the handler runs on.
+    fn runs_on(&self) -> Option<u64> {
+        self.begins_at.or(self.interrupted.and_then(|then| then.alternate))
     }
 
     /// Whether the stack has been unwound past the handler that began so: it will not return.
     fn is_over(&self, now: Stack) -> bool {
         let Some(then) = self.interrupted else { return false };
-        let same_stack = now.alternate == (then.alternate && !self.switches);
-        same_stack && now.pointer >= then.pointer
+        // Where the handler's own frame is at the end of the stack that it has interrupted, pointers
+        // to that stack tell nothing.
+        let stack = then.alternate.filter(|_| then.alternate != self.begins_at);
+        now.alternate == stack && now.pointer >= then.pointer
     }
 }
 
@@ -55,6 +57,8 @@ impl Delivery {
 struct Interrupted<S> {
     frame: Frame<S>,
     by: Delivery,
+    /// The handler has made a call after which nothing is known of its frame.
+    forgotten: bool,
 }
 
 /// Returns from handlers that began before the thread was seen, which it may make.
@@ -123,7 +127,7 @@ impl<S: Copy> Frames<S> {
     /// One frame of a thread whose past a log does not show. A return shows that a handler was
     /// active.
     pub(super) fn observed(unknown: S) -> Self {
-        let older = OlderReturns::AtMost(u32::try_from(MAX_FRAMES - 1).unwrap_or(0));
+        let older = OlderReturns::AtMost(u32::try_from(MAX_HANDLERS).unwrap_or(0));
         Frames { older, ..Frames::adopted(unknown) }
     }
 
@@ -143,15 +147,16 @@ impl<S: Copy> Frames<S> {
         if let Some(now) = by.interrupted.filter(|_| !taken_back) {
             self.unwind(now);
         }
-        // The kernel sets up the frame at the alternate stack's end, where the others' were.
-        if by.switches {
-            self.drop_from(Delivery::runs_on_alternate);
+        // The kernel sets up the frame at the alternate stack's end, where the others' were. Others
+        // may run on another one: SS_AUTODISARM allows a handler to set that.
+        if by.begins_at.is_some() {
+            self.drop_from(|other| other.runs_on() == by.begins_at);
         }
-        if self.below.len() + 1 >= MAX_FRAMES {
+        if self.below.len() >= MAX_HANDLERS {
             self.below.pop_front();
             self.dropped += 1;
         }
-        self.below.push_back(Interrupted { frame: self.top, by });
+        self.below.push_back(Interrupted { frame: self.top, by, forgotten: false });
         self.top = Frame { state, last: None };
     }
 
@@ -166,7 +171,7 @@ impl<S: Copy> Frames<S> {
     fn take_back(&mut self, now: Delivery) -> bool {
         let Some(newest) = self.below.back() else { return false };
         let there = newest.by.interrupted == now.interrupted;
-        if self.top.last.is_some() || !there {
+        if self.top.last.is_some() || newest.forgotten || !there {
             return false;
         }
         self.top = newest.frame;
@@ -206,6 +211,9 @@ impl<S: Copy> Frames<S> {
 
     /// Nothing is known of the frame any more, and the thread has called something.
     pub(super) fn forget(&mut self, unknown: S) {
+        if let Some(newest) = self.below.back_mut() {
+            newest.forgotten = true;
+        }
         self.top = Frame { state: unknown, last: None };
         self.older.end();
     }
@@ -217,7 +225,7 @@ impl<S: Copy> Frames<S> {
         }
     }
 
-    /// The number of frames that were dropped past [`MAX_FRAMES`].
+    /// The number of frames that were dropped past [`MAX_HANDLERS`].
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped
@@ -235,7 +243,7 @@ mod tests {
     use super::*;
 
     fn at(pointer: u64) -> Delivery {
-        let interrupted = Some(Stack { pointer, alternate: false });
+        let interrupted = Some(Stack { pointer, alternate: None });
         Delivery { interrupted, ..Delivery::default() }
     }
 
@@ -260,11 +268,11 @@ mod tests {
     #[test]
     fn past_the_limit_the_outermost_handler_is_over_and_its_return_is_none() {
         let mut frames = frames();
-        for handler in 1..=18 {
+        for handler in 1..=19 {
             frames.push(handler, Delivery::default());
         }
         assert_eq!(frames.dropped(), 3);
-        for state in (3..=17).rev() {
+        for state in (3..=18).rev() {
             assert!(frames.pop(99));
             assert_eq!(frames.top.state, state);
         }
@@ -276,11 +284,11 @@ mod tests {
         let mut frames = frames();
         frames.push(1, at(100));
         frames.push(2, at(80));
-        frames.unwind(Stack { pointer: 79, alternate: false });
+        frames.unwind(Stack { pointer: 79, alternate: None });
         assert_eq!(frames.handlers(), 2);
-        frames.unwind(Stack { pointer: 99, alternate: false });
+        frames.unwind(Stack { pointer: 99, alternate: None });
         assert_eq!((frames.handlers(), frames.top.state), (1, 2));
-        frames.unwind(Stack { pointer: 100, alternate: false });
+        frames.unwind(Stack { pointer: 100, alternate: None });
         assert_eq!((frames.handlers(), frames.top.state), (0, 2));
         assert!(!frames.pop(99));
     }
@@ -298,35 +306,69 @@ mod tests {
     #[test]
     fn pointers_are_compared_on_one_stack() {
         let on = |pointer, alternate| Stack { pointer, alternate };
-        let switching = Delivery { switches: true, ..at(100) };
+        let alternate = Some(1000);
+        let switching = |pointer| Delivery { begins_at: alternate, ..at(pointer) };
         let mut frames = frames();
-        frames.push(1, switching);
+        frames.push(1, switching(100));
         // The handler, on an alternate stack above the other one.
-        frames.unwind(on(900, true));
-        let inside = Delivery { interrupted: Some(on(900, true)), ..Delivery::default() };
+        frames.unwind(on(900, alternate));
+        let inside = Delivery { interrupted: Some(on(900, alternate)), ..Delivery::default() };
         frames.push(2, inside);
-        frames.unwind(on(800, true));
+        frames.unwind(on(800, alternate));
         assert_eq!(frames.handlers(), 2);
-        frames.unwind(on(950, true));
+        frames.unwind(on(950, alternate));
         assert_eq!(frames.handlers(), 1);
         // Back on the other stack, below where the signal came: it may be the handler still.
-        frames.unwind(on(50, false));
+        frames.unwind(on(50, None));
         assert_eq!(frames.handlers(), 1);
         // A second handler is set up where the first one's frame was.
-        frames.push(3, Delivery { switches: true, ..at(50) });
+        frames.push(3, switching(50));
         assert_eq!(frames.handlers(), 1);
-        frames.unwind(on(100, false));
+        frames.unwind(on(100, None));
         assert_eq!(frames.handlers(), 0);
+    }
+
+    #[test]
+    fn handlers_on_stacks_of_their_own_live() {
+        let mut frames = frames();
+        let (mut interrupted, ends) = (Stack { pointer: 100, alternate: None }, [5000, 3000, 4000]);
+        for (state, end) in (1..).zip(ends) {
+            let interrupted_before = Some(interrupted);
+            frames.push(
+                state,
+                Delivery {
+                    interrupted: interrupted_before,
+                    begins_at: Some(end),
+                    setup_failed: false,
+                },
+            );
+            interrupted = Stack { pointer: end - 500, alternate: Some(end) };
+            frames.unwind(interrupted);
+        }
+        assert_eq!(frames.handlers(), 3);
+        // The stack of the second one has another one's frame by now.
+        let by = Delivery { interrupted: Some(interrupted), begins_at: Some(3000), ..at(0) };
+        frames.push(4, by);
+        assert_eq!(frames.handlers(), 2);
+        assert!(frames.pop(99) && frames.pop(99));
+        assert_eq!((frames.top.state, frames.handlers()), (0, 0));
     }
 
     #[test]
     fn a_handler_whose_frame_cannot_be_set_up_never_began() {
         let mut frames = frames();
         frames.push(1, at(16));
-        frames.push(2, Delivery { setup_failed: true, switches: true, ..at(16) });
+        frames.push(2, Delivery { setup_failed: true, begins_at: Some(900), ..at(16) });
         assert_eq!((frames.top.state, frames.handlers()), (2, 1));
         assert!(frames.pop(99));
         assert_eq!(frames.top.state, 0);
+        // A handler that has made a call of a foreign ABI has begun.
+        frames.push(1, at(16));
+        frames.forget(99);
+        frames.push(2, Delivery { setup_failed: true, ..at(16) });
+        assert!(frames.pop(99));
+        assert_eq!((frames.top.state, frames.handlers()), (99, 0));
+        frames = self::frames();
         // A fault of the handler's own is at another place.
         frames.push(1, at(100));
         frames.push(2, Delivery { setup_failed: true, ..at(60) });

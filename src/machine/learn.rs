@@ -147,7 +147,7 @@ impl Learner {
     }
 
     /// The number of frames that were dropped because handlers were nested past the limit
-    /// ([`MAX_FRAMES`](crate::machine::MAX_FRAMES)).
+    /// ([`MAX_HANDLERS`](crate::machine::MAX_HANDLERS)).
     #[must_use]
     pub fn dropped_frames(&self) -> u64 {
         self.dropped_frames

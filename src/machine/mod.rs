@@ -19,7 +19,7 @@ pub use automaton::Machine;
 pub use context::{Context, Depth, DepthError, MAX_DEPTH};
 pub use count::Count;
 pub use coverage::{Coverage, NoEstimate, Probability, CONFIDENCE};
-pub use frames::{Delivery, Frames, Stack, MAX_FRAMES};
+pub use frames::{Delivery, Frames, Stack, MAX_HANDLERS};
 pub use judge::{Judge, Reaction, Reason, State, Verdict};
 pub use learn::{Learned, Learner};
 pub use replay::{BoundMachine, Finding, Replay};

@@ -8,7 +8,7 @@
 
 use crate::model::{Delivery, Mode, Place, Table, Task, Why, BEFORE};
 use std::collections::{BTreeMap, BTreeSet};
-use sysfsm_fixtures::behaviour::{area, flag, kind, Record, NONE, SLOTS};
+use sysfsm_fixtures::behaviour::{flag, kind, Record, NONE, SLOTS};
 
 /// Calls that the kernel may begin anew after a signal.
 const RESTARTS: [u32; 5] = [35, 56, 57, 58, 435];
@@ -122,24 +122,19 @@ pub fn check(history: &History<'_>, programs: &mut [Program]) -> Result<Counts, 
     Ok(walk.counts)
 }
 
-fn place(first: bool, second: bool) -> Place {
-    match (first, second) {
-        (true, _) => Place::First,
-        (_, true) => Place::Second,
-        _ => Place::Main,
-    }
-}
-
 /// A handler has never begun. Still others may count as over, for which it would have had no room:
 /// the outermost one, or those on the alternate stack.
 fn setup_failed(world: World) -> Vec<World> {
-    let mut worlds = vec![world.clone(), world];
-    for (world, over) in worlds.iter_mut().zip([Task::overwritten, Task::make_room]) {
-        if let Some((_, task)) = &mut world.watched {
-            over(task);
+    let Some((program, task)) = &world.watched else { return vec![world] };
+    let mut tasks = vec![task.clone(); task.alternates().len() + 1];
+    if let Some((last, others)) = tasks.split_last_mut() {
+        last.make_room();
+        for (other, stack) in others.iter_mut().zip(task.alternates()) {
+            other.overwritten(stack);
         }
     }
-    worlds
+    let changed = |task| World { watched: Some((*program, task)), ..world.clone() };
+    tasks.into_iter().map(changed).collect()
 }
 
 /// More possible states than these are not looked at.
@@ -279,7 +274,7 @@ impl Walk<'_, '_> {
         self.counts.unknown += usize::from(worlds.iter().any(|world| world.anything));
         let foreign =
             record.flags & flag::FOREIGN != 0 || record.number & 0xc000_0000 == 0x4000_0000;
-        let place = Place::from(area(record.pointer));
+        let place = Place::of(record.pointer);
         let before = worlds.clone();
         let mut judged = Vec::new();
         // Each world, and on which stack the call is made there.
@@ -361,9 +356,8 @@ impl Walk<'_, '_> {
     fn handler(&mut self, record: &Record, worlds: &mut Vec<World>) {
         self.counts.handlers += 1;
         let has = |flag: u32| record.flags & flag != 0;
-        let found = place(has(flag::FOUND_FIRST), has(flag::FOUND_SECOND));
-        let runs = place(has(flag::RUNS_FIRST), has(flag::RUNS_SECOND));
-        let begins = if has(flag::SWITCHES) { runs } else { Place::Main };
+        let found = Place::of(record.pointer);
+        let begins = if has(flag::SWITCHES) { Place::of(record.detail) } else { Place::Main };
         let by = Delivery { pointer: record.pointer, found, begins };
         if has(flag::SETUP_FAILED) {
             worlds.extend(worlds.clone().into_iter().flat_map(setup_failed));

@@ -3,7 +3,7 @@
 //! its transitions.
 
 use std::collections::{BTreeMap, BTreeSet};
-use sysfsm_fixtures::behaviour::Area;
+use sysfsm_fixtures::behaviour::{area, Area, REGION};
 
 /// A call by its number, or a signal (`SIGNAL` and its number).
 pub type Symbol = u32;
@@ -21,8 +21,8 @@ const EXECVEAT: Symbol = 322;
 /// What a program calls after an exec, before it can write: `open`, `mmap`.
 pub const BEFORE: [Symbol; 2] = [2, 9];
 
-/// A thread's frames, its own among them (rule 3).
-const FRAMES: usize = 16;
+/// A thread's active handlers (rule 3).
+const HANDLERS: usize = 16;
 
 /// A machine: its transitions.
 #[derive(Debug, Clone, Default)]
@@ -77,20 +77,31 @@ pub struct Delivery {
 /// A stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
-    /// The thread's own.
+    /// The thread's own, or any other memory.
     Main,
-    /// One of the alternate ones.
-    First,
-    /// The other one.
-    Second,
+    /// An alternate one: whose region it is in, and whether it is the first one there.
+    Alternate(u64, bool),
 }
 
-impl From<Area> for Place {
-    fn from(area: Area) -> Self {
-        match area {
+impl Place {
+    /// The stack that a pointer is on.
+    pub fn of(pointer: u64) -> Self {
+        let region = pointer & !(REGION - 1);
+        match area(pointer) {
             Area::Main => Place::Main,
-            Area::First => Place::First,
-            Area::Second => Place::Second,
+            Area::First => Place::Alternate(region, true),
+            Area::Second => Place::Alternate(region, false),
+        }
+    }
+}
+
+impl Delivery {
+    /// The stack that the handler runs on.
+    pub fn runs(&self) -> Place {
+        if self.begins == Place::Main {
+            self.found
+        } else {
+            self.begins
         }
     }
 }
@@ -177,17 +188,21 @@ impl Task {
     }
 
     /// A handler begins at the end of an alternate stack, over the handlers there.
-    pub fn overwritten(&mut self) {
-        let there =
-            |(_, by): &(Frame, Delivery)| (by.begins, by.found) != (Place::Main, Place::Main);
+    pub fn overwritten(&mut self, stack: Place) {
+        let there = |(_, by): &(Frame, Delivery)| by.runs() == stack;
         if let Some(first) = self.below.iter().position(there) {
             self.below.truncate(first);
         }
     }
 
+    /// The alternate stacks that handlers run on.
+    pub fn alternates(&self) -> BTreeSet<Place> {
+        self.below.iter().map(|(_, by)| by.runs()).filter(|at| *at != Place::Main).collect()
+    }
+
     /// Past the limit the outermost handler counts as over.
     pub fn make_room(&mut self) {
-        if self.below.len() + 1 == FRAMES {
+        if self.below.len() == HANDLERS {
             self.below.remove(0);
         }
     }
@@ -196,7 +211,7 @@ impl Task {
     pub fn signal(&mut self, table: &Table, signal: u32, by: Delivery) {
         self.unwind(by.pointer, by.found);
         if by.begins != Place::Main {
-            self.overwritten();
+            self.overwritten(by.begins);
         }
         self.make_room();
         let known = table.newest(&[SIGNAL + signal]);

@@ -67,23 +67,27 @@ enum Event {
 /// A thread of the Rust side: its machine, and its frames.
 type Thread = Option<(usize, Frames<State>)>;
 
+/// The alternate stacks, by their ends. None of them is where a stack pointer is.
+const ALTERNATES: [u64; 2] = [1, 2];
+
 /// Where a thread's stack pointer is: at one of a few places, so that handlers are left and stacks
 /// change. Threads that nest handlers go ever deeper.
 fn stack(random: &mut Random, at: u32, deeper: &mut u64) -> Stack {
     if at < NESTERS {
         *deeper -= 1;
-        return Stack { pointer: *deeper, alternate: false };
+        return Stack { pointer: *deeper, alternate: None };
     }
     let pointer =
         [1 << 20, 1 << 33, (1 << 33) + 8, u64::MAX][random.below(4)] - random.below(3) as u64;
-    Stack { pointer, alternate: random.below(6) == 0 }
+    Stack { pointer, alternate: (random.below(4) == 0).then(|| random.pick(&ALTERNATES)) }
 }
 
 /// How a handler begins there.
 fn delivery(random: &mut Random, at: u32, stack: Stack) -> Delivery {
-    let switches = at >= NESTERS && !stack.alternate && random.below(4) == 0;
+    let switches = at >= NESTERS && random.below(4) == 0;
+    let begins_at = switches.then(|| random.pick(&ALTERNATES));
     let setup_failed = at >= NESTERS && random.below(6) == 0;
-    Delivery { interrupted: Some(stack), switches, setup_failed }
+    Delivery { interrupted: Some(stack), begins_at, setup_failed }
 }
 
 /// An event for a thread. Mostly calls, and of those mostly ones that the machine has, so that
@@ -187,7 +191,8 @@ fn wire(at: u32, event: Event) -> [u32; 18] {
     };
     let (stack, flags) = match event {
         Event::Signal(_, by) => {
-            (by.interrupted, u32::from(by.switches) | u32::from(by.setup_failed) << 1)
+            let begins_at = u32::try_from(by.begins_at.unwrap_or(0)).unwrap();
+            (by.interrupted, u32::from(by.setup_failed) | begins_at << 1)
         }
         Event::Call(_, stack) | Event::Foreign(stack) => (Some(stack), 0),
         _ => (None, 0),
@@ -195,7 +200,7 @@ fn wire(at: u32, event: Event) -> [u32; 18] {
     let mut words = [0; 18];
     words[..5].copy_from_slice(&[kind.0, at, value, 99, 99]);
     if let Some(stack) = stack {
-        words[5] = u32::from(stack.alternate);
+        words[5] = u32::try_from(stack.alternate.unwrap_or(0)).unwrap();
         words[6] = u32::try_from(stack.pointer & 0xffff_ffff).unwrap();
         words[7] = u32::try_from(stack.pointer >> 32).unwrap();
     }

@@ -32,6 +32,7 @@ mod refusals;
 mod reloads;
 mod service;
 mod shared_directories;
+mod signals;
 mod stacks;
 mod top;
 mod upgrade;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sysfsm::event::{Event, EventKind, Place, Tid};
 use sysfsm::machine::{
     BoundMachine, Context, Count, Delivery, Depth, Judge, Learned, Learner, Machine, Reaction,
-    Reason, Replay, Verdict, MAX_FRAMES,
+    Reason, Replay, Verdict, MAX_HANDLERS,
 };
 use sysfsm::policy::{parse, Action, Children, Policy};
 use sysfsm::syscall::{nr, Symbol};
@@ -104,7 +104,7 @@ fn watch(
             Act::Call(number) => *number,
             Act::Signal(signal) => {
                 // Past the limit of frames the past is not known any more.
-                if handlers < MAX_FRAMES - 1 {
+                if handlers < MAX_HANDLERS {
                     judge.signal(&mut frames, *signal, Delivery::default());
                     handlers += 1;
                 }
