@@ -12,14 +12,10 @@
 #include <bpf/bpf_helpers.h>
 
 #include "kernel.h"
+#include "signal.h"
 
 /* Whether violations can take effect here. */
 const volatile bool kill_families = false;
-
-enum pid_type {
-	PIDTYPE_PID,
-	PIDTYPE_TGID,
-};
 
 /* Every thread of every process (kernel/bpf/task_iter.c). */
 #define SYSFSM_ALL_THREADS 1
@@ -28,22 +24,15 @@ struct bpf_iter_task {
 	__u64 opaque[3];
 } __attribute__((aligned(8)));
 
-/* Since Linux 6.7 (bpf_iter_task_*) and 6.13 (bpf_send_signal_task). */
+/* Since Linux 6.7. */
 extern int bpf_iter_task_new(struct bpf_iter_task *it, struct task_struct *task,
 			     unsigned int flags) __ksym __weak;
 extern struct task_struct *bpf_iter_task_next(struct bpf_iter_task *it) __ksym __weak;
 extern void bpf_iter_task_destroy(struct bpf_iter_task *it) __ksym __weak;
 extern struct task_struct *bpf_task_acquire(struct task_struct *task) __ksym __weak;
 extern void bpf_task_release(struct task_struct *task) __ksym __weak;
-extern int bpf_send_signal_task(struct task_struct *task, int signal, enum pid_type type,
-				__u64 value) __ksym __weak;
 extern void bpf_rcu_read_lock(void) __ksym __weak;
 extern void bpf_rcu_read_unlock(void) __ksym __weak;
-
-#define SYSFSM_EBUSY 16
-/* How often a signal is sent that the CPU has no room for at once (bpf_send_signal_common,
- * kernel/trace/bpf_trace.c). */
-#define SYSFSM_SEND_TRIES 64
 
 /*
  * Whether another process may share the task's memory or descriptors: more tasks than the process
@@ -79,10 +68,7 @@ static __noinline int sysfsm_signal_family(struct task_struct *task, int signal)
 		if (!held)
 			continue;
 		last = held->tgid;
-		for (int i = 0; i < SYSFSM_SEND_TRIES; i++) {
-			if (bpf_send_signal_task(held, signal, PIDTYPE_TGID, 0) != -SYSFSM_EBUSY)
-				break;
-		}
+		sysfsm_send_signal(held, signal);
 		bpf_task_release(held);
 	}
 	bpf_iter_task_destroy(&it);

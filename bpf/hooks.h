@@ -143,7 +143,7 @@ static __always_inline int sysfsm_newtask(struct task_struct *task, bool fallbac
 			thread->older_returns = 0;
 		sysfsm_on_birth(thread);
 	} else {
-		sysfsm_refuse(sysfsm_only_logs(parent->action));
+		sysfsm_refuse_birth(task, sysfsm_only_logs(parent->action));
 	}
 	return 0;
 }

@@ -9,9 +9,8 @@
 
 #include "counters.h"
 #include "kernel.h"
+#include "signal.h"
 #include "sysfsm.h"
-
-#define SYSFSM_SIGKILL 9
 
 /* For the tests: no thread gets storage, so that every state is in the fallback map. */
 const volatile bool fallbacks_only = false;
@@ -37,8 +36,19 @@ struct {
 	__type(value, struct sysfsm_thread);
 } fallback_states SEC(".maps");
 
-/* The entries of `fallback_states`: while there is none, no program looks there. */
+/* The entries of `fallback_states` and of `refused_births`: while there is none, no program looks
+ * there.
+ */
 __u64 fallbacks_used = 0;
+
+/* Threads that were to be watched at their births, and found no room. Each dies at its first call.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct sysfsm_tid);
+	__type(value, __u8);
+} refused_births SEC(".maps");
 
 /* A state of zeros, from which one begins: too large for the stack. Never written. */
 struct {
@@ -62,11 +72,23 @@ static __noinline struct sysfsm_thread *sysfsm_fallback(struct task_struct *task
 	return bpf_map_lookup_elem(&fallback_states, &tid);
 }
 
+/* Kills a thread that was refused at its birth, and has made a call. */
+static __noinline int sysfsm_kill_refused(struct task_struct *task)
+{
+	struct sysfsm_tid tid = sysfsm_tid(task);
+
+	if (bpf_map_lookup_elem(&refused_births, &tid))
+		bpf_send_signal(SYSFSM_SIGKILL);
+	return 0;
+}
+
 static __noinline int sysfsm_fallback_delete(struct task_struct *task)
 {
 	struct sysfsm_tid tid = sysfsm_tid(task);
 
 	if (!bpf_map_delete_elem(&fallback_states, &tid))
+		__sync_fetch_and_add(&fallbacks_used, -1);
+	if (!bpf_map_delete_elem(&refused_births, &tid))
 		__sync_fetch_and_add(&fallbacks_used, -1);
 	return 0;
 }
@@ -105,6 +127,27 @@ static __noinline int sysfsm_refuse(bool only_log)
 	if (counts)
 		SYSFSM_COUNT(counts->threads_refused);
 	return only_log ? 0 : bpf_send_signal(SYSFSM_SIGKILL);
+}
+
+/*
+ * A thread that was just created has to be watched and cannot be. It has not run yet, and never
+ * does: it is killed, or, before Linux 6.13, at its first call, and its creator at once.
+ */
+static __noinline int sysfsm_refuse_birth(struct task_struct *task, bool only_log)
+{
+	struct sysfsm_counters *counts = sysfsm_counters();
+	struct sysfsm_tid tid = sysfsm_tid(task);
+	__u8 one = 1;
+
+	if (counts)
+		SYSFSM_COUNT(counts->threads_refused);
+	if (only_log)
+		return 0;
+	if (bpf_send_signal_task && !sysfsm_send_signal(task, SYSFSM_SIGKILL))
+		return 0;
+	if (!bpf_map_update_elem(&refused_births, &tid, &one, BPF_NOEXIST))
+		__sync_fetch_and_add(&fallbacks_used, 1);
+	return bpf_send_signal(SYSFSM_SIGKILL);
 }
 
 /* Begins to watch a thread, its state a copy of `from`. NULL if there is no room. */
@@ -151,6 +194,8 @@ static __noinline struct sysfsm_thread *sysfsm_move_to_storage(struct task_struc
 	struct sysfsm_thread *fallback = sysfsm_fallback(task);
 	struct sysfsm_thread *thread;
 
+	if (!fallback)
+		sysfsm_kill_refused(task);
 	if (!fallback || fallbacks_only)
 		return fallback;
 	thread = bpf_task_storage_get(&watched_threads, task, fallback,

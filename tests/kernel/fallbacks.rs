@@ -54,6 +54,32 @@ fn spare_places_are_as_good_as_storage() {
 }
 
 #[test]
+fn without_any_place_no_process_is_unwatched() {
+    // As many as there are places, the creator's among them.
+    const PLACES: &str = "1023";
+    let lab = Lab::new();
+    let hoard = lab.fixture("hoard");
+    let file = lab.path("file");
+    let file = file.to_str().unwrap();
+    let policy = lab.learn_at("1", &hoard, &[(&[file, "20"], ""), (&[file, "20"], "")]);
+    let ended = lab.run(&hoard, &[file, PLACES, "loud"], "").well("the attack itself");
+    assert_eq!(ended.stdout, "1043 made\n");
+    for made in ["file.made", "file.lives"] {
+        std::fs::remove_dir(lab.path(made)).unwrap();
+    }
+    let options = Options { fallbacks_only: true, at_most: Level::Kill, ..Options::default() };
+    let (totals, violations) = enforce(&policy, options, || {
+        let ended = lab.run(&hoard, &[file, PLACES, "loud"], "");
+        // Where a newborn can be killed its creator lives.
+        assert!(ended.stdout == "1043 made\n" || ended.killed(), "{}", ended.stdout);
+        std::thread::sleep(Duration::from_millis(200));
+    });
+    assert!(!lab.path("file.lives").exists(), "a process was unwatched");
+    assert_eq!((violations, totals.violations), (0, 0), "{totals:?}");
+    assert!(totals.threads_refused > 0, "{totals:?}");
+}
+
+#[test]
 fn without_any_place_the_creator_is_killed() {
     let lab = Lab::new();
     let crowd = lab.fixture("crowd");

@@ -22,6 +22,7 @@ mod journal;
 mod learning;
 mod limits;
 mod load;
+mod memory;
 mod metrics;
 mod pinned;
 mod private_pins;

@@ -13,4 +13,5 @@ pub(crate) mod objects;
 pub(crate) mod ring;
 pub(crate) mod skeleton;
 pub(crate) mod template;
+pub(crate) mod uncharged;
 pub(crate) mod wire;

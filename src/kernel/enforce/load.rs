@@ -3,6 +3,7 @@
 use crate::kernel::bpf::entries;
 use crate::kernel::bpf::log;
 use crate::kernel::bpf::skeleton::{types, EnforceSkel, EnforceSkelBuilder, OpenEnforceSkel};
+use crate::kernel::bpf::uncharged::{memory_limit, Creating};
 use crate::kernel::error::KernelError;
 use crate::kernel::hooks::choose;
 use crate::kernel::identity::maps::{self, borrow_identity_maps, Bound, IdentityMaps};
@@ -13,7 +14,7 @@ use crate::kernel::policies::sizes::Sizes;
 use crate::kernel::policies::step_maps::{self, borrow_step_maps, StepMaps};
 use crate::kernel::support::preemption::AttachMode;
 use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
-use std::mem::MaybeUninit;
+use std::mem::{size_of, MaybeUninit};
 use std::os::fd::AsFd as _;
 
 /// Loads the object. Its maps have the room that is needed; if it is to be pinned, they have room
@@ -26,6 +27,7 @@ pub(crate) fn load(
     before: Option<&Predecessor>,
 ) -> Result<EnforceSkel<'static>, KernelError> {
     let refused = |cause| KernelError::Load { cause, log: log::take() };
+    let uncharged = Creating::begin(c"watched_threads", size_of::<types::sysfsm_thread>());
     let mode = attach_mode(options);
     // The skeleton borrows its object. There is one in a process, so that leaking it costs nothing.
     let object = Box::leak(Box::new(MaybeUninit::uninit()));
@@ -50,6 +52,22 @@ pub(crate) fn load(
     entries::set_room(&mut all.selected, "selected", room(sizes.policies))?;
     entries::set_room(&mut all.cgroups, "cgroups", room(sizes.policies))?;
     all.events.set_max_entries(options.ring_bytes).map_err(refused)?;
+    match uncharged.and_then(Creating::finish) {
+        Ok(map) => all.watched_threads.reuse_fd(map.as_fd()).map_err(refused)?,
+        Err(error) => {
+            tracing::debug!(
+                "the states of watched threads count as this process's memory: {error}"
+            );
+            if let Some(limit) = memory_limit() {
+                tracing::warn!(
+                    "the states of watched threads, 2 KiB each, count against the memory limit of \
+                     {} MiB that this process is under: a program that makes many threads can fill \
+                     it (hint: set no memory limit here, and limit the threads of the program)",
+                    limit >> 20
+                );
+            }
+        }
+    }
     if let Some(before) = before {
         all.watched_threads_before.reuse_fd(before.threads.as_fd()).map_err(refused)?;
         all.fallback_states_before.reuse_fd(before.fallbacks.as_fd()).map_err(refused)?;
