@@ -36,5 +36,6 @@ mod shared_directories;
 mod signals;
 mod stacks;
 mod top;
+mod trusted_policies;
 mod upgrade;
 mod verifier;

@@ -12,6 +12,7 @@ use crate::cli::io::failure::Failure;
 use crate::cli::io::failure::{ALL_THE_SAME, AS_BEFORE};
 use crate::cli::io::policy_args::PolicyArgs;
 use crate::cli::io::sink::Sink;
+use crate::cli::policies::trusted::require_trusted;
 use crate::cli::review::collector::Collector;
 use crate::kernel::{self, Agent, Enforcer, Level, Options, Origin, Pinned, Pins, Totals};
 use crate::policy::{self, Policy};
@@ -26,6 +27,9 @@ use std::time::{Duration, Instant};
 pub(crate) struct Args {
     #[command(flatten)]
     policies: PolicyArgs,
+    /// Take policies that others than root may write: these decide what is enforced
+    #[arg(long)]
+    trust_writable: bool,
     /// Only report violations, whatever the policies' actions are
     #[arg(long)]
     log_only: bool,
@@ -112,6 +116,9 @@ fn printer(args: &Args) -> Result<Printer, Failure> {
 }
 
 fn load(args: &Args) -> Result<Vec<Policy>, Failure> {
+    if !args.trust_writable {
+        require_trusted(&args.policies.all())?;
+    }
     Ok(policy::load(&args.policies.all())?.into_iter().map(|l| l.policy).collect())
 }
 

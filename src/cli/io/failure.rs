@@ -39,7 +39,7 @@ impl Failure {
     }
 
     /// Several errors, each with its hint.
-    fn several(mut problems: Vec<(String, String)>) -> Self {
+    pub(crate) fn several(mut problems: Vec<(String, String)>) -> Self {
         if problems.is_empty() {
             problems.push(("nothing to do".into(), String::new()));
         }

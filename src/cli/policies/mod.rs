@@ -8,6 +8,8 @@ pub(crate) mod learned;
 pub(crate) mod selector;
 #[cfg(feature = "kernel")]
 pub(crate) mod started;
+#[cfg(feature = "kernel")]
+pub(crate) mod trusted;
 pub(crate) mod warnings;
 #[cfg(feature = "kernel")]
 pub(crate) mod watched;
