@@ -331,11 +331,16 @@ fn a_helper_ends_with_its_agent() {
         let endless = scene.crafted(&Crafted::endless());
         let _running = scene.call_from(&endless, &["110"]);
         busy(helper);
-        let others = helpers_of(scene.agent.pid());
-        kill(scene.agent.pid(), signal).unwrap();
+        let agent = scene.agent.pid();
+        kill(agent, signal).unwrap();
+        let mut helpers = vec![helper];
+        while status(agent, "State").is_some_and(|state| !state.starts_with('Z')) {
+            helpers.extend(helpers_of(agent));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // Before the test ends whatever is in the agent's group.
+        helpers.into_iter().for_each(gone);
         assert_eq!(scene.agent.end().killed(), signal == Signal::SIGKILL);
-        gone(helper);
-        others.into_iter().for_each(gone);
     }
 }
 
