@@ -31,6 +31,8 @@ pub struct History<'a> {
     pub reported: BTreeMap<(u32, u32), Vec<Why>>,
     /// Nothing was watched: the calls teach the tables.
     pub learn: bool,
+    /// By slot, how many records its task had written when it was adopted.
+    pub adopted: Option<Vec<u32>>,
 }
 
 /// What went wrong.
@@ -47,6 +49,8 @@ pub struct Difference {
 struct World {
     /// The program whose policy holds, and the frames. None: it is not watched.
     watched: Option<(usize, Task)>,
+    /// The program that it runs.
+    image: usize,
     /// The calls whose reports are explained.
     explained: BTreeSet<u32>,
     /// The task has made up a return on an alternate stack. Where that stack is may be known no
@@ -145,7 +149,8 @@ fn settle(worlds: &mut Vec<World>) {
     worlds.sort();
     worlds.dedup();
     if worlds.len() > WORLDS {
-        *worlds = vec![World { anything: true, ..World::default() }];
+        let image = worlds[0].image;
+        *worlds = vec![World { anything: true, image, ..World::default() }];
     }
 }
 
@@ -182,8 +187,13 @@ impl Walk<'_, '_> {
                 let what = format!("the task goes on after its violation in record {call}");
                 return Err(Difference { at: (slot, index), what });
             }
+            self.adopt(slot, index, &mut worlds);
             match record.kind {
-                kind::START => self.start(record, &mut worlds),
+                kind::START => {
+                    let counts = self.history.adopted.as_ref();
+                    let early = counts.is_some_and(|counts| index < counts[slot as usize]);
+                    self.start(record, early, &mut worlds);
+                }
                 kind::CALL => unmade = Some(index),
                 kind::HANDLER => self.handler(record, &mut worlds),
                 _ => {
@@ -193,19 +203,43 @@ impl Walk<'_, '_> {
             }
         }
         while let Some(call) = unmade.take() {
-            let record = &records[call as usize];
-            let child = record.flags & flag::BIRTH != 0
-                && self
-                    .history
-                    .records
-                    .get(usize::try_from(record.detail).unwrap())
-                    .is_some_and(|r| !r.is_empty());
-            let reported = self.history.reported.contains_key(&(slot, call));
-            if reported || record.done != 0 || child {
+            if self.is_evident(slot, records, call, &waiting) {
                 unmade = self.made(slot, records, call, &mut worlds, &mut waiting)?;
             }
         }
         Ok(())
+    }
+
+    /// Whether a task's last call was made: it returned, or it was reported, or it has made a task;
+    /// or it has led back to such a call.
+    fn is_evident(
+        &self,
+        slot: u32,
+        records: &[Record],
+        call: u32,
+        waiting: &BTreeMap<u64, u32>,
+    ) -> bool {
+        let record = &records[call as usize];
+        let detail = usize::try_from(record.detail).unwrap();
+        let of = |flag: u32| record.flags & flag != 0;
+        let next = waiting.get(&record.detail).filter(|_| of(flag::RETURN));
+        record.done != 0
+            || self.history.reported.contains_key(&(slot, call))
+            || of(flag::BIRTH) && self.history.records.get(detail).is_some_and(|r| !r.is_empty())
+            || next.is_some_and(|next| self.is_evident(slot, records, *next, waiting))
+    }
+
+    /// If this record is the first one of a running task that was adopted.
+    fn adopt(&self, slot: u32, index: u32, worlds: &mut Vec<World>) {
+        let at = self.history.adopted.as_ref().map_or(0, |counts| counts[slot as usize]);
+        if index == 0 || index != at {
+            return;
+        }
+        for world in &mut *worlds {
+            let table = self.programs[world.image].table.as_ref();
+            world.watched = table.map(|table| (world.image, table.adopted()));
+        }
+        settle(worlds);
     }
 
     /// A world for each stack that a pointer to this one may count as.
@@ -243,6 +277,9 @@ impl Walk<'_, '_> {
             let mut born = worlds.clone();
             for world in &mut born {
                 world.explained.clear();
+                if let Some((_, task)) = &mut world.watched {
+                    task.born();
+                }
             }
             if self.kills(slot, call, &born) {
                 self.doomed.insert(child);
@@ -317,8 +354,19 @@ impl Walk<'_, '_> {
                 [_] => "the kernel has reported what is lawful, or with another reason",
                 _ => "the kernel has reported a call twice",
             };
-            let states: Vec<String> =
-                before.iter().map(|w| format!("    {:?}", w.watched)).collect();
+            let states: Vec<String> = before
+                .iter()
+                .map(|world| {
+                    let table =
+                        world.watched.as_ref().and_then(|(p, _)| self.programs[*p].table.as_ref());
+                    let leads = table.map(|table| table.contexts_to(record.number));
+                    let depth = table.map_or(0, |table| table.depth);
+                    format!(
+                        "    {:?}\n    depth {depth}, the call follows {leads:?}",
+                        world.watched
+                    )
+                })
+                .collect();
             return Err(Difference {
                 at: (slot, call),
                 what: format!(
@@ -331,14 +379,17 @@ impl Walk<'_, '_> {
         Ok(())
     }
 
-    fn start(&mut self, record: &Record, worlds: &mut Vec<World>) {
+    /// A program starts; `early`: before its policy is there.
+    fn start(&mut self, record: &Record, early: bool, worlds: &mut Vec<World>) {
         let program = record.number as usize;
         for world in worlds.iter_mut() {
             let bound = match &world.watched {
+                _ if early => None,
                 _ if self.programs[program].table.is_some() => Some(program),
                 Some((old, _)) if self.programs[*old].inherit => Some(*old),
                 _ => None,
             };
+            world.image = program;
             world.anything &= bound.is_none();
             world.watched = bound.map(|program| {
                 let table = self.programs[program].table.as_mut().unwrap();
@@ -361,6 +412,12 @@ impl Walk<'_, '_> {
         let by = Delivery { pointer: record.pointer, found, begins };
         if has(flag::SETUP_FAILED) {
             worlds.extend(worlds.clone().into_iter().flat_map(setup_failed));
+        }
+        if has(flag::PRIVILEGED) {
+            worlds.extend(worlds.clone().into_iter().filter_map(|mut world| {
+                let (_, task) = world.watched.as_mut()?;
+                task.take_back(record.pointer).then_some(world)
+            }));
         }
         let both: Vec<_> = worlds.drain(..).flat_map(|world| self.places(found, world)).collect();
         for (found, mut world) in both {

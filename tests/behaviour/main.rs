@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stderr)]
 
+mod families;
 mod history;
 mod model;
 mod policies;
@@ -41,7 +42,8 @@ fn a_minute_of_random_programs() {
     let minutes: f64 = std::env::var("MINUTES").map_or(1.0, |m| m.parse().unwrap());
     let until = begun + Duration::from_secs_f64(60.0 * minutes);
     if std::env::var_os("SYSFSM_SEED").is_some() && std::env::var_os("MINUTES").is_none() {
-        return play(std::iter::once(seed()));
+        // The order of tasks is a matter of chance.
+        return play(std::iter::repeat_n(seed(), 10));
     }
     let mut random = Random(seed());
     play(std::iter::from_fn(|| (Instant::now() < until).then(|| random.number() >> 16)));

@@ -111,6 +111,8 @@ impl Delivery {
 pub struct Task {
     top: Frame,
     below: Vec<(Frame, Delivery)>,
+    /// It was running before it was watched, and has made no call but returns since (rule 8).
+    adopted: bool,
 }
 
 impl Table {
@@ -121,6 +123,12 @@ impl Table {
 
     fn newest(&self, symbols: &[Symbol]) -> Vec<Symbol> {
         symbols[symbols.len().saturating_sub(self.width())..].to_vec()
+    }
+
+    /// The contexts that a symbol may follow.
+    pub fn contexts_to(&self, symbol: Symbol) -> Vec<&[Symbol]> {
+        let leads = self.rows.iter().filter(|(_, row)| row.contains(&symbol));
+        leads.map(|(context, _)| context.as_slice()).collect()
     }
 
     /// Whether a symbol may follow what is known of a frame.
@@ -169,11 +177,26 @@ impl Table {
     /// A thread after an exec (rule 1).
     pub fn exec(&self) -> Task {
         let top = Frame { known: self.newest(&[EXECVE]), whole: true, last: Some(EXECVE) };
-        Task { top, below: Vec::new() }
+        Task { top, below: Vec::new(), adopted: false }
+    }
+
+    /// What is known of a frame of unknown past.
+    fn unknown(&self) -> Frame {
+        Frame { known: Vec::new(), whole: self.width() == 0, last: None }
+    }
+
+    /// A thread that was running before it was watched (rule 8).
+    pub fn adopted(&self) -> Task {
+        Task { top: self.unknown(), below: Vec::new(), adopted: true }
     }
 }
 
 impl Task {
+    /// A new thread has no returns that its creator has from before it was watched.
+    pub fn born(&mut self) {
+        self.adopted = false;
+    }
+
     /// Whether no handler is active.
     pub fn is_alone(&self) -> bool {
         self.below.is_empty()
@@ -198,6 +221,19 @@ impl Task {
     /// The alternate stacks that handlers run on.
     pub fn alternates(&self) -> BTreeSet<Place> {
         self.below.iter().map(|(_, by)| by.runs()).filter(|at| *at != Place::Main).collect()
+    }
+
+    /// The newest handler has made no call, as far as is known, and the thread is where its signal
+    /// found it: it counts as one that has never begun. False: it is not so.
+    pub fn take_back(&mut self, pointer: u64) -> bool {
+        let there = |(_, by): &(Frame, Delivery)| by.pointer == pointer;
+        if self.top.last.is_some() || !self.below.last().is_some_and(there) {
+            return false;
+        }
+        if let Some((frame, _)) = self.below.pop() {
+            self.top = frame;
+        }
+        true
     }
 
     /// Past the limit the outermost handler counts as over.
@@ -230,9 +266,13 @@ impl Task {
         learn: bool,
     ) -> Option<Why> {
         self.unwind(pointer, place);
+        // A return is none of the calls that end what an adopted thread may do.
+        let adopted = self.adopted;
+        self.adopted &=
+            !foreign && matches!(symbol, RESTART_SYSCALL | EXIT | EXIT_GROUP | RT_SIGRETURN);
         if foreign {
             if mode == Mode::Log {
-                self.top = Frame { known: Vec::new(), whole: table.width() == 0, last: None };
+                self.top = table.unknown();
             }
             return Some(Why::Abi);
         }
@@ -242,6 +282,10 @@ impl Task {
         if symbol == RT_SIGRETURN {
             if let Some((frame, _)) = self.below.pop() {
                 self.top = frame;
+                return None;
+            }
+            if adopted {
+                self.top = table.unknown();
                 return None;
             }
             if mode == Mode::Log {

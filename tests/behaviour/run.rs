@@ -2,10 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use crate::history::History;
-use crate::model::Why;
 use nix::sys::mman::{mmap, munmap, MapFlags, ProtFlags};
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::mem::{offset_of, size_of};
 use std::num::NonZeroUsize;
@@ -55,6 +52,8 @@ pub struct Mapped {
 
 // SAFETY: the mapping is this value's alone.
 unsafe impl Send for Mapped {}
+// SAFETY: while a run is being made what is looked at is atomic.
+unsafe impl Sync for Mapped {}
 
 impl Mapped {
     fn new(path: &Path) -> Self {
@@ -102,8 +101,22 @@ fn text(path: &Path) -> [u8; PATH] {
     text
 }
 
-/// Runs the first of the programs to its end, and all that it makes.
-pub fn run(lab: &Lab, programs: &[PathBuf], plan: Plan, number: u32) -> Result<Mapped, String> {
+/// A run that is yet to be made.
+pub struct Prepared {
+    path: PathBuf,
+    program: PathBuf,
+    mapped: Mapped,
+}
+
+/// Prepares a run of the first of the programs. `hold`: after how many records its tasks wait until
+/// they may go on.
+pub fn prepare(
+    lab: &Lab,
+    programs: &[PathBuf],
+    plan: Plan,
+    number: u32,
+    hold: Option<u32>,
+) -> Prepared {
     let path = lab.path(&format!("trace-{number}"));
     let mut mapped = Mapped::new(&path);
     // SAFETY: nobody else has the mapping yet.
@@ -114,6 +127,8 @@ pub fn run(lab: &Lab, programs: &[PathBuf], plan: Plan, number: u32) -> Result<M
     trace.programs = u32::try_from(programs.len()).unwrap();
     trace.wild = plan.wild;
     trace.births = plan.births.into();
+    trace.hold = hold.unwrap_or_default();
+    trace.go = u32::from(hold.is_none()).into();
     trace.own = text(&path);
     for (to, program) in trace.paths.iter_mut().zip(programs) {
         *to = text(program);
@@ -126,21 +141,38 @@ pub fn run(lab: &Lab, programs: &[PathBuf], plan: Plan, number: u32) -> Result<M
         slot.records = (TRACE + offset + index * (RECORDS * size_of::<Record>()) as u64).into();
     }
     trace.slots[0].budget = i32::try_from(plan.budget).unwrap().into();
-    let mut command = Command::new(fixture("nursery"));
-    command.arg(PATIENCE).arg(&programs[0]).arg(&path).arg("0");
-    let ended = lab.start(&mut command).end();
-    drop(std::fs::remove_file(&path));
-    if ended.status.success() {
-        Ok(mapped)
-    } else {
-        Err(format!("the nursery: {}: {}", ended.status, ended.stderr))
-    }
+    Prepared { path, program: programs[0].clone(), mapped }
 }
 
-/// What the kernel has reported of a run, by task and record.
-pub type Reported = BTreeMap<(u32, u32), Vec<Why>>;
+impl Prepared {
+    /// Makes the run: to the end of the program, and of all that it makes.
+    pub fn run(&self, lab: &Lab) -> Result<(), String> {
+        let mut command = Command::new(fixture("nursery"));
+        command.arg(PATIENCE).arg(&self.program).arg(&self.path).arg("0");
+        let ended = lab.start(&mut command).end();
+        drop(std::fs::remove_file(&self.path));
+        if ended.status.success() {
+            Ok(())
+        } else {
+            Err(format!("the nursery: {}: {}", ended.status, ended.stderr))
+        }
+    }
 
-/// What a run has written, and what was reported of it.
-pub fn history(mapped: &Mapped, reported: Reported, learn: bool) -> History<'_> {
-    History { records: mapped.records(), reported, learn }
+    /// What the run has written.
+    pub fn mapped(self) -> Mapped {
+        self.mapped
+    }
+
+    /// How many records each task has written so far.
+    pub fn counts(&self) -> Vec<u32> {
+        self.mapped.trace().slots.iter().map(|slot| slot.count.load(Relaxed)).collect()
+    }
+
+    /// Lets the tasks go on.
+    pub fn go(&self) {
+        let go = &self.mapped.trace().go;
+        go.store(1, Relaxed);
+        // SAFETY: wakes who waits there.
+        unsafe { libc::syscall(libc::SYS_futex, go.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
+    }
 }

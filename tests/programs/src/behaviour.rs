@@ -60,6 +60,9 @@ pub mod flag {
     pub const SETUP_FAILED: u32 = 1 << 10;
     /// The interrupted call was reached, and perhaps made: the kernel makes it once more.
     pub const AT_CALL: u32 = 1 << 11;
+    /// The signal is that of a privileged instruction. The kernel sends it as it sends the one of
+    /// `SETUP_FAILED`.
+    pub const PRIVILEGED: u32 = 1 << 12;
 }
 
 /// `pending` of a handler's record: it has interrupted no call that was yet to be made.
@@ -88,7 +91,9 @@ pub struct Record {
     /// Whether it returned.
     pub done: u32,
     /// Unused.
-    pub pad: [u32; 3],
+    pub pad: u32,
+    /// The flags of a call that makes a task.
+    pub more: u64,
 }
 
 /// A task.
@@ -129,6 +134,10 @@ pub struct Trace {
     pub wild: u32,
     /// Whether tasks are made.
     pub births: u32,
+    /// How many records a task writes before it waits until it may go on.
+    pub hold: u32,
+    /// Whether the tasks may go on.
+    pub go: AtomicU32,
     /// Unused.
     pub pad: u32,
     /// Their paths, with a zero each.

@@ -4,7 +4,7 @@ use crate::play::{leave, play, ROUNDS};
 use crate::stubs::{
     behave_call_at, behave_call_reserved, behave_clone_at, behave_clone_reserved,
     behave_faults_begin, behave_faults_end, behave_handler, behave_handler_again, behave_int80_at,
-    behave_int80_reserved, behave_mark, behave_return, behave_return_at, behave_return_reserved,
+    behave_int80_reserved, behave_return, behave_return_at, behave_return_reserved,
 };
 use crate::thread::{call, record, Thread};
 use libc::{siginfo_t, ucontext_t};
@@ -115,8 +115,8 @@ unsafe fn begins(thread: &Thread, signal: u32, info: *const siginfo_t, context: 
     let fault = within(ip, &raw const behave_faults_begin, &raw const behave_faults_end);
     // A fault of `hlt` is the kernel's, too. SAFETY: the program's own code.
     let privileged = fault && unsafe { *(ip as *const u8) } == 0xf4;
-    if signal == libc::SIGSEGV as u32 && code == SI_KERNEL && !privileged {
-        flags |= flag::SETUP_FAILED;
+    if signal == libc::SIGSEGV as u32 && code == SI_KERNEL {
+        flags |= if privileged { flag::PRIVILEGED } else { flag::SETUP_FAILED };
     }
     let mut new = record(kind::HANDLER, signal, sp, context as u64);
     if let Some((index, reached)) = pending(ip, register(registers, libc::REG_R12)) {
@@ -152,30 +152,26 @@ pub(crate) extern "C" fn handle(
     } else if synchronous && code > 0 && code != SI_KERNEL {
         thread.broken(signal as u32, ip);
     }
-    let (level, marked, interrupted) = (thread.level, thread.marked, thread.interrupted);
+    let (level, marked, interrupted) =
+        (thread.level.get(), thread.marked.get(), thread.interrupted.get());
     let again = ip == behave_handler_again as *const () as u64;
     let waits = pending(ip, registers[libc::REG_R12 as usize] as u64).is_some();
-    thread.level += 1;
-    thread.interrupted += u64::from(waits || again);
-    if thread.dive > 0 && has_room() {
-        thread.dive -= 1;
+    thread.level.set(level + 1);
+    thread.interrupted.set(interrupted + u64::from(waits || again));
+    if thread.dive.get() > 0 && has_room() {
+        thread.dive.set(thread.dive.get() - 1);
         crate::play::fault(thread);
-    } else if thread.marked < ROUNDS && has_room() {
-        let mark = thread.new_mark();
-        // SAFETY: the mark stays until `marked` is set back.
-        unsafe { behave_mark(mark, play, thread.below(5)) };
+    } else if marked < ROUNDS && has_room() {
+        thread.mark(play, thread.below(5));
     }
     if thread.slot().count.load(Relaxed) > RECORDS as u32 - 64 {
         thread.broken(0, ip);
     }
-    // A jump to the mark of this handler has come here; a handler between has ended.
-    thread.level = level + 1;
-    thread.marked = marked;
     if marked > 0 && thread.chance(15) {
         leave(thread);
     }
-    thread.level = level;
-    thread.interrupted = interrupted;
+    thread.level.set(level);
+    thread.interrupted.set(interrupted);
     let call = call(libc::SYS_rt_sigreturn, &[], flag::RETURN, context as u64, 0);
     // SAFETY: the frame that the kernel has left.
     unsafe { behave_return(&raw const call, thread.slot(), context as u64) }

@@ -2,18 +2,18 @@
 
 use crate::handlers::{has_room, install, mask, FAULTS, OTHERS, OWN};
 use crate::stubs::{
-    behave_divide, behave_jump, behave_mark, behave_no_stack, behave_privileged, behave_return,
-    behave_store, behave_trap, behave_undefined, Mark,
+    behave_divide, behave_jump, behave_no_stack, behave_privileged, behave_return, behave_store,
+    behave_trap, behave_undefined, Mark,
 };
 use crate::tasks;
-use crate::thread::{call, record, stack_pointer, trace, Thread, MARKS};
+use crate::thread::{call, raw, record, stack_pointer, trace, Thread, MARKS};
 use std::mem::{offset_of, size_of};
 use std::sync::atomic::Ordering::Relaxed;
 use sysfsm_fixtures::behaviour::{area, bounds, kind, Area, Trace, SLOTS, TRACE};
 use sysfsm_fixtures::forged;
 
 /// How many marks there may be before a handler does nothing any more.
-pub const ROUNDS: usize = MARKS - 8;
+pub const ROUNDS: u64 = MARKS as u64 - 8;
 
 /// Harmless calls without arguments, and numbers that no kernel has.
 const CALLS: [i64; 16] = [
@@ -50,7 +50,7 @@ pub extern "C" fn first(_: u64) -> ! {
 }
 
 /// A task to its end.
-pub fn task(thread: &mut Thread) -> ! {
+pub fn task(thread: &Thread) -> ! {
     if thread.chance(90) {
         alternate(thread);
     }
@@ -65,20 +65,16 @@ pub fn task(thread: &mut Thread) -> ! {
 }
 
 /// A few actions that can be left.
-fn round(thread: &mut Thread, actions: u64) {
-    let marked = thread.marked;
-    if marked >= MARKS - 1 {
-        return play(actions);
+fn round(thread: &Thread, actions: u64) {
+    if !thread.mark(play, actions) {
+        play(actions);
     }
-    let mark = thread.new_mark();
-    // SAFETY: the mark stays until `marked` is set back.
-    unsafe { behave_mark(mark, play, actions) };
-    thread.marked = marked;
 }
 
 pub extern "C" fn play(actions: u64) {
     for _ in 0..actions {
         let thread = Thread::here();
+        hold(thread);
         if !thread.may_act() {
             return;
         }
@@ -86,7 +82,16 @@ pub extern "C" fn play(actions: u64) {
     }
 }
 
-fn act(thread: &mut Thread) {
+/// Waits until the test says so, where it is to find running tasks.
+fn hold(thread: &Thread) {
+    let go = &raw const trace().go;
+    while trace().go.load(Relaxed) == 0 && thread.slot().count.load(Relaxed) >= trace().hold {
+        // SAFETY: waits as long as the value is 0.
+        unsafe { raw(libc::SYS_futex, [go as u64, libc::FUTEX_WAIT as u64, 0, 0, 0, 0]) };
+    }
+}
+
+fn act(thread: &Thread) {
     let wild = u64::from(trace().wild);
     if !thread.chance(wild) {
         // A run has few kinds of calls, so that contexts come again.
@@ -97,7 +102,7 @@ fn act(thread: &mut Thread) {
     match thread.below(100) {
         0..28 => fault(thread),
         28..33 => {
-            thread.dive = 3 + thread.below(19);
+            thread.dive.set(3 + thread.below(19));
             fault(thread);
         }
         33..41 => leave_if_any(thread),
@@ -172,8 +177,7 @@ fn no_stack(thread: &Thread) {
 
 /// Whether nothing of the task's is on one of its alternate stacks.
 fn free(thread: &Thread, which: Area) -> bool {
-    area(stack_pointer()) != which
-        && thread.marks[..thread.marked].iter().all(|mark| area(mark.pointer) != which)
+    area(stack_pointer()) != which && thread.marked_pointers().all(|pointer| area(pointer) != which)
 }
 
 /// Sets the alternate stack: a good one, one without memory, or none.
@@ -188,7 +192,7 @@ pub fn alternate(thread: &Thread) {
     match thread.below(10) {
         0 => stack[1] = libc::SS_DISABLE as u64,
         1 => stack = [0x1000, 0, 0x10000],
-        _ if !free(thread, Area::First) || !free(thread, Area::Second) => return,
+        _ if !free(thread, which) => return,
         _ => {}
     }
     thread.call(libc::SYS_sigaltstack, &[(&raw const stack) as u64, 0]);
@@ -231,14 +235,14 @@ fn two_at_once(thread: &Thread) {
     set_mask(thread, libc::SIG_UNBLOCK, mask(&OWN));
 }
 
-fn leave_if_any(thread: &mut Thread) {
-    if thread.marked > 0 {
+fn leave_if_any(thread: &Thread) {
+    if thread.marked.get() > 0 {
         leave(thread);
     }
 }
 
 /// Goes on at one of the marks: mostly with the signals unblocked, as `siglongjmp` has it.
-pub fn leave(thread: &mut Thread) -> ! {
+pub fn leave(thread: &Thread) -> ! {
     if thread.chance(93) {
         unblock(thread);
     }
@@ -248,41 +252,26 @@ pub fn leave(thread: &mut Thread) -> ! {
 }
 
 /// Chooses a mark, and makes it the last one.
-fn target(thread: &mut Thread) -> *const Mark {
-    let which = if thread.chance(60) {
-        thread.marked - 1
-    } else {
-        thread.below(thread.marked as u64) as usize
-    };
-    thread.marked = which + 1;
-    thread.level = thread.marks[which].level;
-    thread.interrupted = thread.marks[which].interrupted;
-    &raw const thread.marks[which]
+fn target(thread: &Thread) -> *const Mark {
+    let marked = thread.marked.get();
+    let which = if thread.chance(60) { marked - 1 } else { thread.below(marked) };
+    thread.back_to(which)
 }
 
 /// `rt_sigreturn` from a frame that no handler has: to here, or to a mark.
-fn forge(thread: &mut Thread) {
-    if thread.chance(50) && thread.marked > 0 {
+fn forge(thread: &Thread) {
+    if thread.chance(50) && thread.marked.get() > 0 {
         forged_return(thread);
     }
-    let marked = thread.marked;
-    if marked >= MARKS - 1 {
-        return;
-    }
-    let mark = thread.new_mark();
-    // SAFETY: the mark stays until `marked` is set back.
-    unsafe { behave_mark(mark, return_to_last, 0) };
-    thread.marked = marked;
+    thread.mark(return_to_last, 0);
 }
 
 extern "C" fn return_to_last(_: u64) {
     let thread = Thread::here();
-    let last = thread.marked - 1;
-    let mark = &raw const thread.marks[last];
-    returns(thread, mark);
+    returns(thread, thread.back_to(thread.marked.get() - 1));
 }
 
-fn forged_return(thread: &mut Thread) -> ! {
+fn forged_return(thread: &Thread) -> ! {
     let mark = target(thread);
     returns(thread, mark)
 }

@@ -16,12 +16,14 @@ pub struct Call {
     pub arguments: [u64; 5],
     pub flags: u64,
     pub detail: u64,
+    pub more: u64,
     /// How many bytes deeper than the stub's own frame the stack pointer is to be.
     pub deeper: u64,
 }
 
 /// Where `jump` goes on: the registers of whoever called `mark`.
 #[repr(C)]
+#[derive(Clone, Copy)]
 pub struct Mark {
     pub registers: [u64; 6],
     pub pointer: u64,
@@ -40,8 +42,15 @@ unsafe extern "C" {
     pub fn behave_clone(call: *const Call, slot: *const Slot, stack: u64) -> i64;
     /// `rt_sigreturn` from a frame.
     pub fn behave_return(call: *const Call, slot: *const Slot, frame: u64) -> !;
-    /// Calls `run` with `argument`. 1: it was left by `behave_jump` to the mark.
-    pub fn behave_mark(mark: *mut Mark, run: extern "C" fn(u64), argument: u64) -> u64;
+    /// Calls `run` with `argument`. 1: it was left by `behave_jump` to the mark. Once the mark is
+    /// there `*marked` is `marks`.
+    pub fn behave_mark(
+        mark: *mut Mark,
+        run: extern "C" fn(u64),
+        argument: u64,
+        marked: *mut u64,
+        marks: u64,
+    ) -> u64;
     pub fn behave_jump(mark: *const Mark) -> !;
     /// Goes on with `next` on another stack.
     pub fn behave_stack(argument: u64, stack: u64, next: extern "C" fn(u64) -> !) -> !;
@@ -87,6 +96,8 @@ global_asm!(
     "mov [r14 + {flags}], eax",
     "mov rax, [rbx + {call_detail}]",
     "mov [r14 + {detail}], rax",
+    "mov rax, [rbx + {call_more}]",
+    "mov [r14 + {more}], rax",
     "mov dword ptr [r14 + {pending}], {none}",
     "rdtsc",
     "shl rdx, 32",
@@ -196,6 +207,7 @@ global_asm!(
     "mov [rdi + 32], r14",
     "mov [rdi + 40], r15",
     "mov [rdi + 48], rsp",
+    "mov [rcx], r8",
     "sub rsp, 8",
     "mov rdi, rdx",
     "call rsi",
@@ -322,6 +334,8 @@ global_asm!(
     done = const offset_of!(Record, done),
     call_flags = const offset_of!(Call, flags),
     call_detail = const offset_of!(Call, detail),
+    more = const offset_of!(Record, more),
+    call_more = const offset_of!(Call, more),
     call_deeper = const offset_of!(Call, deeper),
     is_call = const kind::CALL,
     none = const NONE,

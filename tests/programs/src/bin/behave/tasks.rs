@@ -5,7 +5,7 @@ use crate::play::{alternate, end, task};
 use crate::stubs::behave_clone;
 use crate::thread::{call, trace, Thread};
 use std::sync::atomic::Ordering::Relaxed;
-use sysfsm_fixtures::behaviour::{bounds, flag, region, Area, REGION, SLOTS};
+use sysfsm_fixtures::behaviour::{bounds, flag, region, Area, SLOTS};
 
 const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
 
@@ -52,7 +52,7 @@ fn flags(thread: &Thread) -> u64 {
 }
 
 /// Makes a task.
-pub fn bear(thread: &mut Thread) {
+pub fn bear(thread: &Thread) {
     if trace().births == 0 || trace().used.load(Relaxed) as usize >= SLOTS {
         return;
     }
@@ -72,7 +72,7 @@ pub fn bear(thread: &mut Thread) {
         _ => flags(thread),
     };
     // A child with memory of its own would make the call that its creator's handler has interrupted.
-    if flags & libc::CLONE_VM as u64 == 0 && thread.interrupted > 0 {
+    if flags & libc::CLONE_VM as u64 == 0 && thread.interrupted.get() > 0 {
         return;
     }
     let has = |which: i32| flags & which as u64 != 0;
@@ -102,18 +102,18 @@ pub fn bear(thread: &mut Thread) {
         libc::SYS_clone3 => &[(&raw const args) as u64, size_of::<CloneArgs>() as u64],
         _ => &[],
     };
-    let call = call(number, arguments, flag::BIRTH, u64::from(child), 0);
+    let mut call = call(number, arguments, flag::BIRTH, u64::from(child), 0);
+    call.more = flags;
     // SAFETY: a child that shares the memory begins on a stack of its own, in `born`.
     let result = unsafe { behave_clone(&raw const call, thread.slot(), stack) };
     if result == 0 {
-        thread.slot = child;
+        thread.slot.set(child);
     }
 }
 
 /// A child that shares its creator's memory begins.
 pub(crate) extern "C" fn born(stack: u64) -> ! {
-    // SAFETY: the region's beginning, which the creator has made.
-    let thread = unsafe { &mut *((stack & !(REGION - 1)) as *mut Thread) };
+    let thread = Thread::of(stack);
     // CLONE_VFORK leaves the alternate stack, which is the creator's (copy_process, kernel/fork.c).
     alternate(thread);
     task(thread)
@@ -138,7 +138,7 @@ pub fn signal_another(thread: &Thread) {
 }
 
 /// Execs one of the programs, or what is not there.
-pub fn exec(thread: &mut Thread) {
+pub fn exec(thread: &Thread) {
     let slot = thread.slot();
     if slot.budget.load(Relaxed) < 10 {
         end(thread);
@@ -150,7 +150,7 @@ pub fn exec(thread: &mut Thread) {
     }
     slot.budget.fetch_sub(10, Relaxed);
     let before = slot.program.swap(program as u32, Relaxed);
-    let digits = [b'0' + (thread.slot / 10) as u8, b'0' + (thread.slot % 10) as u8, 0];
+    let digits = [b'0' + (thread.slot.get() / 10) as u8, b'0' + (thread.slot.get() % 10) as u8, 0];
     let path = trace().paths[program as usize].as_ptr() as u64;
     let arguments = [path, trace().own.as_ptr() as u64, digits.as_ptr() as u64, 0];
     let at = (&raw const arguments) as u64;

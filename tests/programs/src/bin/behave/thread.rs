@@ -1,7 +1,8 @@
 //! What a task knows: its slot in the file, which all tasks share, and the beginning of its region.
 
-use crate::stubs::{behave_call, behave_int80, Call, Mark};
+use crate::stubs::{behave_call, behave_int80, behave_mark, Call, Mark};
 use std::arch::asm;
+use std::cell::Cell;
 use std::sync::atomic::Ordering::Relaxed;
 use sysfsm_fixtures::behaviour::{
     flag, kind, region, Record, Slot, Trace, NONE, RECORDS, REGION, TRACE,
@@ -10,19 +11,20 @@ use sysfsm_fixtures::behaviour::{
 /// How many marks there may be at once.
 pub const MARKS: usize = 40;
 
-/// The beginning of a task's region. A child with memory of its own keeps its creator's.
+/// The beginning of a task's region. A child with memory of its own keeps its creator's. Handlers
+/// change it at any time.
 #[repr(C)]
 pub struct Thread {
-    pub slot: u32,
+    pub slot: Cell<u32>,
     /// How many handlers the task is in.
-    pub level: u64,
+    pub level: Cell<u64>,
     /// How many of these have interrupted a call before it was made.
-    pub interrupted: u64,
+    pub interrupted: Cell<u64>,
     /// To how many handlers faults are nested at once.
-    pub dive: u64,
+    pub dive: Cell<u64>,
     /// How many marks there are.
-    pub marked: usize,
-    pub marks: [Mark; MARKS],
+    pub marked: Cell<u64>,
+    marks: [Cell<Mark>; MARKS],
 }
 
 /// A call without a record.
@@ -51,19 +53,23 @@ pub fn trace() -> &'static Trace {
 
 impl Thread {
     /// The task that runs on this stack.
-    pub fn here() -> &'static mut Self {
-        // SAFETY: all stacks are in regions, and a region is of one task.
-        unsafe { &mut *((stack_pointer() & !(REGION - 1)) as *mut Thread) }
+    pub fn here() -> &'static Self {
+        Thread::of(stack_pointer())
     }
 
+    /// The task of a stack.
+    pub fn of(pointer: u64) -> &'static Self {
+        // SAFETY: all stacks are in regions, and a region is of one task.
+        unsafe { &*((pointer & !(REGION - 1)) as *const Thread) }
+    }
+
+    /// A task begins in its own region.
     pub fn init(slot: u32) {
-        // SAFETY: the region is mapped, and its task has not begun.
-        let thread = unsafe { &mut *(region(slot) as *mut Thread) };
-        thread.slot = slot;
-        thread.level = 0;
-        thread.interrupted = 0;
-        thread.dive = 0;
-        thread.marked = 0;
+        let thread = Thread::of(region(slot));
+        thread.slot.set(slot);
+        for zero in [&thread.level, &thread.interrupted, &thread.dive, &thread.marked] {
+            zero.set(0);
+        }
     }
 
     pub fn region(&self) -> u64 {
@@ -71,16 +77,37 @@ impl Thread {
     }
 
     pub fn slot(&self) -> &'static Slot {
-        &trace().slots[self.slot as usize]
+        &trace().slots[self.slot.get() as usize]
     }
 
-    /// One more mark: where to write it, and what `marked` is to be again.
-    pub fn new_mark(&mut self) -> *mut Mark {
-        let mark = &mut self.marks[self.marked];
-        self.marked += 1;
-        mark.level = self.level;
-        mark.interrupted = self.interrupted;
-        mark
+    /// Calls `run`, and comes back when it has ended or was left by a jump to the mark. False: there
+    /// is no room for a mark.
+    pub fn mark(&self, run: extern "C" fn(u64), argument: u64) -> bool {
+        let marked = self.marked.get();
+        let Some(mark) = self.marks.get(marked as usize) else { return false };
+        let (registers, pointer) = ([0; 6], 0);
+        let (level, interrupted) = (self.level.get(), self.interrupted.get());
+        mark.set(Mark { registers, pointer, level, interrupted });
+        // SAFETY: the mark stays until `marked` is set back.
+        unsafe {
+            behave_mark(mark.as_ptr(), run, argument, self.marked.as_ptr(), marked + 1);
+        }
+        self.marked.set(marked);
+        true
+    }
+
+    /// The stack pointer of each mark.
+    pub fn marked_pointers(&self) -> impl Iterator<Item = u64> + '_ {
+        self.marks.iter().take(self.marked.get() as usize).map(|mark| mark.get().pointer)
+    }
+
+    /// Makes a mark the last one, since the task goes on there.
+    pub fn back_to(&self, which: u64) -> *const Mark {
+        let mark = &self.marks[which as usize];
+        self.marked.set(which + 1);
+        self.level.set(mark.get().level);
+        self.interrupted.set(mark.get().interrupted);
+        mark.as_ptr()
     }
 
     /// A number below `n`.
@@ -147,6 +174,7 @@ pub fn call(number: i64, arguments: &[u64], flags: u32, detail: u64, deeper: u64
         arguments: [at(0), at(1), at(2), at(3), at(4)],
         flags: u64::from(flags),
         detail,
+        more: 0,
         deeper,
     }
 }
@@ -164,6 +192,7 @@ pub fn record(kind: u32, number: u32, pointer: u64, detail: u64) -> Record {
         time,
         result: 0,
         done: 0,
-        pad: [0; 3],
+        pad: 0,
+        more: 0,
     }
 }
