@@ -97,6 +97,10 @@ static __noinline int sysfsm_report(struct sysfsm_thread *thread, struct pt_regs
 	__u8 enforcement = sysfsm_enforcement_for(thread, kind);
 	__u8 action = sysfsm_action_of(enforcement);
 	struct sysfsm_violation_count *count;
+	struct sysfsm_violation_kind counted;
+	struct sysfsm_call_count *call;
+	bool reported;
+	bool wanted;
 	struct sysfsm_event *event;
 	__u8 kill_failed = 0;
 
@@ -117,15 +121,27 @@ static __noinline int sysfsm_report(struct sysfsm_thread *thread, struct pt_regs
 		SYSFSM_COUNT(counts->kills_failed);
 	else if (action == SYSFSM_KILL)
 		SYSFSM_COUNT(counts->kills);
+	call = sysfsm_call_count_of(kind);
+	reported = !call || call->reported;
 	if (complain && thread->action == SYSFSM_COMPLAIN) {
-		if (sysfsm_complain(regs, kind))
+		if ((reported && !sysfsm_ring_below(7)) || sysfsm_complain(regs, kind))
 			SYSFSM_COUNT(counts->events_lost);
+		else if (call)
+			call->reported = 1;
 		return 0;
 	}
-	count = sysfsm_count_of(kind);
-	if (!count)
+	counted = *kind;
+	counted.nr = sysfsm_counted_nr(kind->nr);
+	count = sysfsm_count_of(&counted);
+	if (count) {
+		wanted = sysfsm_wants_event(count);
+	} else {
 		SYSFSM_COUNT(counts->unclassified);
-	else if (!sysfsm_wants_event(count))
+		if (call)
+			sysfsm_count_call(call, kind);
+		wanted = sysfsm_ring_below(4);
+	}
+	if (!wanted && reported)
 		return 0;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
@@ -137,6 +153,10 @@ static __noinline int sysfsm_report(struct sysfsm_thread *thread, struct pt_regs
 	bpf_ringbuf_submit(event, 0);
 	if (count)
 		SYSFSM_COUNT(count->events);
+	else if (call)
+		SYSFSM_COUNT(call->events);
+	if (call)
+		call->reported = 1;
 	return 0;
 }
 

@@ -20,6 +20,9 @@ enum sysfsm_limit {
 	SYSFSM_HISTORY = 8,
 	/* Calls below this number have a column in the table; others are in the map far_cells. */
 	SYSFSM_CALLS = 1024,
+	/* What violations of a policy are counted by if their kinds find no room: the calls above;
+	 * calls by larger numbers; those by the ABI i386, and x32. */
+	SYSFSM_CALL_COUNTS = SYSFSM_CALLS + 3,
 	/* Signal numbers, 0 among them. */
 	SYSFSM_SIGNALS = 65,
 	/* Bytes of a file name with its zero (NAME_MAX is 255), and of a path that is compared. */
@@ -291,7 +294,7 @@ _Static_assert(sizeof(struct sysfsm_object) == 8, "wire layout");
 struct sysfsm_violation_kind {
 	__u32 policy;
 	__u32 state; /* of the thread, before the call */
-	__u32 nr;
+	__u32 nr; /* where kinds are counted, SYSFSM_CALLS is every number from there on */
 	__u8 verdict; /* enum sysfsm_verdict */
 	__u8 abi; /* enum sysfsm_abi */
 	__u8 action; /* enum sysfsm_action: what was done */
@@ -322,6 +325,17 @@ struct sysfsm_violation_count {
 	__u32 pad;
 };
 _Static_assert(sizeof(struct sysfsm_violation_count) == 32, "wire layout");
+
+/* The violations of a policy by one call whose kinds found no room. */
+struct sysfsm_call_count {
+	__u64 count;
+	__u32 events; /* of them: have an event of their own */
+	__u8 reported; /* a violation by this call has an event, whatever its kind */
+	__u8 verdict; /* of the last one */
+	__u8 action;
+	__u8 pad;
+};
+_Static_assert(sizeof(struct sysfsm_call_count) == 16, "wire layout");
 
 /* A violation of a thread under SYSFSM_COMPLAIN. */
 struct sysfsm_complain_event {

@@ -5,6 +5,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | `parallel` | work on all processors |
 //! | [`text`] | text of others: escaped for people, whole in JSON |
 //! | [`ownership`] | who could change what a path leads to |
 //! | [`syscall`] | the table: name ↔ number, and the symbols |
@@ -29,6 +30,7 @@ pub mod export;
 pub mod kernel;
 pub mod machine;
 pub mod ownership;
+mod parallel;
 pub mod policy;
 pub mod review;
 pub mod show;

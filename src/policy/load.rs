@@ -1,10 +1,10 @@
 //! Policies from files and directories: all of them, or everything that is wrong with any of them.
 
+use crate::parallel;
 use crate::policy::definition::Policy;
 use crate::policy::parse::document::parse;
 use crate::policy::selector::PolicySelector;
 use crate::text::shown;
-use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::Read as _;
@@ -97,7 +97,7 @@ fn read_all(paths: &[PathBuf]) -> (Vec<Loaded>, Problems) {
     let mut loaded: Vec<Loaded> = Vec::new();
     for path in paths {
         let results: Vec<Result<Loaded, Problems>> =
-            files(path, &mut errors).into_par_iter().map(read_one).collect();
+            parallel::map(files(path, &mut errors), read_one);
         for result in results {
             match result {
                 Ok(policy) => loaded.push(policy),

@@ -1,10 +1,10 @@
 //! From a machine to its rows in the table, and from the states of one machine to those of another.
 
 use crate::machine::{self, Context, Depth, Judge, Machine};
+use crate::parallel;
 use crate::syscall::{nr, Symbol};
 use crate::table::cell::{Cell, State, CALLS, SIGNALS};
 use crate::table::comb::Comb;
-use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 
@@ -113,8 +113,7 @@ impl Table {
     pub fn insert(&mut self, machines: &[&Machine]) -> Vec<CompiledMachine> {
         // A machine's rows are computed on all processors. Their bases depend on the machines
         // before it.
-        let unplaced: Vec<UnplacedMachine> =
-            machines.par_iter().map(|machine| UnplacedMachine::of(machine)).collect();
+        let unplaced: Vec<UnplacedMachine> = parallel::map(machines.to_vec(), UnplacedMachine::of);
         unplaced.iter().map(|unplaced| self.insert_one(unplaced)).collect()
     }
 
@@ -124,7 +123,7 @@ impl Table {
     #[must_use]
     pub fn insert_at(&mut self, machines: &[(&Machine, &[State])]) -> Option<Vec<CompiledMachine>> {
         let unplaced: Vec<UnplacedMachine> =
-            machines.par_iter().map(|(machine, _)| UnplacedMachine::of(machine)).collect();
+            parallel::map(machines.to_vec(), |(machine, _)| UnplacedMachine::of(machine));
         unplaced
             .iter()
             .zip(machines)

@@ -285,7 +285,11 @@ pub(super) fn for_each_line(
             }
             if in_flight > 1 {
                 for _ in 0..std::mem::take(&mut not_started) {
-                    scope.spawn(|| queue.work(names));
+                    // Without a thread this one parses the chunks, too.
+                    let thread = std::thread::Builder::new();
+                    if thread.spawn_scoped(scope, || queue.work(names)).is_err() {
+                        break;
+                    }
                 }
             }
             // The lines of a slow input are taken at once.

@@ -14,3 +14,4 @@ mod install;
 mod packaging;
 mod review;
 mod show;
+mod threads;

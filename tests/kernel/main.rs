@@ -15,6 +15,7 @@ mod endurance;
 mod fallbacks;
 mod families;
 mod faults;
+mod flood;
 mod handlers;
 mod hostile;
 mod identity;

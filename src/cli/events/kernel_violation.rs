@@ -15,6 +15,9 @@ fn of_kind(kind: &kernel::Kind) -> Violation {
     let mut violation =
         Violation::new(&selector, kind.action, kind.reason, &kind.context, kind.symbol.as_str());
     violation.number = kind.number;
+    if kind.any_context {
+        violation.context = vec!["*".into()];
+    }
     violation
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod background;
 pub(crate) mod bpffs;
 pub(crate) mod entries;
 pub(crate) mod functions;
+pub(crate) mod hash;
 pub(crate) mod log;
 pub(crate) mod map_list;
 pub(crate) mod objects;

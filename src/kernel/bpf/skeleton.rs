@@ -45,6 +45,7 @@ macro_rules! plain {
 
 plain!(
     sysfsm_adoptee,
+    sysfsm_call_count,
     sysfsm_cell,
     sysfsm_context,
     sysfsm_counters,

@@ -43,10 +43,11 @@ pub(crate) fn load(
     }
     choose_programs(&mut open, mode, level, judges_at_hook(options, mode), options.pinned);
     let all = &mut open.maps;
-    step_maps::resize(
-        &mut borrow_step_maps!(all, &mut),
-        &if options.pinned { sizes.with_room() } else { sizes },
-    )?;
+    let roomy = if options.pinned { sizes.with_room() } else { sizes };
+    step_maps::resize(&mut borrow_step_maps!(all, &mut), &roomy)?;
+    let calls = roomy.policies * types::sysfsm_limit::SYSFSM_CALL_COUNTS.0 as usize;
+    entries::set_room(&mut all.call_counts, "call_counts", calls)?;
+    entries::set_room(&mut all.calls_reported, "calls_reported", calls)?;
     let room = |entries: usize| if options.pinned { entries + entries.max(1024) } else { entries };
     maps::resize(&mut borrow_identity_maps!(all, &mut), bound, room)?;
     entries::set_room(&mut all.selected, "selected", room(sizes.policies))?;

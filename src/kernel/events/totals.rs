@@ -92,8 +92,8 @@ totals! {
         threads_refused: "threads_refused",
         /// Running threads that were taken under their policy.
         adopted: "adopted_threads",
-        /// Violations whose kind found no room to be counted. The number of all violations has
-        /// them.
+        /// Violations whose kind found no room to be counted, so that they are counted by their
+        /// policy and call. The number of all violations has them.
         unclassified: "unclassified_violations",
     }
     // What is counted elsewhere: the first by the kernel, the other by the collector of a review log.

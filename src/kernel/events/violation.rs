@@ -24,6 +24,8 @@ pub struct Kind {
     pub reason: Reason,
     /// The context of the thread's state.
     pub context: Context,
+    /// Violations from several contexts are counted together: `context` is empty.
+    pub any_context: bool,
     /// The call's name; `@i386` or `@x32` for a call of a foreign ABI.
     pub symbol: String,
     /// The number of a foreign call in the table of its ABI.
@@ -127,6 +129,7 @@ impl EventReader {
             policy: self.policies.get(&kind.policy)?.clone(),
             reason: reason(kind.verdict),
             context: self.contexts.get(&kind.state).copied().unwrap_or(Context::EMPTY),
+            any_context: false,
             symbol: abi.map_or_else(|| CallName(kind.nr).to_string(), |abi| abi.symbol().into()),
             number: abi.map(|_| kind.nr & !0x4000_0000),
             action: match types::sysfsm_action(kind.action.into()) {
@@ -135,6 +138,17 @@ impl EventReader {
                 _ => Action::Kill,
             },
         })
+    }
+}
+
+impl Kind {
+    /// The kind of counted violations that may have been made by any number from
+    /// `SYSFSM_CALLS` on, which no kernel has.
+    pub(crate) fn of_unknown_calls(mut self) -> Self {
+        if self.number.take().is_none() {
+            self.symbol = format!("syscall_{}+", types::sysfsm_limit::SYSFSM_CALLS.0);
+        }
+        self
     }
 }
 

@@ -2,13 +2,14 @@
 //! its own BPF object by the same code.
 
 use crate::kernel::bpf::array;
+use crate::kernel::bpf::hash;
 use crate::kernel::bpf::map_list::map_list;
 use crate::kernel::bpf::skeleton::types;
 use crate::kernel::bpf::wire;
 use crate::kernel::error::KernelError;
 use crate::machine::{Context, Count, Depth, Machine};
 use crate::syscall::Symbol;
-use libbpf_rs::{MapCore, MapFlags, OpenMapMut};
+use libbpf_rs::{MapCore, OpenMapMut};
 use std::collections::{BTreeMap, HashSet};
 
 map_list! {
@@ -62,9 +63,6 @@ pub struct Recorded {
     /// How many runs it had.
     pub runs: u64,
 }
-
-/// How many entries are read at a time.
-const BATCH: u32 = 8192;
 
 /// Gives the maps their sizes. The object must not be loaded yet.
 ///
@@ -129,13 +127,8 @@ pub fn read<M: MapCore>(
 /// # Errors
 /// A map cannot be read or changed.
 pub fn forget_ended<M: MapCore>(maps: &RecordMaps<&M>) -> Result<usize, KernelError> {
-    let mut taken = Vec::new();
-    // This iterator ends at an error without saying so. Then some entries are left for the next
-    // call.
-    let batches = maps.taken.lookup_batch(BATCH, MapFlags::ANY, MapFlags::ANY);
-    for (key, _) in batches.map_err(|cause| KernelError::Read { map: "taken", cause })? {
-        taken.extend(wire::record::<types::sysfsm_taken>(&key));
-    }
+    let all = hash::read::<types::sysfsm_taken, u32>(maps.taken, "taken")?;
+    let mut taken: Vec<types::sysfsm_taken> = all.into_iter().map(|(key, _)| key).collect();
     if taken.is_empty() {
         return Ok(0);
     }
