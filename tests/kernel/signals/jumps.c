@@ -1,10 +1,10 @@
 /*
  * A timer's handler that returns, or is left by siglongjmp: jumps COUNT INTERVAL DEPTH WAYS
  *
- * COUNT signals come, one each INTERVAL microseconds at the most. WAYS are letters: `o` SA_ONSTACK,
- * `n` SA_NODEFER: each handler waits for the next signal until DEPTH handlers are nested, `a`
- * SS_AUTODISARM, `s` another alternate stack in each handler, `j` a third of the handlers are left
- * by siglongjmp, the others return.
+ * COUNT signals come, each INTERVAL microseconds after the handlers before it have ended. WAYS are
+ * letters: `o` SA_ONSTACK, `n` SA_NODEFER (each handler waits for the next signal until DEPTH
+ * handlers are nested), `a` SS_AUTODISARM, `s` another alternate stack in each handler, `j` a third
+ * of the handlers are left by siglongjmp, the others return.
  */
 #define _GNU_SOURCE
 #include <setjmp.h>
@@ -93,7 +93,7 @@ int main(int argc, char **argv)
 {
 	struct sigaction action = { .sa_handler = handler };
 	const char *ways = argv[4];
-	volatile long seen = 0;
+	volatile long seen = -1;
 	long count = atol(argv[1]);
 
 	timer.it_value.tv_usec = atol(argv[2]);
@@ -107,10 +107,6 @@ int main(int argc, char **argv)
 	arm(0);
 	action.sa_flags = (onstack ? SA_ONSTACK : 0) | (nodefer ? SA_NODEFER : 0);
 	sigaction(SIGALRM, &action, NULL);
-	/* Those that nest have the timer set again, one for each. */
-	if (!nodefer)
-		timer.it_interval = timer.it_value;
-	setitimer(ITIMER_REAL, &timer, NULL);
 	if (sigsetjmp(env, 1)) {
 		left++;
 		depth = 0;
@@ -118,8 +114,8 @@ int main(int argc, char **argv)
 		arm(0);
 	}
 	while (delivered < count) {
-		/* All handlers have ended. */
-		if (nodefer && delivered != seen) {
+		/* All handlers have ended: the next signal comes somewhere in the work. */
+		if (delivered != seen) {
 			seen = delivered;
 			setitimer(ITIMER_REAL, &timer, NULL);
 		}
