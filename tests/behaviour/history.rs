@@ -195,6 +195,8 @@ impl Walk<'_, '_> {
                     self.start(record, early, &mut worlds);
                 }
                 kind::CALL => unmade = Some(index),
+                // Not written: the task has died before, or has left the handler that came between.
+                0 => {}
                 kind::HANDLER => self.handler(record, &mut worlds),
                 _ => {
                     let what = format!("the program is broken: {record:x?}");

@@ -78,10 +78,7 @@ impl Mapped {
         let trace = self.trace();
         let of = |slot: usize| {
             let count = trace.slots[slot].count.load(Relaxed) as usize;
-            let written = &trace.records[slot][..count.min(RECORDS)];
-            // The last one of a task that was killed may not be there.
-            let there = written.iter().position(|record| record.kind == 0).unwrap_or(written.len());
-            &written[..there]
+            &trace.records[slot][..count.min(RECORDS)]
         };
         (0..SLOTS).map(of).collect()
     }
