@@ -91,6 +91,8 @@ pub struct Found {
     /// The path, without links.
     pub path: PathBuf,
     metadata: Metadata,
+    /// Whose files count as this process's own, too.
+    trusted: Option<Uid>,
 }
 
 impl Found {
@@ -99,7 +101,7 @@ impl Found {
     /// # Errors
     /// The file cannot be looked at.
     pub fn open(path: &Path, file: &File) -> io::Result<Self> {
-        Ok(Found { path: path.to_path_buf(), metadata: file.metadata()? })
+        Ok(Found { path: path.to_path_buf(), metadata: file.metadata()?, trusted: None })
     }
 
     /// Requires that nobody else may write the file, or add to the directory.
@@ -119,7 +121,7 @@ impl Found {
     }
 
     fn require(&self, denied: u32) -> Result<(), PathError> {
-        match flaw(&self.metadata, denied) {
+        match flaw(&self.metadata, denied, self.trusted) {
             Some(flaw) => Err(untrusted(&self.path, flaw)),
             None => Ok(()),
         }
@@ -130,15 +132,16 @@ fn untrusted(path: &Path, flaw: Flaw) -> PathError {
     PathError::Untrusted(Untrusted { path: path.to_path_buf(), flaw })
 }
 
-/// Whether a file belongs to root or to the user of this process.
-fn is_own(metadata: &Metadata) -> bool {
-    metadata.uid() == 0 || Uid::from_raw(metadata.uid()) == geteuid()
+/// Whether a file belongs to root, to the user of this process, or to another one who is trusted.
+fn is_own(metadata: &Metadata, trusted: Option<Uid>) -> bool {
+    let owner = Uid::from_raw(metadata.uid());
+    owner.is_root() || owner == geteuid() || Some(owner) == trusted
 }
 
 /// What is wrong with a file, if others must not have these rights to it.
-fn flaw(metadata: &Metadata, denied: u32) -> Option<Flaw> {
+fn flaw(metadata: &Metadata, denied: u32, trusted: Option<Uid>) -> Option<Flaw> {
     let mode = metadata.permissions().mode() & 0o7777;
-    if !is_own(metadata) {
+    if !is_own(metadata, trusted) {
         Some(Flaw::Owner(metadata.uid()))
     } else if mode & denied & WRITABLE != 0 {
         Some(Flaw::Writable(mode))
@@ -155,6 +158,14 @@ fn flaw(metadata: &Metadata, denied: u32) -> Option<Flaw> {
 /// # Errors
 /// The path leads nowhere, or others could make it lead elsewhere.
 pub fn follow(path: &Path) -> Result<Found, PathError> {
+    follow_trusting(path, None)
+}
+
+/// Does what [`follow`] does, and takes the files of one more user for this process's own.
+///
+/// # Errors
+/// Those of [`follow`].
+pub fn follow_trusting(path: &Path, trusted: Option<Uid>) -> Result<Found, PathError> {
     let look = |path: &Path| {
         fs::symlink_metadata(path)
             .map_err(|cause| PathError::Io { path: path.to_path_buf(), cause })
@@ -162,12 +173,12 @@ pub fn follow(path: &Path) -> Result<Found, PathError> {
     let absolute = std::path::absolute(path)
         .map_err(|cause| PathError::Io { path: path.to_path_buf(), cause })?;
     let mut rest = names(&absolute);
-    let mut found = Found { path: PathBuf::from("/"), metadata: look(Path::new("/"))? };
+    let mut found = Found { path: PathBuf::from("/"), metadata: look(Path::new("/"))?, trusted };
     let mut links = 0;
     while let Some(name) = rest.pop_front() {
         if name == ".." {
             let path = found.path.parent().unwrap_or(Path::new("/")).to_path_buf();
-            found = Found { metadata: look(&path)?, path };
+            found = Found { metadata: look(&path)?, path, trusted };
             continue;
         }
         // Of a directory with the sticky bit, where others may write, entries of their own only.
@@ -175,16 +186,16 @@ pub fn follow(path: &Path) -> Result<Found, PathError> {
         let shared = found.metadata.is_dir() && mode & WRITABLE != 0 && mode & STICKY != 0;
         if !shared {
             found.require_own()?;
-        } else if !is_own(&found.metadata) {
+        } else if !is_own(&found.metadata, trusted) {
             return Err(untrusted(&found.path, Flaw::Owner(found.metadata.uid())));
         }
         let path = found.path.join(&name);
         let metadata = look(&path)?;
-        if shared && !is_own(&metadata) {
+        if shared && !is_own(&metadata, trusted) {
             return Err(untrusted(&path, Flaw::Owner(metadata.uid())));
         }
         if !metadata.is_symlink() {
-            found = Found { path, metadata };
+            found = Found { path, metadata, trusted };
             continue;
         }
         links += 1;
@@ -198,7 +209,7 @@ pub fn follow(path: &Path) -> Result<Found, PathError> {
         });
         let target = target.map_err(|cause| PathError::Io { path, cause })?;
         if target.is_absolute() {
-            found = Found { path: PathBuf::from("/"), metadata: look(Path::new("/"))? };
+            found = Found { path: PathBuf::from("/"), metadata: look(Path::new("/"))?, trusted };
         }
         let mut names = names(&target);
         names.append(&mut rest);
@@ -218,13 +229,13 @@ pub fn is_own_entry(path: &Path) -> io::Result<bool> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(true),
         entry => entry?,
     };
-    Ok(if flaw(&directory, WRITABLE).is_none() {
+    Ok(if flaw(&directory, WRITABLE, None).is_none() {
         true
     } else if entry.is_file() {
         // Others may have made the second name of a file of ours.
-        (is_own(&entry) || entry.uid() == directory.uid()) && entry.nlink() == 1
+        (is_own(&entry, None) || entry.uid() == directory.uid()) && entry.nlink() == 1
     } else {
-        is_own(&entry) && is_own(&directory)
+        is_own(&entry, None) && is_own(&directory, None)
     })
 }
 

@@ -66,6 +66,26 @@ impl Policies {
 }
 
 #[test]
+fn what_belongs_to_the_user_of_sudo_is_roots() {
+    let policies = Policies::new();
+    let Policies { lab, above, directory, file, .. } = &policies;
+    let enforce = |user: &str| {
+        let mut enforce = Command::new(binary());
+        enforce.args(["enforce", "--at-most", "kill", "--policy"]).arg(file).args(["--", "true"]);
+        lab.start(enforce.env("SUDO_UID", user)).end()
+    };
+    for path in [file, directory, above] {
+        chown(path, Some(NOBODY.into()), None).unwrap();
+        enforce(&NOBODY.to_string()).well("a policy of the user of sudo");
+        for other in ["1", "", "root", "-1"] {
+            assert_eq!(enforce(other).status.code(), Some(2), "SUDO_UID={other}");
+        }
+    }
+    mode(file, 0o664);
+    assert_eq!(enforce(&NOBODY.to_string()).status.code(), Some(2), "others may write it");
+}
+
+#[test]
 fn what_others_may_write_is_no_policy() {
     let policies = Policies::new();
     let Policies { above, directory, file, .. } = &policies;

@@ -1,14 +1,16 @@
 //! Policies that nobody else can change: whoever may write one decides what is enforced as root.
 
 use crate::cli::io::failure::Failure;
-use crate::ownership::{follow, PathError};
+use crate::ownership::{follow_trusting, Found, PathError};
 use crate::text::shown;
+use nix::unistd::{geteuid, Uid};
+use std::env;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// Requires that nobody but root and the user of this process can change the policies: the files,
-/// their directories, and every directory and link on the way.
+/// Requires that nobody but root and the user of this process, or of sudo, can change the policies:
+/// the files, their directories, and every directory and link on the way.
 ///
 /// # Errors
 /// Others can, or a path leads nowhere.
@@ -27,7 +29,7 @@ fn problems(path: &Path) -> Vec<(String, String)> {
     if path == Path::new("-") {
         return Vec::new();
     }
-    let found = match follow(path).and_then(|found| found.require_own().map(|()| found)) {
+    let found = match look(path) {
         Ok(found) => found.path,
         // What a descriptor of this process leads to has no path: `--policy <(command)`.
         Err(PathError::Io { path, cause })
@@ -42,12 +44,22 @@ fn problems(path: &Path) -> Vec<(String, String)> {
     entries
         .map(|entry| entry.path())
         .filter(|file| file.extension().is_some_and(|end| end == "json"))
-        .filter_map(|file| match follow(&file).and_then(|found| found.require_own()) {
+        .filter_map(|file| match look(&file) {
             // It was there just now, and nobody else can have taken it away.
             Err(PathError::Io { path, .. }) if path == file => None,
             checked => checked.err().map(|error| problem(&file, &error)),
         })
         .collect()
+}
+
+/// Follows a path to what nobody else can change. Who has become root by sudo can do as root
+/// everything that is allowed there, so that policies of that user are as good as root's.
+fn look(path: &Path) -> Result<Found, PathError> {
+    let sudo = || env::var("SUDO_UID").ok()?.parse().ok().map(Uid::from_raw);
+    let user = if geteuid().is_root() { sudo() } else { None };
+    let found = follow_trusting(path, user)?;
+    found.require_own()?;
+    Ok(found)
 }
 
 /// An error and its hint.
