@@ -158,7 +158,7 @@ static __noinline __u32 sysfsm_find_file_name(struct file *file)
 
 /* The number of a binary by the last name of a path. `user`: the path is in the memory of the
  * current task. */
-static __always_inline __u32 sysfsm_find_last_name(const char *path, bool user)
+static __noinline __u32 sysfsm_find_last_name(const char *path, bool user)
 {
 	/* One text for the path and the name: the calls of a program share 512 bytes of stack. */
 	struct sysfsm_name key = {};
@@ -174,7 +174,7 @@ static __always_inline __u32 sysfsm_find_last_name(const char *path, bool user)
 	return binary ? *binary : 0;
 }
 
-static __noinline __u32 sysfsm_find_name(struct linux_binprm *bprm)
+static __always_inline __u32 sysfsm_find_name(struct linux_binprm *bprm)
 {
 	/* Of a script only the path of the exec is left. */
 	return bprm->interp != bprm->filename ? sysfsm_find_last_name(bprm->filename, false)

@@ -95,11 +95,6 @@ static __noinline __u32 sysfsm_find_exec_path(struct task_struct *task, unsigned
 	return sysfsm_find_text(task, (const char *)exec_path, true);
 }
 
-static __noinline __u32 sysfsm_find_exec_name(unsigned long exec_path)
-{
-	return sysfsm_find_last_name((const char *)exec_path, true);
-}
-
 /* The number of the binary that the current task runs, or 0, as sysfsm_find() has it at an exec. */
 static __noinline __u32 sysfsm_find_running(struct task_struct *task)
 {
@@ -118,7 +113,8 @@ static __noinline __u32 sysfsm_find_running(struct task_struct *task)
 	exec_path = sysfsm_exec_path(mm);
 	if (exec_path && sysfsm_runs_script(mm, exec_path)) {
 		found = sysfsm_find_exec_path(task, exec_path);
-		return found || !names_used ? found : sysfsm_find_exec_name(exec_path);
+		return found || !names_used ? found
+					    : sysfsm_find_last_name((const char *)exec_path, true);
 	}
 	sysfsm_file(&key, file->f_inode);
 	binary = bpf_map_lookup_elem(&binaries, &key);
