@@ -10,6 +10,9 @@ use crate::model::{Delivery, Mode, Place, Table, Task, Why, BEFORE};
 use std::collections::{BTreeMap, BTreeSet};
 use sysfsm_fixtures::behaviour::{flag, kind, Record, NONE, SLOTS};
 
+/// The call in which tasks wait to be adopted.
+const FUTEX: u32 = 202;
+
 /// Calls that the kernel may begin anew after a signal.
 const RESTARTS: [u32; 5] = [35, 56, 57, 58, 435];
 
@@ -167,6 +170,9 @@ impl Walk<'_, '_> {
         let mut dead = None;
         for (index, record) in (0_u32..).zip(records) {
             while let Some(call) = unmade.take() {
+                if self.waits(slot, records, call) {
+                    continue;
+                }
                 if record.kind == kind::HANDLER && record.pending == call {
                     let number = records[call as usize].number;
                     if record.flags & flag::AT_CALL != 0 && RESTARTS.contains(&number) {
@@ -187,7 +193,7 @@ impl Walk<'_, '_> {
                 let what = format!("the task goes on after its violation in record {call}");
                 return Err(Difference { at: (slot, index), what });
             }
-            self.adopt(slot, index, &mut worlds);
+            self.adopt(slot, records, index, &mut worlds);
             match record.kind {
                 kind::START => {
                     let counts = self.history.adopted.as_ref();
@@ -204,7 +210,7 @@ impl Walk<'_, '_> {
                 }
             }
         }
-        while let Some(call) = unmade.take() {
+        while let Some(call) = unmade.take().filter(|call| !self.waits(slot, records, *call)) {
             if self.is_evident(slot, records, call, &waiting) {
                 unmade = self.made(slot, records, call, &mut worlds, &mut waiting)?;
             }
@@ -231,8 +237,14 @@ impl Walk<'_, '_> {
             || next.is_some_and(|next| self.is_evident(slot, records, *next, waiting))
     }
 
+    /// Whether the task was adopted while it waited in this call, or was about to.
+    fn waits(&self, slot: u32, records: &[Record], call: u32) -> bool {
+        let at = self.history.adopted.as_ref().map_or(0, |counts| counts[slot as usize]);
+        call + 1 == at && records[call as usize].number == FUTEX
+    }
+
     /// If this record is the first one of a running task that was adopted.
-    fn adopt(&self, slot: u32, index: u32, worlds: &mut Vec<World>) {
+    fn adopt(&mut self, slot: u32, records: &[Record], index: u32, worlds: &mut Vec<World>) {
         let at = self.history.adopted.as_ref().map_or(0, |counts| counts[slot as usize]);
         if index == 0 || index != at {
             return;
@@ -240,6 +252,15 @@ impl Walk<'_, '_> {
         for world in &mut *worlds {
             let table = self.programs[world.image].table.as_ref();
             world.watched = table.map(|table| (world.image, table.adopted()));
+        }
+        if self.waits(slot, records, index - 1) {
+            // The call may have been judged, too.
+            let mut judged = worlds.clone();
+            let reported = self.history.reported.contains_key(&(slot, index - 1));
+            if self.judge(slot, records, index - 1, &mut judged, true).is_ok() && reported {
+                worlds.clear();
+            }
+            worlds.append(&mut judged);
         }
         settle(worlds);
     }

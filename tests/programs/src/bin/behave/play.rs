@@ -6,7 +6,7 @@ use crate::stubs::{
     behave_trap, behave_undefined, Mark,
 };
 use crate::tasks;
-use crate::thread::{call, raw, record, stack_pointer, trace, Thread, MARKS};
+use crate::thread::{call, record, stack_pointer, trace, Thread, MARKS};
 use std::mem::{offset_of, size_of};
 use std::sync::atomic::Ordering::Relaxed;
 use sysfsm_fixtures::behaviour::{area, bounds, kind, Area, Trace, SLOTS, TRACE};
@@ -86,8 +86,7 @@ pub extern "C" fn play(actions: u64) {
 fn hold(thread: &Thread) {
     let go = &raw const trace().go;
     while trace().go.load(Relaxed) == 0 && thread.slot().count.load(Relaxed) >= trace().hold {
-        // SAFETY: waits as long as the value is 0.
-        unsafe { raw(libc::SYS_futex, [go as u64, libc::FUTEX_WAIT as u64, 0, 0, 0, 0]) };
+        thread.call(libc::SYS_futex, &[go as u64, libc::FUTEX_WAIT as u64, 0, 0]);
     }
 }
 
