@@ -165,12 +165,23 @@ static __always_inline bool sysfsm_take_back(struct sysfsm_thread *thread,
 	return true;
 }
 
+/*
+ * An adopted thread makes no more returns from older handlers if the frame in use has made a call.
+ * To be called before another frame is in use: the one that made the call may be dropped.
+ */
+static __always_inline void sysfsm_look_for_a_call(struct sysfsm_thread *thread)
+{
+	if (thread->top.last != SYSFSM_NO_SYMBOL && thread->older_returns == SYSFSM_UNTIL_A_CALL)
+		thread->older_returns = 0;
+}
+
 /* A handler begins, in a frame of its own. Past the limit the outermost handler counts as over. */
 static __always_inline void sysfsm_push(struct sysfsm_thread *thread, __u32 state,
 					const struct sysfsm_delivery *by)
 {
 	struct sysfsm_counters *counts;
 
+	sysfsm_look_for_a_call(thread);
 	if (!by->setup_failed || !sysfsm_take_back(thread, by))
 		sysfsm_unwind(thread, by->pointer, by->from);
 	/* The kernel writes the frame to the end of the alternate stack, over those there. Others
@@ -199,11 +210,8 @@ static __always_inline void sysfsm_push(struct sysfsm_thread *thread, __u32 stat
  */
 static __always_inline bool sysfsm_pop(struct sysfsm_thread *thread, __u32 unknown)
 {
+	sysfsm_look_for_a_call(thread);
 	if (thread->below) {
-		/* The handler has made a call. */
-		if (thread->top.last != SYSFSM_NO_SYMBOL &&
-		    thread->older_returns == SYSFSM_UNTIL_A_CALL)
-			thread->older_returns = 0;
 		thread->below--;
 		thread->head--;
 		thread->top = thread->saved[thread->head & SYSFSM_RING];
@@ -214,8 +222,6 @@ static __always_inline bool sysfsm_pop(struct sysfsm_thread *thread, __u32 unkno
 		return false;
 	if (thread->older_returns != SYSFSM_UNTIL_A_CALL)
 		thread->older_returns--;
-	else if (thread->top.last != SYSFSM_NO_SYMBOL)
-		return false;
 	sysfsm_frame_init(&thread->top, unknown, SYSFSM_NO_SYMBOL);
 	return true;
 }

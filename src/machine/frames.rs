@@ -71,10 +71,10 @@ enum OlderReturns {
 }
 
 impl OlderReturns {
-    /// Takes one, if there is one for a thread whose last symbol is this.
-    fn take(&mut self, last: Option<Symbol>) -> bool {
+    /// Takes one, if there is one.
+    fn take(&mut self) -> bool {
         match self {
-            OlderReturns::UntilACall => last.is_none(),
+            OlderReturns::UntilACall => true,
             OlderReturns::AtMost(0) => false,
             OlderReturns::AtMost(left) => {
                 *left -= 1;
@@ -143,6 +143,7 @@ impl<S: Copy> Frames<S> {
     /// A handler begins, in a frame of its own. Handlers that are over are dropped. Past the limit
     /// the outermost handler counts as over.
     pub(super) fn push(&mut self, state: S, by: Delivery) {
+        self.look_for_a_call();
         let taken_back = by.setup_failed && self.take_back(by);
         if let Some(now) = by.interrupted.filter(|_| !taken_back) {
             self.unwind(now);
@@ -196,17 +197,23 @@ impl<S: Copy> Frames<S> {
     /// thread was seen leaves the frame `unknown`. False if no handler is active; then nothing
     /// changed.
     pub(super) fn pop(&mut self, unknown: S) -> bool {
+        self.look_for_a_call();
         if let Some(interrupted) = self.below.pop_back() {
-            if self.top.last.is_some() {
-                self.older.end();
-            }
             self.top = interrupted.frame;
-        } else if self.older.take(self.top.last) {
+        } else if self.older.take() {
             self.top = Frame { state: unknown, last: None };
         } else {
             return false;
         }
         true
+    }
+
+    /// Ends the returns from older handlers if the frame in use has made a call. To be called before
+    /// another frame is in use: the one that made the call may be dropped.
+    fn look_for_a_call(&mut self) {
+        if self.top.last.is_some() {
+            self.older.end();
+        }
     }
 
     /// Nothing is known of the frame any more, and the thread has called something.
@@ -386,6 +393,13 @@ mod tests {
         assert!(!frames.pop(99));
         let mut frames = Frames::adopted(99);
         frames.forget(99);
+        assert!(!frames.pop(99));
+        // The frame that made the call is dropped: the outermost handler's past the limit.
+        let mut frames = Frames::adopted(99);
+        frames.top.last = Some(Symbol::Call(0));
+        let handlers = 1..=MAX_HANDLERS + 1;
+        handlers.for_each(|_| frames.push(1, Delivery::default()));
+        assert!((0..MAX_HANDLERS).all(|_| frames.pop(99)));
         assert!(!frames.pop(99));
     }
 }
