@@ -34,12 +34,15 @@ impl<M: MapCore> Adoption<'_, M> {
         mut candidates: impl FnMut() -> Result<Vec<Candidate>, KernelError>,
     ) -> Result<u64, KernelError> {
         const PASSES: usize = 20;
+        const AT_A_TIME: usize = 32_768;
         let first = Totals::read(self.counters)?;
         let mut before = first.adopted.saturating_sub((self.at_birth)());
         for _ in 0..PASSES {
             let found = candidates()?;
-            // The map takes this many at a time.
-            for some in found.chunks(32_768) {
+            // The map takes this many at a time. Without any the program still finds what the set
+            // before watches.
+            let (first_ones, others) = found.split_at(found.len().min(AT_A_TIME));
+            for some in [first_ones].into_iter().chain(others.chunks(AT_A_TIME)) {
                 self.once(some)?;
             }
             let totals = Totals::read(self.counters)?;

@@ -211,8 +211,13 @@ fn a_set_that_replaces_another_watches_what_that_one_watched() {
         let options = if turn % 2 == 0 { &options[..] } else { &options[..2] };
         agent = pins.agent(&lab, &policy, options, "replaced");
         hopper.goes_on();
+        let status = pins.status(&lab).1;
         let lives = hopper.attack();
-        assert!(!lives, "{kind}: a process that was watched attacked: {}", agent.stderr());
+        assert!(
+            !lives,
+            "{kind} {turn}: a process that was watched attacked: {}{status}",
+            agent.stderr()
+        );
     }
     drop(agent);
 }

@@ -13,7 +13,7 @@ processes kernel    processes::
 load      kernel    load::
 fallbacks kernel    fallbacks::
 handlers  kernel    handlers::
-adoption  kernel    adoption:: --test-threads=1
+adoption  kernel    adoption:: --skip=a_script --test-threads=1
 attacks   kernel    attacks::
 pinned    kernel    pinned::  --test-threads=1
 reloads   kernel    reloads::threads_keep
