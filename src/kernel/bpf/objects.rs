@@ -5,8 +5,8 @@ use crate::kernel::bpf::skeleton::types::{self, sysfsm_object_kind as Kind};
 use crate::kernel::bpf::wire;
 use crate::kernel::error::KernelError;
 use libbpf_rs::libbpf_sys::{
-    bpf_iter_create, bpf_link_info, bpf_map_info, bpf_obj_get, bpf_obj_get_info_by_fd, bpf_obj_pin,
-    bpf_prog_info,
+    bpf_iter_create, bpf_link_get_fd_by_id, bpf_link_info, bpf_map_info, bpf_obj_get,
+    bpf_obj_get_info_by_fd, bpf_obj_pin, bpf_prog_info,
 };
 use plain::Plain;
 use std::ffi::CString;
@@ -45,6 +45,12 @@ pub(crate) fn link(fd: BorrowedFd<'_>) -> io::Result<[types::sysfsm_object; 2]> 
         types::sysfsm_object { kind: Kind::SYSFSM_LINK.0, id: info.id },
         types::sysfsm_object { kind: Kind::SYSFSM_PROGRAM.0, id: info.prog_id },
     ])
+}
+
+/// Whether there is a link with this id.
+pub(crate) fn link_exists(id: u32) -> bool {
+    // SAFETY: the call takes a number, and touches no memory of ours.
+    owned(unsafe { bpf_link_get_fd_by_id(id) }).is_ok()
 }
 
 /// Pins an object at a path in a bpf file system.

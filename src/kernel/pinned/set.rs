@@ -32,6 +32,11 @@ pub(crate) struct Inside {
     pub(crate) data: Mapped<types::bss>,
 }
 
+/// How long it is waited at most until the kernel has freed what was unpinned.
+const FREED: Duration = Duration::from_secs(2);
+/// How long detaching the last program takes at most.
+const DETACHED: Duration = Duration::from_millis(200);
+
 impl Pinned {
     /// The current set of a directory; `None` if nothing is enforced.
     ///
@@ -198,8 +203,21 @@ impl Pinned {
         // process that does it.
         let vetoes = set.directory.all(Set::VETO).unwrap_or_default();
         let vetoes: Vec<OwnedFd> = vetoes.into_iter().map(|(_, link)| link).collect();
+        let hooks = set.directory.all(Set::HOOK).unwrap_or_default();
+        let hooks: Vec<u32> = hooks
+            .into_iter()
+            .filter_map(|(_, link)| Some(objects::link(link.as_fd()).ok()?[0].id))
+            .collect();
         set.remove()?;
         background::drop_in(vetoes);
+        // The kernel frees what is unpinned some time later (bpf_free_inode, kernel/bpf/inode.c).
+        // Until then the programs enforce.
+        let deadline = Instant::now() + FREED;
+        while hooks.iter().any(|&link| objects::link_exists(link)) && Instant::now() < deadline {
+            sleep(Duration::from_millis(2));
+        }
+        // A link loses its id first, and is detached then (bpf_link_free, kernel/bpf/syscall.c).
+        sleep(DETACHED);
         Ok(())
     }
 }
