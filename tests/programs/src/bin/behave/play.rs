@@ -7,6 +7,7 @@ use crate::stubs::{
 };
 use crate::tasks;
 use crate::thread::{call, record, stack_pointer, trace, Thread, MARKS};
+use std::cell::Cell;
 use std::mem::{offset_of, size_of};
 use std::sync::atomic::Ordering::Relaxed;
 use sysfsm_fixtures::behaviour::{area, bounds, kind, Area, Trace, SLOTS, TRACE};
@@ -197,11 +198,19 @@ pub fn alternate(thread: &Thread) {
     thread.call(libc::SYS_sigaltstack, &[(&raw const stack) as u64, 0]);
 }
 
-fn set_mask(thread: &Thread, how: i32, set: u64) {
+pub fn set_mask(thread: &Thread, how: i32, set: u64) {
     thread.call(libc::SYS_rt_sigprocmask, &[how as u64, (&raw const set) as u64, 0, 8]);
 }
 
-fn unblock(thread: &Thread) {
+/// Blocks more signals. Returns which were blocked before.
+pub fn block(thread: &Thread, set: u64) -> u64 {
+    let before = Cell::new(0_u64);
+    let (set, to) = ((&raw const set) as u64, before.as_ptr() as u64);
+    thread.call(libc::SYS_rt_sigprocmask, &[libc::SIG_BLOCK as u64, set, to, 8]);
+    before.get()
+}
+
+pub fn unblock(thread: &Thread) {
     set_mask(thread, libc::SIG_SETMASK, 0);
 }
 

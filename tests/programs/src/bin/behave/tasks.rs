@@ -1,7 +1,7 @@
 //! Tasks: how they are made, what they send each other, and what they exec.
 
-use crate::handlers::OTHERS;
-use crate::play::{alternate, end, task};
+use crate::handlers::{mask, OTHERS, OWN};
+use crate::play::{alternate, block, end, set_mask, task, unblock};
 use crate::stubs::behave_clone;
 use crate::thread::{call, trace, Thread};
 use std::sync::atomic::Ordering::Relaxed;
@@ -104,10 +104,17 @@ pub fn bear(thread: &Thread) {
     };
     let mut call = call(number, arguments, flag::BIRTH, u64::from(child), 0);
     call.more = flags;
+    // Until the child has an alternate stack of its own it has its creator's, and a handler there
+    // would take the child for the creator.
+    let before =
+        (shares && has(libc::CLONE_VFORK)).then(|| block(thread, mask(&OTHERS) | mask(&OWN)));
     // SAFETY: a child that shares the memory begins on a stack of its own, in `born`.
     let result = unsafe { behave_clone(&raw const call, thread.slot(), stack) };
     if result == 0 {
         thread.slot.set(child);
+    }
+    if let Some(before) = before {
+        set_mask(thread, libc::SIG_SETMASK, before);
     }
 }
 
@@ -116,6 +123,7 @@ pub(crate) extern "C" fn born(stack: u64) -> ! {
     let thread = Thread::of(stack);
     // CLONE_VFORK leaves the alternate stack, which is the creator's (copy_process, kernel/fork.c).
     alternate(thread);
+    unblock(thread);
     task(thread)
 }
 
