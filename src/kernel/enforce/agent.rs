@@ -168,7 +168,7 @@ impl Agent {
         pins.sets()?
             .iter()
             .filter(|other| **other != self.set.pinned.set)
-            .try_for_each(Pinned::release)
+            .try_for_each(|other| Pinned::release(other).map(drop))
     }
 
     /// The pinned set, to be asked.

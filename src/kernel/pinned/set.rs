@@ -32,11 +32,6 @@ pub(crate) struct Inside {
     pub(crate) data: Mapped<types::bss>,
 }
 
-/// How long it is waited at most until the kernel has freed what was unpinned.
-const FREED: Duration = Duration::from_secs(2);
-/// How long detaching the last program takes at most.
-const DETACHED: Duration = Duration::from_millis(200);
-
 impl Pinned {
     /// The current set of a directory; `None` if nothing is enforced.
     ///
@@ -160,10 +155,12 @@ impl Pinned {
     /// An object cannot be unpinned.
     pub fn stop(pins: &Pins) -> Result<Option<(Self, Option<Totals>)>, KernelError> {
         let found = Pinned::find(pins)?;
+        let mut hooks = Vec::new();
         for set in pins.sets()? {
-            Pinned::release(&set)?;
+            hooks.append(&mut Pinned::release(&set)?);
         }
         pins.remove()?;
+        wait_until_detached(&hooks);
         let totals = found.as_ref().map(Pinned::totals).transpose()?.flatten();
         Ok(found.map(|found| (found, totals)))
     }
@@ -175,11 +172,12 @@ impl Pinned {
             .is_some_and(|i| i.data.load::<u32>(offset_of!(types::bss, changing)) != 0)
     }
 
-    /// Unpins a set, complete or not.
+    /// Unpins a set, complete or not. Returns the ids of the links of its hooks, which the kernel
+    /// has yet to detach.
     ///
     /// # Errors
     /// An object cannot be unpinned.
-    pub(crate) fn release(set: &Set) -> Result<(), KernelError> {
+    pub(crate) fn release(set: &Set) -> Result<Vec<u32>, KernelError> {
         let ours = set
             .directory
             .map(MANIFEST)
@@ -210,16 +208,26 @@ impl Pinned {
             .collect();
         set.remove()?;
         background::drop_in(vetoes);
-        // The kernel frees what is unpinned some time later (bpf_free_inode, kernel/bpf/inode.c).
-        // Until then the programs enforce.
-        let deadline = Instant::now() + FREED;
-        while hooks.iter().any(|&link| objects::link_exists(link)) && Instant::now() < deadline {
-            sleep(Duration::from_millis(2));
-        }
-        // A link loses its id first, and is detached then (bpf_link_free, kernel/bpf/syscall.c).
-        sleep(DETACHED);
-        Ok(())
+        Ok(hooks)
     }
+}
+
+/// Waits until links that were unpinned are detached. The kernel frees them some time later
+/// (`bpf_free_inode`, kernel/bpf/inode.c), and until then their programs enforce.
+fn wait_until_detached(links: &[u32]) {
+    /// How long it is waited at most until the kernel has freed them.
+    const FREED: Duration = Duration::from_secs(2);
+    /// How long detaching the last one takes at most: a link loses its id first (`bpf_link_free`,
+    /// kernel/bpf/syscall.c).
+    const DETACHED: Duration = Duration::from_millis(200);
+    if links.is_empty() {
+        return;
+    }
+    let deadline = Instant::now() + FREED;
+    while links.iter().any(|&link| objects::link_exists(link)) && Instant::now() < deadline {
+        sleep(Duration::from_millis(2));
+    }
+    sleep(DETACHED);
 }
 
 impl Inside {
