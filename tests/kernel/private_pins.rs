@@ -3,19 +3,16 @@
 
 use nix::unistd::chown;
 use std::fs;
-use std::os::unix::fs::{symlink, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{symlink, MetadataExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use sysfsm_testing::binary;
-use sysfsm_testing::lab::{Ended, Lab};
+use sysfsm_testing::lab::{mode, Ended, Lab, NOBODY};
 use sysfsm_testing::pin_directory::PinDirectory;
 use sysfsm_testing::shell::Shell;
 
 const KILL: [&str; 2] = ["--at-most", "kill"];
-
-/// The user and the group of nobody.
-const NOBODY: u32 = 65_534;
 
 /// A bpf file system that everybody may write, as `mount -t bpf` makes it, and a directory of
 /// root's with a file.
@@ -24,10 +21,6 @@ struct Place {
     pins: PinDirectory,
     shell: Shell,
     precious: PathBuf,
-}
-
-fn mode(path: &Path, mode: u32) {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
 impl Place {

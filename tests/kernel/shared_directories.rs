@@ -9,10 +9,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use sysfsm_testing::binary;
-use sysfsm_testing::lab::{Ended, Lab, Running};
-
-/// The user and the group of nobody.
-const NOBODY: u32 = 65_534;
+use sysfsm_testing::lab::{Ended, Lab, Running, NOBODY};
 
 /// A policy of a shell; a file of root's; a directory `shared` that everybody may write, and one
 /// of nobody's, `theirs`.

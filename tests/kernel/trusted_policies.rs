@@ -2,15 +2,13 @@
 
 use nix::unistd::chown;
 use std::fs;
-use std::os::unix::fs::{lchown, symlink, PermissionsExt as _};
+use std::os::unix::fs::{lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use sysfsm_testing::binary;
-use sysfsm_testing::lab::{Ended, Lab};
+use sysfsm_testing::lab::{mode, Ended, Lab, NOBODY};
 use sysfsm_testing::pin_directory::{event, PinDirectory};
 use sysfsm_testing::shell::Shell;
-
-const NOBODY: u32 = 65_534;
 
 /// A policy `above/policies/policy.json`, which only root may write.
 struct Policies {
@@ -19,10 +17,6 @@ struct Policies {
     above: PathBuf,
     directory: PathBuf,
     file: PathBuf,
-}
-
-fn mode(path: &Path, mode: u32) {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
 impl Policies {

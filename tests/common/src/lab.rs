@@ -12,6 +12,7 @@ use serde_json::Value;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, FromRawFd as _, OwnedFd};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -21,6 +22,14 @@ use tempfile::TempDir;
 
 /// How long any one step may take.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The user and the group of nobody: who others than root are in a test.
+pub const NOBODY: u32 = 65_534;
+
+/// Sets the permissions of a file or directory.
+pub fn mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
 
 /// A directory of a test.
 pub struct Lab {

@@ -11,9 +11,8 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use sysfsm_testing::binary;
-use sysfsm_testing::lab::{Lab, Running};
+use sysfsm_testing::lab::{Lab, Running, NOBODY};
 
-const NOBODY: u32 = 65534;
 /// The calls of the poison, which fail all the same: `init_module`, and an exec of nothing.
 const POISON: &str = "\
 #include <unistd.h>
