@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
+use sysfsm_testing::binary;
 use sysfsm_testing::lab::{Lab, Running};
 use sysfsm_testing::pin_directory::PinDirectory;
 use sysfsm_testing::times;
@@ -19,7 +20,7 @@ const FOR_EVER: &str = "100000000";
 struct Hopper {
     shared: File,
     made: PathBuf,
-    _first: Running,
+    first: Running,
 }
 
 impl Hopper {
@@ -31,7 +32,7 @@ impl Hopper {
         let hopper = Hopper {
             shared: File::options().read(true).write(true).open(&path).unwrap(),
             made: path.with_extension("made"),
-            _first: first,
+            first,
         };
         hopper.goes_on();
         hopper
@@ -110,6 +111,27 @@ fn a_process_that_hops_is_adopted() {
             assert_eq!(report.violations.len(), 1, "{kind}, {spin}: {:?}", report.violations);
         }
     }
+}
+
+#[test]
+fn a_process_whose_first_thread_has_ended_is_adopted() {
+    let lab = Lab::new();
+    let program = lab.fixture("hops");
+    let policy = policy(&lab, &program);
+    let hopper = Hopper::start(&lab, &mut Command::new(&program), "thread", "0");
+    // It makes no thread while it is looked for.
+    kill(hopper.first.pid(), Signal::SIGSTOP).unwrap();
+    let mut record = Command::new(binary());
+    record.args(["record", "--json", "--pid", &hopper.first.pid().to_string(), "-o"]);
+    let mut record = lab.start(record.arg(lab.fresh("policy")));
+    let said = record.complained(|said| said.contains("record_start"));
+    assert!(said.contains("record_start"), "{said}");
+    let enforcement = lab.enforce(&[&policy], &[]);
+    kill(hopper.first.pid(), Signal::SIGCONT).unwrap();
+    hopper.goes_on();
+    assert!(!hopper.attack(), "an unwatched process attacked");
+    let report = enforcement.stop();
+    assert_eq!(report.violations.len(), 1, "{:?}", report.violations);
 }
 
 #[test]

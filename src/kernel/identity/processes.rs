@@ -64,7 +64,7 @@ pub(crate) fn candidates(
 /// opens nothing and asks no file system.
 pub(crate) struct Process {
     pub pid: u32,
-    /// Its directory in `/proc`.
+    /// Its directory in `/proc`; that of one of its threads, if the first one has ended.
     pub directory: PathBuf,
     /// The file that it runs.
     pub exe: Stat,
@@ -73,8 +73,17 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Reads what a process runs; `None` if it runs nothing.
+    /// Reads what a process runs; `None` if it runs nothing. `directory` is that of the process.
     pub(crate) fn read(pid: u32, directory: PathBuf) -> Option<Self> {
+        // The first thread may have ended before the others. It has no memory then, and no file
+        // (proc_exe_link, fs/proc/base.c).
+        let threads = fs::read_dir(directory.join("task")).ok();
+        Self::of_thread(pid, directory)
+            .or_else(|| threads?.flatten().find_map(|thread| Self::of_thread(pid, thread.path())))
+    }
+
+    /// Reads what a process runs from the directory of one of its threads.
+    fn of_thread(pid: u32, directory: PathBuf) -> Option<Self> {
         let link = directory.join("exe");
         let exe = Stat::of_open(&open_path(&link).ok()?).ok()?.0;
         let target = fs::read_link(link).ok()?.into_os_string().into_vec();

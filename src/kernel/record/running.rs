@@ -91,10 +91,8 @@ pub(crate) fn running(
     let nothing = || {
         (format!("process `{pid}` has no program"), "is it a thread of the kernel's?".to_string())
     };
-    let exe = inodes.of(&process.join("exe"))?;
-    let (Some(process), Ok(exe)) = (Process::read(pid, process), exe) else {
-        return Ok(Err(nothing()));
-    };
+    let Some(process) = Process::read(pid, process) else { return Ok(Err(nothing())) };
+    let Ok(exe) = inodes.of(&process.directory.join("exe"))? else { return Ok(Err(nothing())) };
     let processes = [process];
     let given = given_paths(&processes)?.into_iter().next().flatten();
     let [process] = processes;

@@ -140,6 +140,9 @@ fn main() {
         other => panic!("no kind of hop: {other}"),
     };
     let file = OpenOptions::new().read(true).write(true).open(&arguments[0]).unwrap();
+    // Or a machine with one processor would do little else: each child is a new claim to it.
+    // SAFETY: changes the caller's priority alone.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 10) };
     // SAFETY: a new mapping of a file that is as long; its fields are atomic.
     let shared = unsafe {
         let at = libc::mmap(
