@@ -56,9 +56,6 @@ struct World {
     image: usize,
     /// The calls whose reports are explained.
     explained: BTreeSet<u32>,
-    /// The task has made up a return on an alternate stack. Where that stack is may be known no
-    /// more (`SS_AUTODISARM`): pointers to it may count as pointers to any other memory.
-    astray: bool,
     /// There were too many possible states: the task may do anything until it execs.
     anything: bool,
 }
@@ -265,12 +262,15 @@ impl Walk<'_, '_> {
         settle(worlds);
     }
 
-    /// A world for each stack that a pointer to this one may count as.
+    /// A world for each stack that a pointer to this one may count as. Where an alternate stack is may
+    /// be known no more once no active handler runs there (`SS_AUTODISARM`).
     fn places(&self, place: Place, world: World) -> Vec<(Place, World)> {
-        if world.astray && place != Place::Main && !self.history.learn {
-            vec![(place, world.clone()), (Place::Main, world)]
-        } else {
+        let known =
+            world.watched.as_ref().is_none_or(|(_, task)| task.alternates().contains(&place));
+        if known || place == Place::Main || self.history.learn {
             vec![(place, world)]
+        } else {
+            vec![(place, world.clone()), (Place::Main, world)]
         }
     }
 
@@ -365,12 +365,6 @@ impl Walk<'_, '_> {
             }
         });
         worlds.extend(both.into_iter().map(|(_, world)| world));
-        for world in worlds.iter_mut() {
-            let forged = record.number == 15 && record.flags & (flag::RETURN | flag::FOREIGN) == 0;
-            world.astray |= forged && place != Place::Main;
-            let alone = world.watched.as_ref().is_none_or(|(_, task)| task.is_alone());
-            world.astray &= !(alone && place == Place::Main);
-        }
         if worlds.is_empty() && !once_more {
             let what = match reported {
                 [] => "the kernel has allowed what no lawful history allows",

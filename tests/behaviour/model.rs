@@ -197,11 +197,6 @@ impl Task {
         self.adopted = false;
     }
 
-    /// Whether no handler is active.
-    pub fn is_alone(&self) -> bool {
-        self.below.is_empty()
-    }
-
     /// Handlers that the stack was unwound past are over, with all that began in them (rule 3).
     fn unwind(&mut self, pointer: u64, place: Place) {
         let over = |by: &Delivery| by.found == place && pointer >= by.pointer;
