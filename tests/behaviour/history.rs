@@ -13,8 +13,9 @@ use sysfsm_fixtures::behaviour::{flag, kind, Record, NONE, SLOTS};
 /// The call in which tasks wait to be adopted.
 const FUTEX: u32 = 202;
 
-/// Calls that the kernel may begin anew after a signal.
-const RESTARTS: [u32; 5] = [35, 56, 57, 58, 435];
+/// Calls that the kernel may begin anew after a signal: `nanosleep`; those that make a task; and
+/// those that exec, while another thread of the process does so (`prepare_bprm_creds`, fs/exec.c).
+const RESTARTS: [u32; 7] = [35, 56, 57, 58, 59, 322, 435];
 
 /// A program of a run: its policy, if it has one.
 pub struct Program {
