@@ -4,12 +4,12 @@
 use nix::unistd::chown;
 use serde_json::Value;
 use std::fs;
-use std::os::unix::fs::{symlink, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{symlink, MetadataExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use sysfsm_testing::binary;
-use sysfsm_testing::lab::{Ended, Lab, Running, NOBODY};
+use sysfsm_testing::lab::{mode, Ended, Lab, Running, NOBODY};
 
 /// A policy of a shell; a file of root's; a directory `shared` that everybody may write, and one
 /// of nobody's, `theirs`.
@@ -23,9 +23,6 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let lab = Lab::new();
-        let mode = |path: &Path, mode| {
-            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-        };
         mode(&lab.path(""), 0o711);
         for (name, permissions) in [("shared", 0o1777), ("theirs", 0o755)] {
             fs::create_dir(lab.path(name)).unwrap();
@@ -197,4 +194,39 @@ fn another_users_review_log_or_lock_is_refused() {
     let mut holds = place.lab.start(&mut holds);
     holds.said(|said| said.contains("held"));
     place.refused("--learn-to", "shared/seen", &["`shared/.seen.lock`", "another process"]);
+}
+
+/// A directory of nobody's may be a link to another one by the time that something is written.
+#[test]
+fn no_link_of_others_is_followed_on_the_way() {
+    let place = Place::new();
+    fs::create_dir(place.lab.path("roots")).unwrap();
+    place.nobody("ln -s ../roots theirs/link; ln -s ../roots shared/link");
+    for directory in ["theirs/link", "shared/link"] {
+        let theirs = place.lab.path(directory);
+        let refusal = format!("`{directory}` belongs to user {NOBODY}, who can change it");
+        for line in [
+            r#""$0" merge -o {}/out "$1""#,
+            r#""$0" merge -o {}/ "$1""#,
+            r#""$0" merge -o {}/made/ "$1""#,
+            r#""$0" export --format seccomp-oci -o {}/out "$1""#,
+            r#""$0" record -o {}/out -- true"#,
+            r#""$0" record -o {}/made/ -- true"#,
+        ] {
+            let line = line.replace("{}", directory);
+            let ended = place.root(&line);
+            assert_eq!(ended.status.code(), Some(2), "{line}: {}{}", ended.stdout, ended.stderr);
+            assert!(ended.stderr.contains(&refusal), "{line}: {}", ended.stderr);
+        }
+        for option in ["--events", "--learn-to"] {
+            place.refused(option, &format!("{directory}/out"), &[&refusal, "chown -h root"]);
+        }
+        assert!(place.names("roots").is_empty(), "{:?}", place.names("roots"));
+        // Root's own link is followed.
+        fs::remove_file(&theirs).unwrap();
+        symlink("../roots", &theirs).unwrap();
+        place.root(&format!(r#""$0" merge -o {directory}/out "$1""#)).well("merge");
+        assert_eq!(place.names("roots"), ["out"]);
+        fs::remove_file(place.lab.path("roots/out")).unwrap();
+    }
 }

@@ -4,10 +4,10 @@ use crate::cli::io::failure::Failure;
 use crate::cli::io::report;
 use crate::cli::policies::learned::{PolicyOutput, Written};
 use crate::kernel::Recorder;
+use crate::ownership::{make_directory, Place};
 use crate::text::shown;
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 /// Writes policies, again and again.
@@ -31,14 +31,14 @@ impl PolicyWriter {
             ));
         }
         let stdout = to == Path::new("-");
-        let failed = |e: &io::Error| Failure::writing(&shown(&to).to_string(), e);
-        if output.is_directory() {
-            fs::create_dir_all(to).map_err(|e| failed(&e))?;
+        let there = if output.is_directory() {
+            make_directory(to)
         } else if !stdout {
-            let parent =
-                to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            fs::read_dir(parent).map_err(|e| failed(&e))?;
-        }
+            Place::of(to).map(drop)
+        } else {
+            Ok(())
+        };
+        there.map_err(|e| Failure::placing(&shown(&to).to_string(), &e))?;
         Ok(PolicyWriter { output, stdout, calls: None, files: BTreeSet::new() })
     }
 
@@ -77,7 +77,7 @@ impl PolicyWriter {
         let files: BTreeSet<PathBuf> = written.iter().map(|w| w.file.clone()).collect();
         // A policy gets a longer name when another binary of the same name comes up.
         for old in self.files.difference(&files) {
-            drop(fs::remove_file(old));
+            drop(Place::of(old).map(|place| fs::remove_file(place.path())));
         }
         self.files = files;
         Ok(written)

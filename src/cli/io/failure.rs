@@ -3,6 +3,7 @@
 use crate::cli::events::event::{Event, Kind};
 #[cfg(feature = "kernel")]
 use crate::kernel::KernelError;
+use crate::ownership::PathError;
 use crate::policy::LoadError;
 use serde_json::{json, Value};
 use std::fmt;
@@ -58,6 +59,17 @@ impl Failure {
         Failure {
             broken_pipe,
             ..Failure::new(what, "check the directory, its permissions and the space")
+        }
+    }
+
+    /// The place of an output cannot be reached.
+    pub(crate) fn placing(to: &str, error: &PathError) -> Self {
+        match error {
+            PathError::Io { cause, .. } => Failure::writing(to, cause),
+            PathError::Untrusted(untrusted) => Failure::new(
+                format!("cannot write `{to}`: {untrusted}"),
+                format!("choose another directory, or: {}", untrusted.command()),
+            ),
         }
     }
 

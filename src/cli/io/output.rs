@@ -3,7 +3,7 @@
 
 use crate::cli::events::event::Event;
 use crate::cli::io::failure::Failure;
-use crate::ownership;
+use crate::ownership::{is_own_entry, make_directory, Place};
 use crate::text::{said, shown, UntrustedText};
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,11 +21,13 @@ pub(crate) fn write(to: &Path, text: &str) -> Result<(), Failure> {
             .and_then(|()| stdout.flush())
             .map_err(|e| Failure::writing("stdout", &e));
     }
+    let place = Place::of(to).map_err(|e| Failure::placing(&name, &e))?;
+    let to = place.path();
     // A pipe or a link that somebody else has put there is replaced. /dev/stdout is not, whatever
     // file it leads to.
     let of_process = || fs::read_link(to).is_ok_and(|target| target.starts_with("/proc"));
     let special = (of_process() || fs::metadata(to).is_ok_and(|m| !m.is_file()))
-        && ownership::is_own_entry(to).unwrap_or(false);
+        && is_own_entry(to).unwrap_or(false);
     let outcome = if special { fs::write(to, text) } else { replace(to, text) };
     outcome.map_err(|e| Failure::writing(&name, &e))
 }
@@ -78,7 +80,7 @@ pub(crate) fn policy_files(binaries: &[&str], output: &Path) -> Result<Vec<PathB
     if !is_directory(output) {
         return Ok(vec![output.to_path_buf(); binaries.len()]);
     }
-    fs::create_dir_all(output).map_err(|e| Failure::writing(&shown(&output).to_string(), &e))?;
+    make_directory(output).map_err(|e| Failure::placing(&shown(&output).to_string(), &e))?;
     Ok(file_names(binaries).into_iter().map(|name| output.join(name)).collect())
 }
 

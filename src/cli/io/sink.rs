@@ -2,7 +2,7 @@
 
 use crate::cli::io::failure::Failure;
 use crate::cli::io::report;
-use crate::ownership::open_own_entry;
+use crate::ownership::{open_own_entry, Place};
 use crate::text::shown;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Write as _};
@@ -25,7 +25,8 @@ impl Sink {
     /// A file that may have events already. One that somebody else has put there is refused.
     pub(crate) fn append(path: &Path) -> Result<Self, Failure> {
         let name = shown(&path).to_string();
-        let file = open(path);
+        let place = Place::of(path).map_err(|e| Failure::placing(&name, &e))?;
+        let file = open(place.path());
         let Some(file) = file.map_err(|e| Failure::writing(&name, &e))? else {
             return Err(Failure::new(
                 format!("`{name}` was put there by another user"),

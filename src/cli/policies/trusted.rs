@@ -1,10 +1,8 @@
 //! Policies that nobody else can change: whoever may write one decides what is enforced as root.
 
 use crate::cli::io::failure::Failure;
-use crate::ownership::{follow_trusting, Found, PathError};
+use crate::ownership::{follow_trusting, sudo_user, Found, PathError};
 use crate::text::shown;
-use nix::unistd::{geteuid, Uid};
-use std::env;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -52,12 +50,9 @@ fn problems(path: &Path) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Follows a path to what nobody else can change. Who has become root by sudo can do as root
-/// everything that is allowed there, so that policies of that user are as good as root's.
+/// Follows a path to what nobody else can change.
 fn look(path: &Path) -> Result<Found, PathError> {
-    let sudo = || env::var("SUDO_UID").ok()?.parse().ok().map(Uid::from_raw);
-    let user = if geteuid().is_root() { sudo() } else { None };
-    let found = follow_trusting(path, user)?;
+    let found = follow_trusting(path, sudo_user())?;
     found.require_own()?;
     Ok(found)
 }

@@ -4,7 +4,7 @@
 
 use crate::cli::io::failure::Failure;
 use crate::cli::io::output;
-use crate::ownership::{directory_of, open_own_entry};
+use crate::ownership::{directory_of, open_own_entry, PathError, Place};
 use crate::review::{self, DepthMismatch, ReviewLog};
 use crate::text::shown;
 use nix::errno::Errno;
@@ -15,7 +15,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long another may hold the lock: it takes it for a moment only.
@@ -30,7 +30,11 @@ impl From<DepthMismatch> for Failure {
 /// Reads a review log; none if there is no such file.
 pub(crate) fn read(file: &Path) -> Result<Option<ReviewLog>, Failure> {
     let name = shown(&file);
-    let text = match open_own_entry(file, File::options().read(true)) {
+    let place = match Place::of(file) {
+        Err(PathError::Io { cause, .. }) if cause.kind() == ErrorKind::NotFound => return Ok(None),
+        place => place.map_err(|e| Failure::placing(&name.to_string(), &e))?,
+    };
+    let text = match open_own_entry(place.path(), File::options().read(true)) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
         Ok(None) => {
             return Err(Failure::new(
@@ -75,14 +79,14 @@ pub(crate) fn update(
 /// The lock of a review log: a file of its own, which is there for as long as it is locked, and
 /// which nobody but its owner and root can open. Whoever may read a directory may lock that.
 struct Lock {
-    path: PathBuf,
+    place: Place,
     _lock: Flock<File>,
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
         // Still locked: whoever waits for it finds that it has gone, and makes another one.
-        drop(fs::remove_file(&self.path));
+        drop(fs::remove_file(self.place.path()));
     }
 }
 
@@ -100,10 +104,11 @@ fn lock(file: &Path) -> Result<Lock, Failure> {
     name.push(file.file_name().unwrap_or_default());
     name.push(".lock");
     let path = file.with_file_name(name);
+    let place = Place::of(&path).map_err(|e| Failure::placing(&shown(&file).to_string(), &e))?;
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let failed = match try_lock(&path) {
-            Ok(lock) => return Ok(Lock { path, _lock: lock }),
+        let failed = match try_lock(place.path()) {
+            Ok(lock) => return Ok(Lock { place, _lock: lock }),
             Err(NotLocked::Busy) if Instant::now() < deadline => {
                 std::thread::sleep(Duration::from_millis(5));
                 continue;

@@ -1,22 +1,22 @@
-//! Who could change what a path leads to. A path is followed only through directories that nobody
-//! but root and the user of this process can change, and through links that belong to these two.
+//! Following a path only where nobody else can change what it leads to.
 
 use crate::text::{shown, Shown};
 use nix::libc;
 use nix::unistd::{geteuid, Uid};
 use std::collections::VecDeque;
+use std::env;
 use std::ffi::OsString;
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
 use thiserror::Error;
 
 /// The most links of a path, as in the kernel (`MAXSYMLINKS`).
-const LINKS: usize = 40;
+pub(super) const LINKS: usize = 40;
 
 /// Bits of a file's mode: the group or others may write; they may do anything.
-const WRITABLE: u32 = 0o022;
+pub(super) const WRITABLE: u32 = 0o022;
 const ACCESSIBLE: u32 = 0o077;
 /// In a directory with this bit only the owner of a file, or of the directory, may rename or remove
 /// the file.
@@ -128,18 +128,18 @@ impl Found {
     }
 }
 
-fn untrusted(path: &Path, flaw: Flaw) -> PathError {
+pub(super) fn untrusted(path: &Path, flaw: Flaw) -> PathError {
     PathError::Untrusted(Untrusted { path: path.to_path_buf(), flaw })
 }
 
 /// Whether a file belongs to root, to the user of this process, or to another one who is trusted.
-fn is_own(metadata: &Metadata, trusted: Option<Uid>) -> bool {
+pub(super) fn is_own(metadata: &Metadata, trusted: Option<Uid>) -> bool {
     let owner = Uid::from_raw(metadata.uid());
     owner.is_root() || owner == geteuid() || Some(owner) == trusted
 }
 
 /// What is wrong with a file, if others must not have these rights to it.
-fn flaw(metadata: &Metadata, denied: u32, trusted: Option<Uid>) -> Option<Flaw> {
+pub(super) fn flaw(metadata: &Metadata, denied: u32, trusted: Option<Uid>) -> Option<Flaw> {
     let mode = metadata.permissions().mode() & 0o7777;
     if !is_own(metadata, trusted) {
         Some(Flaw::Owner(metadata.uid()))
@@ -147,6 +147,18 @@ fn flaw(metadata: &Metadata, denied: u32, trusted: Option<Uid>) -> Option<Flaw> 
         Some(Flaw::Writable(mode))
     } else if mode & denied != 0 {
         Some(Flaw::Readable(mode))
+    } else {
+        None
+    }
+}
+
+/// The user who has become root by sudo: who can do as root everything that is allowed there, so
+/// that what belongs to that user is as good as root's.
+#[must_use]
+pub fn sudo_user() -> Option<Uid> {
+    let user = || env::var("SUDO_UID").ok()?.parse().ok().map(Uid::from_raw);
+    if geteuid().is_root() {
+        user()
     } else {
         None
     }
@@ -218,57 +230,8 @@ pub fn follow_trusting(path: &Path, trusted: Option<Uid>) -> Result<Found, PathE
     Ok(found)
 }
 
-/// Whether what is at a path was put there by root or by the user of this process, or is a plain
-/// file of who owns the directory. Nothing may be there.
-///
-/// # Errors
-/// The path cannot be looked at.
-pub fn is_own_entry(path: &Path) -> io::Result<bool> {
-    let directory = fs::metadata(directory_of(path))?;
-    let entry = match fs::symlink_metadata(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(true),
-        entry => entry?,
-    };
-    Ok(if flaw(&directory, WRITABLE, None).is_none() {
-        true
-    } else if entry.is_file() {
-        // Others may have made the second name of a file of ours.
-        (is_own(&entry, None) || entry.uid() == directory.uid()) && entry.nlink() == 1
-    } else {
-        is_own(&entry, None) && is_own(&directory, None)
-    })
-}
-
-/// Opens what is at a path; `None` if others have put it there, or put it there just now. A link is
-/// followed only if it is our own.
-///
-/// # Errors
-/// Nothing is there, or it cannot be opened.
-pub fn open_own_entry(path: &Path, options: &mut OpenOptions) -> io::Result<Option<File>> {
-    let before = fs::symlink_metadata(path)?;
-    if !is_own_entry(path)? {
-        return Ok(None);
-    }
-    if before.is_symlink() {
-        return options.open(path).map(Some);
-    }
-    if before.is_file() {
-        options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-    }
-    let file = options.open(path)?;
-    let after = file.metadata()?;
-    let same = (before.dev(), before.ino()) == (after.dev(), after.ino());
-    Ok(same.then_some(file))
-}
-
-/// The directory that a path's last name is in.
-#[must_use]
-pub fn directory_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
 /// The names of a path, without the root directory.
-fn names(path: &Path) -> VecDeque<OsString> {
+pub(super) fn names(path: &Path) -> VecDeque<OsString> {
     path.components()
         .filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir))
         .map(|part| part.as_os_str().to_os_string())
