@@ -34,6 +34,7 @@ SYSFSM_EXPORT(enum, sysfsm_action);
 SYSFSM_EXPORT(enum, sysfsm_abi);
 SYSFSM_EXPORT(enum, sysfsm_deny_coverage);
 SYSFSM_EXPORT(enum, sysfsm_object_kind);
+SYSFSM_EXPORT(struct, sysfsm_switch);
 
 /* Not read here. Set while an agent changes the policies: an agent that finds a change which was
  * begun and not ended loads everything anew. */
@@ -45,6 +46,10 @@ __u64 reloads_asked = 0;
 __u64 reloads_answered = 0;
 __u64 reloads_done = 0;
 __u64 reloads_refused = 0;
+/* Not read here. Whether the agent's self-test has found vetoes that do not work, and how often it
+ * has begun to find some. */
+__u32 alarm_raised = 0;
+__u64 alarms_raised = 0;
 /* Whether running processes are being adopted. */
 __u32 adopting = 0;
 /* The children of unwatched processes that were adopted at their births, also among `adopted`. */

@@ -89,10 +89,25 @@ struct upid {
 	struct pid_namespace *ns;
 };
 
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
 /* The ids of a process in all its namespaces, the outermost first. */
 struct pid {
 	unsigned int level;
+	struct hlist_head tasks[1]; /* by enum pid_type; the first is of PIDTYPE_PID: one task */
 	struct upid numbers[1];
+};
+
+/* A file of /proc. */
+struct proc_inode {
+	struct pid *pid; /* whose directory the file is in; else none */
+	struct inode vfs_inode;
 };
 
 /* Linux 6.15 has renamed the field `parent`. */
@@ -134,6 +149,7 @@ struct task_struct {
 	int tgid;
 	__u64 start_time;
 	struct pid *thread_pid;
+	struct hlist_node pid_links[1]; /* in `tasks` of struct pid */
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	const struct cred *real_cred;
@@ -200,6 +216,30 @@ struct bpf_iter__task_file {
 };
 
 #pragma clang attribute pop
+
+/* Why the kernel asks its lockdown (include/linux/security.h). CO-RE finds the numbers: kernels
+ * differ in them. */
+enum lockdown_reason {
+	LOCKDOWN_NONE = 0,
+	LOCKDOWN_HIBERNATION = 5,
+	LOCKDOWN_DEBUGFS = 15,
+	LOCKDOWN_INTEGRITY_MAX = 21,
+};
+
+/* What the kernel is given to load from memory (include/linux/kernel_read_file.h). */
+enum kernel_load_data_id {
+	LOADING_MODULE = 2,
+	LOADING_KEXEC_IMAGE = 3,
+	LOADING_KEXEC_INITRAMFS = 4,
+};
+
+/* What the kernel is given to load from a file. */
+enum kernel_read_file_id {
+	READING_MODULE = 2,
+	READING_KEXEC_IMAGE = 3,
+	READING_KEXEC_INITRAMFS = 4,
+	READING_MODULE_COMPRESSED = 3, /* since Linux 6.19 */
+};
 
 /*
  * The key of a file. File systems reuse the number of a file that is gone. They do not reuse its

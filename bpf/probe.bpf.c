@@ -6,12 +6,19 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "sysfsm.h"
+
 #define SYSFSM_EPERM 1
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 /* The process that tries. */
 __u32 prober = 0;
+/* The mechanisms that worked when enforcement began, a bit each (src/kernel/support/self_test.rs).
+ * Not read here. */
+__u32 working = 0;
+/* The cgroup of the last process that tried, and those above it, the highest first. */
+__u64 cgroups[SYSFSM_ENFORCER_CGROUPS] = {};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
@@ -74,5 +81,9 @@ int try_classic(void *ctx)
 SEC("tp_btf/sys_enter")
 long try_veto(void *ctx)
 {
-	return (bpf_get_current_pid_tgid() >> 32) == prober ? -SYSFSM_EPERM : 0;
+	if ((bpf_get_current_pid_tgid() >> 32) != prober)
+		return 0;
+	for (int level = 0; level < SYSFSM_ENFORCER_CGROUPS; level++)
+		cgroups[level] = bpf_get_current_ancestor_cgroup_id(level);
+	return -SYSFSM_EPERM;
 }

@@ -36,6 +36,10 @@ enum sysfsm_limit {
 	SYSFSM_WALK_STEPS = 80,
 	/* A policy's cgroup is at most this many levels below the highest one. */
 	SYSFSM_LEVELS = 15,
+	/* Bytes of the name of a kernel's switch with its zero. */
+	SYSFSM_SWITCH_NAME = 32,
+	/* The enforcer's cgroup and those above it, as many as are protected. */
+	SYSFSM_ENFORCER_CGROUPS = 32,
 	/* Bytes of a thread's name with its zero (TASK_COMM_LEN). */
 	SYSFSM_COMM = 16,
 	/* Bytes of a user stack that are copied, in all and at once. */
@@ -289,6 +293,15 @@ struct sysfsm_object {
 	__u32 id;
 };
 _Static_assert(sizeof(struct sysfsm_object) == 8, "wire layout");
+
+/* A file of the kernel's that watched threads may not write to, by names that only the kernel
+ * gives. Names are padded with zeros. */
+struct sysfsm_switch {
+	__u64 file_system; /* the magic number of its super block */
+	char directory[SYSFSM_SWITCH_NAME]; /* that it is in */
+	char name[SYSFSM_SWITCH_NAME]; /* empty: every file of the directories in `directory` */
+};
+_Static_assert(sizeof(struct sysfsm_switch) == 72, "wire layout");
 
 /* A violation: what makes two of them alike. */
 struct sysfsm_violation_kind {

@@ -24,10 +24,12 @@
 #include "preempt.h"
 #include "judge.h"
 #include "kernel.h"
+#include "switches.h"
 #include "sysfsm.h"
 #include "threads.h"
 
 #define SYSFSM_EPERM 1
+#define SYSFSM_MAY_WRITE 2 /* include/linux/fs.h */
 #define SYSFSM_BPF_FS 0xcafe4a11 /* BPF_FS_MAGIC, include/uapi/linux/magic.h */
 #define SYSFSM_KEY_NEED_SEARCH 4 /* include/linux/key.h */
 /* PF_EXITING, PF_IO_WORKER, PF_DUMPCORE, PF_USER_WORKER, PF_KTHREAD (include/linux/sched.h) */
@@ -292,6 +294,56 @@ long protect_bpf(__u64 *ctx)
 	}
 	object.id = first;
 	return bpf_map_lookup_elem(&objects, &object) ? sysfsm_protect() : 0;
+}
+
+/* A veto at a write, which also keeps watched threads from the kernel's switches. */
+static __always_inline long sysfsm_veto_write(struct file *file, __u32 mask, bool judge)
+{
+	long denial = sysfsm_veto(judge);
+
+	if (denial || !(mask & SYSFSM_MAY_WRITE) || !sysfsm_thread(bpf_get_current_task_btf()))
+		return denial;
+	return sysfsm_is_switch(file, enforcer) ? sysfsm_protect() : 0;
+}
+
+/*
+ * security_file_permission(struct file *, int mask), typed as
+ * file_check_and_advance_wb_err(struct file *, errseq_t). The kernel asks at each write, so that it
+ * does not matter how and when the file was opened.
+ */
+SEC("tp_btf/file_check_and_advance_wb_err")
+long veto_write(__u64 *ctx)
+{
+	return sysfsm_veto_write((struct file *)ctx[0], ctx[1], false);
+}
+
+/* The same hook, where the kernel can skip the programs at sys_enter. */
+SEC("tp_btf/file_check_and_advance_wb_err")
+long veto_write_judging(__u64 *ctx)
+{
+	return sysfsm_veto_write((struct file *)ctx[0], ctx[1], true);
+}
+
+/* security_locked_down(enum lockdown_reason), typed as signal_deliver(int, ...). */
+SEC("tp_btf/signal_deliver")
+long protect_lockdown(__u64 *ctx)
+{
+	return sysfsm_changes_kernel(ctx[0]) ? sysfsm_protect() : 0;
+}
+
+/* security_kernel_load_data(enum kernel_load_data_id, bool). */
+SEC("tp_btf/signal_deliver")
+long protect_load_data(__u64 *ctx)
+{
+	return sysfsm_loads_code(ctx[0]) ? sysfsm_protect() : 0;
+}
+
+/* security_kernel_read_file(struct file *, enum kernel_read_file_id, bool), typed as
+ * mm_page_alloc(struct page *, unsigned int, ...). */
+SEC("tp_btf/mm_page_alloc")
+long protect_read_file(__u64 *ctx)
+{
+	return sysfsm_reads_code(ctx[1]) ? sysfsm_protect() : 0;
 }
 
 #endif /* SYSFSM_VETO_H */

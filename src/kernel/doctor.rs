@@ -2,7 +2,6 @@
 
 use crate::kernel::bpf::log;
 use crate::kernel::error::KernelError;
-use crate::kernel::identity::inode::Inodes;
 use crate::kernel::level::Level;
 use crate::kernel::support::deny_mechanisms::DenyMechanisms;
 use crate::kernel::support::foreign_abi as abi;
@@ -12,7 +11,7 @@ use crate::kernel::support::trials::{classic, load_and_attach};
 use libbpf_rs::{MapHandle, MapType};
 use nix::sys::resource::{getrlimit, setrlimit, Resource};
 use std::fs;
-use std::mem::{size_of, MaybeUninit};
+use std::mem::size_of;
 use std::path::Path;
 
 /// A feature of the kernel, or of this machine.
@@ -77,7 +76,7 @@ pub fn probe() -> Report {
         };
         report.add_text("tracefs", found, detail.into());
     }
-    let mechanisms = works.then(mechanisms).transpose();
+    let mechanisms = works.then(DenyMechanisms::find).transpose();
     match mechanisms {
         Ok(Some(mechanisms)) => report.add_mechanisms(&mechanisms),
         Ok(None) => report.next = Some("sysfsm needs Linux 5.15 or newer".into()),
@@ -154,13 +153,6 @@ impl Report {
             ),
         };
     }
-}
-
-/// Tries the mechanisms that deny.
-fn mechanisms() -> Result<DenyMechanisms, KernelError> {
-    let mut finder = MaybeUninit::uninit();
-    let inodes = Inodes::load(&mut finder)?;
-    DenyMechanisms::find(&inodes)
 }
 
 /// Whether the limit of locked memory bounds maps. It did before Linux 5.11; since then the memory

@@ -44,6 +44,7 @@ pub use record::recorder::Recorder;
 pub use record::starters::Starters;
 pub use record::target::{Only, RecordOptions, RecordTotals, Target};
 pub use support::deny_mechanisms::DenyMechanisms;
+pub use support::self_test::Mechanism;
 pub use unwind::helper::{run as run_unwind_helper, SUBCOMMAND as UNWIND_SUBCOMMAND};
 pub use unwind::unwinder::{StackFrame, Unwinder, Unwound};
 

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stderr)]
 
+mod alarm;
 mod battery;
 mod denial;
 mod escape;
@@ -10,3 +11,4 @@ mod judging_at_hooks;
 mod pinned;
 mod policy;
 mod protection;
+mod switches;

@@ -1,7 +1,8 @@
 //! What a long-running subcommand needs: signals, a child, watched directories, metrics, the
-//! service manager, and the printer of its events.
+//! alarm, the service manager, and the printer of its events.
 //! It may know `format`, `events`, `io`, `policies` and the kernel layer, and no subcommand.
 
+pub(crate) mod alarm;
 pub(crate) mod child;
 pub(crate) mod directories;
 pub(crate) mod journal;

@@ -1,5 +1,6 @@
 //! What `enforce` prints while it runs: events for people, as JSON, or into the journal.
 
+use crate::cli::agent::alarm::Change;
 use crate::cli::agent::journal::{self, Journal};
 use crate::cli::events::enforcement::{self, Start};
 use crate::cli::events::event::{Event, Kind};
@@ -102,6 +103,15 @@ impl Printer {
     pub(crate) fn refused(&mut self, failure: &Failure) {
         let event = Event::new(Kind::ReloadRefused).now().with("outcome", "refused");
         self.print(&failure.describe(event));
+        self.flush();
+    }
+
+    /// Whether calls are still refused has changed.
+    pub(crate) fn alarm(&mut self, change: &Change) {
+        self.print(&match change {
+            Change::Raised(failing) => enforcement::alarm_raised(failing),
+            Change::Cleared => enforcement::alarm_cleared(),
+        });
         self.flush();
     }
 

@@ -7,6 +7,11 @@ pub(crate) fn ready(what: &str) {
     send(&[NotifyState::Ready, NotifyState::Status(what)]);
 }
 
+/// The service has another status.
+pub(crate) fn status(what: &str) {
+    send(&[NotifyState::Status(what)]);
+}
+
 /// The policies are read again; [`ready`] follows, whatever comes out.
 pub(crate) fn reloading() {
     send(&[NotifyState::Reloading]);

@@ -1,5 +1,6 @@
 //! `sysfsm enforce`: policies in the kernel.
 
+use crate::cli::agent::alarm::{Alarm, Change};
 use crate::cli::agent::child::Child;
 use crate::cli::agent::directories::Directories;
 use crate::cli::agent::metrics::address::Address;
@@ -144,13 +145,16 @@ fn run_foreground(args: &Args, options: Options) -> Result<ExitCode, Failure> {
 
     // The programs are attached: CMD's exec is seen, and its first call is judged.
     let mut child = Child::spawn(&args.command)?;
-    let mut second = Second::default();
+    let (mut second, mut alarm) = (Second::default(), Alarm::new(false));
     let status = loop {
         enforcer.poll(WAIT, |violation| {
             report_violation(violation, &mut printer, collector.as_mut());
         })?;
         if second.passed() {
             enforcer.repeated()?.iter().for_each(|repeated| printer.repeated(repeated));
+        }
+        if let Some(change) = alarm.look(|| enforcer.self_test()) {
+            printer.alarm(&change);
         }
         printer.flush();
         collector.iter_mut().for_each(Collector::tick);
@@ -198,6 +202,7 @@ fn run_agent(args: &Args, pins: &Pins, options: Options) -> Result<ExitCode, Fai
     let _exporter = endpoint.map(|endpoint| endpoint.serve(pins.clone())).transpose()?;
     service::ready(printer.sentence());
     let mut second = Second::default();
+    let mut alarm = Alarm::new(live.pinned().alarms().is_some_and(|(is_raised, _)| is_raised));
     loop {
         live.poll(WAIT, |violation| printer.violation(&violation))?;
         let ends = !live.pinned().stands();
@@ -212,6 +217,16 @@ fn run_agent(args: &Args, pins: &Pins, options: Options) -> Result<ExitCode, Fai
             service::stopping();
             printer.stop(&live.pinned().totals()?.unwrap_or_default());
             return Ok(ExitCode::SUCCESS);
+        }
+        if let Some(change) = alarm.look(|| live.self_test()) {
+            let is_raised = matches!(change, Change::Raised(_));
+            live.alarm(is_raised);
+            printer.alarm(&change);
+            service::status(if is_raised {
+                "ALARM: calls are not refused any more"
+            } else {
+                printer.sentence()
+            });
         }
         if signals.taken().is_some() {
             service::stopping();

@@ -1,6 +1,7 @@
 //! `sysfsm status`: what is enforced, whoever has begun it.
 
 use crate::cli::commands::pinned::{nothing, Args};
+use crate::cli::events::enforcement::{not_refused, words};
 use crate::cli::events::event::{Event, Kind};
 use crate::cli::events::totals::{totals_json, totals_sentence, warnings};
 use crate::cli::format::count::counted;
@@ -10,7 +11,7 @@ use crate::cli::io::output;
 use crate::cli::io::report;
 use crate::cli::policies::selector::with_cgroup;
 use crate::cli::policies::watched::{by_policy, Under};
-use crate::kernel::{Pinned, Pins, Totals};
+use crate::kernel::{Mechanism, Pinned, Pins, Totals};
 use crate::policy::PolicySelector;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -25,9 +26,15 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let has_agent = pins.has_agent();
     let (manifest, totals, watched) = (pinned.manifest(), pinned.totals()?, pinned.watched()?);
     let under = by_policy(watched.as_deref().unwrap_or_default(), manifest);
+    // The agent may be stopped, or there may be none: vetoes are tried here too.
+    let failing = pinned.self_test()?;
+    let status = ExitCode::from(u8::from(!failing.is_empty()));
     if args.json {
-        output::event(&event(&pinned, has_agent, totals.as_ref(), &under))?;
-        return Ok(ExitCode::SUCCESS);
+        output::event(&event(&pinned, has_agent, totals.as_ref(), &under, &failing))?;
+        return Ok(status);
+    }
+    if !failing.is_empty() {
+        output::line(&not_refused(&failing))?;
     }
     let doing = if manifest.log_only {
         "watching (log only)".into()
@@ -57,7 +64,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
             "its totals and its threads are another version's: ask the one that has loaded it",
         )?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(status)
 }
 
 fn event(
@@ -65,6 +72,7 @@ fn event(
     has_agent: bool,
     totals: Option<&Totals>,
     under: &BTreeMap<PolicySelector, Under>,
+    failing: &[Mechanism],
 ) -> Event {
     let manifest = pinned.manifest();
     let policy = |(selector, under): (&PolicySelector, &Under)| {
@@ -83,6 +91,8 @@ fn event(
         .with("hooks", manifest.hooks)
         .with("functions", manifest.functions)
         .with("unsupported", manifest.unsupported.clone())
+        .with("failing", words(failing))
+        .with("alarms", pinned.alarms().map(|(_, count)| count))
         .with("log_only", manifest.log_only)
         .with("policies", under.iter().map(policy).collect::<Vec<_>>())
         .with("draining_policies", manifest.draining())

@@ -3,7 +3,7 @@
 use crate::cli::events::event::{Event, Kind};
 use crate::cli::events::totals::{totals_json, totals_sentence};
 use crate::cli::format::count::counted;
-use crate::kernel::{Level, Origin, Totals};
+use crate::kernel::{Level, Mechanism, Origin, Totals};
 use crate::policy::Policy;
 
 /// What is enforced, as it begins.
@@ -78,6 +78,38 @@ fn outcome(origin: Origin) -> &'static str {
         Origin::Changed => "changed",
         Origin::Replaced => "replaced",
     }
+}
+
+/// These mechanisms do not refuse calls any more.
+pub(crate) fn alarm_raised(failing: &[Mechanism]) -> Event {
+    Event::new(Kind::AlarmRaised)
+        .now()
+        .with("outcome", "raised")
+        .with("failing", words(failing))
+        .saying(not_refused(failing))
+}
+
+/// All mechanisms refuse calls again.
+pub(crate) fn alarm_cleared() -> Event {
+    Event::new(Kind::AlarmCleared)
+        .now()
+        .with("outcome", "cleared")
+        .with("failing", Vec::<&str>::new())
+        .saying("the alarm is over: calls are refused again")
+}
+
+/// The words of some mechanisms.
+pub(crate) fn words(mechanisms: &[Mechanism]) -> Vec<&'static str> {
+    mechanisms.iter().map(|mechanism| mechanism.as_str()).collect()
+}
+
+/// That these mechanisms do not work any more, in a sentence.
+pub(crate) fn not_refused(failing: &[Mechanism]) -> String {
+    format!(
+        "ALARM: calls are not refused any more ({}): denials are not carried out, and kills are \
+         those of level kill (hint: is /proc/sys/kernel/ftrace_enabled 0? who has changed it?)",
+        words(failing).join(", ")
+    )
 }
 
 /// The agent ends, and enforcement goes on.

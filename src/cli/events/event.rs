@@ -22,6 +22,12 @@ pub(crate) enum Kind {
     /// Enforcement has ended.
     #[cfg(feature = "kernel")]
     Stop,
+    /// Vetoes do not refuse calls any more.
+    #[cfg(feature = "kernel")]
+    AlarmRaised,
+    /// Vetoes refuse calls again.
+    #[cfg(feature = "kernel")]
+    AlarmCleared,
     /// A call that its policy does not allow.
     Violation,
     /// How many violations of one kind were counted, and not reported one by one.
@@ -85,6 +91,8 @@ impl Kind {
             Kind::Leave => "leave",
             #[cfg(feature = "kernel")]
             Kind::Stop => "stop",
+            #[cfg(feature = "kernel")]
+            Kind::AlarmRaised | Kind::AlarmCleared => "alarm",
             Kind::Violation => "violation",
             #[cfg(feature = "kernel")]
             Kind::Repeated => "repeated",

@@ -24,6 +24,8 @@ fn message_id(kind: Kind) -> Option<&'static str> {
         Kind::Repeated => Some("9d74a04c87f24be6b61ad2e36a5fd0cb"),
         Kind::Leave => Some("69a421a3f73c42089a364e2fa6b6f246"),
         Kind::Stop => Some("34b5e653466e4df1a2cee2a830b5471f"),
+        Kind::AlarmRaised => Some("4a8cb8e5dd4b4d34876b48bc7b64056f"),
+        Kind::AlarmCleared => Some("df33498c39e042f49b4b1d040e669748"),
         _ => None,
     }
 }
@@ -32,6 +34,7 @@ fn priority(event: &Event) -> Priority {
     let kill_failed = |(name, value): &(&str, Value)| *name == "kill_failed" && *value == true;
     match event.kind {
         Kind::Violation if event.fields.iter().any(kill_failed) => Priority::Critical,
+        Kind::AlarmRaised => Priority::Critical,
         Kind::ReloadRefused | Kind::Error => Priority::Error,
         Kind::Violation | Kind::Repeated | Kind::Warning => Priority::Warning,
         _ => Priority::Info,
@@ -110,6 +113,15 @@ mod tests {
             String::from_utf8_lossy(&entry(&event)),
             String::from_utf8_lossy(&want.concat())
         );
+    }
+
+    #[test]
+    fn an_alarm_is_critical_and_its_end_is_not() {
+        for (kind, number) in [(Kind::AlarmRaised, "2"), (Kind::AlarmCleared, "6")] {
+            let entry = String::from_utf8_lossy(&entry(&Event::new(kind))).into_owned();
+            assert!(entry.contains(&format!("\nPRIORITY={number}\n")), "{entry}");
+            assert!(entry.contains("MESSAGE_ID=") && entry.contains("SYSFSM_EVENT=alarm\n"));
+        }
     }
 
     #[test]

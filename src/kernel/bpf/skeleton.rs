@@ -22,6 +22,7 @@ mod record {
 
 pub(crate) use enforce::{EnforceSkel, EnforceSkelBuilder, OpenEnforceSkel};
 pub(crate) use identify::{IdentifySkel, IdentifySkelBuilder};
+pub(crate) use probe::types::bss as ProbeData;
 pub(crate) use probe::{OpenProbeSkel, ProbeSkelBuilder};
 pub(crate) use record::{RecordSkel, RecordSkelBuilder};
 
@@ -67,6 +68,7 @@ plain!(
     sysfsm_complain_sample,
     sysfsm_script,
     sysfsm_complain_event,
+    sysfsm_switch,
     sysfsm_taken,
     sysfsm_violation_count,
     sysfsm_watched

@@ -7,13 +7,13 @@ use crate::kernel::enforce::enforcer::Enforcer;
 use crate::kernel::error::KernelError;
 use crate::kernel::events::counts::Repeated;
 use crate::kernel::events::violation::Violation;
-use crate::kernel::identity::inode::Inodes;
 use crate::kernel::options::Options;
 use crate::kernel::pinned::pins::{AgentLock, Pins};
 use crate::kernel::pinned::predecessor::Predecessor;
 use crate::kernel::pinned::set::Pinned;
+use crate::kernel::support::self_test::{own_process, Mechanism};
 use crate::policy::Policy;
-use std::mem::{offset_of, MaybeUninit};
+use std::mem::offset_of;
 use std::time::Duration;
 
 /// The agent of a pinned set. The set stays pinned, and enforced, when the agent is dropped.
@@ -61,6 +61,7 @@ impl Agent {
             Ok(found) if found.manifest.is_of(&options) && !found.is_changing() => {
                 let mut agent = Agent::of(ChangeableSet::open(found, options)?);
                 let own = own_process()?;
+                agent.self_test()?;
                 match agent.set.change(policies) {
                     Ok(changed) => {
                         // From now on this process is the one that watched threads are kept from.
@@ -197,6 +198,24 @@ impl Agent {
         self.set.stream.repeated()
     }
 
+    /// Tries whether vetoes still work, as [`Enforcer::self_test`] does.
+    ///
+    /// # Errors
+    /// It cannot be tried.
+    pub fn self_test(&self) -> Result<Vec<Mechanism>, KernelError> {
+        self.set.pinned.self_test_of_agent()
+    }
+
+    /// Says for others whether there is an alarm, and counts those that are raised.
+    pub fn alarm(&self, is_raised: bool) {
+        let data = &self.set.maps.data;
+        data.store(offset_of!(types::bss, alarm_raised), u32::from(is_raised));
+        if is_raised {
+            let count = offset_of!(types::bss, alarms_raised);
+            data.store(count, data.load::<u64>(count) + 1);
+        }
+    }
+
     /// Whether a reload was asked for and not answered.
     #[must_use]
     pub fn asked(&self) -> bool {
@@ -222,11 +241,4 @@ impl Agent {
         self.answered = request;
         data.store(offset_of!(types::bss, reloads_answered), self.answered);
     }
-}
-
-/// The id of this process in the kernel's initial process namespace.
-fn own_process() -> Result<u32, KernelError> {
-    let mut finder = MaybeUninit::uninit();
-    let inodes = Inodes::load(&mut finder)?;
-    inodes.process()
 }

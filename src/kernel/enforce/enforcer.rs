@@ -18,15 +18,18 @@ use crate::kernel::identity::inode::Inodes;
 use crate::kernel::identity::maps::Bound;
 use crate::kernel::level::Level;
 use crate::kernel::lsm::attach::Vetoes;
+use crate::kernel::lsm::switches;
 use crate::kernel::options::Options;
 use crate::kernel::pinned::manifest::{Manifest, Reached};
 use crate::kernel::pinned::pins::{Set, MANIFEST};
 use crate::kernel::pinned::predecessor::Predecessor;
+use crate::kernel::pinned::self_test::carry_out;
 use crate::kernel::policies::level_requirements::{effective_policies, require};
 use crate::kernel::policies::maps::Maps;
 use crate::kernel::policies::policy_set::PolicySet;
 use crate::kernel::support::deny_mechanisms::DenyMechanisms;
 use crate::kernel::support::privileges::{require_btf, require_privilege};
+use crate::kernel::support::self_test::{Mechanism, SelfTest};
 use crate::policy::Policy;
 use libbpf_rs::skel::Skel as _;
 use libbpf_rs::ProgramImpl;
@@ -72,7 +75,7 @@ impl Enforcer {
         let mut inodes = Inodes::load(&mut finder)?;
         let mechanisms = match options.at_most {
             Level::Kill => DenyMechanisms::untried(),
-            _ => DenyMechanisms::find(&inodes)?,
+            _ => DenyMechanisms::find()?,
         };
         let hoped = mechanisms.level().min(options.at_most);
         require(hoped, options.require)?;
@@ -88,8 +91,8 @@ impl Enforcer {
             let binaries = before.binaries(&policy_set);
             entries::fill(&skel.maps.binaries_before, "binaries_before", &binaries)?;
         }
-        let probe_map = mechanisms.map;
         let mode = attach_mode(options);
+        switches::fill(&skel.maps.switches)?;
         let vetoes = Vetoes::attach(
             &skel,
             mechanisms,
@@ -126,7 +129,9 @@ impl Enforcer {
         let stream = EventStream { maps: events, reader: EventReader::of(&policy_set) };
         let counter_reader = CounterReader { counters, attached };
         let enforcer = Enforcer { skel, hooks, vetoes, maps, stream, counter_reader, policy_set };
-        enforcer.claim(probe_map)?;
+        enforcer.claim()?;
+        // From here on the enforcer's cgroups are known.
+        enforcer.self_test()?;
         enforcer.adopt(&identities, &mut inodes, before)?;
         Ok(enforcer)
     }
@@ -180,6 +185,18 @@ impl Enforcer {
         self.stream.repeated()
     }
 
+    /// Tries whether vetoes still work. Returns the mechanisms that do not any more: calls by which
+    /// watched threads break their policies are not refused there.
+    ///
+    /// # Errors
+    /// It cannot be tried.
+    pub fn self_test(&self) -> Result<Vec<Mechanism>, KernelError> {
+        match &self.vetoes.self_test {
+            Some(self_test) => carry_out(self_test, &self.maps.data),
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// The totals so far.
     ///
     /// # Errors
@@ -208,6 +225,9 @@ impl Enforcer {
             set.directory.pin(name, link.as_fd())?;
         }
         self.own(&[objects::map(manifest.as_fd()).map_err(unknown)?])?;
+        if let Some(self_test) = &self.vetoes.self_test {
+            set.directory.pin(SelfTest::PIN, self_test.map().as_fd())?;
+        }
         for (name, map) in self.maps.each().chain(self.stream.maps.each()) {
             set.directory.pin(name, map.as_fd())?;
         }
@@ -232,9 +252,10 @@ impl Enforcer {
     }
 
     /// Tells the programs which BPF objects are to be protected: all of this enforcement.
-    fn claim(&self, probe_map: Option<types::sysfsm_object>) -> Result<(), KernelError> {
+    fn claim(&self) -> Result<(), KernelError> {
         let object = self.skel.object();
-        let mut ours: Vec<_> = probe_map.into_iter().collect();
+        let self_test = self.vetoes.self_test.as_ref().map(SelfTest::object).transpose()?;
+        let mut ours: Vec<_> = self_test.into_iter().collect();
         for map in object.maps() {
             ours.push(objects::map(map.as_fd()).map_err(unknown)?);
         }

@@ -105,6 +105,8 @@ fn choose_programs(
     let programs = &mut open.progs;
     programs.veto.set_autoload(level > Level::Kill && !judge_at_hook);
     programs.veto_judging.set_autoload(level > Level::Kill && judge_at_hook);
+    programs.veto_write.set_autoload(level > Level::Kill && !judge_at_hook);
+    programs.veto_write_judging.set_autoload(level > Level::Kill && judge_at_hook);
     for template in [
         &mut programs.veto_capability,
         &mut programs.veto_key,
@@ -113,6 +115,9 @@ fn choose_programs(
         &mut programs.protect_bpf,
         &mut programs.protect_pins,
         &mut programs.protect_mount,
+        &mut programs.protect_lockdown,
+        &mut programs.protect_load_data,
+        &mut programs.protect_read_file,
     ] {
         template.set_autoload(level > Level::Kill);
     }

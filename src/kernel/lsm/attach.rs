@@ -7,9 +7,10 @@ use crate::kernel::bpf::template::{AttachPoint, Template};
 use crate::kernel::error::KernelError;
 use crate::kernel::level::Level;
 use crate::kernel::lsm::enforcement_points::{
-    call_function, EnforcementPoint, Guard, ENFORCEMENT_POINTS, PARTIAL, PROTECTIONS,
+    call_function, EnforcementPoint, Guard, ENFORCEMENT_POINTS, PARTIAL, PROTECTIONS, SWITCHES,
 };
 use crate::kernel::support::deny_mechanisms::DenyMechanisms;
+use crate::kernel::support::self_test::SelfTest;
 use crate::syscall;
 use crate::table::CALLS;
 use libbpf_rs::skel::Skel as _;
@@ -26,6 +27,8 @@ pub(crate) struct Vetoes {
     pub unsupported: Vec<String>,
     /// The level that the vetoes reach.
     pub level: Level,
+    /// By which it is tried whether vetoes still work; `None` without vetoes.
+    pub self_test: Option<SelfTest>,
     /// The calls whose effects are all refused, and those of which some are.
     full: Vec<&'static str>,
     partial: Vec<&'static str>,
@@ -53,6 +56,7 @@ impl Vetoes {
             functions: 0,
             unsupported: Vec::new(),
             level: mechanisms.level().min(at_most),
+            self_test: None,
             full: Vec::new(),
             partial: Vec::new(),
         };
@@ -62,6 +66,10 @@ impl Vetoes {
         let functions = Functions::read(&["bpf_lsm_", "security_", "__x64_sys_"])?;
         let templates = Templates::of(skel, judge_at_hook);
         for point in ENFORCEMENT_POINTS {
+            let point = match SWITCHES {
+                (hook, guard) if self_protect && point.hook == hook => &point.with(guard),
+                _ => point,
+            };
             if vetoes.guard(point, &templates, &mechanisms, &functions) {
                 vetoes.hooks += 1;
                 let (partial, full) =
@@ -84,6 +92,10 @@ impl Vetoes {
         }
         if vetoes.level == Level::Prevent {
             vetoes.guard_calls(&templates, &functions);
+        }
+        if let Some(self_test) = mechanisms.self_test.take() {
+            self_test.expect(&mechanisms.needed_for(vetoes.level));
+            vetoes.self_test = Some(self_test);
         }
         Ok(vetoes)
     }
@@ -169,6 +181,10 @@ struct Templates<'a> {
     objects: Template<'a>,
     pins: Template<'a>,
     mount: Template<'a>,
+    write: Template<'a>,
+    lockdown: Template<'a>,
+    load_data: Template<'a>,
+    read_file: Template<'a>,
 }
 
 impl<'a> Templates<'a> {
@@ -186,6 +202,13 @@ impl<'a> Templates<'a> {
             objects: Template::of(object, &programs.protect_bpf),
             pins: Template::of(object, &programs.protect_pins),
             mount: Template::of(object, &programs.protect_mount),
+            write: Template::of(
+                object,
+                if judge_at_hook { &programs.veto_write_judging } else { &programs.veto_write },
+            ),
+            lockdown: Template::of(object, &programs.protect_lockdown),
+            load_data: Template::of(object, &programs.protect_load_data),
+            read_file: Template::of(object, &programs.protect_read_file),
         }
     }
 
@@ -200,6 +223,10 @@ impl<'a> Templates<'a> {
             Guard::ProtectObjects => &self.objects,
             Guard::ProtectPins => &self.pins,
             Guard::ProtectMount => &self.mount,
+            Guard::VetoWrite => &self.write,
+            Guard::ProtectLockdown => &self.lockdown,
+            Guard::ProtectLoadData => &self.load_data,
+            Guard::ProtectReadFile => &self.read_file,
         }
     }
 }

@@ -25,6 +25,15 @@ pub(crate) enum Guard {
     ProtectPins,
     /// Keeps watched threads from what is pinned, where the hook's first argument is a mount.
     ProtectMount,
+    /// Refuses what a denied call asks for, and keeps watched threads from writing to the kernel's
+    /// switches, where the hook's arguments are a file and what is done to it.
+    VetoWrite,
+    /// Keeps watched threads from what the kernel's lockdown is there to refuse.
+    ProtectLockdown,
+    /// Keeps watched threads from having the kernel load code from memory.
+    ProtectLoadData,
+    /// Keeps watched threads from having the kernel load code from a file.
+    ProtectReadFile,
 }
 
 impl Guard {
@@ -62,7 +71,7 @@ impl EnforcementPoint {
     }
 
     /// With another program.
-    const fn with(self, guard: Guard) -> EnforcementPoint {
+    pub(crate) const fn with(self, guard: Guard) -> EnforcementPoint {
         EnforcementPoint { guard, ..self }
     }
 
@@ -241,7 +250,14 @@ pub(crate) const PROTECTIONS: &[EnforcementPoint] = &[
     hook("inode_rmdir", "").with(Guard::ProtectPins),
     hook("inode_rename", "").with(Guard::ProtectPins),
     hook("sb_umount", "").with(Guard::ProtectMount),
+    hook("locked_down", "").with(Guard::ProtectLockdown),
+    hook("kernel_load_data", "").with(Guard::ProtectLoadData),
+    hook("kernel_read_file", "").with(Guard::ProtectReadFile),
 ];
+
+/// Where watched threads are kept from the kernel's switches: at this point of
+/// [`ENFORCEMENT_POINTS`], whose program does both.
+pub(crate) const SWITCHES: (&str, Guard) = ("file_permission", Guard::VetoWrite);
 
 /// The name of a call's function in the 64-bit table (`arch/x86/entry/syscalls/syscall_64.tbl`).
 pub(crate) fn call_function(call: &str) -> String {

@@ -4,3 +4,4 @@
 
 pub(crate) mod attach;
 pub(crate) mod enforcement_points;
+pub(crate) mod switches;

@@ -6,5 +6,6 @@ pub(crate) mod contexts;
 pub(crate) mod manifest;
 pub(crate) mod pins;
 pub(crate) mod predecessor;
+pub(crate) mod self_test;
 pub(crate) mod set;
 pub(crate) mod usage;

@@ -11,7 +11,9 @@ use crate::kernel::events::totals::Totals;
 use crate::kernel::hooks::Attached;
 use crate::kernel::pinned::manifest::{Manifest, Watched};
 use crate::kernel::pinned::pins::{Pins, Set, MANIFEST};
+use crate::kernel::pinned::self_test::carry_out;
 use crate::kernel::support::privileges::require_privilege;
+use crate::kernel::support::self_test::{Mechanism, SelfTest};
 use crate::policy::PolicySelector;
 use std::collections::BTreeMap;
 use std::mem::offset_of;
@@ -30,6 +32,7 @@ pub struct Pinned {
 pub(crate) struct Inside {
     counter_reader: CounterReader,
     pub(crate) data: Mapped<types::bss>,
+    self_test: Option<SelfTest>,
 }
 
 impl Pinned {
@@ -121,6 +124,33 @@ impl Pinned {
         let data = &self.inside.as_ref()?.data;
         let refused = data.load(offset_of!(types::bss, reloads_refused));
         Some((data.load::<u64>(offset_of!(types::bss, reloads_done)), refused))
+    }
+
+    /// Tries whether vetoes still work, from this process. Returns the mechanisms that do not any
+    /// more; none of another version's set.
+    ///
+    /// # Errors
+    /// It cannot be tried.
+    pub fn self_test(&self) -> Result<Vec<Mechanism>, KernelError> {
+        let test = self.inside.as_ref().and_then(|inside| inside.self_test.as_ref());
+        test.map_or(Ok(Vec::new()), SelfTest::failing)
+    }
+
+    /// Does what [`Pinned::self_test`] does, as the agent, whose cgroups are protected.
+    pub(crate) fn self_test_of_agent(&self) -> Result<Vec<Mechanism>, KernelError> {
+        match &self.inside {
+            Some(Inside { self_test: Some(self_test), data, .. }) => carry_out(self_test, data),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The alarms of the agent's self-test: whether there is one now, and how many there were;
+    /// `None` of a set of another version.
+    #[must_use]
+    pub fn alarms(&self) -> Option<(bool, u64)> {
+        let data = &self.inside.as_ref()?.data;
+        let is_raised: u32 = data.load(offset_of!(types::bss, alarm_raised));
+        Some((is_raised != 0, data.load(offset_of!(types::bss, alarms_raised))))
     }
 
     /// Asks the agent to read the policies again, and waits at most `patience` for the answer.
@@ -238,6 +268,11 @@ impl Inside {
                 attached: Attached::pinned(&set.directory)?,
             },
             data: Mapped::whole(&set.directory.map("data")?, "data")?,
+            self_test: if set.directory.contains(SelfTest::PIN) {
+                Some(SelfTest::of(set.directory.map(SelfTest::PIN)?)?)
+            } else {
+                None
+            },
         })
     }
 }

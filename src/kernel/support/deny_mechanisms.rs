@@ -2,19 +2,16 @@
 
 use crate::kernel::bpf::functions::Functions;
 use crate::kernel::bpf::log;
-use crate::kernel::bpf::objects;
-use crate::kernel::bpf::skeleton::{types, ProbeSkelBuilder};
+use crate::kernel::bpf::skeleton::ProbeSkelBuilder;
 use crate::kernel::bpf::template::{AttachPoint, Template};
 use crate::kernel::error::KernelError;
-use crate::kernel::identity::inode::Inodes;
 use crate::kernel::level::Level;
+use crate::kernel::support::self_test::{Mechanism, SelfTest};
 use crate::kernel::support::trials::{programs, VETO};
 use libbpf_rs::skel::{OpenSkel as _, Skel as _, SkelBuilder as _};
-use nix::errno::Errno;
-use nix::sched::sched_getaffinity;
-use nix::unistd::{getpgid, getpid, getsid};
+use libbpf_rs::MapHandle;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 
 /// The mechanisms. Each is `Ok`, or says why it does not work here.
 #[derive(Debug)]
@@ -29,8 +26,8 @@ pub struct DenyMechanisms {
     /// The links of the programs that were tried. They deny nothing any more. Closing them takes
     /// the kernel long.
     pub(crate) links: Vec<OwnedFd>,
-    /// The map that these programs keep alive.
-    pub(crate) map: Option<types::sysfsm_object>,
+    /// By which the mechanisms are tried again.
+    pub(crate) self_test: Option<SelfTest>,
 }
 
 impl DenyMechanisms {
@@ -42,7 +39,7 @@ impl DenyMechanisms {
             function: untried(),
             call: untried(),
             links: Vec::new(),
-            map: None,
+            self_test: None,
         }
     }
 
@@ -50,7 +47,7 @@ impl DenyMechanisms {
     ///
     /// # Errors
     /// The program that is tried cannot be loaded.
-    pub(crate) fn find(inodes: &Inodes<'_>) -> Result<Self, KernelError> {
+    pub(crate) fn find() -> Result<Self, KernelError> {
         let refused = |cause| KernelError::Load { cause, log: log::take() };
         let mut object = MaybeUninit::uninit();
         let mut open = ProbeSkelBuilder::default().open(&mut object).map_err(refused)?;
@@ -59,48 +56,42 @@ impl DenyMechanisms {
         }
         open.maps.storage.set_autocreate(false).map_err(refused)?;
         open.maps.ring.set_autocreate(false).map_err(refused)?;
-        let mut skel = open.load().map_err(refused)?;
-        if let Some(data) = skel.maps.bss_data.as_mut() {
-            data.prober = inodes.process()?;
-        }
-        let functions =
-            Functions::read(&["bpf_lsm_task_get", "security_task_get", "__x64_sys_getpgid"])?;
+        let skel = open.load().map_err(refused)?;
+        let self_test = SelfTest::of(MapHandle::try_from(&skel.maps.bss).map_err(refused)?)?;
+        let functions = Functions::read(&Mechanism::ALL.map(Mechanism::tried_at))?;
         let veto = Template::of(skel.object(), &skel.progs.try_veto);
         let mut links = Vec::new();
-        let mut attempt = |function: &str,
-                           point: fn(u32) -> AttachPoint,
-                           call: fn() -> Result<(), Errno>| {
+        let mut attempt = |mechanism: Mechanism, point: fn(u32) -> AttachPoint| {
+            let function = mechanism.tried_at();
             let id =
                 functions.id(function).ok_or_else(|| format!("the kernel has no `{function}`"))?;
             let link = veto
                 .put("try_veto", point(id))
                 .map_err(|e| format!("the kernel refuses a program on `{function}`: {e}"))?;
             links.push(link);
-            match call() {
-                Err(Errno::EPERM) => Ok(()),
-                _ => Err(format!("a program on `{function}` is attached and never runs")),
+            match self_test.works(mechanism) {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(format!("a program on `{function}` is attached and never runs")),
+                Err(e) => Err(e.to_string()),
             }
         };
-        let map = objects::map(skel.maps.bss.as_fd())
-            .map_err(|cause| KernelError::Read { map: "probe.bss", cause: cause.into() })?;
-        // Each mechanism has a call of its own: the denial by one is not taken for another's.
-        let mechanisms = DenyMechanisms {
-            lsm: attempt("bpf_lsm_task_getsid", AttachPoint::Lsm, || {
-                getsid(Some(getpid())).map(drop)
-            }),
-            function: attempt("security_task_getscheduler", AttachPoint::Function, || {
-                sched_getaffinity(getpid()).map(drop)
-            }),
-            call: attempt("__x64_sys_getpgid", AttachPoint::Function, || {
-                getpgid(Some(getpid())).map(drop)
-            }),
+        Ok(DenyMechanisms {
+            lsm: attempt(Mechanism::Lsm, AttachPoint::Lsm),
+            function: attempt(Mechanism::Function, AttachPoint::Function),
+            call: attempt(Mechanism::Call, AttachPoint::Function),
             links,
-            map: Some(map),
+            self_test: Some(self_test),
+        })
+    }
+
+    /// The mechanisms that work, and that a level needs.
+    pub(crate) fn needed_for(&self, level: Level) -> Vec<Mechanism> {
+        let works = |mechanism: &Mechanism| match mechanism {
+            Mechanism::Lsm => level > Level::Kill && self.lsm.is_ok(),
+            Mechanism::Function => level > Level::Kill && self.function.is_ok(),
+            Mechanism::Call => level > Level::Contain && self.call.is_ok(),
         };
-        if let Some(data) = skel.maps.bss_data.as_mut() {
-            data.prober = 0;
-        }
-        Ok(mechanisms)
+        Mechanism::ALL.into_iter().filter(works).collect()
     }
 
     /// The level that the mechanisms make possible.

@@ -6,4 +6,5 @@ pub(crate) mod deny_mechanisms;
 pub(crate) mod foreign_abi;
 pub(crate) mod preemption;
 pub(crate) mod privileges;
+pub(crate) mod self_test;
 pub(crate) mod trials;

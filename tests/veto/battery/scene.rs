@@ -16,7 +16,6 @@ use std::time::{Duration, UNIX_EPOCH};
 use sysfsm_fixtures::battery::outside::{wall, Net, Outside};
 use sysfsm_fixtures::battery::stage::{Stage, LISTENER, PAIR};
 use sysfsm_fixtures::battery::table::Attack;
-use sysfsm_testing::binary;
 use sysfsm_testing::fixture;
 use sysfsm_testing::lab::{Lab, Running};
 

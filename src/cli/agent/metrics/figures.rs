@@ -27,6 +27,8 @@ pub(super) struct Figures {
     totals: Totals,
     /// Carried out, and refused.
     reloads: (u64, u64),
+    /// Whether there is an alarm, and how many there were.
+    alarms: (bool, u64),
     watched: BTreeMap<PolicySelector, Under>,
     maps: Vec<Usage>,
     backlog: Option<Usage>,
@@ -55,6 +57,7 @@ impl Figures {
             policies: manifest.policies().count(),
             totals: pinned.totals()?.unwrap_or_default(),
             reloads: (read.saturating_sub(refused), refused),
+            alarms: pinned.alarms().unwrap_or_default(),
             watched,
             maps: pinned.usage()?.unwrap_or_default(),
             backlog: pinned.backlog()?,
@@ -108,6 +111,9 @@ impl Collector for Figures {
         let (done, refused) = self.reloads;
         let reloads = [([("outcome", "done")], done), ([("outcome", "refused")], refused)];
         to.counters("reloads", "Times that policies were read again", reloads)?;
+        let (is_raised, alarms) = self.alarms;
+        to.gauge("alarm", "Whether vetoes do not refuse calls any more", &u64::from(is_raised))?;
+        to.counter("alarms", "Times that vetoes did not refuse calls any more", alarms)?;
         let processes =
             self.watched.iter().map(|(name, under)| (of(name), under.processes.len() as u64));
         to.gauges("watched_processes", "Processes that are watched", processes)?;
@@ -195,6 +201,7 @@ mod tests {
             policies: 1,
             totals: Totals { judged: u64::MAX, ..Totals::default() },
             reloads: (2, 1),
+            alarms: (true, 3),
             watched: BTreeMap::from([(odd(Some("/x.slice")), Under::default())]),
             maps: vec![Usage { map: "cells", taken: 1, room: 2 }],
             backlog: None,
@@ -207,6 +214,8 @@ mod tests {
             &format!("sysfsm_watched_threads{{{escaped},cgroup=\"/x.slice\"}} 0"),
             "sysfsm_judged_calls_total 18446744073709551615",
             "sysfsm_reloads_total{outcome=\"refused\"} 1",
+            "sysfsm_alarm 1",
+            "sysfsm_alarms_total 3",
             "sysfsm_map_max_entries{map=\"cells\"} 2",
             "# TYPE sysfsm_enforcement_level gauge",
             "sysfsm_enforcement_level{level=\"kill\"} 1",

@@ -5,6 +5,12 @@
 //!        saboteur input PID         has the kernel send SIGKILL to PID, as a signal of input
 //!        saboteur objects           BPF objects that it can get hold of, by kind; one line a kind: NAME COUNT
 //!        saboteur pins DIR          takes away what is pinned in DIR/1, and unmounts what DIR is in; one line an attempt
+//!        saboteur write FILE TEXT   writes TEXT to FILE; the errno
+//!        saboteur rewrite FILE...   writes to each FILE what is in it, or `x`; one line a file: FILE ERRNO
+//!        saboteur inherited TEXT    writes TEXT to descriptor 3; the errno
+//!        saboteur oom PID           has the kernel kill PID for want of memory
+//!        saboteur kernel FILE       changes the running kernel, FILE being no module; one line an attempt: NAME ERRNO
+//!        saboteur affinity          asks for its affinity, without end
 //!        saboteur open FILE         opens FILE unlawfully, to empty it
 //!        saboteur sibling FILE      one thread opens FILE unlawfully, to empty it; another writes to whatever
 //!                                   descriptor that would give
@@ -25,11 +31,27 @@ fn main() -> io::Result<()> {
         ["input", pid] => input(pid.parse().map_err(io::Error::other)?)?,
         ["objects"] => objects(),
         ["pins", directory] => pins(directory)?,
+        ["write", file, text] => println!("{}", write(file, text)),
+        ["rewrite", files @ ..] => rewrite(files),
+        ["inherited", text] => println!("{}", write_to(3, text)),
+        ["oom", pid] => {
+            println!("oom_score_adj {}", write(&format!("/proc/{pid}/oom_score_adj"), "1000"));
+            println!("sysrq {}", write("/proc/sysrq-trigger", "f"));
+        }
+        ["kernel", file] => kernel(&CString::new(*file)?),
+        ["affinity"] => loop {
+            // SAFETY: the set is as large as it is said to be, and any bytes are one.
+            unsafe {
+                let mut set: libc::cpu_set_t = std::mem::zeroed();
+                libc::sched_getaffinity(1, size_of::<libc::cpu_set_t>(), &raw mut set);
+            }
+        },
         ["open", file] => open(&CString::new(*file)?),
         ["sibling", file] => sibling(file)?,
         _ => {
             return Err(io::Error::other(
-                "usage: saboteur enforcer PID | input PID | objects | pins DIR | open FILE | sibling FILE",
+                "usage: saboteur enforcer PID | input PID | objects | pins DIR | write FILE TEXT | rewrite FILE... | \
+                 inherited TEXT | oom PID | kernel FILE | affinity | open FILE | sibling FILE",
             ))
         }
     }
@@ -159,6 +181,51 @@ fn pins(directory: &str) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Writes to an open descriptor; the error, 0 for none.
+fn write_to(descriptor: i32, text: &str) -> i32 {
+    // SAFETY: the text lives until the call returns; a descriptor that is not open is an error.
+    errno(unsafe { syscall(libc::SYS_write, descriptor, text.as_ptr(), text.len()) })
+}
+
+/// Opens a file and writes to it; the error, 0 for none.
+fn write(file: &str, text: &str) -> i32 {
+    match std::fs::OpenOptions::new().write(true).open(file) {
+        Ok(file) => write_to(file.as_raw_fd(), text),
+        Err(error) => error.raw_os_error().unwrap_or(-1),
+    }
+}
+
+fn rewrite(files: &[&str]) {
+    for file in files {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        let text = if text.trim().is_empty() { "x" } else { text.trim() };
+        println!("{file} {}", write(file, text));
+    }
+}
+
+/// What makes another kernel of the running one. The image is no module and no kernel.
+fn kernel(no_module: &CString) {
+    let image = [1_u8; 4096];
+    // SAFETY: the calls read memory that lives until they return, and write to none.
+    unsafe {
+        let file = syscall(libc::SYS_open, no_module.as_ptr(), libc::O_RDONLY);
+        for (name, result) in [
+            (
+                "init_module",
+                syscall(libc::SYS_init_module, image.as_ptr(), image.len(), c"".as_ptr()),
+            ),
+            ("finit_module", syscall(libc::SYS_finit_module, file, c"".as_ptr(), 0)),
+            ("kexec_load", syscall(libc::SYS_kexec_load, 0, 0, 0, 0)),
+            ("kexec_file_load", syscall(libc::SYS_kexec_file_load, file, file, 1, c"".as_ptr(), 0)),
+            ("ioperm", syscall(libc::SYS_ioperm, 0x80, 1, 1)),
+            ("iopl", syscall(libc::SYS_iopl, 3)),
+            ("mem", syscall(libc::SYS_open, c"/dev/mem".as_ptr(), libc::O_RDONLY)),
+        ] {
+            println!("{name} {}", errno(result));
+        }
+    }
 }
 
 /// After the marker, what it may not do.
