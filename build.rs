@@ -1,5 +1,5 @@
-//! Makes what the crate is built from besides Rust: the system-call table, out of the system's
-//! `unistd_64.h`, and (feature `kernel`) the BPF objects with their skeletons, out of `bpf/`.
+//! Makes what the crate is built from besides Rust: the system-call table, out of
+//! `src/syscall/x86_64.tbl` and the system's `unistd_64.h`, and (feature `kernel`) the BPF objects with their skeletons, out of `bpf/`.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -46,31 +46,55 @@ fn unistd_path() -> String {
     }
 }
 
+/// The calls that the source tree knows, whatever header the build machine has.
+const TABLE: &str = "src/syscall/x86_64.tbl";
+
+/// A line of the table.
+struct Call {
+    name: String,
+    /// The kernel's function, without `__x64_sys_`.
+    function: String,
+}
+
 fn syscall_table(out: &Path, path: &str) {
+    println!("cargo::rerun-if-changed={TABLE}");
     println!("cargo::rerun-if-changed={path}");
-    let text = fs::read_to_string(path).unwrap_or_else(|e| {
-        fail(
-            &format!("cannot read the system-call header `{path}`: {e}"),
-            "install linux-libc-dev (Debian), or set SYSFSM_UNISTD to an existing unistd_64.h",
-        )
-    });
-    let calls = parse_unistd(&text);
-    if calls.get(&59).map(String::as_str) != Some("execve") {
+    let read = |file: &str| {
+        fs::read_to_string(file).unwrap_or_else(|e| {
+            fail(
+                &format!("cannot read the system-call table `{file}`: {e}"),
+                "install linux-libc-dev (Debian), or set SYSFSM_UNISTD to an existing unistd_64.h",
+            )
+        })
+    };
+    let mut calls = parse_table(&read(TABLE));
+    let header = parse_unistd(&read(path));
+    if header.get(&59).map(String::as_str) != Some("execve") {
         fail(
             &format!("`{path}` is no x86-64 unistd_64.h: it does not define __NR_execve as 59"),
             "set SYSFSM_UNISTD to the x86-64 header (asm/unistd_64.h)",
         );
     }
+    for (number, name) in header {
+        let other = calls.iter().find(|(n, call)| (**n == number) != (call.name == name));
+        if let Some((n, call)) = other {
+            fail(
+                &format!("`{path}` has {name} as {number}, and `{TABLE}` has {} as {n}", call.name),
+                "a number never changes its call: correct the table, or set SYSFSM_UNISTD to the x86-64 header",
+            );
+        }
+        calls.entry(number).or_insert_with(|| Call { function: name.clone(), name });
+    }
 
     let mut rust = String::from(
-        "/// Number and name of every system call, by number.\nstatic CALLS: &[(u32, &str)] = &[\n",
+        "/// Number, name and function of every system call, by number.\nstatic CALLS: &[(u32, &str, &str)] = &[\n",
     );
-    for (number, name) in &calls {
-        let _ = writeln!(rust, "    ({number}, {name:?}),");
+    for (number, Call { name, function }) in &calls {
+        let _ = writeln!(rust, "    ({number}, {name:?}, {function:?}),");
     }
     rust.push_str("];\n\n/// Indices into `CALLS`, by name.\nstatic BY_NAME: &[u16] = &[");
-    let mut by_name: Vec<(usize, &String)> = calls.values().enumerate().collect();
-    by_name.sort_by_key(|&(_, name)| name);
+    let mut by_name: Vec<(usize, &Call)> = calls.values().enumerate().collect();
+    by_name.sort_by_key(|(_, call)| &call.name);
     for (index, _) in by_name {
         let _ = write!(rust, "{index},");
     }
@@ -81,6 +105,28 @@ fn syscall_table(out: &Path, path: &str) {
             "check the space and the rights of the target folder",
         );
     }
+}
+
+/// Reads the lines `number name [function]`.
+fn parse_table(text: &str) -> BTreeMap<u32, Call> {
+    text.lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let (number, name) = match words[..] {
+                [number, name] | [number, name, _] => (number.parse().ok(), name.to_string()),
+                _ => (None, String::new()),
+            };
+            let Some(number) = number else {
+                fail(
+                    &format!("`{TABLE}` has the line `{line}`"),
+                    "a line is NUMBER NAME [FUNCTION]",
+                )
+            };
+            let function = words.get(2).map_or_else(|| name.clone(), ToString::to_string);
+            (number, Call { name, function })
+        })
+        .collect()
 }
 
 /// Reads the `#define __NR_name number` lines.

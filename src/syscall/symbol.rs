@@ -89,7 +89,7 @@ impl ParseSymbolError {
                 "a pseudo-symbol is `@` and a signal's name, as in `@SIGUSR1` or `@SIGRT_2`".into()
             }
             None => "a symbol is a system call's name; a number that the table does not know is \
-                     written `syscall_462`"
+                     written `syscall_500`"
                 .into(),
         }
     }
@@ -176,7 +176,7 @@ mod tests {
         let hint = |t: &str| t.parse::<Symbol>().err().map(|e| e.hint()).unwrap_or_default();
         assert_eq!(hint("opnat"), "did you mean `openat`?");
         assert_eq!(hint("@SIGUSR3"), "did you mean `@SIGUSR1`?");
-        assert!(hint("frobnicate").contains("syscall_462"));
+        assert!(hint("frobnicate").contains("syscall_500"));
         assert!(hint("@what").contains("@SIGUSR1"));
         assert_eq!(distance("kitten", "sitting"), 3);
     }

@@ -1,17 +1,24 @@
-//! The table of system calls: name ↔ number.
+//! The table of system calls: name ↔ number, and the kernel's function of a call.
 
 use std::fmt;
 
 include!(concat!(env!("OUT_DIR"), "/syscall_table.rs"));
 
-/// The header's name of a call, or `None` for a number that it does not define.
+/// The name of a call, or `None` for a number that the table does not have.
 #[must_use]
 pub fn name(number: u32) -> Option<&'static str> {
-    let index = CALLS.binary_search_by_key(&number, |&(n, _)| n).ok()?;
-    CALLS.get(index).map(|&(_, name)| name)
+    let index = CALLS.binary_search_by_key(&number, |&(n, ..)| n).ok()?;
+    CALLS.get(index).map(|&(_, name, _)| name)
 }
 
-/// The number of a call by the header's name, or by the form `syscall_N` for any number.
+/// The name of the call whose function in the kernel is `__x64_sys_FUNCTION`, or `None` for a
+/// function that no call of the table has.
+#[must_use]
+pub fn of_function(function: &str) -> Option<&'static str> {
+    CALLS.iter().find(|&&(_, _, f)| f == function).map(|&(_, name, _)| name)
+}
+
+/// The number of a call by its name, or by the form `syscall_N` for any number.
 #[must_use]
 pub fn number(name: &str) -> Option<u32> {
     let found =
@@ -26,9 +33,9 @@ pub fn number(name: &str) -> Option<u32> {
     canonical.then(|| digits.parse().ok()).flatten()
 }
 
-/// All names of the header.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    CALLS.iter().map(|&(_, name)| name)
+/// All names of the table, by number.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    CALLS.iter().map(|&(_, name, _)| name)
 }
 
 /// Displays a call's number as its name, or as `syscall_N`.
@@ -50,11 +57,21 @@ mod tests {
 
     #[test]
     fn names_and_numbers_are_inverse_over_the_whole_table() {
-        assert!(CALLS.len() > 300);
-        for &(n, text) in CALLS {
+        assert!(CALLS.len() > 380);
+        for &(n, text, function) in CALLS {
+            assert_eq!(of_function(function), Some(text));
             assert_eq!(name(n), Some(text));
             assert_eq!(number(text), Some(n));
         }
+    }
+
+    #[test]
+    fn the_newest_calls_are_known_whatever_header_there_is() {
+        for (n, text) in [(454, "futex_wake"), (469, "file_setattr"), (472, "fchroot")] {
+            assert_eq!(number(text), Some(n));
+        }
+        assert_eq!(of_function("umount"), Some("umount2"));
+        assert_eq!(of_function("umount2"), None);
     }
 
     #[test]
