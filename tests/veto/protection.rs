@@ -4,6 +4,8 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 use sysfsm_testing::lab::Lab;
 
 const EPERM: &str = "1";
@@ -23,11 +25,27 @@ fn words(text: &str) -> BTreeMap<&str, &str> {
     text.lines().filter_map(|line| line.split_once(' ')).collect()
 }
 
+/// Waits until the kernel has freed the BPF objects of an earlier test, which nobody protects any
+/// more.
+fn wait_until_there_is_no_object(lab: &Lab, free: &Path) {
+    let begun = Instant::now();
+    loop {
+        let there = lab.run(free, &["objects"], "").well("another program").stdout;
+        let there = words(&there);
+        if ["programs", "maps", "links"].iter().all(|kind| there[kind] == "0") {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(120), "{there:?}");
+        sleep(Duration::from_millis(100));
+    }
+}
+
 #[test]
 fn a_watched_program_cannot_touch_the_enforcer() {
     let lab = Lab::new();
     let (saboteur, free) = (lab.fixture("saboteur"), lab.fixture_as("saboteur", "free"));
     let policy = anything(&lab, &saboteur);
+    wait_until_there_is_no_object(&lab, &free);
     let enforcement = lab.enforce(&[&policy], &["--require", "contain"]);
     let pid = enforcement.pid().to_string();
 
