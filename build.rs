@@ -1,5 +1,6 @@
 //! Makes what the crate is built from besides Rust: the system-call table, out of
-//! `src/syscall/x86_64.tbl` and the system's `unistd_64.h`, and (feature `kernel`) the BPF objects with their skeletons, out of `bpf/`.
+//! `src/syscall/x86_64.tbl` and the system's `unistd_64.h`, and (feature `kernel`) the BPF objects
+//! with their skeletons, out of `bpf/`.
 
 use std::collections::BTreeMap;
 use std::env;

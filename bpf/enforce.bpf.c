@@ -35,6 +35,7 @@ SYSFSM_EXPORT(enum, sysfsm_abi);
 SYSFSM_EXPORT(enum, sysfsm_deny_coverage);
 SYSFSM_EXPORT(enum, sysfsm_object_kind);
 SYSFSM_EXPORT(struct, sysfsm_switch);
+SYSFSM_EXPORT(enum, sysfsm_file_system);
 
 /* Not read here. Set while an agent changes the policies: an agent that finds a change which was
  * begun and not ended loads everything anew. */

@@ -18,15 +18,6 @@
 #include "kernel.h"
 #include "sysfsm.h"
 
-/* include/uapi/linux/magic.h */
-#define SYSFSM_PROC_FS 0x9fa0
-#define SYSFSM_SYS_FS 0x62656572
-#define SYSFSM_SECURITY_FS 0x73636673
-#define SYSFSM_DEBUG_FS 0x64626720
-#define SYSFSM_BINFMT_FS 0x42494e4d
-#define SYSFSM_CGROUP_FS 0x27e0eb
-#define SYSFSM_CGROUP2_FS 0x63677270
-
 /* The files that are switches. Of a cgroup's file the directory is empty: any cgroup's. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

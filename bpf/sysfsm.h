@@ -294,10 +294,22 @@ struct sysfsm_object {
 };
 _Static_assert(sizeof(struct sysfsm_object) == 8, "wire layout");
 
+/* File systems of the kernel's, by the magic numbers of their super blocks
+ * (include/uapi/linux/magic.h). */
+enum sysfsm_file_system {
+	SYSFSM_PROC_FS = 0x9fa0,
+	SYSFSM_SYS_FS = 0x62656572,
+	SYSFSM_SECURITY_FS = 0x73636673,
+	SYSFSM_DEBUG_FS = 0x64626720,
+	SYSFSM_BINFMT_FS = 0x42494e4d,
+	SYSFSM_CGROUP_FS = 0x27e0eb,
+	SYSFSM_CGROUP2_FS = 0x63677270,
+};
+
 /* A file of the kernel's that watched threads may not write to, by names that only the kernel
  * gives. Names are padded with zeros. */
 struct sysfsm_switch {
-	__u64 file_system; /* the magic number of its super block */
+	__u64 file_system; /* enum sysfsm_file_system */
 	char directory[SYSFSM_SWITCH_NAME]; /* that it is in */
 	char name[SYSFSM_SWITCH_NAME]; /* empty: every file of the directories in `directory` */
 };

@@ -29,7 +29,7 @@ use crate::kernel::policies::maps::Maps;
 use crate::kernel::policies::policy_set::PolicySet;
 use crate::kernel::support::deny_mechanisms::DenyMechanisms;
 use crate::kernel::support::privileges::{require_btf, require_privilege};
-use crate::kernel::support::self_test::{Mechanism, SelfTest};
+use crate::kernel::support::self_test::{find_own_process, Mechanism, SelfTest};
 use crate::policy::Policy;
 use libbpf_rs::skel::Skel as _;
 use libbpf_rs::ProgramImpl;
@@ -73,9 +73,11 @@ impl Enforcer {
         log::capture();
         let mut finder = MaybeUninit::uninit();
         let mut inodes = Inodes::load(&mut finder)?;
-        let mechanisms = match options.at_most {
-            Level::Kill => DenyMechanisms::untried(),
-            _ => DenyMechanisms::find()?,
+        let mechanisms = if options.at_most == Level::Kill {
+            DenyMechanisms::untried()
+        } else {
+            find_own_process(&inodes)?;
+            DenyMechanisms::find()?
         };
         let hoped = mechanisms.level().min(options.at_most);
         require(hoped, options.require)?;

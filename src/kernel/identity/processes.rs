@@ -75,11 +75,13 @@ pub(crate) struct Process {
 impl Process {
     /// Reads what a process runs; `None` if it runs nothing. `directory` is that of the process.
     pub(crate) fn read(pid: u32, directory: PathBuf) -> Option<Self> {
+        let threads = directory.join("task");
         // The first thread may have ended before the others. It has no memory then, and no file
         // (proc_exe_link, fs/proc/base.c).
-        let threads = fs::read_dir(directory.join("task")).ok();
-        Self::of_thread(pid, directory)
-            .or_else(|| threads?.flatten().find_map(|thread| Self::of_thread(pid, thread.path())))
+        Self::of_thread(pid, directory).or_else(|| {
+            let mut threads = fs::read_dir(threads).ok()?.flatten();
+            threads.find_map(|thread| Self::of_thread(pid, thread.path()))
+        })
     }
 
     /// Reads what a process runs from the directory of one of its threads.

@@ -7,7 +7,7 @@ use crate::kernel::bpf::template::{AttachPoint, Template};
 use crate::kernel::error::KernelError;
 use crate::kernel::level::Level;
 use crate::kernel::lsm::enforcement_points::{
-    call_function, EnforcementPoint, Guard, ENFORCEMENT_POINTS, PARTIAL, PROTECTIONS, SWITCHES,
+    EnforcementPoint, Guard, ENFORCEMENT_POINTS, PARTIAL, PROTECTIONS, SWITCHES,
 };
 use crate::kernel::support::deny_mechanisms::DenyMechanisms;
 use crate::kernel::support::self_test::SelfTest;
@@ -129,9 +129,9 @@ impl Vetoes {
         // These are always allowed, and the kernel takes no program at a function that does not
         // return.
         let never = ["exit", "exit_group"];
-        let calls = (0..CALLS).filter_map(syscall::name);
-        for call in calls.filter(|c| !hooked.contains(c) && !never.contains(c)) {
-            let Some(id) = functions.id(&call_function(call)) else {
+        let calls = (0..CALLS).filter_map(|nr| Some((syscall::name(nr)?, syscall::function(nr)?)));
+        for (call, function) in calls.filter(|(c, _)| !hooked.contains(c) && !never.contains(c)) {
+            let Some(id) = functions.id(&format!("__x64_sys_{function}")) else {
                 self.unsupported.push(call.into());
                 continue;
             };
@@ -190,11 +190,13 @@ struct Templates<'a> {
 impl<'a> Templates<'a> {
     fn of(skel: &'a EnforceSkel<'_>, judge_at_hook: bool) -> Self {
         let (object, programs) = (skel.object(), &skel.progs);
+        let (veto, write) = if judge_at_hook {
+            (&programs.veto_judging, &programs.veto_write_judging)
+        } else {
+            (&programs.veto, &programs.veto_write)
+        };
         Templates {
-            veto: Template::of(
-                object,
-                if judge_at_hook { &programs.veto_judging } else { &programs.veto },
-            ),
+            veto: Template::of(object, veto),
             capability: Template::of(object, &programs.veto_capability),
             key: Template::of(object, &programs.veto_key),
             task: Template::of(object, &programs.protect_task),
@@ -202,10 +204,7 @@ impl<'a> Templates<'a> {
             objects: Template::of(object, &programs.protect_bpf),
             pins: Template::of(object, &programs.protect_pins),
             mount: Template::of(object, &programs.protect_mount),
-            write: Template::of(
-                object,
-                if judge_at_hook { &programs.veto_write_judging } else { &programs.veto_write },
-            ),
+            write: Template::of(object, write),
             lockdown: Template::of(object, &programs.protect_lockdown),
             load_data: Template::of(object, &programs.protect_load_data),
             read_file: Template::of(object, &programs.protect_read_file),

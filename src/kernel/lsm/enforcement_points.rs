@@ -259,17 +259,6 @@ pub(crate) const PROTECTIONS: &[EnforcementPoint] = &[
 /// [`ENFORCEMENT_POINTS`], whose program does both.
 pub(crate) const SWITCHES: (&str, Guard) = ("file_permission", Guard::VetoWrite);
 
-/// The name of a call's function in the 64-bit table (`arch/x86/entry/syscalls/syscall_64.tbl`).
-pub(crate) fn call_function(call: &str) -> String {
-    let name = match call {
-        "umount2" => "umount",
-        "stat" | "fstat" | "lstat" | "uname" => return format!("__x64_sys_new{call}"),
-        "sendfile" => "sendfile64",
-        other => other,
-    };
-    format!("__x64_sys_{name}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

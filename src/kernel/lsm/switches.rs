@@ -5,15 +5,14 @@
 //! about are in `bpf/switches.h`. This is the list of the other files, by their names.
 
 use crate::kernel::bpf::entries::{self, Entries};
-use crate::kernel::bpf::skeleton::types;
+use crate::kernel::bpf::skeleton::types::{self, sysfsm_file_system as FileSystem};
 use crate::kernel::bpf::wire;
 use crate::kernel::error::KernelError;
 use libbpf_rs::MapCore;
 
 /// Files of one directory, or those of one name in many.
 struct Switches {
-    /// The magic number of the file system's super block (`include/uapi/linux/magic.h`).
-    file_system: u64,
+    file_system: FileSystem,
     /// The last name of the directory, `/` for the root of the file system; empty for a cgroup's
     /// files, which are in any directory.
     directory: &'static str,
@@ -21,11 +20,11 @@ struct Switches {
     files: &'static str,
 }
 
-const PROC: u64 = 0x9fa0;
-const SYSFS: u64 = 0x6265_6572;
-const SECURITYFS: u64 = 0x7363_6673;
-const CGROUP: u64 = 0x0027_e0eb;
-const CGROUP2: u64 = 0x6367_7270;
+const PROC: FileSystem = FileSystem::SYSFSM_PROC_FS;
+const SYSFS: FileSystem = FileSystem::SYSFSM_SYS_FS;
+const SECURITYFS: FileSystem = FileSystem::SYSFSM_SECURITY_FS;
+const CGROUP: FileSystem = FileSystem::SYSFSM_CGROUP_FS;
+const CGROUP2: FileSystem = FileSystem::SYSFSM_CGROUP2_FS;
 
 /// The list. docs/threat-model.md has it too.
 const SWITCHES: &[Switches] = &[
@@ -84,7 +83,7 @@ fn keys() -> impl Iterator<Item = types::sysfsm_switch> {
         let names = switches.files.split_ascii_whitespace();
         let all = switches.files.is_empty().then_some("");
         names.chain(all).map(|name| types::sysfsm_switch {
-            file_system: switches.file_system,
+            file_system: switches.file_system.0.into(),
             directory: padded(switches.directory),
             name: padded(name),
         })

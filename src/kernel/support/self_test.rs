@@ -158,16 +158,25 @@ impl SelfTest {
     }
 }
 
+/// The id of this process in the kernel's initial process namespace, once it is known.
+static OWN: OnceLock<u32> = OnceLock::new();
+
 /// The id of this process in the kernel's initial process namespace.
 ///
 /// # Errors
 /// The kernel refuses the program that finds it.
 pub(crate) fn own_process() -> Result<u32, KernelError> {
-    static OWN: OnceLock<u32> = OnceLock::new();
-    if let Some(own) = OWN.get() {
-        return Ok(*own);
+    match OWN.get() {
+        Some(own) => Ok(*own),
+        None => find_own_process(&Inodes::load(&mut MaybeUninit::uninit())?),
     }
-    let mut finder = MaybeUninit::uninit();
-    let own = Inodes::load(&mut finder)?.process()?;
+}
+
+/// Finds the id of this process by a program that is loaded already.
+///
+/// # Errors
+/// The program cannot be run.
+pub(crate) fn find_own_process(inodes: &Inodes<'_>) -> Result<u32, KernelError> {
+    let own = inodes.process()?;
     Ok(*OWN.get_or_init(|| own))
 }
