@@ -101,6 +101,7 @@ static __always_inline int sysfsm_on_exec(struct task_struct *task, struct linux
 
 static __always_inline void sysfsm_on_birth(struct sysfsm_thread *thread)
 {
+	sysfsm_inherit_denials(thread);
 	/* A denial is of the creator's call. A worker of io_uring's makes no call that would end
 	 * it. */
 	sysfsm_enforce(thread, thread->enforcement == SYSFSM_ENFORCE_KILL ? SYSFSM_ENFORCE_KILL

@@ -20,8 +20,17 @@
 #define SYSFSM_NR_EXIT 60
 #define SYSFSM_NR_RESTART_SYSCALL 219
 #define SYSFSM_NR_EXIT_GROUP 231
+#define SYSFSM_NR_URETPROBE 335
+#define SYSFSM_NR_UPROBE 336
 
 #define SYSFSM_RING (SYSFSM_HANDLERS - 1)
+
+/* A call that the kernel itself has the thread make (semantics, rule 4). */
+static __always_inline bool sysfsm_is_kernels(__u32 nr)
+{
+	return nr == SYSFSM_NR_RESTART_SYSCALL || nr == SYSFSM_NR_URETPROBE ||
+	       nr == SYSFSM_NR_UPROBE;
+}
 
 static __always_inline void sysfsm_frame_init(struct sysfsm_frame *frame, __u32 state, __u32 last)
 {

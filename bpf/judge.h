@@ -20,14 +20,27 @@
 #include "threads.h"
 #include "violation_counts.h"
 
+/* The first process of the machine. No BPF program can kill it (bpf_send_signal_common,
+ * kernel/trace/bpf_trace.c). */
+#define SYSFSM_FIRST_PROCESS 1
+
+/* So many calls of a process may be denied within so many nanoseconds; 0: any number. */
+const volatile __u32 denials_at_most = 0;
+const volatile __u64 denials_within = 0;
+
+/* What an exec looks like in the end, in the tables of the other ABIs. */
+#define SYSFSM_NR_I386_EXECVE 11
+#define SYSFSM_NR_X32_EXECVE 520
+
 /* By a call's number, what the enforcement points in place cover. Read when the call is denied. */
 __u8 deny_coverage[SYSFSM_CALLS] = {}; /* enum sysfsm_deny_coverage */
 
 static __always_inline __u8 sysfsm_deny_coverage(const struct sysfsm_violation_kind *kind)
 {
-	/* Which enforcement points a foreign call comes to is not known. */
+	/* Which enforcement points a foreign call comes to is not known. One that refuses something
+	 * else would pass for a denial. */
 	if (kind->abi != SYSFSM_X86_64)
-		return SYSFSM_DENY_COVERAGE_PARTIAL;
+		return SYSFSM_DENY_COVERAGE_NONE;
 	/* The kernel has no such call, and refuses it. */
 	if (kind->nr >= SYSFSM_CALLS)
 		return SYSFSM_DENY_COVERAGE_FULL;
@@ -82,11 +95,60 @@ static __always_inline int sysfsm_kill_process(struct sysfsm_thread *thread)
 		first = sysfsm_thread(leader);
 	if (first)
 		sysfsm_enforce(first, SYSFSM_ENFORCE_KILL);
-	/* Fails for the machine's first process, and in an exiting one. */
+	/* Fails in an exiting process. */
 	failed = bpf_send_signal(SYSFSM_SIGKILL);
 	if (kill_families && !again)
 		sysfsm_signal_family(task, SYSFSM_SIGKILL);
 	return failed;
+}
+
+/* What is known of the denials of the current task's process; NULL if it is not watched. */
+static __always_inline struct sysfsm_thread *sysfsm_first_thread(void)
+{
+	struct task_struct *leader = bpf_get_current_task_btf()->group_leader;
+
+	return leader ? sysfsm_thread(leader) : NULL;
+}
+
+/* Counts a denial of the current task's process. True: they are too many for so short a time. */
+static __noinline int sysfsm_denied_too_often(struct sysfsm_thread *thread)
+{
+	struct sysfsm_thread *first = sysfsm_first_thread();
+	__u64 now = bpf_ktime_get_ns();
+
+	if (!first)
+		first = thread;
+	if (now - first->denials_since >= denials_within) {
+		first->denials_since = now;
+		first->denials = 0;
+	}
+	SYSFSM_COUNT(first->denials);
+	return first->denials > denials_at_most;
+}
+
+/* A new process goes on with the denials of its creator's. */
+static __always_inline void sysfsm_inherit_denials(struct sysfsm_thread *thread)
+{
+	struct sysfsm_thread *first = denials_at_most ? sysfsm_first_thread() : NULL;
+
+	if (!first)
+		return;
+	thread->denials_since = first->denials_since;
+	thread->denials = first->denials;
+}
+
+/* The call that the thread is in is denied, and no other one. */
+static __always_inline void sysfsm_deny_call(struct sysfsm_thread *thread, struct pt_regs *regs,
+					     __u8 enforcement)
+{
+	thread->denied_nr = regs->orig_ax;
+	thread->denied_ax = regs->ax;
+	sysfsm_enforce(thread, enforcement);
+}
+
+static __always_inline bool sysfsm_is_first_process(void)
+{
+	return bpf_get_current_pid_tgid() >> 32 == SYSFSM_FIRST_PROCESS;
 }
 
 /* Enforces what follows from a violation, counts the violation and reports it. */
@@ -95,7 +157,7 @@ static __noinline int sysfsm_report(struct sysfsm_thread *thread, struct pt_regs
 {
 	struct sysfsm_counters *counts = sysfsm_counters();
 	__u8 enforcement = sysfsm_enforcement_for(thread, kind);
-	__u8 action = sysfsm_action_of(enforcement);
+	__u8 action;
 	struct sysfsm_violation_count *count;
 	struct sysfsm_violation_kind counted;
 	struct sysfsm_call_count *call;
@@ -104,14 +166,25 @@ static __noinline int sysfsm_report(struct sysfsm_thread *thread, struct pt_regs
 	struct sysfsm_event *event;
 	__u8 kill_failed = 0;
 
+	if (sysfsm_action_of(enforcement) == SYSFSM_DENY && denials_at_most &&
+	    sysfsm_denied_too_often(thread))
+		enforcement = SYSFSM_ENFORCE_KILL;
+	action = sysfsm_action_of(enforcement);
 	kind->policy = thread->policy;
 	kind->action = action;
 	kind->pad = 0;
 	/* First of all: nothing that follows may fail before it. */
-	if (enforcement == SYSFSM_ENFORCE_KILL)
-		kill_failed = sysfsm_kill_process(thread) != 0;
-	else
+	if (enforcement == SYSFSM_ENFORCE_NONE) {
 		sysfsm_enforce(thread, enforcement);
+	} else if (enforcement != SYSFSM_ENFORCE_KILL) {
+		sysfsm_deny_call(thread, regs, enforcement);
+	} else if (sysfsm_is_first_process()) {
+		/* It goes on, and is to do its lawful work: without it the machine does not run. */
+		sysfsm_deny_call(thread, regs, SYSFSM_ENFORCE_DENY);
+		kill_failed = 1;
+	} else {
+		kill_failed = sysfsm_kill_process(thread) != 0;
+	}
 	if (!counts)
 		return 0;
 	SYSFSM_COUNT(counts->violations);
@@ -168,7 +241,7 @@ static __noinline int sysfsm_settle_pending(struct sysfsm_thread *thread)
 {
 	struct sysfsm_counters *counts;
 
-	if (thread->enforcement == SYSFSM_ENFORCE_DENY) {
+	if (thread->enforcement == SYSFSM_ENFORCE_DENY || sysfsm_is_first_process()) {
 		sysfsm_enforce(thread, SYSFSM_ENFORCE_NONE);
 		return 0;
 	}
@@ -182,6 +255,20 @@ static __noinline int sysfsm_settle_pending(struct sysfsm_thread *thread)
 static __always_inline __u32 sysfsm_entered(struct task_struct *task, __u32 nr)
 {
 	return task->thread_info.status & SYSFSM_TS_COMPAT ? nr | SYSFSM_SIGN_BIT : nr;
+}
+
+/*
+ * Whether an exec of the task has gone too far to fail, and is not over. From the moment on that it
+ * has the new memory the call looks like an execve of the new program's ABI, whatever it was
+ * (set_personality_64bit, set_personality_ia32, arch/x86/kernel/process_64.c).
+ */
+static __always_inline bool sysfsm_is_in_exec(struct task_struct *task, __u32 entered)
+{
+	if (entered != SYSFSM_NR_EXECVE && entered != SYSFSM_NR_X32_EXECVE &&
+	    entered != (SYSFSM_NR_I386_EXECVE | SYSFSM_SIGN_BIT))
+		return false;
+	/* No program can set it to 0 (validate_prctl_map_addr, kernel/sys.c). */
+	return task->mm && !task->mm->env_end;
 }
 
 /* The call that a thread is in, as the field `entered` keeps it. */

@@ -209,7 +209,7 @@ static __always_inline void sysfsm_record_call(struct sysfsm_thread *thread, __u
 		sysfsm_record_return(thread);
 		return;
 	}
-	if (nr == SYSFSM_NR_RESTART_SYSCALL || nr == thread->top.last)
+	if (sysfsm_is_kernels(nr) || nr == thread->top.last)
 		return;
 	thread->top.last = nr;
 	if (thread->top.state)

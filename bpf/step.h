@@ -202,7 +202,7 @@ __noinline int sysfsm_call_slow(struct sysfsm_thread *thread, __u32 nr)
 		return SYSFSM_TRANSITION;
 	state = thread->top.state;
 	index = thread->policy;
-	if (nr == SYSFSM_NR_RESTART_SYSCALL || nr == SYSFSM_NR_EXIT || nr == SYSFSM_NR_EXIT_GROUP)
+	if (sysfsm_is_kernels(nr) || nr == SYSFSM_NR_EXIT || nr == SYSFSM_NR_EXIT_GROUP)
 		return SYSFSM_ALLOWED;
 	policy = bpf_map_lookup_elem(&policies, &index);
 	if (!policy)
@@ -265,7 +265,7 @@ static __always_inline bool sysfsm_call_fast(struct sysfsm_thread *thread, __u32
 
 /*
  * Judges a call of the 64-bit ABI. `state` becomes the state in which it is judged. rt_sigreturn,
- * the exits and restart_syscall have no cells.
+ * the exits and the kernel's own calls have no cells.
  */
 static __always_inline int sysfsm_call(struct sysfsm_thread *thread, __u32 nr, __u32 *state)
 {

@@ -89,9 +89,9 @@ enum sysfsm_action {
 /* What is enforced on a thread at every enforcement point that it comes to. */
 enum sysfsm_enforcement_state {
 	SYSFSM_ENFORCE_NONE = 0,
-	/* The call that the thread is in is denied, and was refused at least once. */
+	/* One call is denied, and was refused at least once. */
 	SYSFSM_ENFORCE_DENY = 1,
-	/* The call is denied, and was not refused yet: if nothing refuses it, the thread is killed.
+	/* One call is denied, and was not refused yet: if nothing refuses it, the thread is killed.
 	 */
 	SYSFSM_ENFORCE_DENY_PENDING = 2,
 	/* Everything is refused until the thread is dead. */
@@ -206,11 +206,17 @@ struct sysfsm_thread {
 	__u32 below; /* frames in the ring */
 	__u32 older_returns; /* from handlers that began before the thread was seen */
 	__u32 run; /* of a recording: the run that the thread belongs to */
-	__u32 pad_run;
+	__u32 denied_nr; /* the call that was denied last: its registers, as it began */
+	__u64 denied_ax;
+	/* Of a process's first thread: since when, and how many calls of the process were denied.
+	 */
+	__u64 denials_since;
+	__u32 denials;
+	__u32 pad_denials;
 	struct sysfsm_frame saved[SYSFSM_HANDLERS];
 	struct sysfsm_delivery deliveries[SYSFSM_HANDLERS]; /* what interrupted the saved frames */
 };
-_Static_assert(sizeof(struct sysfsm_thread) == 88 + 80 * SYSFSM_HANDLERS, "wire layout");
+_Static_assert(sizeof(struct sysfsm_thread) == 112 + 80 * SYSFSM_HANDLERS, "wire layout");
 
 /* A thread: its id, and when it began, since ids are used again. */
 struct sysfsm_tid {

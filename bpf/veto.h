@@ -32,6 +32,7 @@
 #define SYSFSM_MAY_WRITE 2 /* include/linux/fs.h */
 #define SYSFSM_BPF_FS 0xcafe4a11 /* BPF_FS_MAGIC, include/uapi/linux/magic.h */
 #define SYSFSM_KEY_NEED_SEARCH 4 /* include/linux/key.h */
+#define SYSFSM_CAP_SYS_RESOURCE 24 /* include/uapi/linux/capability.h */
 /* PF_EXITING, PF_IO_WORKER, PF_DUMPCORE, PF_USER_WORKER, PF_KTHREAD (include/linux/sched.h) */
 #define SYSFSM_PF_NO_CALL (0x4 | SYSFSM_PF_IO_WORKER | 0x200 | 0x4000 | 0x200000)
 #define SYSFSM_PF_IO_WORKER 0x10
@@ -51,55 +52,86 @@ struct {
 	__type(value, __u32);
 } objects SEC(".maps");
 
-static __noinline long sysfsm_deny(struct sysfsm_thread *thread)
+/* Refuses. `meets`: that is what the denied call asks for. */
+static __noinline long sysfsm_deny(struct sysfsm_thread *thread, bool meets)
 {
 	struct sysfsm_counters *counts = sysfsm_counters();
 
 	if (counts)
 		SYSFSM_COUNT(counts->vetoes);
-	if (thread->enforcement == SYSFSM_ENFORCE_DENY_PENDING)
+	if (meets && thread->enforcement == SYSFSM_ENFORCE_DENY_PENDING)
 		thread->enforcement = SYSFSM_ENFORCE_DENY;
 	return -SYSFSM_EPERM;
 }
 
-/* io_uring's workers do what their process has asked for: nothing any more, if it is killed. */
+/* The other threads of a killed process do nothing any more, nor do io_uring's workers, which do
+ * what their process has asked for. */
 static __always_inline void sysfsm_inherit_kill(struct task_struct *task,
 						struct sysfsm_thread *thread)
 {
 	struct task_struct *leader = task->group_leader;
 	struct sysfsm_thread *first = NULL;
 
-	if (!(task->flags & SYSFSM_PF_IO_WORKER) || !leader)
+	if (!leader || task->pid == task->tgid)
 		return;
 	first = bpf_task_storage_get(&watched_threads, leader, 0, 0);
 	if (first && first->enforcement == SYSFSM_ENFORCE_KILL)
 		sysfsm_enforce(thread, SYSFSM_ENFORCE_KILL);
 }
 
-/* Whether the task is in perf_event_open: 298, in the 32-bit table 336. */
-static __always_inline bool sysfsm_opens_perf(struct task_struct *task)
+/*
+ * Whether the thread is still in the call that was denied. A call's result takes the place of what
+ * was in ax, before anything else happens on the way out (do_syscall_64): what io_uring does there,
+ * or a dump of core, is not the call's. An interrupt or an exception has no call's number.
+ */
+static __always_inline bool sysfsm_is_in_denied_call(struct task_struct *task,
+						     const struct sysfsm_thread *thread)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 
-	return regs->orig_ax == (task->thread_info.status & SYSFSM_TS_COMPAT ? 336 : 298);
+	return (__u32)regs->orig_ax == thread->denied_nr && regs->ax == thread->denied_ax;
+}
+
+/* Whether a thread is refused what it asks for now. */
+static __always_inline bool sysfsm_is_refused(struct task_struct *task,
+					      struct sysfsm_thread *thread)
+{
+	if (!thread->enforcement)
+		sysfsm_inherit_kill(task, thread);
+	return thread->enforcement == SYSFSM_ENFORCE_KILL ||
+	       (thread->enforcement && sysfsm_is_in_denied_call(task, thread));
+}
+
+/* Whether the task is in a call of the 64-bit table or, by its number there, of the 32-bit one. */
+static __always_inline bool sysfsm_is_in_call(struct task_struct *task, __u32 nr, __u32 nr32)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+
+	return regs->orig_ax == (task->thread_info.status & SYSFSM_TS_COMPAT ? nr32 : nr);
 }
 
 /*
- * The enforcement point of capabilities. The kernel asks for them outside of system calls as well:
- * when a page is written to a file system that is nearly full, for example. perf_event_open has a
- * hook of its own, and would return EACCES after a refusal here.
+ * The enforcement point of capabilities: security_capable(const struct cred *, struct
+ * user_namespace *, int cap, ...). perf_event_open has a hook of its own, and would return EACCES
+ * after a refusal here.
+ *
+ * The kernel asks for CAP_SYS_RESOURCE for no effect of the call's as well: when a page of a file
+ * is written that the program has mapped, and its file system is nearly full. So of the calls that
+ * are denied in part only prlimit64 is met by such a refusal.
  */
-SEC("tp_btf/sys_enter")
-long veto_capability(void *ctx)
+SEC("tp_btf/mm_page_alloc")
+long veto_capability(__u64 *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
+	bool resource = (__u32)ctx[2] == SYSFSM_CAP_SYS_RESOURCE;
 	struct sysfsm_thread *thread;
 	long denial = 0;
 
 	sysfsm_preempt_off();
 	thread = sysfsm_thread(task);
-	if (thread && thread->enforcement && enforcing && !sysfsm_opens_perf(task))
-		denial = sysfsm_deny(thread);
+	if (thread && enforcing && !sysfsm_is_in_call(task, 298, 336) &&
+	    sysfsm_is_refused(task, thread))
+		denial = sysfsm_deny(thread, !resource || sysfsm_is_in_call(task, 302, 340));
 	sysfsm_preempt_on();
 	return denial;
 }
@@ -113,6 +145,7 @@ static __noinline int sysfsm_judge_at_hook(struct task_struct *task, struct sysf
 {
 	struct sysfsm_counters *counts = sysfsm_counters();
 	struct pt_regs *regs;
+	__u32 entered;
 	int nr;
 
 	/* A worker of io_uring's is in no call, nor is a task that ends or dumps core. */
@@ -120,9 +153,15 @@ static __noinline int sysfsm_judge_at_hook(struct task_struct *task, struct sysf
 		return 0;
 	regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	nr = regs->orig_ax;
+	entered = sysfsm_entered(task, nr);
 	/* Interrupts and exceptions have a negative number here. */
-	if (nr < 0 || sysfsm_entered(task, nr) == thread->entered)
+	if (nr < 0 || entered == thread->entered)
 		return 0;
+	/* The exec was judged when it came to its first hook, at the latest. */
+	if (sysfsm_is_in_exec(task, entered)) {
+		thread->entered = entered;
+		return 0;
+	}
 	if (counts)
 		SYSFSM_COUNT(counts->judged_at_hook);
 	return sysfsm_judge(task, thread, regs, nr, false);
@@ -138,8 +177,7 @@ static __always_inline long sysfsm_judge_and_deny(bool judge)
 	/* A denial may belong to the call before the one that was missed. */
 	if (judge && preemptible && thread->enforcement != SYSFSM_ENFORCE_KILL)
 		sysfsm_judge_at_hook(task, thread);
-	sysfsm_inherit_kill(task, thread);
-	return thread->enforcement ? sysfsm_deny(thread) : 0;
+	return sysfsm_is_refused(task, thread) ? sysfsm_deny(thread, true) : 0;
 }
 
 /* Refuses what the current thread asks for in its call, if that is its enforcement state. `judge`:

@@ -5,6 +5,7 @@
 
 pub(crate) mod adopt;
 pub(crate) mod bpf;
+pub(crate) mod denials;
 pub mod doctor;
 pub(crate) mod enforce;
 pub(crate) mod error;
@@ -21,6 +22,7 @@ pub(crate) mod record;
 pub(crate) mod support;
 pub(crate) mod unwind;
 
+pub use denials::Denials;
 pub use enforce::agent::{Agent, Origin};
 pub use enforce::enforcer::Enforcer;
 pub use error::KernelError;

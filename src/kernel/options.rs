@@ -1,5 +1,6 @@
 //! How policies are enforced, as the user asks for it.
 
+use crate::kernel::denials::Denials;
 use crate::kernel::level::Level;
 
 /// How policies are enforced.
@@ -26,6 +27,8 @@ pub struct Options {
     /// The most events of one kind of violation (policy, context, symbol) a second. Violations past
     /// it are counted.
     pub full_events: u32,
+    /// How often calls of one process may be denied. One more denial is a kill.
+    pub denials: Denials,
     /// The policies stay enforced when this process ends.
     pub pinned: bool,
     /// Policies may name binaries that do not exist. These are bound when they come to exist.
@@ -53,6 +56,7 @@ impl Default for Options {
             self_protect: true,
             ring_bytes: 8 << 20,
             full_events: Options::FULL_EVENTS,
+            denials: Denials::default(),
             pinned: false,
             allow_absent: false,
             fallbacks_only: false,

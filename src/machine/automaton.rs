@@ -43,11 +43,11 @@ impl Machine {
     /// Adds a transition. If the machine has that transition, the counts are added.
     ///
     /// Transitions that no step ever asks for are left out (semantics, rule 4): a repetition of the
-    /// context's last symbol, a context that holds a repetition, and `restart_syscall`.
+    /// context's last symbol, a context that holds a repetition, and the kernel's own calls.
     pub fn insert(&mut self, context: Context, symbol: Symbol, count: Count) {
         let stutters = context.last() == Some(symbol)
             || context.symbols().windows(2).any(|pair| matches!(pair, [a, b] if a == b));
-        if stutters || symbol == Symbol::Call(nr::RESTART_SYSCALL) {
+        if stutters || matches!(symbol, Symbol::Call(number) if nr::is_kernels(number)) {
             return;
         }
         self.rows.entry(context).or_default().entry(symbol).or_default().add(count);

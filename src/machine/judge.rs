@@ -157,8 +157,9 @@ impl Judge {
     pub fn call(&self, frames: &mut Frames<State>, number: u32, reaction: Reaction) -> Verdict {
         let symbol = Symbol::Call(number);
         match number {
-            // Rule 4: the kernel itself makes `restart_syscall`. Rule 5: nothing follows an exit.
-            nr::RESTART_SYSCALL | nr::EXIT | nr::EXIT_GROUP => return Verdict::Allowed,
+            // Rule 4: the kernel itself makes the call. Rule 5: nothing follows an exit.
+            _ if nr::is_kernels(number) => return Verdict::Allowed,
+            nr::EXIT | nr::EXIT_GROUP => return Verdict::Allowed,
             nr::RT_SIGRETURN => {
                 if frames.pop(self.unknown()) {
                     return Verdict::Allowed;
@@ -388,7 +389,7 @@ mod tests {
             &j,
             j.exec(),
             Reaction::Stay,
-            "execve brk brk restart_syscall brk restart_syscall exit_group exit",
+            "execve brk brk restart_syscall uretprobe brk uprobe restart_syscall exit_group exit",
         );
     }
 

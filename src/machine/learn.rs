@@ -190,7 +190,7 @@ impl Learner {
     }
 
     fn call(&mut self, tid: Tid, number: u32) {
-        if number == nr::RESTART_SYSCALL {
+        if nr::is_kernels(number) {
             return;
         }
         let symbol = Symbol::Call(number);

@@ -18,11 +18,22 @@ pub const VFORK: u32 = 58;
 pub const EXECVE: u32 = 59;
 /// `exit`: ends a thread.
 pub const EXIT: u32 = 60;
-/// `restart_syscall`: made by the kernel itself, so that it is no symbol.
+/// `restart_syscall`: the kernel itself has an interrupted call go on ([`is_kernels`]).
 pub const RESTART_SYSCALL: u32 = 219;
 /// `exit_group`: ends a process.
 pub const EXIT_GROUP: u32 = 231;
 /// `execveat`.
 pub const EXECVEAT: u32 = 322;
+/// `uretprobe`: the end of a function that is traced ([`is_kernels`]).
+pub const URETPROBE: u32 = 335;
+/// `uprobe`: a place in the program that is traced ([`is_kernels`]).
+pub const UPROBE: u32 = 336;
 /// `clone3`.
 pub const CLONE3: u32 = 435;
+
+/// Whether the kernel itself has programs make this call, so that it is no symbol (semantics,
+/// rule 4).
+#[must_use]
+pub const fn is_kernels(number: u32) -> bool {
+    matches!(number, RESTART_SYSCALL | URETPROBE | UPROBE)
+}

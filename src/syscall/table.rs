@@ -115,6 +115,8 @@ mod tests {
             (nr::RESTART_SYSCALL, "restart_syscall"),
             (nr::EXIT_GROUP, "exit_group"),
             (nr::EXECVEAT, "execveat"),
+            (nr::URETPROBE, "uretprobe"),
+            (nr::UPROBE, "uprobe"),
             (nr::CLONE3, "clone3"),
         ] {
             assert_eq!(number(text), Some(n));

@@ -189,8 +189,8 @@ pub fn migrations(
 
 fn has_cell(symbol: Symbol) -> Option<u32> {
     match symbol {
-        Symbol::Call(nr::RT_SIGRETURN | nr::EXIT | nr::EXIT_GROUP | nr::RESTART_SYSCALL)
-        | Symbol::Signal(_) => None,
+        Symbol::Call(nr::RT_SIGRETURN | nr::EXIT | nr::EXIT_GROUP) | Symbol::Signal(_) => None,
+        Symbol::Call(number) if nr::is_kernels(number) => None,
         Symbol::Call(number) => Some(number),
     }
 }

@@ -12,7 +12,7 @@ mod recording;
 
 /// Calls that events draw from: ordinary ones, those that the semantics know, numbers without a
 /// column.
-const CALLS: [u32; 16] = [
+const CALLS: [u32; 18] = [
     0,
     1,
     2,
@@ -25,6 +25,8 @@ const CALLS: [u32; 16] = [
     nr::EXIT_GROUP,
     nr::RESTART_SYSCALL,
     nr::RT_SIGRETURN,
+    nr::URETPROBE,
+    nr::UPROBE,
     447,
     1023,
     5000,

@@ -15,7 +15,7 @@ use crate::cli::io::policy_args::PolicyArgs;
 use crate::cli::io::sink::Sink;
 use crate::cli::policies::trusted::require_trusted;
 use crate::cli::review::collector::Collector;
-use crate::kernel::{self, Agent, Enforcer, Level, Options, Origin, Pinned, Pins, Totals};
+use crate::kernel::{self, Agent, Denials, Enforcer, Level, Options, Origin, Pinned, Pins, Totals};
 use crate::policy::{self, Policy};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -71,6 +71,10 @@ pub(crate) struct Args {
     /// count the others
     #[arg(long, value_name = "COUNT", default_value_t = Options::FULL_EVENTS)]
     full_events: u32,
+    /// Kill a process that is denied more than COUNT calls within SECONDS; `any` never kills for
+    /// that
+    #[arg(long, value_name = "COUNT/SECONDS", default_value_t = Denials::default())]
+    denials: Denials,
     /// Serve metrics for Prometheus over HTTP, where only this machine reaches them: at
     /// `unix:PATH`, `127.0.0.1:PORT` or `[::1]:PORT`
     #[arg(long, value_name = "ADDRESS", requires = "pin", conflicts_with = "detach")]
@@ -96,6 +100,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         self_protect: !args.no_self_protect,
         allow_absent: args.allow_absent,
         full_events: args.full_events,
+        denials: args.denials,
         ..Options::default()
     };
     if args.pin || args.detach {

@@ -38,6 +38,8 @@ pub(crate) fn load(
         rodata.complain = options.complain;
         rodata.kill_families = level == Level::Kill;
         rodata.full_events = options.full_events;
+        rodata.denials_at_most = options.denials.at_most();
+        rodata.denials_within = options.denials.within().as_nanos().try_into().unwrap_or(u64::MAX);
         rodata.simulate_missed_nr =
             options.simulate_missed_nr.unwrap_or(types::sysfsm_marker::SYSFSM_NO_CALL.0);
     }

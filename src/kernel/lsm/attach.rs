@@ -126,9 +126,8 @@ impl Vetoes {
     fn guard_calls(&mut self, templates: &Templates<'_>, functions: &Functions) {
         let veto = templates.of_guard(Guard::Veto);
         let hooked = self.full.clone();
-        // These are always allowed, and the kernel takes no program at a function that does not
-        // return.
-        let never = ["exit", "exit_group"];
+        // These are always allowed. The kernel takes no program at a function that does not return.
+        let never = ["exit", "exit_group", "uretprobe", "uprobe"];
         let calls = (0..CALLS).filter_map(|nr| Some((syscall::name(nr)?, syscall::function(nr)?)));
         for (call, function) in calls.filter(|(c, _)| !hooked.contains(c) && !never.contains(c)) {
             let Some(id) = functions.id(&format!("__x64_sys_{function}")) else {

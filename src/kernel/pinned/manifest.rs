@@ -46,6 +46,9 @@ pub struct Manifest {
     require: Option<String>,
     self_protect: bool,
     full_events: u32,
+    /// Other versions have no bound.
+    #[serde(default)]
+    denials: String,
     policy_set: SavedPolicySet,
     /// Violations of policies that have retired.
     past: Vec<Past>,
@@ -103,6 +106,7 @@ impl Manifest {
             require: options.require.map(|l| l.as_str().into()),
             self_protect: options.self_protect,
             full_events: options.full_events,
+            denials: options.denials.to_string(),
             policy_set: SavedPolicySet::of(policy_set),
             past: Vec::new(),
         }
@@ -172,6 +176,7 @@ impl Manifest {
             && self.require.as_deref() == options.require.map(Level::as_str)
             && self.self_protect == options.self_protect
             && self.full_events == options.full_events
+            && self.denials == options.denials.to_string()
     }
 
     /// The policies, as they are in the kernel.
