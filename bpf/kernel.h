@@ -68,7 +68,7 @@ struct mm_struct {
 	atomic_t mm_users;
 	struct file *exe_file;
 	unsigned long arg_start; /* the arguments of the last exec, in the memory of the task */
-	unsigned long env_end; /* 0 until that exec has laid out the stack (create_elf_tables) */
+	unsigned long env_end; /* 0 until that exec has made the stack (create_elf_tables) */
 	unsigned long saved_auxv[1]; /* what that exec told of the program, in pairs */
 };
 

@@ -20,6 +20,7 @@ mod handlers;
 mod hostile;
 mod identity;
 mod journal;
+mod kernels_calls;
 mod learning;
 mod limits;
 mod load;

@@ -7,6 +7,7 @@ mod alarm;
 mod battery;
 mod denial;
 mod escape;
+mod execs;
 mod judging_at_hooks;
 mod pinned;
 mod policy;

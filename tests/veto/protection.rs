@@ -13,7 +13,15 @@ const EPERM: &str = "1";
 /// A policy under which the program may make any call: it is watched, and nothing that it does is a
 /// violation.
 pub fn anything(lab: &Lab, program: &Path) -> PathBuf {
-    let calls: Vec<&str> = (0..1024).filter_map(sysfsm::syscall::name).collect();
+    with_calls(lab, program, &[])
+}
+
+/// A policy under which the program may make any call but some.
+pub fn with_calls(lab: &Lab, program: &Path, without: &[&str]) -> PathBuf {
+    let calls: Vec<&str> = (0..1024)
+        .filter_map(sysfsm::syscall::name)
+        .filter(|name| !without.contains(name))
+        .collect();
     let to = lab.fresh("policy");
     let policy = json!({"sysfsm": 1, "binary": program, "depth": 1, "transitions": {"": calls}});
     fs::write(&to, policy.to_string()).unwrap();

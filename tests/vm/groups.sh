@@ -15,6 +15,7 @@ fallbacks kernel    fallbacks::
 handlers  kernel    handlers::
 adoption  kernel    adoption:: --skip=a_script --test-threads=1
 attacks   kernel    attacks::
+traced    kernel    kernels_calls::
 pinned    kernel    pinned::  --test-threads=1
 reloads   kernel    reloads::threads_keep
 verifier  kernel    verifier:: --nocapture
@@ -45,6 +46,8 @@ groups_of() {
 			[ -z "$name" ] || echo "$name BATTERY_LEVEL=$2 TIMES=20 ${tests[$binary]} $arguments"
 		done <<<"$suite"
 		echo "workloads RUNS=${RUNS:-20} ONLY='${ONLY:-}' bash $here/workloads.sh $target $2"
+		# The last one: the first process of the guest becomes this program.
+		echo "first $target/sysfsm $target/lawful"
 	} | while read -r name arguments; do
 		[ "$1" = all ] || [[ ",$1," == *",$name,"* ]] || continue
 		[ -z "${GROUPS_ONLY:-}" ] || [[ " $GROUPS_ONLY " == *" $name "* ]] || continue

@@ -35,7 +35,7 @@ build_guest() {
 	for directory in bin sbin lib lib64; do ln -s "usr/$directory" "$guest/$directory"; done
 	# Debian's, whatever else is in the path.
 	for program in $programs; do put "$(PATH=/usr/sbin:/usr/bin:/sbin:/bin type -P "$program")"; done
-	put "$(type -P busybox)" "$target"/{sysfsm,victim,forks,threads,signals,handlers,adopted,hoard,hops,crowd,battery,saboteur}
+	put "$(type -P busybox)" "$target"/{sysfsm,victim,forks,threads,signals,handlers,adopted,hoard,hops,crowd,battery,saboteur,lawful}
 	for program in equality kernel veto; do put "${tests[$program]}"; done
 	put_modules
 	put "$root"/policies/workloads/*.sh "$here/workloads.sh"

@@ -18,14 +18,14 @@ mkdir -p "$logs"
 all_lsm=lsm=landlock,lockdown,yama,integrity,apparmor,bpf
 no_bpf_lsm=lsm=landlock,lockdown,yama,integrity,apparmor
 # Of the groups only these have to do with the list of LSMs: the others enforce at level kill.
-of_level=doctor,veto,battery
+of_level=doctor,veto,battery,first
 # name, suite, LSM list, which groups, the level that `enforce` has to reach
 kernels="
 newest         trixie-backports    $all_lsm     all               prevent
 6.12           bookworm-backports  $all_lsm     all               contain
 6.1            bookworm            $all_lsm     all               contain
 6.12-no-lsm    bookworm-backports  $no_bpf_lsm  $of_level         contain
-newest-no-lsm  trixie-backports    $no_bpf_lsm  doctor,battery    prevent
+newest-no-lsm  trixie-backports    $no_bpf_lsm  doctor,battery,first prevent
 5.10           bullseye            $all_lsm     refusal           none
 "
 # One processor a guest, and two of the machine's. With more guests each is often stopped in the midst of what is a few

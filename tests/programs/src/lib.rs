@@ -16,4 +16,5 @@ pub mod behaviour;
 pub mod forged;
 pub mod load;
 pub mod random;
+pub mod ring;
 pub mod walk;

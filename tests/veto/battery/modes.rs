@@ -125,8 +125,9 @@ pub fn killed(lab: &Lab, attacks: &[Attack]) -> (String, Vec<Outcome>) {
     (level, judged.collect())
 }
 
-/// Under `deny`: one attacker makes all the attacks that the level refuses, and then ends well.
-/// What it does not refuse, though it says so, is `unguarded`: an attacker each, which is killed.
+/// Under `deny`: one attacker makes all the attacks that the level denies, and then ends well. For
+/// each of the others there is an attacker of its own, which is killed: a foreign call is
+/// a kill; what the level does not refuse, though it says so, is `unguarded`.
 pub fn denied(
     lab: &Lab,
     attacks: &[Attack],
@@ -141,10 +142,11 @@ pub fn denied(
     let pid = attacker.pid().as_raw();
     let mut expected = Vec::new();
     let one = |attack: &Attack| {
-        if unguarded(attack) {
+        if unguarded(attack) || attack.abi != Abi::Native {
             let (ended, result, effect) = alone(lab, &mut helpers, &binary, attack);
             let killed = ended.killed() && result.is_none();
-            return Outcome { effect, killed, good: false, end: ended.status.to_string() };
+            let good = killed && !effect && !unguarded(attack);
+            return Outcome { effect, killed, good, end: ended.status.to_string() };
         }
         let index = expected.len();
         expected.push(violation(attack));
