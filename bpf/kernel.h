@@ -187,6 +187,7 @@ struct kernel_siginfo {
 
 struct pt_regs {
 	unsigned long bp;
+	unsigned long bx;
 	unsigned long r10;
 	unsigned long r9;
 	unsigned long r8;

@@ -32,6 +32,7 @@
 #define SYSFSM_MAY_WRITE 2 /* include/linux/fs.h */
 #define SYSFSM_BPF_FS 0xcafe4a11 /* BPF_FS_MAGIC, include/uapi/linux/magic.h */
 #define SYSFSM_KEY_NEED_SEARCH 4 /* include/linux/key.h */
+#define SYSFSM_KEYCTL_INVALIDATE 21 /* include/uapi/linux/keyctl.h */
 #define SYSFSM_CAP_SYS_RESOURCE 24 /* include/uapi/linux/capability.h */
 /* PF_EXITING, PF_IO_WORKER, PF_DUMPCORE, PF_USER_WORKER, PF_KTHREAD (include/linux/sched.h) */
 #define SYSFSM_PF_NO_CALL (0x4 | SYSFSM_PF_IO_WORKER | 0x200 | 0x4000 | 0x200000)
@@ -209,15 +210,29 @@ long veto_judging(void *ctx)
 	return sysfsm_veto(true);
 }
 
+/* Whether the task is in keyctl(KEYCTL_INVALIDATE): 250, in the 32-bit table 288. */
+static __always_inline bool sysfsm_invalidates_key(struct task_struct *task)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+
+	if (task->thread_info.status & SYSFSM_TS_COMPAT)
+		return regs->orig_ax == 288 && (__u32)regs->bx == SYSFSM_KEYCTL_INVALIDATE;
+	return regs->orig_ax == 250 && (__u32)regs->di == SYSFSM_KEYCTL_INVALIDATE;
+}
+
 /*
  * security_key_permission(key_ref_t, const struct cred *, enum key_need_perm). A search does not
  * use a key. A search that is refused finds nothing: the call would report that rather than EPERM
- * (keyring_search_rcu, security/keys/keyring.c).
+ * (keyring_search_rcu, security/keys/keyring.c). But the right to search is all that is asked for
+ * to invalidate a key (keyctl_invalidate_key, security/keys/keyctl.c).
  */
 SEC("tp_btf/mm_page_alloc")
 long veto_key(__u64 *ctx)
 {
-	return (__u32)ctx[2] == SYSFSM_KEY_NEED_SEARCH ? 0 : sysfsm_veto(true);
+	if ((__u32)ctx[2] == SYSFSM_KEY_NEED_SEARCH &&
+	    !sysfsm_invalidates_key(bpf_get_current_task_btf()))
+		return 0;
+	return sysfsm_veto(true);
 }
 
 static __noinline long sysfsm_protection(void)

@@ -31,6 +31,8 @@ pub use events::stack::Snapshot;
 pub use events::totals::{Total, Totals};
 pub use events::violation::{Kind, Violation};
 pub use level::Level;
+pub use lsm::enforcement_points::{fully_denied, is_hooked};
+pub use lsm::uncovered::{uncovered, uncovered_names, Uncovered};
 pub use options::Options;
 pub use pinned::contexts::Contexts;
 pub use pinned::manifest::{Manifest, Watched};

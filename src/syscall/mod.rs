@@ -13,4 +13,4 @@ mod table;
 pub use abi::Abi;
 pub use signal::{signal_name, signal_number, SIGNAL_MAX};
 pub use symbol::{ParseSymbolError, Symbol};
-pub use table::{function, name, number, CallName};
+pub use table::{name, names, number, of_function, CallName};

@@ -1,25 +1,21 @@
-//! The table of system calls: name ↔ number, and the kernel's function of a call.
+//! The table of system calls: name ↔ number, and the call of a kernel's function.
 
 use std::fmt;
 
 include!(concat!(env!("OUT_DIR"), "/syscall_table.rs"));
 
-fn row(number: u32) -> Option<&'static (u32, &'static str, &'static str)> {
-    let index = CALLS.binary_search_by_key(&number, |&(n, ..)| n).ok()?;
-    CALLS.get(index)
-}
-
 /// The name of a call, or `None` for a number that the table does not have.
 #[must_use]
 pub fn name(number: u32) -> Option<&'static str> {
-    row(number).map(|&(_, name, _)| name)
+    let index = CALLS.binary_search_by_key(&number, |&(n, ..)| n).ok()?;
+    CALLS.get(index).map(|&(_, name, _)| name)
 }
 
-/// The kernel's function of a call, without `__x64_sys_`; `None` for a number that the table does
-/// not have.
+/// The call of a kernel's function, which is named without `__x64_sys_`; `None` for a function that
+/// the table does not have.
 #[must_use]
-pub fn function(number: u32) -> Option<&'static str> {
-    row(number).map(|&(.., function)| function)
+pub fn of_function(function: &str) -> Option<&'static str> {
+    CALLS.iter().find(|row| row.2 == function).map(|&(_, name, _)| name)
 }
 
 /// The number of a call by its name, or by the form `syscall_N` for any number.
@@ -38,7 +34,7 @@ pub fn number(name: &str) -> Option<u32> {
 }
 
 /// All names of the table, by number.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
+pub fn names() -> impl Iterator<Item = &'static str> {
     CALLS.iter().map(|&(_, name, _)| name)
 }
 
@@ -58,15 +54,12 @@ impl fmt::Display for CallName {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     #[test]
     fn names_and_numbers_are_inverse_over_the_whole_table() {
         assert!(CALLS.len() > 380);
-        let mut by_function = BTreeMap::new();
         for &(n, text, of_kernel) in CALLS {
-            assert_eq!(by_function.insert(of_kernel, text), None, "{of_kernel}");
-            assert_eq!(function(n), Some(of_kernel));
+            assert_eq!(of_function(of_kernel), Some(text), "{of_kernel}");
             assert_eq!(name(n), Some(text));
             assert_eq!(number(text), Some(n));
         }
@@ -77,9 +70,8 @@ mod tests {
         for (n, text) in [(454, "futex_wake"), (469, "file_setattr"), (472, "fchroot")] {
             assert_eq!(number(text), Some(n));
         }
-        let by_function = |name: &str| CALLS.iter().find(|row| row.2 == name).map(|row| row.1);
-        assert_eq!(by_function("umount"), Some("umount2"));
-        assert_eq!(by_function("umount2"), None);
+        assert_eq!(of_function("umount"), Some("umount2"));
+        assert_eq!(of_function("umount2"), None);
     }
 
     #[test]

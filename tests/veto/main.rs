@@ -8,6 +8,7 @@ mod battery;
 mod denial;
 mod escape;
 mod execs;
+mod functions;
 mod judging_at_hooks;
 mod pinned;
 mod policy;

@@ -20,7 +20,8 @@ pinned    kernel    pinned::  --test-threads=1
 reloads   kernel    reloads::threads_keep
 verifier  kernel    verifier:: --nocapture
 veto      veto      --skip=battery:: --test-threads=1
-battery   veto      battery:: --nocapture
+battery   veto      battery:: --skip=within_a_crowd --nocapture
+crowded   veto      within_a_crowd --nocapture
 "
 
 # Test binary → path, as cargo built them.

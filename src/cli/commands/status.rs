@@ -11,7 +11,7 @@ use crate::cli::io::output;
 use crate::cli::io::report;
 use crate::cli::policies::selector::with_cgroup;
 use crate::cli::policies::watched::{by_policy, Under};
-use crate::kernel::{Mechanism, Pinned, Pins, Totals};
+use crate::kernel::{uncovered_names, Mechanism, Pinned, Pins, Totals};
 use crate::policy::PolicySelector;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -93,6 +93,7 @@ fn event(
         .with("unsupported", manifest.unsupported.clone())
         .with("failing", words(failing))
         .with("alarms", pinned.alarms().map(|(_, count)| count))
+        .with("uncovered", uncovered_names(manifest.level()))
         .with("log_only", manifest.log_only)
         .with("policies", under.iter().map(policy).collect::<Vec<_>>())
         .with("draining_policies", manifest.draining())

@@ -3,7 +3,7 @@
 use crate::cli::events::event::{Event, Kind};
 use crate::cli::events::totals::{totals_json, totals_sentence};
 use crate::cli::format::count::counted;
-use crate::kernel::{Level, Mechanism, Origin, Totals};
+use crate::kernel::{uncovered_names, Level, Mechanism, Origin, Totals};
 use crate::policy::Policy;
 
 /// What is enforced, as it begins.
@@ -52,6 +52,7 @@ impl Start {
             .with("hooks", self.hooks)
             .with("functions", self.functions)
             .with("unsupported", self.unsupported.clone())
+            .with("uncovered", uncovered_names(self.level))
             .with("log_only", self.log_only)
             .with("policy_count", policies.len())
             .with("transitions", transitions(policies))

@@ -29,6 +29,21 @@ impl Functions {
         Ok(Functions(ids))
     }
 
+    /// Functions of these names, for tests.
+    #[cfg(test)]
+    pub(crate) fn named(names: &[&str]) -> Self {
+        Functions((1..).zip(names).map(|(id, name)| (name.to_string(), id)).collect())
+    }
+
+    /// The functions whose names begin with a prefix: what follows it, in the order of the alphabet,
+    /// and the id.
+    pub(crate) fn after(&self, prefix: &str) -> Vec<(&str, u32)> {
+        let named = self.0.iter().filter_map(|(name, id)| Some((name.strip_prefix(prefix)?, *id)));
+        let mut found: Vec<_> = named.collect();
+        found.sort_unstable();
+        found
+    }
+
     /// The id of a function; `None` if the kernel has no such function.
     pub(crate) fn id(&self, name: &str) -> Option<u32> {
         self.0.get(name).copied()

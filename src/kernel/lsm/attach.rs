@@ -6,13 +6,13 @@ use crate::kernel::bpf::skeleton::{types::sysfsm_deny_coverage as DenyCoverage, 
 use crate::kernel::bpf::template::{AttachPoint, Template};
 use crate::kernel::error::KernelError;
 use crate::kernel::level::Level;
+use crate::kernel::lsm::call_functions::{to_guard, young_without_arguments, BODY, FUNCTION};
 use crate::kernel::lsm::enforcement_points::{
-    EnforcementPoint, Guard, ENFORCEMENT_POINTS, PARTIAL, PROTECTIONS, SWITCHES,
+    is_partial, EnforcementPoint, Guard, ENFORCEMENT_POINTS, PROTECTIONS, SWITCHES,
 };
 use crate::kernel::support::deny_mechanisms::DenyMechanisms;
 use crate::kernel::support::self_test::SelfTest;
 use crate::syscall;
-use crate::table::CALLS;
 use libbpf_rs::skel::Skel as _;
 use std::mem;
 use std::os::fd::OwnedFd;
@@ -29,7 +29,8 @@ pub(crate) struct Vetoes {
     pub level: Level,
     /// By which it is tried whether vetoes still work; `None` without vetoes.
     pub self_test: Option<SelfTest>,
-    /// The calls whose effects are all refused, and those of which some are.
+    /// The calls whose effects are all refused (a call may be here twice), and those of which some
+    /// are.
     full: Vec<&'static str>,
     partial: Vec<&'static str>,
 }
@@ -63,7 +64,7 @@ impl Vetoes {
         if vetoes.level == Level::Kill {
             return Ok(vetoes);
         }
-        let functions = Functions::read(&["bpf_lsm_", "security_", "__x64_sys_"])?;
+        let functions = Functions::read(&["bpf_lsm_", "security_", FUNCTION, BODY])?;
         let templates = Templates::of(skel, judge_at_hook);
         for point in ENFORCEMENT_POINTS {
             let point = match SWITCHES {
@@ -72,8 +73,7 @@ impl Vetoes {
             };
             if vetoes.guard(point, &templates, &mechanisms, &functions) {
                 vetoes.hooks += 1;
-                let (partial, full) =
-                    point.calls.split_whitespace().partition(|c| PARTIAL.contains(c));
+                let (partial, full) = point.calls.split_whitespace().partition(|c| is_partial(c));
                 vetoes.full.extend::<Vec<_>>(full);
                 vetoes.partial.extend::<Vec<_>>(partial);
             } else {
@@ -117,31 +117,47 @@ impl Vetoes {
             // The kernel may refuse a program at the hook and take it at the function that asks it.
             mechanisms.function.is_ok().then(function).flatten(),
         ];
-        let link = points.into_iter().flatten().find_map(|at| template.put(point.hook, at).ok());
-        link.map(|link| self.links.push(link)).is_some()
+        let mut points = points.into_iter().flatten();
+        let put = |at| template.put(point.hook, at).ok();
+        let Some(link) = points.find_map(put) else { return false };
+        self.links.push(link);
+        if point.private {
+            // Where the first was the function there is no second.
+            self.links.extend(points.find_map(put));
+        }
+        true
     }
 
-    /// Guards the functions of the calls that no hook covers in full. Only functions of the 64-bit
-    /// table: the kernel takes no others (`__ia32_sys_*`: -EINVAL on 7.3), and hooks know no ABI.
+    /// Guards the functions of all 64-bit calls that this kernel has, known to this program or not,
+    /// whatever hooks there are besides: what a hook is asked about is not all that a call does. The
+    /// kernel takes no programs at functions of the 32-bit table (`__ia32_sys_*`: -EINVAL on 7.3).
     fn guard_calls(&mut self, templates: &Templates<'_>, functions: &Functions) {
         let veto = templates.of_guard(Guard::Veto);
         let hooked = self.full.clone();
-        // These are always allowed. The kernel takes no program at a function that does not return.
-        let never = ["exit", "exit_group", "uretprobe", "uprobe"];
-        let calls = (0..CALLS).filter_map(|nr| Some((syscall::name(nr)?, syscall::function(nr)?)));
-        for (call, function) in calls.filter(|(c, _)| !hooked.contains(c) && !never.contains(c)) {
-            let Some(id) = functions.id(&format!("__x64_sys_{function}")) else {
-                self.unsupported.push(call.into());
-                continue;
-            };
-            if veto.put(call, AttachPoint::Function(id)).map(|link| self.links.push(link)).is_ok() {
-                self.functions += 1;
-                self.full.push(call);
-            } else {
-                self.unsupported.push(call.into());
-                self.level = self.level.min(Level::Contain);
+        self.full.clear();
+        for (call, id) in to_guard(functions) {
+            match veto.put(call, AttachPoint::Function(id)) {
+                Ok(link) => {
+                    self.links.push(link);
+                    self.functions += 1;
+                    // Of a call that is younger than this program the number is not known. It is
+                    // refused all the same, and under `deny` its process is killed.
+                    self.full.extend(syscall::number(call).and_then(syscall::name));
+                }
+                Err(_) => self.unguarded(call),
             }
         }
+        for call in young_without_arguments(functions) {
+            self.unguarded(call);
+        }
+        // Calls without arguments that hooks refuse, such as fork.
+        self.full.extend(hooked);
+    }
+
+    /// The function of a call can have no veto. So the level is another one.
+    fn unguarded(&mut self, call: &str) {
+        self.unsupported.push(call.into());
+        self.level = self.level.min(Level::Contain);
     }
 
     /// How much of the call with this number is denied.

@@ -52,6 +52,10 @@ pub(crate) struct EnforcementPoint {
     function: &'static str,
     /// Whether the level `contain` demands this enforcement point.
     pub core: bool,
+    /// Whether the function is guarded besides the hook: the kernel does not ask the hook about
+    /// inodes of its own (`IS_PRIVATE`, `security/security.c`), of an eventfd for example, which all
+    /// processes share.
+    pub private: bool,
     /// The program that runs at the hook.
     pub guard: Guard,
     /// The calls that the hook denies, separated by blanks: those of [`PARTIALLY_DENIED`] in part,
@@ -75,6 +79,11 @@ impl EnforcementPoint {
         EnforcementPoint { guard, ..self }
     }
 
+    /// With the function that asks the hook guarded, too.
+    const fn private(self) -> EnforcementPoint {
+        EnforcementPoint { private: true, ..self }
+    }
+
     /// Demanded for `contain`.
     const fn core(self) -> EnforcementPoint {
         EnforcementPoint { core: true, ..self }
@@ -83,7 +92,7 @@ impl EnforcementPoint {
 
 /// An enforcement point with the program that denies, which `contain` does not demand.
 const fn hook(hook: &'static str, calls: &'static str) -> EnforcementPoint {
-    EnforcementPoint { hook, function: "", core: false, guard: Guard::Veto, calls }
+    EnforcementPoint { hook, function: "", core: false, private: false, guard: Guard::Veto, calls }
 }
 
 /// Where denied calls are refused. Each entry costs time at the start and, above all, at the end:
@@ -98,7 +107,7 @@ pub(crate) const ENFORCEMENT_POINTS: &[EnforcementPoint] = &[
          unlink unlinkat mkdir mkdirat rmdir mknod mknodat rename renameat renameat2 link linkat symlink symlinkat \
          truncate chmod fchmodat fchmodat2 chown lchown fchownat utime utimes futimesat setxattr lsetxattr setxattrat \
          getxattr lgetxattr getxattrat listxattr llistxattr listxattrat removexattr lremovexattr removexattrat \
-         inotify_add_watch fanotify_mark file_setattr file_getattr umount2 move_mount uselib mq_open mq_unlink",
+         inotify_add_watch fanotify_mark file_getattr umount2 move_mount uselib mq_open mq_unlink",
     )
     .core(),
     // Files: opening one, and what is done through a descriptor.
@@ -111,7 +120,7 @@ pub(crate) const ENFORCEMENT_POINTS: &[EnforcementPoint] = &[
     .core(),
     hook(
         "file_alloc_security",
-        "pipe pipe2 socket socketpair accept accept4 eventfd eventfd2 epoll_create epoll_create1 timerfd_create \
+        "pipe pipe2 accept accept4 eventfd eventfd2 epoll_create epoll_create1 timerfd_create \
          signalfd signalfd4 inotify_init inotify_init1 fanotify_init userfaultfd memfd_create memfd_secret \
          pidfd_open io_uring_setup io_setup open_tree fsopen fspick fsmount landlock_create_ruleset",
     )
@@ -119,13 +128,16 @@ pub(crate) const ENFORCEMENT_POINTS: &[EnforcementPoint] = &[
     .core(),
     hook("file_ioctl", "ioctl").core(),
     hook("file_ioctl_compat", ""),
+    hook("uring_cmd", ""),
     hook("file_lock", "flock"),
     hook("file_fcntl", "fcntl"),
     hook("mmap_file", "mmap remap_file_pages").core(),
     hook("file_mprotect", "mprotect pkey_mprotect").core(),
     hook("inode_create", "").core(),
     hook("inode_link", "").core(),
-    hook("inode_setattr", "utimensat ftruncate fchmod fchown").core(),
+    hook("inode_setattr", "utimensat ftruncate fchmod fchown").private().core(),
+    // From 6.17 on, by path and by descriptor (vfs_fileattr_set, fs/file_attr.c).
+    hook("inode_file_setattr", "file_setattr"),
     hook("inode_getattr", "fstat"),
     hook("inode_setxattr", "fsetxattr").core(),
     hook("inode_getxattr", "fgetxattr"),
@@ -170,7 +182,9 @@ pub(crate) const ENFORCEMENT_POINTS: &[EnforcementPoint] = &[
     hook("task_setrlimit", "setrlimit prlimit64"),
     hook("task_setscheduler", "sched_setscheduler sched_setparam sched_setattr sched_setaffinity"),
     hook("task_movememory", "migrate_pages move_pages"),
-    // Sockets.
+    // Sockets. A socket of a family that nobody has registered has the kernel run modprobe, after this
+    // hook and before a file is allocated (__sock_create, net/socket.c).
+    hook("socket_create", "socket socketpair").core(),
     hook("socket_bind", "bind").core(),
     hook("socket_connect", "connect").core(),
     hook("socket_listen", "listen").core(),
@@ -206,8 +220,10 @@ pub(crate) const ENFORCEMENT_POINTS: &[EnforcementPoint] = &[
 /// Calls that a hook above covers in part only. Some are refused only what reaches outside of the
 /// process, one not what goes between two pipes (`splice_pipe_to_pipe`, `fs/splice.c`), and some
 /// return an error of their own.
-pub(crate) const PARTIAL: &[&str] = &[
+const PARTIAL: &[&str] = &[
     "ptrace",
+    // The flags that all file systems have are parsed before the hook is asked.
+    "fsconfig",
     "keyctl",
     "unshare",
     "setns",
@@ -233,6 +249,37 @@ pub(crate) const PARTIAL: &[&str] = &[
     "add_key",
     "request_key",
 ];
+
+/// Calls that a hook above is asked about, and of which the battery has not shown that it refuses
+/// them whole: nearly all tell the caller something, or open a descriptor of the caller's.
+const UNTRIED: &str =
+    "access faccessat faccessat2 stat lstat newfstatat statx statfs ustat readlink readlinkat \
+     getxattr lgetxattr getxattrat listxattr llistxattr listxattrat fanotify_mark \
+     file_getattr uselib read readv pread64 preadv preadv2 getdents getdents64 pipe pipe2 \
+     eventfd eventfd2 epoll_create epoll_create1 timerfd_create inotify_init inotify_init1 \
+     memfd_secret pidfd_open io_setup open_tree fsopen fspick fsmount landlock_create_ruleset \
+     fstat fgetxattr flistxattr fstatfs vfork kexec_file_load iopl vhangup lookup_dcookie \
+     setpgid sched_setaffinity migrate_pages recvfrom recvmsg recvmmsg getsockname \
+     getpeername getsockopt";
+
+/// Whether a call that a hook is asked about is refused in part only, as far as is known.
+pub(crate) fn is_partial(call: &str) -> bool {
+    PARTIAL.contains(&call) || UNTRIED.split_whitespace().any(|untried| untried == call)
+}
+
+/// Whether a hook is asked about a call. What no hook is asked about is denied at `prevent` alone:
+/// elsewhere it is a kill.
+#[must_use]
+pub fn is_hooked(call: &str) -> bool {
+    let mut claimed = ENFORCEMENT_POINTS.iter().flat_map(|point| point.calls.split_whitespace());
+    claimed.any(|hooked| hooked == call)
+}
+
+/// The calls that hooks refuse whenever they could have an effect, as the battery shows.
+pub fn fully_denied() -> impl Iterator<Item = &'static str> {
+    let claimed = ENFORCEMENT_POINTS.iter().flat_map(|point| point.calls.split_whitespace());
+    claimed.filter(|call| !is_partial(call))
+}
 
 /// Where watched threads are kept from the enforcer.
 pub(crate) const PROTECTIONS: &[EnforcementPoint] = &[
@@ -274,6 +321,10 @@ mod tests {
         let once: BTreeSet<_> = calls.iter().collect();
         assert_eq!(once.len(), calls.len(), "a call that two entries claim");
         assert!(PARTIAL.iter().all(|c| once.contains(c)), "a call that no entry claims");
+        assert!(
+            UNTRIED.split_whitespace().all(|c| once.contains(&c)),
+            "a call that no entry claims"
+        );
         let unknown: Vec<_> = calls.iter().filter(|c| syscall::number(c).is_none()).collect();
         assert!(unknown.is_empty(), "calls that the table does not know: {unknown:?}");
     }

@@ -44,9 +44,6 @@ impl Sequel {
     }
 }
 
-/// What the kernel says to a call that is refused.
-const REFUSED: i64 = -(Errno::EPERM as i64);
-
 /// A result as people write it.
 fn told(result: Option<i64>) -> String {
     match result.map(|r| (r, i32::try_from(-r).map(Errno::from_raw))) {
@@ -92,20 +89,23 @@ pub fn baseline(lab: &Lab, attacks: &[Attack]) -> Vec<Outcome> {
     let mut helpers = Helpers::default();
     let one = |attack: &Attack| {
         let (ended, result, effect) = alone(lab, &mut helpers, &binary, attack);
-        let lacks = [REFUSED, -(Errno::ENOSYS as i64)].map(Some).contains(&result);
+        let lacks = [Errno::EPERM, Errno::ENOSYS, Errno::EOPNOTSUPP].map(|e| Some(-(e as i64)));
+        let lacks = lacks.contains(&result);
         let end = if ended.status.success() { told(result) } else { ended.stderr };
         Outcome { effect, killed: false, good: effect || attack.optional() && lacks, end }
     };
     attacks.iter().map(one).collect()
 }
 
-/// Under `kill`, an attacker for each; and the level that was reached.
-pub fn killed(lab: &Lab, attacks: &[Attack]) -> (String, Vec<Outcome>) {
+/// Under `kill`, an attacker for each; and the level that was reached. `crowded`: each within a
+/// crowd.
+pub fn killed(lab: &Lab, attacks: &[Attack], crowded: bool) -> (String, Vec<Outcome>) {
     let binary = lab.fixture_as("battery", "killed");
     let policy = write(lab, &binary, "kill");
     let enforcement = lab.enforce(&[&policy], &["--require", "kill"]);
     let mut helpers = Helpers::default();
     let one = |attack: &Attack| {
+        let _crowd = crowded.then(|| scene::crowd(lab, &binary, attack));
         let (ended, result, effect) = alone(lab, &mut helpers, &binary, attack);
         let killed = ended.killed() && result.is_none();
         let end =
@@ -126,13 +126,15 @@ pub fn killed(lab: &Lab, attacks: &[Attack]) -> (String, Vec<Outcome>) {
 }
 
 /// Under `deny`: one attacker makes all the attacks that the level denies, and then ends well. For
-/// each of the others there is an attacker of its own, which is killed: a foreign call is
-/// a kill; what the level does not refuse, though it says so, is `unguarded`.
+/// each of the others there is an attacker of its own, which is `killed`. What the kernel does not
+/// have (`has`) cannot be refused, and is not tried. `crowded`: each within a crowd.
 pub fn denied(
     lab: &Lab,
     attacks: &[Attack],
     level: &str,
-    unguarded: impl Fn(&Attack) -> bool,
+    crowded: bool,
+    has: impl Fn(&Attack) -> bool,
+    killed: impl Fn(&Attack) -> bool,
 ) -> (Vec<Outcome>, Sequel) {
     let binary = lab.fixture_as("battery", "denied");
     let policy = write(lab, &binary, "deny");
@@ -142,11 +144,19 @@ pub fn denied(
     let pid = attacker.pid().as_raw();
     let mut expected = Vec::new();
     let one = |attack: &Attack| {
-        if unguarded(attack) || attack.abi != Abi::Native {
+        if !has(attack) {
+            return Outcome { effect: false, killed: false, good: true, end: "not tried".into() };
+        }
+        let _crowd = crowded.then(|| scene::crowd(lab, &binary, attack));
+        if killed(attack) {
             let (ended, result, effect) = alone(lab, &mut helpers, &binary, attack);
             let killed = ended.killed() && result.is_none();
-            let good = killed && !effect && !unguarded(attack);
-            return Outcome { effect, killed, good, end: ended.status.to_string() };
+            return Outcome {
+                effect,
+                killed,
+                good: killed && !effect,
+                end: ended.status.to_string(),
+            };
         }
         let index = expected.len();
         expected.push(violation(attack));
@@ -156,7 +166,7 @@ pub fn denied(
         outside.result = results(&said).get(index).copied();
         let effect = attack.seen(&outside);
         helpers.after(attack, &outside);
-        let good = !effect && outside.result == Some(REFUSED);
+        let good = !effect && outside.result.is_some_and(|result| attack.is_refusal(result));
         Outcome { effect, killed: false, good, end: told(outside.result) }
     };
     let outcomes = attacks.iter().map(one).collect();

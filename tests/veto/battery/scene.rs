@@ -13,7 +13,7 @@ use std::process::Command;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
-use sysfsm_fixtures::battery::outside::{wall, Net, Outside};
+use sysfsm_fixtures::battery::outside::{shared_mode, wakes, wall, Net, Outside};
 use sysfsm_fixtures::battery::stage::{Stage, LISTENER, PAIR};
 use sysfsm_fixtures::battery::table::Attack;
 use sysfsm_testing::fixture;
@@ -27,6 +27,10 @@ const SCRIPT: &str = "#!/bin/sh
 echo RESULT 0
 read -r line
 exit 0
+";
+
+const MODPROBE: &str = "#!/bin/sh
+: >\"${0%/*}/modprobed\"
 ";
 
 /// Keys of objects, one an attack.
@@ -61,6 +65,14 @@ pub fn attacker(lab: &Lab, binary: &Path, net: &Net) -> Running {
     lab.start(&mut command)
 }
 
+/// A crowd that makes the call of an attack all the time. It is watched as the attacker is, and does
+/// nothing unlawful.
+pub fn crowd(lab: &Lab, binary: &Path, attack: &Attack) -> Running {
+    let mut crowd = lab.start(Command::new(binary).args(["crowd", &attack.number().to_string()]));
+    assert_eq!(crowd.said(|said| said == "ready\n"), "ready\n", "the crowd is at work");
+    crowd
+}
+
 /// The helper, and another when it was harmed.
 #[derive(Default)]
 pub struct Helpers(Option<Running>);
@@ -89,12 +101,14 @@ impl Helpers {
 /// A fresh stage, looked at from outside.
 pub fn set(lab: &Lab, net: &Rc<Net>, helper: &Running, attacker: &Running) -> Outside {
     let dir = lab.fresh("stage");
-    for directory in ["", "empty", "mnt", "new", "new/old"] {
+    for directory in ["", "empty", "mnt", "mounted", "new", "new/old"] {
         fs::create_dir(dir.join(directory)).unwrap();
     }
     fs::write(dir.join("text"), "other!\n").unwrap();
-    fs::write(dir.join("script"), SCRIPT).unwrap();
-    fs::set_permissions(dir.join("script"), Permissions::from_mode(0o755)).unwrap();
+    for (script, text) in [("script", SCRIPT), ("modprobe", MODPROBE)] {
+        fs::write(dir.join(script), text).unwrap();
+        fs::set_permissions(dir.join(script), Permissions::from_mode(0o755)).unwrap();
+    }
     file(&dir.join("file"));
     let pipe = dir.join("pipe");
     nix::unistd::mkfifo(&pipe, Mode::S_IRWXU).unwrap();
@@ -119,10 +133,19 @@ pub fn set(lab: &Lab, net: &Rc<Net>, helper: &Running, attacker: &Running) -> Ou
         free,
         key: KEYS.fetch_add(1, Ordering::Relaxed),
     };
-    let attacker = attacker.pid().as_raw().cast_unsigned();
-    let outside =
-        Outside { stage, net: net.clone(), pipe, listener, attacker, result: None, wall: wall() };
+    let outside = Outside {
+        net: net.clone(),
+        pipe,
+        listener,
+        attacker: attacker.pid().as_raw().cast_unsigned(),
+        result: None,
+        wall: wall(),
+        wakes: wakes(stage.helper),
+        mode: shared_mode(),
+        stage,
+    };
     outside.restore();
+    fs::write("/proc/sys/kernel/modprobe", outside.stage.path("modprobe")).unwrap();
     outside
 }
 

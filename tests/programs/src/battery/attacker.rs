@@ -11,6 +11,8 @@ const ROOM: usize = 64 * 1024;
 /// The attacker, at one attack.
 pub struct Attacker {
     pub stage: Stage,
+    /// A child, where an attack has one.
+    pub child: i64,
     memory: *mut u8,
     used: usize,
 }
@@ -24,7 +26,7 @@ impl Attacker {
         // is.
         let memory = unsafe { libc::mmap(ptr::null_mut(), ROOM, access, flags, -1, 0) };
         assert_ne!(memory, libc::MAP_FAILED, "no memory below 4 GiB");
-        Attacker { stage, memory: memory.cast(), used: 0 }
+        Attacker { stage, child: 0, memory: memory.cast(), used: 0 }
     }
 
     /// Makes a lawful call that has to succeed.
@@ -69,6 +71,13 @@ impl Attacker {
         let at = ptr::with_exposed_provenance(usize::try_from(at).unwrap_or(0));
         // SAFETY: it is where `halves` has put as many, aligned.
         unsafe { ptr::read(at) }
+    }
+
+    /// Stores a word of 4 bytes in memory that the attacker has mapped.
+    pub fn put(&self, at: i64, word: u32) {
+        let at = ptr::with_exposed_provenance_mut(usize::try_from(at).unwrap_or(0));
+        // SAFETY: the attack has mapped it for that, and the kernel alone reads it.
+        unsafe { ptr::write_volatile(at, word) };
     }
 
     /// The path of something on the stage.

@@ -3,6 +3,7 @@
 
 pub mod attacker;
 pub mod call;
+pub mod crowd;
 pub mod helper;
 pub mod outside;
 pub mod stage;

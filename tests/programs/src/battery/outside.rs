@@ -7,7 +7,8 @@ use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::os::unix::fs::FileExt as _;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, RawFd};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -36,6 +37,30 @@ pub struct Outside {
     pub result: Option<i64>,
     /// Nanoseconds that the wall clock was ahead of the monotonic one.
     pub wall: i128,
+    /// How often the helper was woken before.
+    pub wakes: u32,
+    /// The mode of the inode that all event descriptors share, before.
+    pub mode: u32,
+}
+
+/// How often a helper was woken from its futex.
+pub fn wakes(helper: i32) -> u32 {
+    let mut word = [0; 4];
+    let path = format!("/proc/{helper}/fd/{}", helper::MEMORY);
+    let read = File::open(path).and_then(|memory| memory.read_exact_at(&mut word, 4));
+    read.map_or(0, |()| u32::from_ne_bytes(word))
+}
+
+/// The mode of the inode that all event descriptors share, and a descriptor of it.
+fn shared_inode() -> (File, u32) {
+    // SAFETY: a new descriptor, which is the file's.
+    let file = unsafe { File::from_raw_fd(libc::eventfd(0, 0)) };
+    let mode = file.metadata().map_or(0, |m| m.mode() & 0o7777);
+    (file, mode)
+}
+
+pub fn shared_mode() -> u32 {
+    shared_inode().1
 }
 
 /// How far the wall clock is ahead of the one that nobody can set.
@@ -47,6 +72,16 @@ pub fn wall() -> i128 {
         i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec)
     };
     read(libc::CLOCK_REALTIME) - read(libc::CLOCK_BOOTTIME)
+}
+
+/// How far TAI is ahead of UTC, as the kernel was told.
+pub fn tai() -> i64 {
+    // SAFETY: the kernel fills in what is zero, and sets nothing (modes 0).
+    unsafe {
+        let mut time: libc::timex = std::mem::zeroed();
+        libc::adjtimex(&raw mut time);
+        time.tai.into()
+    }
 }
 
 impl Outside {
@@ -232,6 +267,96 @@ impl Outside {
         mounts.lines().any(|l| l.split(' ').nth(1) == Some(&point))
     }
 
+    /// How many messages are in the attack's POSIX message queue, if there is one.
+    pub fn queued(&self) -> Option<i64> {
+        let name = CString::new(self.stage.queue()).ok()?;
+        let mut state = [0_i64; 8];
+        // SAFETY: a C string; the state is a `struct mq_attr`, which the kernel fills in.
+        unsafe {
+            let queue = libc::syscall(libc::SYS_mq_open, name.as_ptr(), libc::O_RDONLY, 0, 0);
+            if queue < 0 {
+                return None;
+            }
+            libc::syscall(libc::SYS_mq_getsetattr, queue, 0, state.as_mut_ptr());
+            libc::syscall(libc::SYS_close, queue);
+        }
+        Some(state[3])
+    }
+
+    /// The helper's class and priority of input and output.
+    pub fn helper_io_priority(&self) -> i64 {
+        // SAFETY: no memory is involved. 1 is IOPRIO_WHO_PROCESS.
+        unsafe { libc::syscall(libc::SYS_ioprio_get, 1, self.stage.helper) }
+    }
+
+    /// Whether the helper was woken from its futex.
+    pub fn helper_woken(&self) -> bool {
+        self.soon(|o| wakes(o.stage.helper) != o.wakes)
+    }
+
+    /// A description of what the helper has by a descriptor.
+    pub fn helper_described(&self, descriptor: RawFd) -> String {
+        self.helper(&format!("fdinfo/{descriptor}"))
+    }
+
+    /// Whether something was added to the helper's count of events.
+    pub fn helper_event(&self) -> bool {
+        let counted = |text: String| {
+            text.lines().any(|l| l.starts_with("eventfd-count:") && !l.ends_with(" 0"))
+        };
+        self.soon(|o| counted(o.helper_described(helper::EVENTS)))
+    }
+
+    /// Whether the file system that the helper sets up comes out read-only. It is made for that.
+    pub fn helper_read_only(&self) -> bool {
+        const CREATE: i32 = 6; // FSCONFIG_CMD_CREATE
+                               // SAFETY: the calls make descriptors, which end with the files, and read nothing of ours.
+        unsafe {
+            let helper = libc::syscall(libc::SYS_pidfd_open, self.stage.helper, 0);
+            let context = libc::syscall(libc::SYS_pidfd_getfd, helper, helper::FILE_SYSTEM, 0);
+            let made = libc::syscall(libc::SYS_fsconfig, context, CREATE, 0, 0, 0);
+            let mount = libc::syscall(libc::SYS_fsmount, context, 0, 0);
+            let mut state: libc::statvfs = std::mem::zeroed();
+            let mount = i32::try_from(mount).unwrap_or(-1);
+            let seen = made == 0 && libc::fstatvfs(mount, &raw mut state) == 0;
+            for descriptor in [helper, context, mount.into()] {
+                libc::syscall(libc::SYS_close, descriptor);
+            }
+            seen && state.f_flag & libc::ST_RDONLY != 0
+        }
+    }
+
+    /// The flags of the stage's `file` (`FS_IOC_GETFLAGS`).
+    pub fn flags(&self) -> i32 {
+        let mut flags = 0;
+        if let Ok(file) = File::open(self.path("file")) {
+            // SAFETY: the flags are an int, whatever the request's type says.
+            unsafe { libc::ioctl(file.as_raw_fd(), libc::FS_IOC_GETFLAGS, &raw mut flags) };
+        }
+        flags
+    }
+
+    /// Whether the inode that all event descriptors share has another mode.
+    pub fn shared_inode_changed(&self) -> bool {
+        shared_mode() != self.mode
+    }
+
+    /// Whether that inode is of another group than root's.
+    pub fn shared_inode_given(&self) -> bool {
+        shared_inode().0.metadata().is_ok_and(|m| m.gid() != 0)
+    }
+
+    /// Whether what is mounted there is read-only.
+    pub fn mounted_read_only(&self, name: &str) -> bool {
+        let point = self.stage.path(name);
+        let mounts = table("/proc/self/mounts");
+        let words = |line: &str| -> Option<bool> {
+            let mut words = line.split(' ').skip(1);
+            Some(words.next()? == point && words.nth(1)?.starts_with("ro"))
+        };
+        mounts.lines().any(|line| words(line) == Some(true))
+    }
+
     /// The line of a System V object, by the columns of its header.
     pub fn ipc(&self, kind: &str, column: &str) -> Option<String> {
         let text = table(&format!("/proc/sysvipc/{kind}"));
@@ -269,6 +394,24 @@ impl Outside {
                 unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH) };
             }
         }
+        if let Ok(name) = CString::new(self.stage.queue()) {
+            // SAFETY: a C string. Most often there is no such queue.
+            unsafe { libc::syscall(libc::SYS_mq_unlink, name.as_ptr()) };
+        }
+        if tai() != 0 {
+            // SAFETY: the structure is ours. ADJ_TAI takes the constant.
+            unsafe {
+                let mut time: libc::timex = std::mem::zeroed();
+                (time.modes, time.constant) = (0x80, 0);
+                libc::adjtimex(&raw mut time);
+            }
+        }
+        if self.shared_inode_changed() || self.shared_inode_given() {
+            let (file, _) = shared_inode();
+            // Both may fail where the inode cannot be changed: there nothing has changed it.
+            let _ = std::os::unix::fs::fchown(&file, Some(0), Some(0));
+            let _ = file.set_permissions(fs::Permissions::from_mode(self.mode));
+        }
         for (file, value) in SETTINGS {
             if setting(file) != value {
                 let _ = fs::write(file, value);
@@ -284,7 +427,8 @@ impl Outside {
 }
 
 /// What the machine is set to while it is not attacked.
-pub const SETTINGS: [(&str, &str); 4] = [
+pub const SETTINGS: [(&str, &str); 5] = [
+    ("/proc/sys/kernel/modprobe", "/sbin/modprobe"),
     ("/proc/sys/kernel/hostname", "lawful"),
     ("/proc/sys/kernel/domainname", "lawful"),
     ("/proc/sys/kernel/ctrl-alt-del", "1"),

@@ -14,9 +14,10 @@ pub const LISTENER: i32 = 91;
 /// |---|---|
 /// | `file` | 7 bytes, mode 600, from the year 2001, with the attribute `trusted.there` |
 /// | `text` | 7 other bytes |
-/// | `empty`, `mnt`, `new` | directories; `new` holds a directory `old` |
+/// | `empty`, `mnt`, `mounted`, `new` | directories; `new` holds a directory `old` |
 /// | `pipe` | a pipe; the driver reads from it |
 /// | `listener` | a UNIX stream socket on which the driver listens |
+/// | `modprobe` | makes the file `modprobed`; what the kernel runs to load a module |
 /// | `script` | makes the file `executed`, prints `RESULT 0`, and reads a line |
 #[derive(Debug, Clone)]
 pub struct Stage {
@@ -46,6 +47,11 @@ impl Stage {
             key: words.next()?.parse().ok()?,
         };
         Some((name, stage))
+    }
+
+    /// The name of a POSIX message queue that no other attack uses, as the kernel's calls take it.
+    pub fn queue(&self) -> String {
+        format!("battery-{}", self.key)
     }
 
     /// The path of something in the stage's directory.

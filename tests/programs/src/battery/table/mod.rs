@@ -1,10 +1,11 @@
 //! The attacks: ONE table. An entry says how the call is prepared, which call it is, and how its
 //! effect is seen from outside. An entry with a number of the 32-bit table is two attacks: its
-//! arguments mean the same there.
+//! arguments mean the same there. One of the 32-bit table alone has arguments that do not.
 
 use super::attacker::Attacker;
 use super::call::{Abi, Call};
 use super::outside::Outside;
+use std::iter;
 
 /// A call's arguments: whole numbers, the rest zeros.
 macro_rules! args {
@@ -17,12 +18,18 @@ macro_rules! args {
     }};
 }
 
+mod attributes;
 mod files;
+mod held;
 mod identity;
 mod memory;
 mod network;
 mod objects;
+mod others;
+mod pending;
 mod processes;
+pub mod reasons;
+mod ring;
 mod system;
 mod write;
 
@@ -30,12 +37,14 @@ mod write;
 pub struct Entry {
     name: &'static str,
     number: i64,
+    native: bool,
     i386: Option<i64>,
     prepare: fn(&mut Attacker) -> [i64; 6],
     follow: Option<fn(&mut Attacker, i64)>,
     seen: fn(&Outside) -> bool,
     optional: bool,
     harms: bool,
+    error: Option<i32>,
 }
 
 /// An entry: its name, its number in the 64-bit table, what it is prepared by (the call's
@@ -46,7 +55,28 @@ const fn entry(
     prepare: fn(&mut Attacker) -> [i64; 6],
     seen: fn(&Outside) -> bool,
 ) -> Entry {
-    Entry { name, number, i386: None, prepare, follow: None, seen, optional: false, harms: false }
+    Entry {
+        name,
+        number,
+        native: true,
+        i386: None,
+        prepare,
+        follow: None,
+        seen,
+        optional: false,
+        harms: false,
+        error: None,
+    }
+}
+
+/// An entry by the 32-bit ABI alone: `number` is of the 32-bit table.
+const fn entry_i386(
+    name: &'static str,
+    number: i64,
+    prepare: fn(&mut Attacker) -> [i64; 6],
+    seen: fn(&Outside) -> bool,
+) -> Entry {
+    Entry { native: false, i386: Some(number), ..entry(name, number, prepare, seen) }
 }
 
 impl Entry {
@@ -65,6 +95,12 @@ impl Entry {
     /// What it does to the helper lasts.
     const fn harms(mut self) -> Self {
         self.harms = true;
+        self
+    }
+
+    /// Where a hook refuses it, the kernel turns that into this error.
+    const fn error(mut self, error: i32) -> Self {
+        self.error = Some(error);
         self
     }
 
@@ -117,6 +153,12 @@ impl Attack {
         self.entry.harms
     }
 
+    /// Whether the kernel says this where the call is refused: EPERM, or an error of its own.
+    pub fn is_refusal(&self, result: i64) -> bool {
+        let errors = iter::once(libc::EPERM).chain(self.entry.error);
+        errors.map(|error| -i64::from(error)).any(|refusal| refusal == result)
+    }
+
     /// Whether a kernel may do without it.
     pub fn optional(&self) -> bool {
         self.entry.optional
@@ -127,16 +169,21 @@ impl Attack {
 pub fn all() -> Vec<Attack> {
     let groups = [
         files::ENTRIES,
+        attributes::ENTRIES,
         write::ENTRIES,
         memory::ENTRIES,
         network::ENTRIES,
         processes::ENTRIES,
         identity::ENTRIES,
         objects::ENTRIES,
+        held::ENTRIES,
+        pending::ENTRIES,
+        ring::ENTRIES,
+        others::ENTRIES,
         system::ENTRIES,
     ];
     let entries = || groups.into_iter().flatten();
-    let native = entries().map(|entry| Attack { entry, abi: Abi::Native });
+    let native = entries().filter(|e| e.native).map(|entry| Attack { entry, abi: Abi::Native });
     let i386 = entries().filter(|e| e.i386.is_some()).map(|entry| Attack { entry, abi: Abi::I386 });
     native.chain(i386).collect()
 }

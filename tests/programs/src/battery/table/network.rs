@@ -46,7 +46,24 @@ fn awaited(a: &mut Attacker) -> i32 {
     LISTENER
 }
 
+/// A family of sockets that stock kernels have as a module at most.
+const FAMILY: i32 = libc::AF_X25;
+
 pub const ENTRIES: &[Entry] = &[
+    entry(
+        "socket-modprobe",
+        libc::SYS_socket,
+        |_| args![FAMILY, SOCK_STREAM, 0],
+        |o| o.exists("modprobed"),
+    )
+    .i386(359),
+    entry(
+        "socketpair-modprobe",
+        libc::SYS_socketpair,
+        |a| args![FAMILY, SOCK_STREAM, 0, a.halves(&[0, 0])],
+        |o| o.exists("modprobed"),
+    )
+    .i386(360),
     entry("connect-tcp", SYS_connect, |a| tcp(a, a.stage.tcp), Outside::connected).i386(362),
     entry("connect-udp", SYS_connect, |a| udp(a, a.stage.udp), |o| o.udp_line(o.stage.udp))
         .i386(362),

@@ -8,6 +8,7 @@ use libc::IPC_CREAT;
 /// keyutils.h: the keyring of the user, and what revokes a key.
 const USER_KEYRING: i32 = -4;
 const KEYCTL_REVOKE: i32 = 3;
+const KEYCTL_INVALIDATE: i32 = 21;
 
 /// The arguments of an `add_key` to the user's keyring.
 fn key(a: &mut Attacker) -> [i64; 6] {
@@ -50,6 +51,18 @@ pub const ENTRIES: &[Entry] = &[
         |o| !o.keyed(),
     )
     .i386(288),
+    entry(
+        "keyctl-invalidate",
+        libc::SYS_keyctl,
+        |a| {
+            let arguments = key(a);
+            args![KEYCTL_INVALIDATE, a.lawful(libc::SYS_add_key, arguments)]
+        },
+        |o| !o.keyed(),
+    )
+    .i386(288)
+    // The search for the key is refused first (keyring_search_iterator, security/keys/keyring.c).
+    .error(libc::EACCES),
     entry(
         "shmget",
         libc::SYS_shmget,

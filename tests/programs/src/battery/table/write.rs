@@ -3,7 +3,7 @@
 use super::super::attacker::Attacker;
 use super::super::outside::Outside;
 use super::super::stage::PAIR;
-use super::{entry, Entry};
+use super::{entry, entry_i386, Entry};
 use libc::{SYS_pwrite64, SYS_pwritev2, SYS_vmsplice, SYS_write, SYS_writev, O_RDONLY, O_WRONLY};
 
 /// The arguments of write and of its like: where to, and 6 bytes.
@@ -42,6 +42,17 @@ pub const ENTRIES: &[Entry] = &[
     entry("write-pipe", SYS_write, |a| text(a.open("pipe", O_WRONLY), a), Outside::piped).i386(4),
     entry("writev-pipe", SYS_writev, |a| vector(a.open("pipe", O_WRONLY), a), Outside::piped),
     entry("vmsplice-pipe", SYS_vmsplice, |a| vector(a.open("pipe", O_WRONLY), a), Outside::piped),
+    entry_i386(
+        "vmsplice-pipe",
+        316,
+        |a| {
+            // An `iovec` of two 32-bit words.
+            let to = a.open("pipe", O_WRONLY);
+            let text = i32::try_from(a.text("forbid")).unwrap_or(0);
+            args![to, a.halves(&[text, 6]), 1]
+        },
+        Outside::piped,
+    ),
     entry(
         "tee-pipe",
         libc::SYS_tee,

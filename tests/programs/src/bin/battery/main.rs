@@ -6,8 +6,9 @@
 //!
 //! It proves nothing by itself: the effect of each call is looked for from outside, by the driver.
 //!
-//! usage: battery            the attacker
-//!        battery helper     another process, for the attacker to attack
+//! usage: battery               the attacker
+//!        battery helper        another process, for the attacker to attack
+//!        battery crowd NUMBER  processes that make a call all the time
 
 #![allow(unsafe_code, clippy::print_stdout, clippy::print_stderr)]
 
@@ -15,7 +16,7 @@ use std::io::{self, BufRead as _, Write as _};
 use std::process::ExitCode;
 use sysfsm_fixtures::battery::attacker::Attacker;
 use sysfsm_fixtures::battery::stage::Stage;
-use sysfsm_fixtures::battery::{call, helper, table};
+use sysfsm_fixtures::battery::{call, crowd, helper, table};
 
 /// What a program does that was not taken over.
 fn work() -> io::Result<()> {
@@ -39,8 +40,11 @@ fn attack(line: &str) -> Option<i64> {
 }
 
 fn main() -> ExitCode {
-    if std::env::args().nth(1).as_deref() == Some("helper") {
-        return helper::run();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["helper"] => return helper::run(),
+        ["crowd", number] => return crowd::run(number.parse().unwrap_or(libc::SYS_getppid)),
+        _ => (),
     }
     for line in io::stdin().lock().lines() {
         let Some(result) = line.ok().as_deref().and_then(attack) else {
