@@ -35,7 +35,8 @@ for message in map(json.loads, sys.stdin):
 )
 target=$(dirname "$(dirname "${tests[kernel]:?cargo has built no kernel tests}")")
 
-# groups_of LIST LEVEL: a name and a command a line, of the groups in the list (`all` of them, or with commas between)
+# groups_of LIST LEVEL: a name and a command a line, of the groups in the list, with commas between. `all` are all but
+# `crowded`, which fails where the kernel preempts programs on functions (docs/threat-model.md).
 groups_of() {
 	local name binary arguments
 	if [ "$1" = refusal ]; then
@@ -50,7 +51,7 @@ groups_of() {
 		# The last one: the first process of the guest becomes this program.
 		echo "first $target/sysfsm $target/lawful"
 	} | while read -r name arguments; do
-		[ "$1" = all ] || [[ ",$1," == *",$name,"* ]] || continue
+		[[ ",$1," == *",$name,"* || (",$1," == *",all,"* && "$name" != crowded) ]] || continue
 		[ -z "${GROUPS_ONLY:-}" ] || [[ " $GROUPS_ONLY " == *" $name "* ]] || continue
 		echo "$name $arguments"
 	done
