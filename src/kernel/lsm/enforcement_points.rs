@@ -58,7 +58,7 @@ pub(crate) struct EnforcementPoint {
     pub private: bool,
     /// The program that runs at the hook.
     pub guard: Guard,
-    /// The calls that the hook denies, separated by blanks: those of [`PARTIALLY_DENIED`] in part,
+    /// The calls that the hook denies, separated by blanks: those of [`is_partial`] in part,
     /// the others whenever they could have an effect.
     pub calls: &'static str,
 }
@@ -267,18 +267,21 @@ pub(crate) fn is_partial(call: &str) -> bool {
     PARTIAL.contains(&call) || UNTRIED.split_whitespace().any(|untried| untried == call)
 }
 
+/// The calls that hooks are asked about.
+fn hooked_calls() -> impl Iterator<Item = &'static str> {
+    ENFORCEMENT_POINTS.iter().flat_map(|point| point.calls.split_whitespace())
+}
+
 /// Whether a hook is asked about a call. What no hook is asked about is denied at `prevent` alone:
 /// elsewhere it is a kill.
 #[must_use]
 pub fn is_hooked(call: &str) -> bool {
-    let mut claimed = ENFORCEMENT_POINTS.iter().flat_map(|point| point.calls.split_whitespace());
-    claimed.any(|hooked| hooked == call)
+    hooked_calls().any(|hooked| hooked == call)
 }
 
 /// The calls that hooks refuse whenever they could have an effect, as the battery shows.
 pub fn fully_denied() -> impl Iterator<Item = &'static str> {
-    let claimed = ENFORCEMENT_POINTS.iter().flat_map(|point| point.calls.split_whitespace());
-    claimed.filter(|call| !is_partial(call))
+    hooked_calls().filter(|call| !is_partial(call))
 }
 
 /// Where watched threads are kept from the enforcer.
@@ -316,8 +319,7 @@ mod tests {
     fn hooks_are_named_once_and_calls_by_their_names() {
         let hooks: BTreeSet<_> = ENFORCEMENT_POINTS.iter().map(|c| c.hook).collect();
         assert_eq!(hooks.len(), ENFORCEMENT_POINTS.len());
-        let calls: Vec<_> =
-            ENFORCEMENT_POINTS.iter().flat_map(|c| c.calls.split_whitespace()).collect();
+        let calls: Vec<_> = hooked_calls().collect();
         let once: BTreeSet<_> = calls.iter().collect();
         assert_eq!(once.len(), calls.len(), "a call that two entries claim");
         assert!(PARTIAL.iter().all(|c| once.contains(c)), "a call that no entry claims");

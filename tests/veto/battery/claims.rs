@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use sysfsm::kernel::{fully_denied, uncovered, Level};
-use sysfsm::syscall;
 use sysfsm_fixtures::battery::call::Abi;
 use sysfsm_fixtures::battery::table;
 
@@ -14,7 +13,7 @@ fn what_hooks_are_said_to_refuse_has_been_tried() {
     let mut refused = BTreeSet::new();
     let mut left = BTreeSet::new();
     for attack in table::all().iter().filter(|attack| attack.abi == Abi::Native) {
-        let call = u32::try_from(attack.number()).ok().and_then(syscall::name).unwrap();
+        let call = super::call(attack).unwrap();
         if open.contains(attack.name().as_str()) {
             left.insert(call)
         } else {

@@ -31,6 +31,11 @@ fn call(attack: &Attack) -> Option<&'static str> {
     u32::try_from(attack.number()).ok().and_then(syscall::name)
 }
 
+/// Whether a level denies a 64-bit attack's call: at `prevent` any, elsewhere those of hooks.
+fn is_denied(level: &str, attack: &Attack) -> bool {
+    level == "prevent" || call(attack).is_some_and(is_hooked)
+}
+
 /// How many calls a kernel may not have.
 const MISSING: usize = 20;
 
@@ -58,8 +63,9 @@ fn every_attack_of_the_battery() {
             false,
             |attack| has.contains(&attack.name()),
             |attack| {
-                let denied = level == "prevent" || call(attack).is_some_and(is_hooked);
-                attack.abi != Abi::Native || !denied || excepted.contains(&attack.name())
+                attack.abi != Abi::Native
+                    || !is_denied(&level, attack)
+                    || excepted.contains(&attack.name())
             },
         )
     });
@@ -117,9 +123,10 @@ fn every_64_bit_attack_within_a_crowd() {
     let (level, killed) = modes::killed(&lab, &there, true);
     let open = left_open(&level);
     let mut wrong = wrong(&level, "kill", &there, &killed, &open);
-    let refused = |attack: &Attack| level == "prevent" || call(attack).is_some_and(is_hooked);
-    let deniable: Vec<Attack> =
-        there.into_iter().filter(|a| refused(a) && !open.contains(&a.name())).collect();
+    let deniable: Vec<Attack> = there
+        .into_iter()
+        .filter(|attack| is_denied(&level, attack) && !open.contains(&attack.name()))
+        .collect();
     if level != "kill" {
         let (denied, sequel) = modes::denied(&lab, &deniable, &level, true, |_| true, |_| false);
         wrong.extend(self::wrong(&level, "deny", &deniable, &denied, &open));

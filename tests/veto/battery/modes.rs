@@ -185,7 +185,7 @@ fn write(lab: &Lab, binary: &Path, action: &str) -> PathBuf {
 
 /// What the event of an attack says: its context, which is the marker, and its symbol.
 fn violation(attack: &Attack) -> String {
-    match (attack.abi, u32::try_from(attack.number()).ok().and_then(sysfsm::syscall::name)) {
+    match (attack.abi, super::call(attack)) {
         (Abi::Native, Some(name)) => format!("transition: getpriority → {name}"),
         (Abi::Native, None) => panic!("{}: no such call", attack.name()),
         (Abi::I386, _) => "abi: getpriority → @i386".into(),

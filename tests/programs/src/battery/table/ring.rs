@@ -74,6 +74,13 @@ fn about(operation: i64, address: i64) -> Request {
     Request { operation, file: AT_FDCWD.into(), address, ..Request::default() }
 }
 
+/// What renames the stage's `file`, or links it.
+fn file_to_made(a: &mut Attacker, operation: i64) -> [i64; 6] {
+    let request = about(operation, a.path("file"));
+    let (offset, length) = (a.path("made"), AT_FDCWD.into());
+    submit(a, &Request { offset, length, ..request })
+}
+
 fn write(a: &mut Attacker, flags: i64) -> [i64; 6] {
     let (file, address) = (a.open("file", O_WRONLY), a.text("forbid"));
     let operation = IORING_OP_WRITE;
@@ -130,11 +137,7 @@ pub const ENTRIES: &[Entry] = &[
     ),
     handed_in(
         "io_uring_enter-renameat",
-        |a| {
-            let request = about(IORING_OP_RENAMEAT, a.path("file"));
-            let (offset, length) = (a.path("made"), AT_FDCWD.into());
-            submit(a, &Request { offset, length, ..request })
-        },
+        |a| file_to_made(a, IORING_OP_RENAMEAT),
         |o| o.soon(|o| o.exists("made")),
     ),
     handed_in(
@@ -156,11 +159,7 @@ pub const ENTRIES: &[Entry] = &[
     ),
     handed_in(
         "io_uring_enter-linkat",
-        |a| {
-            let request = about(IORING_OP_LINKAT, a.path("file"));
-            let (offset, length) = (a.path("made"), AT_FDCWD.into());
-            submit(a, &Request { offset, length, ..request })
-        },
+        |a| file_to_made(a, IORING_OP_LINKAT),
         |o| o.soon(|o| o.exists("made")),
     ),
     handed_in(
